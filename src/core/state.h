@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* The link's states and the causes of its losses: one asserted table of names each, shared by log, status and tests. */
+
+enum link_state {
+        LINK_RESOLVING,
+        LINK_CONNECTING,
+        LINK_HANDSHAKING,
+        LINK_GREETING,
+        LINK_UP,
+        LINK_WAITING,
+        LINK_HELD,
+        LINK_STOPPING,
+        LINK_STATES,
+};
+
+enum link_cause {
+        CAUSE_NONE,
+        CAUSE_RESOLVE,
+        CAUSE_REFUSED,
+        CAUSE_UNREACHABLE,
+        CAUSE_TIMEOUT,
+        CAUSE_SILENT,
+        CAUSE_PATH,
+        CAUSE_STALLED,
+        CAUSE_CLOSED,
+        CAUSE_RESET,
+        CAUSE_FRAMING,
+        CAUSE_GREETING,
+        CAUSE_HELD,
+        CAUSE_OPERATOR,
+        CAUSE_LOCAL,
+        LINK_CAUSES,
+};
+
+const char *link_state_name(enum link_state state);
+const char *link_cause_name(enum link_cause cause);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * What ftcpd tells about itself: plain snapshots that the relay fills and that control turns into JSON, member by member
+ * as in the interface io.ftcpd. Spans are in microseconds; STATUS_NONE stands for an absent member. Strings are borrowed
+ * from the daemon and hold until control returns to the event loop.
+ */
+#include "core/books.h"
+#include "core/state.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define STATUS_NONE UINT64_MAX
+
+enum severity { SEVERITY_OK, SEVERITY_WARNING, SEVERITY_CRITICAL };
+const char *severity_name(enum severity severity);
+
+struct status_partial {
+        bool present;
+        uint64_t declared_bytes; /* STATUS_NONE where the frame has no length */
+        uint64_t received_bytes;
+        uint64_t age_usec;
+};
+
+struct status_upstream {
+        enum link_state state;
+        uint64_t state_usec;
+        const char *address;
+        const char *peer; /* NULL: absent, as for every string here */
+        char frame[64];
+        uint64_t connects, disconnects;
+        enum link_cause last_cause;
+        const char *last_error;
+        uint64_t last_error_usec; /* how long ago */
+        uint64_t next_attempt_usec, silent_usec, heartbeat_timeout_usec;
+        uint64_t heartbeats_sent, heartbeats_received;
+        uint64_t rtt_usec;
+        struct count received, sent, unacked, resent;
+        struct status_partial partial;
+        bool paused;
+        bool silent_reported; /* silent with OnSilence=report */
+        unsigned recent_losses; /* in the last 10 minutes */
+        const char *held_by, *held_reason;
+        uint64_t held_for_usec;
+};
+
+struct status {
+        const char *version, *instance;
+        pid_t pid;
+        uint64_t uptime_usec;
+        struct status_upstream upstream;
+        uint64_t clients, clients_limit, clients_accepted, clients_refused;
+        struct books to_upstream, to_clients;
+        struct count refused;
+        bool recent_loss; /* messages were dropped within the last minute for a reason nobody chose */
+};
+
+struct status_client {
+        uint64_t id;
+        bool local;      /* a Unix client: pid, uid and gid hold; else peer does */
+        pid_t pid;
+        uid_t uid;
+        gid_t gid;
+        const char *peer;
+        char program[32]; /* empty: unknown */
+        uint64_t connected_usec;
+        bool send_only, receive_only;
+        struct count received, sent, queued, dropped;
+        uint64_t queue_limit_bytes;
+        struct status_partial partial;
+};
