@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The books of one direction: accepted = delivered + dropped (by reason) + queued, in messages and in bytes of whole
- * frames. The same words stand in the control interface.
+ * The books of one direction: accepted = delivered + dropped (by reason) + queued, in messages and
+ * in bytes of whole frames. The same words stand in the control interface.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,7 +32,8 @@ struct books {
         struct count dropped[DROP_REASONS];
         uint64_t fullest_bytes; /* of the fullest single queue */
         uint64_t limit_bytes;   /* and its limit */
-        uint64_t oldest_usec;   /* age of the oldest queued message; BOOKS_NONE where nothing is queued */
+        uint64_t oldest_usec;   /* age of the oldest queued message; BOOKS_NONE where nothing is
+                                   queued */
 };
 
 #define BOOKS_NONE UINT64_MAX

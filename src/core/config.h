@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The configuration in force: plain data, read whole from its files, checked whole, and never changed afterwards; a reload
- * makes a new one. One table row a key (config_table.c) drives parsing, defaults, printing and the tests that the sample
- * file and the manual name it.
+ * The configuration in force: plain data, read whole from its files, checked whole, and never
+ * changed afterwards; a reload makes a new one. One table row a key (config_table.c) drives
+ * parsing, defaults, printing and the tests that the sample file and the manual name it.
  */
 #include "wire/frame.h"
 
@@ -62,7 +62,8 @@ struct config {
         /* [Heartbeat] */
         uint64_t heartbeat_interval_usec, heartbeat_timeout_usec; /* 0: off */
         enum config_silence on_silence;
-        struct config_messages heartbeat_message;  /* n is 1, or 0 where there is none to send (Interval=0) */
+        struct config_messages
+                heartbeat_message; /* n is 1, or 0 where there is none to send (Interval=0) */
         struct config_messages heartbeat_received; /* the effective list: defaults are filled in */
         struct config_messages heartbeat_answer;   /* n is 0 or 1 */
         bool heartbeat_relay;
@@ -91,9 +92,10 @@ struct config {
         uint64_t stop_timeout_usec;
         int log_level; /* LOG_EMERG to LOG_DEBUG of syslog.h */
 
-        char *instance;                 /* NULL: the unnamed one */
-        char *path;                     /* the main file */
-        struct config_setting *settings; /* every key in force, in table order: section, key, value, file, line */
+        char *instance; /* NULL: the unnamed one */
+        char *path;     /* the main file */
+        struct config_setting
+                *settings; /* every key in force, in table order: section, key, value, file, line */
         size_t n_settings;
 };
 
@@ -105,11 +107,13 @@ struct config_setting {
         unsigned line;
 };
 
-/* What was found wrong, in the order of the files; each line is whole: "FILE:LINE: [Section] Key: what, expected what". */
+/* What was found wrong, in the order of the files; each line is whole: "FILE:LINE: [Section] Key:
+ * what, expected what". */
 struct config_report {
         char **errors;
         size_t n_errors;
-        char **warnings; /* also what follows from the values (worst case to notice a dead peer ...), prefixed "note: " */
+        char **warnings; /* also what follows from the values (worst case to notice a dead peer
+                            ...), prefixed "note: " */
         size_t n_warnings;
 };
 
@@ -121,22 +125,27 @@ struct config_source {
 };
 
 /*
- * Reads the main file and its drop-ins. Returns a configuration to be freed with config_free(), or NULL when anything was
- * an error; report is filled in both cases and is freed with config_report_done(). Names of users, groups and credentials
- * are resolved here, and only here.
+ * Reads the main file and its drop-ins. Returns a configuration to be freed with config_free(), or
+ * NULL when anything was an error; report is filled in both cases and is freed with
+ * config_report_done(). Names of users, groups and credentials are resolved here, and only here.
  */
 struct config *config_load(const struct config_source *source, struct config_report *report);
 void config_free(struct config *config);
 void config_report_done(struct config_report *report);
 
-/* Every key with its default and a comment of one line, as a file that could be used after setting Address=. */
+/* Every key with its default and a comment of one line, as a file that could be used after setting
+ * Address=. */
 void config_print_defaults(FILE *to);
 
-/* What a running daemon can't change (a list of "[Section] Key" for people, in text of size bytes); true if there is any. */
-bool config_refuses_reload(const struct config *old, const struct config *new, char *text, size_t size);
+/* What a running daemon can't change (a list of "[Section] Key" for people, in text of size bytes);
+ * true if there is any. */
+bool config_refuses_reload(const struct config *old, const struct config *new, char *text,
+                           size_t size);
 
-/* Was the link made from a key that differs (its addresses, source address, greeting)? Then it is redialled. */
+/* Was the link made from a key that differs (its addresses, source address, greeting)? Then it is
+ * redialled. */
 bool config_changes_link(const struct config *old, const struct config *new);
 
 /* Is this peer one of the people? Empty list: false. */
-bool config_people_have(const struct config_people *people, uid_t uid, const gid_t *gids, size_t n_gids);
+bool config_people_have(const struct config_people *people, uid_t uid, const gid_t *gids,
+                        size_t n_gids);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The link's states and the causes of its losses: one asserted table of names each, shared by log, status and tests. */
+/* The link's states and the causes of its losses: one asserted table of names each, shared by log,
+ * status and tests. */
 
 enum link_state {
         LINK_RESOLVING,

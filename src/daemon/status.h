@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What ftcpd tells about itself: plain snapshots that the relay fills and that control turns into JSON, member by member
- * as in the interface io.ftcpd. Spans are in microseconds; STATUS_NONE stands for an absent member. Strings are borrowed
- * from the daemon and hold until control returns to the event loop.
+ * What ftcpd tells about itself: plain snapshots that the relay fills and that control turns into
+ * JSON, member by member as in the interface io.ftcpd. Spans are in microseconds; STATUS_NONE
+ * stands for an absent member. Strings are borrowed from the daemon and hold until control returns
+ * to the event loop.
  */
 #include "core/books.h"
 #include "core/state.h"
@@ -40,7 +41,7 @@ struct status_upstream {
         struct count received, sent, unacked, resent;
         struct status_partial partial;
         bool paused;
-        bool silent_reported; /* silent with OnSilence=report */
+        bool silent_reported;   /* silent with OnSilence=report */
         unsigned recent_losses; /* in the last 10 minutes */
         const char *held_by, *held_reason;
         uint64_t held_for_usec;
@@ -54,12 +55,13 @@ struct status {
         uint64_t clients, clients_limit, clients_accepted, clients_refused;
         struct books to_upstream, to_clients;
         struct count refused;
-        bool recent_loss; /* messages were dropped within the last minute for a reason nobody chose */
+        bool recent_loss; /* messages were dropped within the last minute for a reason nobody chose
+                           */
 };
 
 struct status_client {
         uint64_t id;
-        bool local;      /* a Unix client: pid, uid and gid hold; else peer does */
+        bool local; /* a Unix client: pid, uid and gid hold; else peer does */
         pid_t pid;
         uid_t uid;
         gid_t gid;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Varlink's framing over a stream: JSON objects, each ended by one NUL. Feed bytes, take whole objects until there are no
- * more. Knows bytes only.
+ * Varlink's framing over a stream: JSON objects, each ended by one NUL. Feed bytes, take whole
+ * objects until there are no more. Knows bytes only.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,13 +23,15 @@ struct varlink_reader {
 void varlink_reader_init(struct varlink_reader *reader);
 void varlink_reader_done(struct varlink_reader *reader);
 
-/* Returns room for at least `want` bytes behind the data, or NULL without memory; then varlink_reader_fed(). */
+/* Returns room for at least `want` bytes behind the data, or NULL without memory; then
+ * varlink_reader_fed(). */
 void *varlink_reader_room(struct varlink_reader *reader, size_t want);
 void varlink_reader_fed(struct varlink_reader *reader, size_t size);
 
 enum varlink_result { VARLINK_MORE, VARLINK_OBJECT, VARLINK_BAD, VARLINK_TOO_LARGE };
 
-/* The next object into *object, a new reference. VARLINK_BAD (not JSON, not an object) and _TOO_LARGE are final. */
+/* The next object into *object, a new reference. VARLINK_BAD (not JSON, not an object) and
+ * _TOO_LARGE are final. */
 enum varlink_result varlink_take(struct varlink_reader *reader, json_t **object);
 
 /* The bytes of an object with its NUL, to be freed; NULL without memory. */
