@@ -71,14 +71,20 @@ enum frame_result frame_measure(const struct frame_spec *spec, const unsigned ch
 enum frame_result frame_next(const struct frame_spec *spec, const unsigned char *data, size_t size,
                              uint64_t *total);
 
+/* Sizes of bodies, from min to max; FRAME_NO_RANGE holds none. */
+struct frame_range {
+        uint64_t min, max;
+};
+#define FRAME_NO_RANGE ((struct frame_range){UINT64_MAX, UINT64_MAX})
+
 /*
  * The hot path: walks the headers of whole frames in data and returns how many bytes they take
  * together; *frames is raised by their number. Stops, without judging it, in front of the first
- * frame that is not whole, is not acceptable, or whose body has the size `stop_at` (SIZE_MAX: none
- * has). FRAME_LENGTH only.
+ * frame that is not whole, is not acceptable, or whose body has a size within `stop`. FRAME_LENGTH
+ * only.
  */
 size_t frame_walk(const struct frame_spec *spec, const unsigned char *data, size_t size,
-                  size_t stop_at, uint64_t *frames);
+                  struct frame_range stop, uint64_t *frames);
 
 /*
  * Wraps a message as people write it into a frame, for heartbeats, greetings and senders. What goes
