@@ -56,6 +56,7 @@ class Result(unittest.TestResult):
         limit = getattr(method, 'timeout', getattr(test, 'timeout', DEFAULT_TIMEOUT))
 
         def too_long(_signal, _frame):
+            signal.alarm(limit)  # the clean-up is not to hang either
             raise TimeoutError(f'not done within {limit} s')
 
         signal.signal(signal.SIGALRM, too_long)
