@@ -13,13 +13,14 @@
 enum { RELOAD_USEC = 60 * 1000 * 1000 }; /* names of users may be looked up over a network */
 
 const char verb_reload_more[] =
-        "A configuration with an error changes nothing: the errors are printed, with file and\n"
-        "line, and the exit code is 1.\n";
+        "A configuration with an error changes nothing: the errors are printed, with\n"
+        "file and line, and the exit code is 1.\n";
 
 const char verb_call_more[] =
-        "METHOD is a full name, or one of the interface io.ftcpd without it: `call Status`.\n"
-        "JSON are the parameters, an object. Prints the reply's parameters; an error is printed\n"
-        "on stderr. `call org.varlink.service.GetInfo` says what there is.\n";
+        "METHOD is a full name, or one of the interface io.ftcpd without it: `call\n"
+        "Status`. JSON are the parameters, an object. Prints the reply's parameters; an\n"
+        "error is printed on stderr. `call org.varlink.service.GetInfo` says what there\n"
+        "is.\n";
 
 int verb_reload(struct ctl *ctl, int argc, char **argv)
 {

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config.h"
 #include "util/units.h"
 
 enum { GLOBAL_JSON = 0x200, GLOBAL_SOCKET, GLOBAL_INSTANCE, GLOBAL_HELP, GLOBAL_VERSION };

@@ -21,16 +21,16 @@ enum {
 const char verb_health_more[] =
         "  --nagios   as a monitoring plugin prints it, with performance data\n"
         "\n"
-        "Exits with 0 OK, 1 WARNING, 2 CRITICAL (also: no daemon), 3 UNKNOWN (a wrong command\n"
-        "line, or not permitted).\n";
+        "Exits with 0 OK, 1 WARNING, 2 CRITICAL (also: no daemon), 3 UNKNOWN (a wrong\n"
+        "command line, or not permitted).\n";
 
 const char verb_wait_more[] =
-        "  --state=STATE   resolving, connecting, handshaking, greeting, up, waiting, held or\n"
-        "                  stopping [up]\n"
+        "  --state=STATE   resolving, connecting, handshaking, greeting, up, waiting,\n"
+        "                  held or stopping [up]\n"
         "  --timeout=T     give up after this time [never]\n"
         "\n"
-        "Also waits for the daemon itself. Exits with 0 when the link is in that state, 1 at the\n"
-        "timeout.\n";
+        "Also waits for the daemon itself. Exits with 0 when the link is in that state,\n"
+        "1 at the timeout.\n";
 
 static const char *const severities[] = {"ok", "warning", "critical"};
 static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
@@ -158,9 +158,15 @@ static bool known_state(const char *name)
 static int wait_once(struct ctl *ctl, const char *state, uint64_t deadline)
 {
         uint64_t until = ctl_now() + WAIT_CALL_USEC;
+        char before[sizeof(ctl->why)];
         json_t *reply = NULL;
+
+        memcpy(before, ctl->why, sizeof(before));
         int code = bus_call_until(ctl, "io.ftcpd.Status", NULL, &reply,
                                   until < deadline ? until : deadline);
+        /* A call that our own deadline cut short tells nothing new. */
+        if (code == CTL_UNREACHABLE && *before && ctl_now() >= deadline)
+                memcpy(ctl->why, before, sizeof(before));
         int result = code == CTL_DONE || code == CTL_UNREACHABLE ? 0 : -1;
 
         if (code == CTL_DONE) {

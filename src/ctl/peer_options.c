@@ -13,8 +13,8 @@
 #include "util/units.h"
 
 const char verb_peer_more[] =
-        "  --listen ADDR              HOST:PORT, [V6]:PORT or PORT [127.0.0.1:4001]; 0 is any\n"
-        "                             port: the first line printed says which\n"
+        "  --listen ADDR              HOST:PORT, [V6]:PORT or PORT [127.0.0.1:7000]; 0 is\n"
+        "                             any port: the first line printed says which\n"
         "  --echo                     send back whatever comes\n"
         "  --generate RATE            send RATE messages per second, or `max`\n"
         "  --size N                   bytes of each of them [64]\n"
@@ -28,13 +28,14 @@ const char verb_peer_more[] =
         "  --max-message-size SIZE\n"
         "\n"
         "Script, one command a line; blank lines and lines that begin with # are ignored:\n"
-        "  accept            the next connection plays what follows; the ones after the last\n"
-        "                    part play that again; a script without it is played by each\n"
-        "  expect [TEXT]     wait for a message, heartbeats aside; it must be TEXT if given\n"
+        "  accept            the next connection plays what follows; those after the last\n"
+        "                    part play that one; a script without it is played by each\n"
+        "  expect [TEXT]     wait for a message that is no heartbeat; TEXT if given\n"
         "  send TEXT         send a message\n"
         "  send-hex HEX      send these bytes, as on the wire\n"
         "  length N [TEXT]   send a length field that says N, and TEXT behind it\n"
-        "  split N...        the next of these three is written in pieces of N bytes, 20ms apart\n"
+        "  split N...        the next of these three is written in pieces of N bytes, and\n"
+        "                    what is left, 20ms apart\n"
         "  wait T            go on after this time\n"
         "  stall T           read nothing for this time\n"
         "  heartbeat T       send heartbeats at this interval from now on; 0: none\n"
@@ -44,11 +45,10 @@ const char verb_peer_more[] =
         "  repeat N COMMAND  the command N times\n"
         "  loop              begin this connection's part anew\n"
         "  exit [N]          end the program\n"
-        "TEXT takes escapes as in C, \"\" is the empty message. After its part, a connection "
-        "stays\n"
-        "open as without a script. No heartbeat is sent behind send-hex and length until the next\n"
-        "`heartbeat`, and none between the pieces of a split. A message that was not expected\n"
-        "resets the connection, and the exit code becomes 1.\n";
+        "TEXT takes escapes as in C, \"\" is the empty message. After its part a connection\n"
+        "stays open, as without a script. No heartbeat is sent behind send-hex and length\n"
+        "until the next `heartbeat`, and none between the pieces of a split. A message\n"
+        "that was not expected resets the connection, and the exit code becomes 1.\n";
 
 enum { LISTEN = CTL_OPTION, ECHO, QUIET, GENERATE, SIZE, SCRIPT, HEARTBEAT, HEARTBEAT_MESSAGE };
 
@@ -176,7 +176,7 @@ int peer_options_read(struct peer_options *options, struct ctl *ctl, int argc, c
 
         *options = (struct peer_options){
                 .spec = frame_args_default(),
-                .listen = "127.0.0.1:4001",
+                .listen = "127.0.0.1:7000",
                 .size = 64,
                 .heartbeat_usec = 1000000,
         };

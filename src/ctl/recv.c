@@ -19,10 +19,10 @@ enum { BUFFER = 256 * 1024 };
 
 const char verb_recv_more[] =
         "  -n N          end after N messages\n"
-        "  --timeout=T   end after this time; exits with 1 if fewer than N messages came, or\n"
-        "                without -n, none\n"
-        "  --lines       each message as it is, and a newline; the default where stdout is no\n"
-        "                terminal, which else gets unprintable bytes as escapes\n"
+        "  --timeout=T   end after this time; exits with 1 if fewer than N messages\n"
+        "                came, or without -n, none\n"
+        "  --lines       each message as it is, and a newline; the default where stdout\n"
+        "                is no terminal, which else gets unprintable bytes as escapes\n"
         "  --hex         each message as a line of hexadecimal digits\n"
         "  --raw         the bytes of the messages and nothing else\n"
         "\n"

@@ -10,6 +10,8 @@
 
 enum { LABEL = 11, TEXT = 1024 };
 
+#define ROW "%-10s %13s %13s %13s %10s %16s\n"
+
 struct cell {
         char text[2 * SHOW_SIZE];
 };
@@ -198,23 +200,6 @@ static void screen_drops(FILE *to, const json_t *books)
                 line(to, "", "%s", text);
 }
 
-static struct cell dropped_sum(const json_t *books)
-{
-        const json_t *dropped = json_object_get(books, "dropped"), *drop;
-        json_int_t messages = 0, bytes = 0;
-        size_t i;
-
-        json_array_foreach(dropped, i, drop)
-        {
-                messages += member_int(drop, "messages", 0);
-                bytes += member_int(drop, "bytes", 0);
-        }
-        json_t *sum = json_pack("{s:I, s:I}", "messages", messages, "bytes", bytes);
-        struct cell cell = count(sum, NULL);
-        json_decref(sum);
-        return cell;
-}
-
 static void screen_books(FILE *to, const char *label, const json_t *books)
 {
         char oldest[SHOW_SIZE] = "-", fullest[SHOW_SIZE], limit[SHOW_SIZE], full[3 * SHOW_SIZE];
@@ -224,9 +209,8 @@ static void screen_books(FILE *to, const char *label, const json_t *books)
         show_bytes((uint64_t)member_int(books, "fullestBytes", 0), fullest);
         show_bytes((uint64_t)member_int(books, "limitBytes", 0), limit);
         snprintf(full, sizeof(full), "%s of %s", fullest, limit);
-        fprintf(to, "%-*s %12s %12s %10s %10s %9s %11s\n", LABEL - 1, label,
-                count(books, "accepted").text, count(books, "delivered").text,
-                dropped_sum(books).text, count(books, "queued").text, oldest, full);
+        fprintf(to, ROW, label, count(books, "accepted").text, count(books, "delivered").text,
+                count(books, "queued").text, oldest, full);
         screen_drops(to, books);
 }
 
@@ -245,8 +229,8 @@ void screen_status(FILE *to, const json_t *status, bool colour)
              member_int(status, "clients", 0), member_int(status, "clientsLimit", 0),
              member_int(status, "clientsAccepted", 0), member_int(status, "clientsRefused", 0),
              count(status, "refused").text);
-        fprintf(to, "\n%-*s %12s %12s %10s %10s %9s %11s\n", LABEL - 1, "queues", "accepted",
-                "delivered", "dropped", "queued", "oldest", "fullest");
+        fputc('\n', to);
+        fprintf(to, ROW, "queues", "accepted", "delivered", "queued", "oldest", "fullest");
         screen_books(to, "upstream", json_object_get(status, "toUpstream"));
         screen_books(to, "clients", json_object_get(status, "toClients"));
 }

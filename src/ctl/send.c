@@ -26,10 +26,10 @@ enum {
 const char verb_send_more[] =
         "  --lines   one message a line instead of one of all\n"
         "\n"
-        "The message is TEXT, or all of stdin where there is none or it is `-`. It is any bytes:\n"
-        "the frame is added. (Where the frame has a LengthOffset=, it is the whole frame.)\n"
-        "Returns when ftcpd has taken it; while the link is down or its queue is full, that may\n"
-        "last.\n";
+        "The message is TEXT, or all of stdin where there is none or it is `-`. It is\n"
+        "any bytes: the frame is added. (Where the frame has a LengthOffset=, it is the\n"
+        "whole frame.) Returns when ftcpd has taken it; while its queue is full, that\n"
+        "lasts.\n";
 
 struct sender {
         struct ctl *ctl;
@@ -162,7 +162,8 @@ static int sender_stdin(struct sender *sender)
                 size += (size_t)n;
                 if (sender->lines)
                         code = sender_read(sender, text, &size);
-                if (size > sender->data.spec.max_message_size + FRAME_HEADER_MAX)
+                if (code == CTL_DONE &&
+                    size > sender->data.spec.max_message_size + FRAME_HEADER_MAX)
                         code = too_large(sender);
                 if (code == CTL_DONE && size > room / 2) {
                         char *more = realloc(text, room *= 2);

@@ -26,6 +26,8 @@ const char *show_span(uint64_t usec, char text[SHOW_SIZE])
                 snprintf(text, SHOW_SIZE, "%" PRIu64 "ms", usec / 1000);
         else if (usec < 10000000)
                 snprintf(text, SHOW_SIZE, "%.1fs", (double)usec / 1e6);
+        else if (usec >= 1000 * units[0].usec)
+                snprintf(text, SHOW_SIZE, "%" PRIu64 "d", usec / units[0].usec);
         else if (usec < 60000000)
                 snprintf(text, SHOW_SIZE, "%" PRIu64 "s", usec / 1000000);
         else
