@@ -67,24 +67,28 @@ class Cable:
         harness.need("ip", "nft")
         self.near = Namespace(f"ftcp-near-{os.getpid()}", "192.0.2.1")
         self.far = Namespace(f"ftcp-far-{os.getpid()}", "192.0.2.2")
-        made = subprocess.run(
-            ["ip", "netns", "add", self.near.name], capture_output=True, text=True, check=False
-        )
-        if made.returncode:
-            raise unittest.SkipTest(f"no network namespaces here: {made.stderr.strip()}")
         try:
-            run("ip", "netns", "add", self.far.name)
-            self.near.run(
-                *("ip", "link", "add", "cable", "type", "veth"),
-                *("peer", "name", "cable", "netns", self.far.name),
-            )
-            for end in (self.near, self.far):
-                end.run("ip", "address", "add", f"{end.address}/30", "dev", "cable")
-                end.run("ip", "link", "set", "lo", "up")
-                end.run("ip", "link", "set", "cable", "up")
+            self._lay()
+            self.pull()
+            self.plug()
+        except AssertionError as error:
+            self.close()
+            raise unittest.SkipTest(f"no network namespaces here: {error}") from None
         except BaseException:
             self.close()
             raise
+
+    def _lay(self):
+        run("ip", "netns", "add", self.near.name)
+        run("ip", "netns", "add", self.far.name)
+        self.near.run(
+            *("ip", "link", "add", "cable", "type", "veth"),
+            *("peer", "name", "cable", "netns", self.far.name),
+        )
+        for end in (self.near, self.far):
+            end.run("ip", "address", "add", f"{end.address}/30", "dev", "cable")
+            end.run("ip", "link", "set", "lo", "up")
+            end.run("ip", "link", "set", "cable", "up")
 
     def pull(self):
         """From now on no packet arrives at either end, and nobody is told."""
