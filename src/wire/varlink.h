@@ -18,6 +18,8 @@ struct varlink_reader {
         size_t taken; /* of them already handed out */
         size_t seen;  /* of them already searched for a NUL */
         size_t room;
+        size_t max; /* bytes of one message without its NUL; VARLINK_MESSAGE_MAX, raised by a
+                       program that trusts the other side */
 };
 
 void varlink_reader_init(struct varlink_reader *reader);

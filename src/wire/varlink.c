@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+#include "wire/varlink.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A drained buffer above this is given back: a connection that idles shall cost nothing. */
+enum { KEEP = 16 * 1024, ROOM_MIN = 4096 };
+
+void varlink_reader_init(struct varlink_reader *reader)
+{
+        *reader = (struct varlink_reader){.max = VARLINK_MESSAGE_MAX};
+}
+
+void varlink_reader_done(struct varlink_reader *reader)
+{
+        free(reader->data);
+        *reader = (struct varlink_reader){.max = reader->max};
+}
+
+static void forget_taken(struct varlink_reader *reader)
+{
+        if (reader->taken == 0)
+                return;
+        memmove(reader->data, reader->data + reader->taken, reader->size - reader->taken);
+        reader->size -= reader->taken;
+        reader->seen -= reader->taken;
+        reader->taken = 0;
+}
+
+void *varlink_reader_room(struct varlink_reader *reader, size_t want)
+{
+        if (reader->room - reader->size >= want && reader->data)
+                return reader->data + reader->size;
+        forget_taken(reader);
+        if (want > SIZE_MAX / 2 - reader->size)
+                return NULL;
+        size_t room = reader->room > ROOM_MIN ? reader->room : ROOM_MIN;
+        while (room < reader->size + want)
+                room *= 2;
+        if (room > reader->room) {
+                char *data = realloc(reader->data, room);
+                if (!data)
+                        return NULL;
+                reader->data = data;
+                reader->room = room;
+        }
+        return reader->data + reader->size;
+}
+
+void varlink_reader_fed(struct varlink_reader *reader, size_t size)
+{
+        reader->size += size;
+}
+
+static void drained(struct varlink_reader *reader)
+{
+        reader->size = reader->taken = reader->seen = 0;
+        if (reader->room > KEEP)
+                varlink_reader_done(reader);
+}
+
+static enum varlink_result parse(const char *text, size_t size, json_t **object)
+{
+        json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+
+        if (!json_is_object(value)) {
+                json_decref(value);
+                return VARLINK_BAD;
+        }
+        *object = value;
+        return VARLINK_OBJECT;
+}
+
+enum varlink_result varlink_take(struct varlink_reader *reader, json_t **object)
+{
+        if (reader->size == reader->taken)
+                return VARLINK_MORE;
+        const char *begin = reader->data + reader->taken;
+        const char *end = memchr(reader->data + reader->seen, '\0', reader->size - reader->seen);
+        size_t size = end ? (size_t)(end - begin) : reader->size - reader->taken;
+
+        if (size > reader->max)
+                return VARLINK_TOO_LARGE;
+        if (!end) {
+                reader->seen = reader->size;
+                return VARLINK_MORE;
+        }
+        enum varlink_result result = parse(begin, size, object);
+        if (result != VARLINK_OBJECT)
+                return result;
+        reader->taken += size + 1;
+        reader->seen = reader->taken;
+        if (reader->taken == reader->size)
+                drained(reader);
+        return VARLINK_OBJECT;
+}
+
+char *varlink_encode(const json_t *object, size_t *size)
+{
+        char *text = json_dumps(object, JSON_COMPACT);
+
+        if (text)
+                *size = strlen(text) + 1;
+        return text;
+}
