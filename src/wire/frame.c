@@ -297,7 +297,7 @@ static bool is_text(const unsigned char *data, size_t size)
         size_t n = size < 64 ? size : 64;
 
         for (size_t i = 0; i < n; i++)
-                if ((data[i] < ' ' || data[i] > '~') && !strchr("\r\n\t", data[i]))
+                if ((data[i] < ' ' || data[i] > '~') && !memchr("\r\n\t", data[i], 3))
                         return false;
         return n >= 4;
 }

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/cursor.h"
+
+#include <assert.h>
+#include <errno.h>
+
+/* Holds or releases each slab of [from, to), beginning with the one given. */
+static void range_hold(struct cursor *cursor, uint32_t slab, uint64_t to, bool hold)
+{
+        const struct store *store = cursor->log->store;
+
+        while (slab != SLAB_NONE && slab_pos(store, slab) < to) {
+                uint32_t next = slab_next(store, slab);
+
+                if (hold)
+                        log_hold(cursor->log, slab);
+                else
+                        log_release(cursor->log, slab);
+                slab = next;
+        }
+}
+
+/* The slab in which the message at pos can be told from: that of its mark. */
+static uint32_t pin_for(struct cursor *cursor, uint64_t pos)
+{
+        struct log *log = cursor->log;
+        const struct image_mark *mark;
+
+        if (pos >= log->image->end) {
+                cursor->mark = log->image->mark_next ? log->image->mark_next - 1 : 0;
+                return log->end_slab;
+        }
+        mark = log_mark(log, pos, &cursor->mark);
+        assert(mark);
+        return (uint32_t)(mark->where >> 32);
+}
+
+static bool is_open(const struct cursor *cursor)
+{
+        return cursor->image->stop == IMAGE_OPEN;
+}
+
+/* Moves an open cursor's hold to where it is now. */
+static void repin(struct cursor *cursor)
+{
+        uint32_t pin = pin_for(cursor, cursor->image->pos);
+
+        if (pin == cursor->pin)
+                return;
+        log_hold(cursor->log, pin);
+        log_release(cursor->log, cursor->pin);
+        cursor->pin = cursor->slab = pin;
+}
+
+void cursor_init(struct cursor *cursor, struct log *log, struct image_cursor *image, bool open)
+{
+        struct store *store = log->store;
+
+        *cursor = (struct cursor){log, image, log->end_slab, SLAB_NONE, SLAB_NONE, 0};
+        store_begin(store);
+        store_put(store, &image->pos, log->image->end);
+        store_put(store, &image->stop, open ? IMAGE_OPEN : log->image->end);
+        store_put(store, &image->stop_number, log->image->number);
+        store_put(store, &image->from, log->image->end);
+        store_put(store, &image->from_number, log->image->number);
+        store_put(store, &image->resume, IMAGE_OPEN);
+        store_put(store, &image->resume_number, 0);
+        store_put(store, &image->extent_head, 0);
+        store_put(store, &image->extent_tail, 0);
+        store_put(store, &image->done_messages, 0);
+        store_put(store, &image->done_bytes, 0);
+        store_put(store, &image->extent_messages, 0);
+        store_put(store, &image->extent_bytes, 0);
+        store_commit(store);
+        if (open) {
+                log->open++;
+                cursor->pin = pin_for(cursor, image->pos);
+                log_hold(log, cursor->pin);
+        }
+}
+
+static struct image_extent *extent_at(const struct cursor *cursor, uint64_t number)
+{
+        return &cursor->log->store->image->extent[number - 1];
+}
+
+void cursor_recover(struct cursor *cursor, struct log *log, struct image_cursor *image)
+{
+        *cursor = (struct cursor){log, image, SLAB_NONE, SLAB_NONE, SLAB_NONE, 0};
+        cursor->slab = log_seek(log, SLAB_NONE, image->pos);
+        if (is_open(cursor)) {
+                log->open++;
+                cursor->pin = pin_for(cursor, image->pos);
+                log_hold(log, cursor->pin);
+        } else if (image->pos < image->stop) {
+                cursor->pin = pin_for(cursor, image->pos);
+                range_hold(cursor, cursor->pin, image->stop, true);
+        }
+        if (image->resume != IMAGE_OPEN) {
+                log->open++;
+                cursor->resume_pin = pin_for(cursor, image->resume);
+                log_hold(log, cursor->resume_pin);
+        }
+        for (uint64_t e = image->extent_head; e; e = extent_at(cursor, e)->next)
+                range_hold(cursor, pin_for(cursor, extent_at(cursor, e)->from),
+                           extent_at(cursor, e)->to, true);
+}
+
+void cursor_done(struct cursor *cursor)
+{
+        struct log *log = cursor->log;
+        struct image_cursor *image = cursor->image;
+
+        store_begin(log->store);
+        if (is_open(cursor) || image->resume != IMAGE_OPEN)
+                log->open--;
+        if (is_open(cursor))
+                log_release(log, cursor->pin);
+        else if (cursor->pin != SLAB_NONE)
+                range_hold(cursor, cursor->pin, image->stop, false);
+        log_release(log, cursor->resume_pin);
+        for (uint64_t e = image->extent_head, next; e; e = next) {
+                next = extent_at(cursor, e)->next;
+                range_hold(cursor, pin_for(cursor, extent_at(cursor, e)->from),
+                           extent_at(cursor, e)->to, false);
+                extent_free(log->store, (uint32_t)e - 1);
+        }
+        store_put(log->store, &image->extent_head, 0);
+        store_put(log->store, &image->extent_tail, 0);
+        store_commit(log->store);
+        log_trim(log);
+        cursor->pin = cursor->resume_pin = SLAB_NONE;
+}
+
+int cursor_gather(struct cursor *cursor, size_t limit, struct iovec *iov, int max)
+{
+        const struct image_cursor *image = cursor->image;
+        uint64_t to = is_open(cursor) ? cursor->log->image->end : image->stop;
+
+        if (image->pos == to)
+                return 0;
+        /* A cursor that had read everything may hold the slab before; the one it finds now holds
+         * it. */
+        if (cursor->slab == SLAB_NONE)
+                cursor->slab = cursor->pin;
+        return log_gather(cursor->log, &cursor->slab, image->pos, to, limit, iov, max);
+}
+
+/* The range is read: on to the next extent, or to the open end. */
+static void range_next(struct cursor *cursor)
+{
+        struct image_cursor *image = cursor->image;
+        struct log *log = cursor->log;
+        struct store *store = log->store;
+
+        if (image->extent_head) {
+                uint64_t e = image->extent_head;
+                const struct image_extent *extent = extent_at(cursor, e);
+
+                store_put(store, &image->pos, extent->from);
+                store_put(store, &image->stop, extent->to);
+                store_put(store, &image->stop_number, extent->to_number);
+                store_put(store, &image->from, extent->from);
+                store_put(store, &image->from_number, extent->from_number);
+                store_put(store, &image->extent_messages,
+                          image->extent_messages - (extent->to_number - extent->from_number));
+                store_put(store, &image->extent_bytes,
+                          image->extent_bytes - (extent->to - extent->from));
+                store_put(store, &image->extent_head, extent->next);
+                if (!extent->next)
+                        store_put(store, &image->extent_tail, 0);
+                cursor->slab = cursor->pin = pin_for(cursor, extent->from);
+                extent_free(store, (uint32_t)e - 1);
+        } else if (image->resume != IMAGE_OPEN) {
+                store_put(store, &image->pos, image->resume);
+                store_put(store, &image->stop, IMAGE_OPEN);
+                store_put(store, &image->from, image->resume);
+                store_put(store, &image->from_number, image->resume_number);
+                store_put(store, &image->resume, IMAGE_OPEN);
+                cursor->slab = cursor->pin = cursor->resume_pin;
+                cursor->resume_pin = SLAB_NONE;
+        }
+}
+
+/* A closed range lets go of the slabs it has passed, but for the one that tells where its message
+ * began. */
+static void range_passed(struct cursor *cursor)
+{
+        const struct image_cursor *image = cursor->image;
+        const struct store *store = cursor->log->store;
+        uint32_t keep = image->pos < image->stop ? pin_for(cursor, image->pos) : SLAB_NONE;
+
+        while (cursor->pin != SLAB_NONE && cursor->pin != keep &&
+               slab_pos(store, cursor->pin) < image->stop) {
+                uint32_t next = slab_next(store, cursor->pin);
+
+                log_release(cursor->log, cursor->pin);
+                cursor->pin = next;
+        }
+        if (keep == SLAB_NONE)
+                cursor->pin = SLAB_NONE;
+        cursor->slab = cursor->pin;
+}
+
+/* What was read of the current range counts as done. */
+static void range_done(struct cursor *cursor, uint64_t pos, uint64_t number)
+{
+        struct image_cursor *image = cursor->image;
+        struct store *store = cursor->log->store;
+
+        store_put(store, &image->done_messages,
+                  image->done_messages + (number - image->from_number));
+        store_put(store, &image->done_bytes, image->done_bytes + (pos - image->from));
+        store_put(store, &image->from, pos);
+        store_put(store, &image->from_number, number);
+}
+
+void cursor_advance(struct cursor *cursor, uint64_t bytes)
+{
+        struct image_cursor *image = cursor->image;
+        struct store *store = cursor->log->store;
+
+        store_begin(store);
+        store_put(store, &image->pos, image->pos + bytes);
+        if (is_open(cursor)) {
+                repin(cursor);
+        } else {
+                assert(image->pos <= image->stop);
+                if (image->pos == image->stop)
+                        range_done(cursor, image->stop, image->stop_number);
+                range_passed(cursor);
+                if (image->pos == image->stop)
+                        range_next(cursor);
+        }
+        store_commit(store);
+}
+
+uint64_t cursor_waiting(const struct cursor *cursor)
+{
+        const struct image_cursor *image = cursor->image;
+        uint64_t end = cursor->log->image->end;
+
+        if (is_open(cursor))
+                return end - image->pos;
+        return image->stop - image->pos + image->extent_bytes +
+               (image->resume != IMAGE_OPEN ? end - image->resume : 0);
+}
+
+struct count cursor_queued(const struct cursor *cursor)
+{
+        const struct image_cursor *image = cursor->image;
+        const struct image_log *log = cursor->log->image;
+        bool open = is_open(cursor);
+        struct count queued = {image->extent_messages, image->extent_bytes};
+
+        if (open || image->pos < image->stop) {
+                struct log_place at = log_place(cursor->log, image->pos);
+
+                queued.messages += (open ? log->number : image->stop_number) - at.number;
+                queued.bytes += (open ? log->end : image->stop) - at.pos;
+        }
+        if (image->resume != IMAGE_OPEN) {
+                queued.messages += log->number - image->resume_number;
+                queued.bytes += log->end - image->resume;
+        }
+        return queued;
+}
+
+struct count cursor_delivered(const struct cursor *cursor)
+{
+        const struct image_cursor *image = cursor->image;
+        struct count done = {image->done_messages, image->done_bytes};
+
+        if (is_open(cursor) || image->pos < image->stop) {
+                struct log_place at = log_place(cursor->log, image->pos);
+
+                done.messages += at.number - image->from_number;
+                done.bytes += at.pos - image->from;
+        }
+        return done;
+}
+
+uint64_t cursor_oldest(struct cursor *cursor)
+{
+        const struct image_cursor *image = cursor->image;
+        uint64_t to = is_open(cursor) ? cursor->log->image->end : image->stop;
+
+        /* A closed range is never left empty while something waits behind it. */
+        return image->pos < to ? log_mark(cursor->log, image->pos, &cursor->mark)->time_usec : 0;
+}
+
+/* Only what is left of the message that is begun, and then from `to` on. */
+static void finish_then(struct cursor *cursor, struct log_place end, struct log_place to)
+{
+        struct image_cursor *image = cursor->image;
+        struct store *store = cursor->log->store;
+
+        store_put(store, &image->stop, end.pos);
+        store_put(store, &image->stop_number, end.number);
+        store_put(store, &image->resume, to.pos);
+        store_put(store, &image->resume_number, to.number);
+        range_hold(cursor, slab_next(store, cursor->pin), end.pos, true);
+        cursor->resume_pin = pin_for(cursor, to.pos);
+        log_hold(cursor->log, cursor->resume_pin);
+}
+
+struct count cursor_jump(struct cursor *cursor, uint64_t to)
+{
+        struct image_cursor *image = cursor->image;
+        struct log *log = cursor->log;
+        struct log_place target = log_place(log, to), at, begun;
+        struct count skipped = {0, 0};
+
+        store_begin(log->store);
+        if (image->resume != IMAGE_OPEN) {
+                if (to > image->resume) {
+                        uint32_t pin = pin_for(cursor, to);
+
+                        skipped = (struct count){target.number - image->resume_number,
+                                                 to - image->resume};
+                        store_put(log->store, &image->resume, target.pos);
+                        store_put(log->store, &image->resume_number, target.number);
+                        log_hold(log, pin);
+                        log_release(log, cursor->resume_pin);
+                        cursor->resume_pin = pin;
+                }
+        } else if (is_open(cursor) && to > image->pos) {
+                at = log_place(log, image->pos);
+                begun = at.pos < image->pos ? log_behind(log, at) : at;
+                if (begun.pos < to)
+                        skipped = (struct count){target.number - begun.number, to - begun.pos};
+                if (at.pos == image->pos) {
+                        range_done(cursor, at.pos, at.number);
+                        store_put(log->store, &image->pos, target.pos);
+                        store_put(log->store, &image->from, target.pos);
+                        store_put(log->store, &image->from_number, target.number);
+                        repin(cursor);
+                } else if (begun.pos < to) {
+                        finish_then(cursor, begun, target);
+                }
+        }
+        store_commit(log->store);
+        return skipped;
+}
+
+/* The slabs that [from, to) needs beyond those of a range that ends at `from`. */
+static void hold_more(struct cursor *cursor, uint64_t from, uint64_t to)
+{
+        const struct store *store = cursor->log->store;
+        uint32_t slab = pin_for(cursor, from);
+
+        if (slab_pos(store, slab) < from)
+                slab = slab_next(store, slab);
+        range_hold(cursor, slab, to, true);
+}
+
+static void extent_put(struct cursor *cursor, uint32_t e, struct log_place from,
+                       struct log_place to)
+{
+        struct store *store = cursor->log->store;
+        struct image_extent *extent = &store->image->extent[e];
+        struct image_cursor *image = cursor->image;
+
+        store_put(store, &extent->from, from.pos);
+        store_put(store, &extent->to, to.pos);
+        store_put(store, &extent->from_number, from.number);
+        store_put(store, &extent->to_number, to.number);
+        store_put(store, &extent->next, 0);
+        if (image->extent_tail)
+                store_put(store, &extent_at(cursor, image->extent_tail)->next, e + 1);
+        else
+                store_put(store, &image->extent_head, e + 1);
+        store_put(store, &image->extent_tail, e + 1);
+        range_hold(cursor, pin_for(cursor, from.pos), to.pos, true);
+}
+
+static int extend_list(struct cursor *cursor, struct log_place from, struct log_place to)
+{
+        struct image_cursor *image = cursor->image;
+        struct store *store = cursor->log->store;
+        struct image_extent *tail =
+                image->extent_tail ? extent_at(cursor, image->extent_tail) : NULL;
+
+        if (tail && tail->to == from.pos) {
+                store_put(store, &tail->to, to.pos);
+                store_put(store, &tail->to_number, to.number);
+                hold_more(cursor, from.pos, to.pos);
+        } else {
+                uint32_t e = extent_new(store);
+
+                if (e == UINT32_MAX)
+                        return -ENOMEM;
+                extent_put(cursor, e, from, to);
+        }
+        store_put(store, &image->extent_messages,
+                  image->extent_messages + (to.number - from.number));
+        store_put(store, &image->extent_bytes, image->extent_bytes + (to.pos - from.pos));
+        return 0;
+}
+
+int cursor_extend(struct cursor *cursor, struct log_place from, struct log_place to)
+{
+        struct image_cursor *image = cursor->image;
+        struct store *store = cursor->log->store;
+        int result = 0;
+
+        assert(!is_open(cursor) && image->resume == IMAGE_OPEN);
+        store_begin(store);
+        if (image->pos < image->stop && !image->extent_head && image->stop == from.pos) {
+                store_put(store, &image->stop, to.pos);
+                store_put(store, &image->stop_number, to.number);
+                hold_more(cursor, from.pos, to.pos);
+        } else if (image->pos < image->stop) {
+                result = extend_list(cursor, from, to);
+        } else {
+                store_put(store, &image->pos, from.pos);
+                store_put(store, &image->stop, to.pos);
+                store_put(store, &image->stop_number, to.number);
+                store_put(store, &image->from, from.pos);
+                store_put(store, &image->from_number, from.number);
+                cursor->slab = cursor->pin = pin_for(cursor, from.pos);
+                range_hold(cursor, cursor->pin, to.pos, true);
+        }
+        store_commit(store);
+        return result;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * A reader of a log: a range that it reads now, then the extents that were given to it, then, if it
+ * is open, everything from a position on. What is queued for it is a distance; what it skips is a
+ * jump. It keeps the slabs it still needs.
+ */
+#include "core/books.h"
+#include "core/log.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct cursor {
+        struct log *log;            /* borrowed */
+        struct image_cursor *image; /* in the store */
+        uint32_t slab;              /* at or before its place */
+        uint32_t pin;               /* the first slab that it holds */
+        uint32_t resume_pin;        /* held while an open cursor finishes a range */
+        uint64_t mark;              /* a hint */
+};
+
+/* Opens it at the log's end (open: to read whatever comes; else it reads only the extents that it
+ * is given). */
+void cursor_init(struct cursor *cursor, struct log *log, struct image_cursor *image, bool open);
+
+/* Takes up a cursor that stands in a checked image. */
+void cursor_recover(struct cursor *cursor, struct log *log, struct image_cursor *image);
+
+/* Lets go of everything. Its words are stale then. */
+void cursor_done(struct cursor *cursor);
+
+/* What it reads next, at most `limit` bytes; 0: nothing is waiting. Never crosses a jump. */
+int cursor_gather(struct cursor *cursor, size_t limit, struct iovec *iov, int max);
+
+/* So many bytes of that were read. */
+void cursor_advance(struct cursor *cursor, uint64_t bytes);
+
+/* Bytes waiting, of frames already begun only what is left. */
+uint64_t cursor_waiting(const struct cursor *cursor);
+
+/* Whole frames waiting (one that is begun counts whole), and those that were read whole since it
+ * was made. */
+struct count cursor_queued(const struct cursor *cursor);
+struct count cursor_delivered(const struct cursor *cursor);
+
+/* When the oldest waiting message was committed; 0: nothing waits. */
+uint64_t cursor_oldest(struct cursor *cursor);
+
+/*
+ * Skips what is waiting up to the boundary `to` of an open cursor, but finishes a message that is
+ * begun. Returns what was skipped.
+ */
+struct count cursor_jump(struct cursor *cursor, uint64_t to);
+
+/* Queues the messages of [from, to), both boundaries, behind what it has. -ENOMEM: nothing has
+ * changed. */
+int cursor_extend(struct cursor *cursor, struct log_place from, struct log_place to);

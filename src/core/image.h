@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The memory that outlives a process: what stands where in the memfd. Every word is an aligned
+ * 64-bit store; several words that must change together change in one transaction of the store. A
+ * successor maps the same bytes, so nothing here may move, shrink or change its meaning without a
+ * new IMAGE_VERSION.
+ *
+ * References to slabs and clients are numbers plus one, so that zeroed memory says "none".
+ */
+#include <stdint.h>
+
+enum {
+        IMAGE_VERSION = 1,
+        IMAGE_JOURNAL = 4096,        /* words one transaction may change */
+        IMAGE_CLIENTS = 65536,       /* client slots */
+        IMAGE_EXTENTS = 4 << 20,     /* ranges queued for single clients */
+        IMAGE_SLABS = 1 << 20,       /* 64 GiB of messages */
+        IMAGE_PIECES = 1024,         /* of the ledger's map */
+        IMAGE_SLAB_SIZE = 64 * 1024, /* bytes of messages in a slab */
+};
+
+#define IMAGE_MAGIC UINT64_C(0x3164706374665e2e)
+#define IMAGE_OPEN  UINT64_MAX /* a cursor's stop: reads whatever comes */
+
+struct image_header {
+        uint64_t magic, version;
+        uint64_t layout;   /* a checksum over the sizes and offsets below */
+        uint64_t checksum; /* over the three words above */
+};
+
+/* What the words were before the transaction under way; count is 0 where there is none. */
+struct image_journal {
+        uint64_t count;
+        struct {
+                uint64_t offset, old;
+        } entry[IMAGE_JOURNAL];
+};
+
+/* A list of slabs through image_slab.next. */
+struct image_chain {
+        uint64_t head, tail;
+};
+
+struct image_slab {
+        uint64_t next;
+        uint64_t pos; /* of its first byte, in the space of the log that it is in */
+        uint64_t own; /* the same for the chain of a partial message; two words, so that either is
+                         set up beforehand */
+};
+
+/* One for each run of messages of one origin, in one slab, within one millisecond. */
+struct image_mark {
+        uint64_t pos, number; /* of the run's first message */
+        uint64_t time_usec;   /* of its last message */
+        uint64_t where;       /* slab << 32 | client of origin + 1 */
+};
+
+struct image_log {
+        struct image_chain data;
+        uint64_t end, number; /* committed: bytes and messages since the start */
+        struct image_chain marks;
+        uint64_t mark_first,
+                mark_next; /* counted since the start; 32 bytes each in the chain's space */
+};
+
+struct image_cursor {
+        uint64_t pos, stop,
+                stop_number;        /* reads [pos, stop), then the extents, then from resume on */
+        uint64_t from, from_number; /* where the current range begins */
+        uint64_t resume, resume_number;         /* IMAGE_OPEN: nothing more than the extents */
+        uint64_t extent_head, extent_tail;      /* numbers plus one */
+        uint64_t done_messages, done_bytes;     /* of the ranges read so far */
+        uint64_t extent_messages, extent_bytes; /* waiting in the list */
+};
+
+struct image_extent {
+        uint64_t from, to, from_number, to_number, next;
+};
+
+/* Whose bytes grow behind the out log's end: byte k of that client's stream goes to base + k. */
+struct image_turn {
+        uint64_t holder, base;
+};
+
+/* A partial message that stands on slabs of its own: byte k of the stream is byte k - base of the
+ * chain. */
+struct image_own {
+        struct image_chain data;
+        uint64_t base;
+};
+
+struct image_client {
+        uint64_t id;      /* 0: the slot is free */
+        uint64_t taken;   /* bytes read from its socket; the kernel's count is the truth */
+        uint64_t reading; /* 1: messages are for it; its cursor holds */
+        uint64_t sending; /* 1: a send to it is under way */
+        struct image_own own;
+        struct image_cursor cursor;
+        uint64_t accepted_messages, accepted_bytes; /* received from it, whole */
+};
+
+/*
+ * From this TCP offset on, the bytes are the out log's from `log` on; or, where inject is not
+ * IMAGE_OPEN, those of the inject log from there on, while the out log waits at `log`.
+ */
+struct image_piece {
+        uint64_t offset, log, inject;
+};
+
+struct image_session {
+        uint64_t epoch;   /* grows by one a connection; 0 before the first */
+        uint64_t live;    /* 1: there is a connection */
+        uint64_t rx_base; /* byte k of the connection goes to rx_base + k of the in log */
+        uint64_t rx_read; /* bytes read from it; the kernel's count is the truth, as for written */
+        uint64_t written, acked; /* TCP offsets */
+        uint64_t piece_first, piece_next;
+        struct image_piece piece[IMAGE_PIECES];
+        struct image_log inject; /* heartbeats and greetings; it has no marks */
+        uint64_t inject_next; /* from here on it has not been begun, unless the last piece says more
+                               */
+        uint64_t start, start_number; /* of the out log, where this connection began */
+        uint64_t begun, begun_number; /* the boundary behind the last message begun on any earlier
+                                         connection */
+};
+
+enum { IMAGE_REASONS = 16 };
+
+/* What the cursors can't tell any more. */
+struct image_totals {
+        uint64_t in_messages, in_bytes; /* accepted for readers that are gone, or that never were */
+        uint64_t in_done_messages, in_done_bytes; /* delivered to them */
+        uint64_t in_dropped[IMAGE_REASONS][2];    /* messages and bytes, by enum drop_reason */
+        uint64_t out_dropped[IMAGE_REASONS][2];
+        uint64_t refused_messages, refused_bytes;
+        uint64_t received_messages, received_bytes; /* of all connections */
+        uint64_t sent_messages, sent_bytes;         /* of ended connections */
+        uint64_t resent_messages, resent_bytes;
+        uint64_t heartbeats_sent, heartbeats_received;
+        uint64_t connects, disconnects;
+        uint64_t clients_accepted, clients_refused;
+        uint64_t next_client_id;
+        uint64_t client_slots; /* entries of the client table that were ever used */
+};
+
+struct image {
+        struct image_header header;
+        struct image_journal journal;
+        struct image_log in, out;
+        struct image_cursor acked; /* the out log's reader: everything before it is in the peer's
+                                      kernel, or given up */
+        struct image_turn turn;
+        struct image_session session;
+        struct image_totals totals;
+        struct image_client client[IMAGE_CLIENTS] __attribute__((aligned(4096)));
+        struct image_slab slab[IMAGE_SLABS] __attribute__((aligned(4096)));
+        struct image_extent extent[IMAGE_EXTENTS] __attribute__((aligned(4096)));
+        unsigned char data[] __attribute__((aligned(4096))); /* IMAGE_SLABS slabs */
+};

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * What was written to a connection, what of it the peer's kernel acknowledged, and so what goes
+ * again on the next one. The socket gets more than the out log (heartbeats, greetings), so a map
+ * tells for each TCP offset what stands there; a piece of it is entered before the send that it
+ * describes.
+ */
+#include "core/books.h"
+#include "core/cursor.h"
+#include "core/log.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct ledger {
+        struct log *log;             /* the out log, borrowed */
+        struct image_session *image; /* in the store */
+        struct image_totals *totals; /* in the store */
+        struct cursor acked;         /* the out log's only reader */
+        struct log inject;
+        uint32_t slab, inject_slab; /* hints */
+        uint64_t slab_at; /* the position of the first byte in `slab`, when it was found */
+};
+
+/* On an image that is new (recovered: false) or that was checked. */
+void ledger_init(struct ledger *ledger, struct log *log, bool recovered);
+
+/* A connection begins; what the last one did not get acknowledged is before what is new. rx_base:
+ * where its bytes go. */
+void ledger_begin(struct ledger *ledger, uint64_t rx_base);
+
+/* How a connection ended, in messages that were begun on it. */
+struct ledger_end {
+        struct count acked, unacked, unsent;
+};
+
+/*
+ * The connection ended; the numbers are the kernel's, as TCP offsets: acknowledged, transmitted.
+ * Those acknowledged are delivered, the others go again, whole.
+ */
+struct ledger_end ledger_end(struct ledger *ledger, uint64_t acked, uint64_t transmitted);
+
+/* Sends these bytes, whole frames, at the next message boundary. False: no memory, or too much is
+ * under way. */
+bool ledger_inject(struct ledger *ledger, const struct iovec *iov, int n);
+
+/* Is something to be sent (inject_only: besides the out log)? */
+bool ledger_pending(const struct ledger *ledger, bool inject_only);
+
+/*
+ * What is sent next, at most `limit` bytes; the map has it then. hold_log: nothing of the out log
+ * is begun, only what is injected, and the message that is half written. Returns how many of max
+ * iov were filled in.
+ */
+int ledger_gather(struct ledger *ledger, size_t limit, bool hold_log, struct iovec *iov, int max);
+void ledger_sent(struct ledger *ledger, uint64_t bytes);
+
+/* The peer's kernel has everything before this TCP offset. */
+void ledger_acked(struct ledger *ledger, uint64_t acked);
+
+/* Is a message half written? */
+bool ledger_in_message(const struct ledger *ledger);
+
+/* Where in the out log the next byte comes from. */
+uint64_t ledger_written(const struct ledger *ledger);
+
+/* Of all connections, with this one: messages whose last byte was written, and of them those begun
+ * on an earlier one. */
+struct count ledger_sent_count(const struct ledger *ledger);
+struct count ledger_resent_count(const struct ledger *ledger);
+
+/* Written and not acknowledged yet. */
+struct count ledger_unacked(const struct ledger *ledger);

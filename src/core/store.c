@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void (*store_hook)(void);
+
+#define DATA_OFFSET offsetof(struct image, data)
+
+static const size_t image_size = DATA_OFFSET + (size_t)IMAGE_SLABS * IMAGE_SLAB_SIZE;
+
+static uint64_t mix(uint64_t sum, uint64_t word)
+{
+        sum = (sum ^ word) * UINT64_C(0x100000001b3);
+        return sum ^ sum >> 29;
+}
+
+static uint64_t layout_sum(void)
+{
+        const uint64_t words[] = {
+                sizeof(struct image_header),
+                sizeof(struct image_journal),
+                sizeof(struct image_log),
+                sizeof(struct image_cursor),
+                sizeof(struct image_session),
+                sizeof(struct image_totals),
+                sizeof(struct image_client),
+                sizeof(struct image_slab),
+                sizeof(struct image_extent),
+                offsetof(struct image, in),
+                offsetof(struct image, out),
+                offsetof(struct image, acked),
+                offsetof(struct image, turn),
+                offsetof(struct image, session),
+                offsetof(struct image, totals),
+                offsetof(struct image, client),
+                offsetof(struct image, slab),
+                offsetof(struct image, extent),
+                DATA_OFFSET,
+        };
+        uint64_t sum = UINT64_C(0xcbf29ce484222325);
+
+        for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+                sum = mix(sum, words[i]);
+        return sum;
+}
+
+static uint64_t header_sum(const struct image_header *header)
+{
+        return mix(mix(mix(UINT64_C(0xcbf29ce484222325), header->magic), header->version),
+                   header->layout);
+}
+
+static inline void put_word(uint64_t *word, uint64_t value)
+{
+        __atomic_store_n(word, value, __ATOMIC_RELEASE);
+        if (__builtin_expect(store_hook != NULL, 0))
+                store_hook();
+}
+
+void store_set(uint64_t *word, uint64_t value)
+{
+        put_word(word, value);
+}
+
+void store_begin(struct store *store)
+{
+        store->depth++;
+}
+
+void store_put(struct store *store, uint64_t *word, uint64_t value)
+{
+        struct image_journal *journal = &store->image->journal;
+        uint64_t n = journal->count;
+
+        assert(store->depth > 0);
+        if (*word == value)
+                return;
+        if (n == IMAGE_JOURNAL)
+                abort(); /* fixed bookkeeping: no transaction grows with anything that a peer
+                            chooses */
+        journal->entry[n].offset =
+                (uint64_t)((unsigned char *)word - (unsigned char *)store->image);
+        journal->entry[n].old = *word;
+        put_word(&journal->count, n + 1);
+        put_word(word, value);
+}
+
+static void *grow(void *items, uint32_t *room, size_t size)
+{
+        uint32_t more = *room ? *room * 2 : 64;
+        void *p = reallocarray(items, more, size);
+
+        if (!p)
+                abort(); /* some bytes a slab */
+        *room = more;
+        return p;
+}
+
+/* More than this much memory is not kept for later: it is given back. */
+enum { FREE_KEEP = 2 << 20 };
+
+static void free_now(struct store *store, uint32_t slab)
+{
+        struct store_slab *s = &store->slab[slab];
+
+        store->used_bytes -= s->committed;
+        s->used = false;
+        if (store->free_bytes + s->committed > FREE_KEEP && s->committed) {
+                off_t at = (off_t)(DATA_OFFSET + (size_t)slab * IMAGE_SLAB_SIZE);
+
+                if (fallocate(store->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at,
+                              IMAGE_SLAB_SIZE) == 0)
+                        s->committed = 0;
+        }
+        store->free_bytes += s->committed;
+        if (store->n_free == store->free_room)
+                store->free = grow(store->free, &store->free_room, sizeof(*store->free));
+        store->free[store->n_free++] = slab;
+}
+
+void store_commit(struct store *store)
+{
+        assert(store->depth > 0);
+        if (--store->depth)
+                return;
+        if (store->image->journal.count)
+                put_word(&store->image->journal.count, 0);
+        while (store->n_late)
+                free_now(store, store->late[--store->n_late]);
+}
+
+static bool has_memory(struct store *store, size_t offset, size_t size)
+{
+        return fallocate(store->fd, 0, (off_t)offset, (off_t)size) == 0;
+}
+
+/* Gives memory to the entries of a table up to `index`, some at a time. */
+static bool table_ready(struct store *store, size_t offset, size_t item, uint32_t *ready,
+                        uint32_t index)
+{
+        uint32_t more = (uint32_t)(16384 / item + 1);
+
+        while (*ready <= index) {
+                if (!has_memory(store, offset + *ready * item, more * item))
+                        return false;
+                *ready += more;
+        }
+        return true;
+}
+
+bool store_client_ready(struct store *store, uint32_t slot)
+{
+        return slot < IMAGE_CLIENTS &&
+               table_ready(store, offsetof(struct image, client), sizeof(struct image_client),
+                           &store->clients_ready, slot);
+}
+
+static bool map_image(struct store *store)
+{
+        void *p = mmap(NULL, image_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+                       store->fd, 0);
+
+        if (p == MAP_FAILED)
+                return false;
+        store->image = p;
+        store->mapped = image_size;
+        store->limit_bytes = UINT64_MAX;
+        return true;
+}
+
+int store_init(struct store *store)
+{
+        struct image_header *header;
+
+        *store = (struct store){.fd = memfd_create("ftcpd", MFD_CLOEXEC)};
+        if (store->fd < 0)
+                return -errno;
+        if (ftruncate(store->fd, (off_t)image_size) < 0 ||
+            !has_memory(store, 0, offsetof(struct image, client)) || !map_image(store)) {
+                int error = -errno;
+
+                store_done(store);
+                return error;
+        }
+        header = &store->image->header;
+        store->image->in.data = store->image->out.data = (struct image_chain){0, 0};
+        store->image->acked.stop = store->image->acked.resume = IMAGE_OPEN;
+        header->magic = IMAGE_MAGIC;
+        header->version = IMAGE_VERSION;
+        header->layout = layout_sum();
+        put_word(&header->checksum, header_sum(header));
+        return 0;
+}
+
+static bool header_good(const struct image_header *header)
+{
+        return header->magic == IMAGE_MAGIC && header->version == IMAGE_VERSION &&
+               header->layout == layout_sum() && header->checksum == header_sum(header);
+}
+
+/* Puts back the words of an unfinished transaction, the last first; doing so twice does no harm. */
+static bool roll_back(struct store *store)
+{
+        struct image_journal *journal = &store->image->journal;
+
+        if (journal->count > IMAGE_JOURNAL)
+                return false;
+        while (journal->count) {
+                uint64_t offset = journal->entry[journal->count - 1].offset;
+
+                if (offset % 8 || offset < offsetof(struct image, in) || offset > DATA_OFFSET - 8)
+                        return false;
+                put_word((uint64_t *)((unsigned char *)store->image + offset),
+                         journal->entry[journal->count - 1].old);
+                put_word(&journal->count, journal->count - 1);
+        }
+        return true;
+}
+
+int store_open(struct store *store, int fd)
+{
+        struct stat st;
+
+        *store = (struct store){.fd = fd};
+        if (fstat(fd, &st) < 0 || (uint64_t)st.st_size != image_size) {
+                store_done(store);
+                return -EPROTO;
+        }
+        if (!map_image(store)) {
+                int error = -errno;
+
+                store_done(store);
+                return error;
+        }
+        if (!header_good(&store->image->header) || !roll_back(store)) {
+                store_done(store);
+                return -EPROTO;
+        }
+        return 0;
+}
+
+void store_done(struct store *store)
+{
+        if (store->image)
+                munmap(store->image, store->mapped);
+        if (store->fd >= 0)
+                close(store->fd);
+        free(store->slab);
+        free(store->free);
+        free(store->late);
+        free(store->free_extents);
+        *store = (struct store){.fd = -1};
+}
+
+static uint32_t slab_take(struct store *store)
+{
+        uint32_t slab = store->slabs;
+
+        if (store->n_free) {
+                slab = store->free[--store->n_free];
+                store->free_bytes -= store->slab[slab].committed;
+                return slab;
+        }
+        if (slab == IMAGE_SLABS ||
+            !table_ready(store, offsetof(struct image, slab), sizeof(struct image_slab),
+                         &store->slabs_ready, slab))
+                return SLAB_NONE;
+        if (slab % 1024 == 0) {
+                void *p = reallocarray(store->slab, slab + 1024, sizeof(*store->slab));
+
+                if (!p)
+                        return SLAB_NONE;
+                store->slab = p;
+        }
+        store->slab[slab] = (struct store_slab){.prev = SLAB_NONE};
+        store->slabs++;
+        return slab;
+}
+
+uint32_t slab_new(struct store *store, size_t bytes)
+{
+        uint32_t slab = slab_take(store);
+        struct store_slab *s;
+
+        if (slab == SLAB_NONE)
+                return slab;
+        s = &store->slab[slab];
+        s->prev = SLAB_NONE;
+        s->refs = 0;
+        s->used = true;
+        store->used_bytes += s->committed;
+        store->image->slab[slab] = (struct image_slab){0, 0, 0};
+        if (!slab_commit(store, slab, bytes)) {
+                free_now(store, slab);
+                return SLAB_NONE;
+        }
+        return slab;
+}
+
+bool slab_commit(struct store *store, uint32_t slab, size_t bytes)
+{
+        struct store_slab *s = &store->slab[slab];
+        size_t want = (bytes + 4095) & ~(size_t)4095;
+        size_t more = want > s->committed ? want - s->committed : 0;
+
+        if (!more)
+                return true;
+        if (store->used_bytes + more > store->limit_bytes ||
+            !has_memory(store, DATA_OFFSET + (size_t)slab * IMAGE_SLAB_SIZE + s->committed, more))
+                return false;
+        store->used_bytes += more;
+        s->committed += (uint32_t)more;
+        return true;
+}
+
+void slab_free(struct store *store, uint32_t slab)
+{
+        assert(store->slab[slab].used);
+        if (!store->depth) {
+                free_now(store, slab);
+                return;
+        }
+        if (store->n_late == store->late_room)
+                store->late = grow(store->late, &store->late_room, sizeof(*store->late));
+        store->late[store->n_late++] = slab;
+}
+
+void slabs_free(struct store *store, uint32_t first)
+{
+        while (first != SLAB_NONE) {
+                uint32_t next = slab_next(store, first);
+
+                slab_free(store, first);
+                first = next;
+        }
+}
+
+uint64_t slab_limit(const struct store *store, uint32_t slab)
+{
+        uint32_t next = slab_next(store, slab);
+        uint64_t room = slab_pos(store, slab) + IMAGE_SLAB_SIZE;
+
+        if (next == SLAB_NONE || slab_pos(store, next) > room)
+                return room;
+        return slab_pos(store, next);
+}
+
+void chain_append(struct store *store, struct image_chain *chain, uint32_t slab, uint64_t pos)
+{
+        store->image->slab[slab] = (struct image_slab){.pos = pos, .own = pos};
+        chain_join(store, chain, slab, slab);
+}
+
+void chain_join(struct store *store, struct image_chain *chain, uint32_t first, uint32_t last)
+{
+        uint32_t tail = chain_tail(chain);
+
+        store_begin(store);
+        if (tail == SLAB_NONE)
+                store_put(store, &chain->head, first + 1);
+        else
+                store_put(store, &store->image->slab[tail].next, first + 1);
+        store_put(store, &chain->tail, last + 1);
+        store->slab[first].prev = tail;
+        store_commit(store);
+}
+
+void chain_remove(struct store *store, struct image_chain *chain, uint32_t slab)
+{
+        uint32_t prev = store->slab[slab].prev, next = slab_next(store, slab);
+
+        store_begin(store);
+        if (prev == SLAB_NONE)
+                store_put(store, &chain->head, next + 1);
+        else
+                store_put(store, &store->image->slab[prev].next, next + 1);
+        if (next == SLAB_NONE)
+                store_put(store, &chain->tail, prev + 1);
+        else
+                store->slab[next].prev = prev;
+        store_commit(store);
+}
+
+uint32_t chain_cut(struct store *store, struct image_chain *chain, uint32_t slab)
+{
+        uint32_t first = slab == SLAB_NONE ? chain_head(chain) : slab_next(store, slab);
+
+        store_begin(store);
+        if (slab == SLAB_NONE)
+                store_put(store, &chain->head, 0);
+        else
+                store_put(store, &store->image->slab[slab].next, 0);
+        store_put(store, &chain->tail, slab + 1);
+        store_commit(store);
+        if (first != SLAB_NONE)
+                store->slab[first].prev = SLAB_NONE;
+        return first;
+}
+
+uint32_t extent_new(struct store *store)
+{
+        if (store->n_free_extents)
+                return store->free_extents[--store->n_free_extents];
+        if (store->extents_used == IMAGE_EXTENTS ||
+            !table_ready(store, offsetof(struct image, extent), sizeof(struct image_extent),
+                         &store->extents_ready, store->extents_used))
+                return UINT32_MAX;
+        return store->extents_used++;
+}
+
+void extent_free(struct store *store, uint32_t extent)
+{
+        if (store->n_free_extents == store->free_extents_room)
+                store->free_extents = grow(store->free_extents, &store->free_extents_room,
+                                           sizeof(*store->free_extents));
+        store->free_extents[store->n_free_extents++] = extent;
+}

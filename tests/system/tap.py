@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""Runs a file of unittest cases and prints TAP: one line a test method.
+
+    python3 tests/system/tap.py FILE [NAME ...]     a NAME is a part of a test method's name
+
+Or at the end of a test file:
+
+    if __name__ == '__main__':
+        tap.main()
+
+A method `test_a_client_that_hangs_is_cut_off` is told as `a client that hangs is cut off`. A skip
+keeps its reason. What a test prints, and why it failed, goes to stderr and so into its log. A test
+that takes longer than `timeout` seconds (an attribute of its class, or of the method; default 120)
+fails with a TimeoutError, so that its own clean-up still runs. A file without any test fails.
+"""
+import importlib.util
+import os
+import signal
+import sys
+import traceback
+import unittest
+
+DEFAULT_TIMEOUT = 120
+
+
+def sentence(test):
+    """What must hold, in words; a fixture of a class that failed has only its own description."""
+    name = getattr(test, '_testMethodName', None)
+    return name.removeprefix('test_').replace('_', ' ') if name else str(test)
+
+
+def one_line(text):
+    return ' '.join(str(text).split()).replace('#', '')
+
+
+class Result(unittest.TestResult):
+    """Collects what went wrong in a test, and says it in one line when the test is over."""
+
+    def __init__(self, stream):
+        super().__init__()
+        self.stream = stream
+        self.number = 0
+        self.bad = 0
+        self.verdict = ('ok', '')
+
+    def say(self, word, test, remark=''):
+        self.number += 1
+        self.bad += word == 'not ok'
+        self.stream.write(f'{word} {self.number} - {one_line(sentence(test))}{remark}\n')
+        self.stream.flush()
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.verdict = ('ok', '')
+        method = getattr(test, getattr(test, '_testMethodName', ''), None)
+        limit = getattr(method, 'timeout', getattr(test, 'timeout', DEFAULT_TIMEOUT))
+
+        def too_long(_signal, _frame):
+            signal.alarm(limit)  # the clean-up is not to hang either
+            raise TimeoutError(f'not done within {limit} s')
+
+        signal.signal(signal.SIGALRM, too_long)
+        signal.alarm(limit)
+
+    def stopTest(self, test):
+        signal.alarm(0)
+        super().stopTest(test)
+        self.say(self.verdict[0], test, self.verdict[1])
+
+    def failed(self, test, err):
+        print(f'--- {test}', file=sys.stderr)
+        traceback.print_exception(*err)
+        sys.stderr.flush()
+        if hasattr(test, '_testMethodName'):
+            self.verdict = ('not ok', '')
+        else:  # setUpClass and its like stand for no test of their own
+            self.say('not ok', test)
+
+    def addError(self, test, err):
+        self.failed(test, err)
+
+    def addFailure(self, test, err):
+        self.failed(test, err)
+
+    def addSubTest(self, test, subtest, err):
+        if err is not None:
+            print(f'in {subtest}:', file=sys.stderr)
+            self.failed(test, err)
+
+    def addSkip(self, test, reason):
+        remark = f' # SKIP {one_line(reason)}'
+        if not hasattr(test, '_testMethodName'):
+            self.say('ok', test, remark)
+        elif self.verdict[0] == 'ok':
+            self.verdict = ('ok', remark)
+
+    def addExpectedFailure(self, test, err):
+        self.verdict = ('not ok', ' # TODO known to fail')
+        self.bad -= 1
+
+    def addUnexpectedSuccess(self, test):
+        self.verdict = ('ok', ' # TODO known to fail')
+
+
+def cases(suite, names):
+    for item in suite:
+        if isinstance(item, unittest.TestSuite):
+            yield from cases(item, names)
+        elif not names or any(name in item.id() for name in names):
+            yield item
+
+
+def tap_stream():
+    """A stream for TAP alone: file descriptor 1 becomes stderr for the tests and their children."""
+    sys.stdout.flush()
+    stream = os.fdopen(os.dup(1), 'w')
+    os.dup2(2, 1)
+    return stream
+
+
+def run(module, names):
+    stream = tap_stream()
+    suite = unittest.defaultTestLoader.loadTestsFromModule(module)
+    chosen = unittest.TestSuite(cases(suite, names))
+    if not chosen.countTestCases():
+        stream.write('Bail out! no tests\n')
+        return 1
+    result = Result(stream)
+    chosen.run(result)
+    stream.write(f'1..{result.number}\n')
+    stream.flush()
+    return 1 if result.bad else 0
+
+
+def load(path):
+    """Imports a test file, with its own folder and this one in the path, as when it is run."""
+    for folder in (os.path.dirname(os.path.abspath(__file__)),
+                   os.path.dirname(os.path.abspath(path))):
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(
+        os.path.splitext(os.path.basename(path))[0], path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def main():
+    sys.exit(run(sys.modules['__main__'], sys.argv[1:]))
+
+
+if __name__ == '__main__':
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    sys.exit(run(load(sys.argv[1]), sys.argv[2:]))
