@@ -39,6 +39,8 @@ struct config_people {
         size_t n_uids;
         gid_t *gids;
         size_t n_gids;
+        char **texts; /* as written, for people */
+        size_t n_texts;
         bool set; /* false: the list is empty */
 };
 

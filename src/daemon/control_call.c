@@ -3,9 +3,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "daemon/control_permit.h"
 #include "util/log.h"
+#include "util/socket.h"
 
 const struct control_interface *control_interface_find(const char *name)
 {
@@ -104,6 +105,22 @@ static const char *wrong_parameter(const struct control_method *method, const js
         return NULL;
 }
 
+/* Who may change the daemon's state: root, the daemon's own user, and [Control] Admin=, by the
+ * credentials at the time when the client connected. Without credentials nobody may. */
+static bool is_permitted(const struct control_call *call)
+{
+        const struct config *config = call->ops->config(call->ctx);
+        struct socket_peer peer;
+        bool permitted;
+
+        if (socket_peer_get(call->fd, &peer) < 0)
+                return false;
+        permitted = peer.uid == 0 || peer.uid == geteuid() ||
+                    config_people_have(&config->admin, peer.uid, peer.groups, peer.n_groups);
+        socket_peer_done(&peer);
+        return permitted;
+}
+
 static json_t *run(const struct control_call *call, const json_t *request, const char *name)
 {
         json_t *error;
@@ -112,7 +129,7 @@ static json_t *run(const struct control_call *call, const json_t *request, const
 
         if (!method)
                 return error;
-        if (method->changes && !control_permit(call->fd, call->ops->config(call->ctx))) {
+        if (method->changes && !is_permitted(call)) {
                 log_debug("control: %s was denied", name);
                 return control_error("PermissionDenied", NULL);
         }

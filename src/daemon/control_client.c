@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon/control_call.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 enum {
@@ -139,14 +139,6 @@ static int serve_one(struct control_client *client)
 
 static const struct timeval at_once = {0};
 
-static uint64_t now_usec(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 static void spend(struct control *control, uint64_t usec)
 {
         if (control->spent_usec == 0)
@@ -162,12 +154,12 @@ static int serve(struct control_client *client)
 
         for (int i = 0; i < REQUESTS_A_TURN && control->spent_usec < TURN_USEC; i++) {
                 int r = unread(client) >= OUT_HIGH ? flush(client) : 0;
-                uint64_t begin = now_usec();
+                uint64_t begin = clock_usec();
 
                 if (r < 0 || unread(client) >= OUT_HIGH)
                         return r < 0 ? r : 1;
                 r = serve_one(client);
-                spend(control, now_usec() - begin);
+                spend(control, clock_usec() - begin);
                 if (r <= 0)
                         return r;
         }

@@ -6,8 +6,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "util/clock.h"
+#include "util/units.h"
+
 /* A peer that stands in the middle of a message for this long speaks another frame, or hangs. */
-#define PARTIAL_MAX_USEC (10 * UINT64_C(1000000))
+#define PARTIAL_MAX_USEC (10 * USEC_PER_SEC)
 
 static const char *const severities[] = {
         [SEVERITY_OK] = "ok",
@@ -40,34 +43,18 @@ add_reason(struct health *health, enum severity severity, const char *format, ..
 }
 
 struct span_text {
-        char text[64];
+        char text[UNITS_TEXT_MAX];
 };
 
-/* For people: two units at most, "250ms", "12s", "5min 3s", "2h 10min", "3d 4h". */
+/* For people, who need no microseconds: "250ms", "12s", "5min 3s", "2h 10min". */
 static struct span_text span_words(uint64_t usec)
 {
-        static const struct {
-                const char *name;
-                uint64_t usec;
-        } units[] = {{"d", UINT64_C(86400000000)},
-                     {"h", UINT64_C(3600000000)},
-                     {"min", 60000000},
-                     {"s", 1000000},
-                     {"ms", 1000},
-                     {"us", 1}};
-        struct span_text span = {"0s"};
-        size_t u = 0;
+        uint64_t unit = usec >= 3600 * USEC_PER_SEC ? 60 * USEC_PER_SEC
+                        : usec >= USEC_PER_SEC      ? USEC_PER_SEC
+                                                    : 1000;
+        struct span_text span;
 
-        while (u < 5 && usec < units[u].usec)
-                u++;
-        if (usec == 0)
-                return span;
-        int n = snprintf(span.text, sizeof(span.text), "%" PRIu64 "%s", usec / units[u].usec,
-                         units[u].name);
-        /* Below a minute one unit says enough. */
-        if (u < 3 && usec % units[u].usec >= units[u + 1].usec)
-                snprintf(span.text + n, sizeof(span.text) - (size_t)n, " %" PRIu64 "%s",
-                         usec % units[u].usec / units[u + 1].usec, units[u + 1].name);
+        units_span_format(usec - usec % unit, span.text);
         return span;
 }
 

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl/bus.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ctl/ctl.h"
+#include "ctl/local.h"
+#include "ctl/show.h"
+
+enum {
+        READ_SIZE = 64 * 1024,
+        CALL_USEC = 10 * 1000 * 1000, /* a daemon that takes longer for an answer hangs */
+};
+
+/* The daemon is ours; the limit only keeps a wrong program behind the path from taking all
+ * memory. */
+#define REPLY_MAX ((size_t)256 << 20)
+
+struct bus *bus_new(const char *path, int *error)
+{
+        struct bus *bus = calloc(1, sizeof(*bus));
+        int fd = bus ? local_connect(path, ctl_now() + CALL_USEC) : -ENOMEM;
+
+        if (fd < 0) {
+                *error = fd;
+                free(bus);
+                return NULL;
+        }
+        bus->fd = fd;
+        varlink_reader_init(&bus->reader);
+        bus->reader.max = REPLY_MAX;
+        return bus;
+}
+
+void bus_free(struct bus *bus)
+{
+        if (!bus)
+                return;
+        close(bus->fd);
+        varlink_reader_done(&bus->reader);
+        free(bus);
+}
+
+int bus_send(struct bus *bus, const char *method, json_t *parameters, bool more, uint64_t deadline)
+{
+        json_t *call = json_pack("{s:s, s:O*}", "method", method, "parameters", parameters);
+        size_t size = 0;
+        int r = 0;
+
+        if (call && more)
+                json_object_set_new(call, "more", json_true());
+        char *text = call ? varlink_encode(call, &size) : NULL;
+        json_decref(call);
+        if (!text)
+                return -ENOMEM;
+        for (size_t at = 0; at < size && r >= 0; at += (size_t)r) {
+                r = local_wait(bus->fd, POLLOUT, deadline);
+                if (r < 0)
+                        break;
+                ssize_t n = send(bus->fd, text + at, size - at, MSG_NOSIGNAL);
+                r = n >= 0 ? (int)n : errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        }
+        free(text);
+        return r < 0 ? r : 0;
+}
+
+/* Reads what is there. 0 or a negative errno. */
+static int bus_read(struct bus *bus, uint64_t deadline)
+{
+        void *room = varlink_reader_room(&bus->reader, READ_SIZE);
+
+        if (!room)
+                return -ENOMEM;
+        int r = local_wait(bus->fd, POLLIN, deadline);
+        if (r < 0)
+                return r;
+        ssize_t n = recv(bus->fd, room, READ_SIZE, 0);
+        if (n < 0)
+                return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        if (n == 0)
+                return -EPIPE;
+        varlink_reader_fed(&bus->reader, (size_t)n);
+        return 0;
+}
+
+int bus_receive(struct bus *bus, json_t **reply, uint64_t deadline)
+{
+        for (;;) {
+                switch (varlink_take(&bus->reader, reply)) {
+                case VARLINK_OBJECT: return 0;
+                case VARLINK_MORE: break;
+                default: return -EBADMSG;
+                }
+                int r = bus_read(bus, deadline);
+                if (r < 0)
+                        return r;
+        }
+}
+
+static int denied(struct ctl *ctl, const char *what, const char *path)
+{
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+                return ctl_fail(ctl, CTL_DENIED,
+                                "not permitted to reach the %s %s: a directory on the way to it is "
+                                "closed to you; use sudo",
+                                what, path);
+        struct group *group = getgrgid(st.st_gid);
+        struct passwd *user = getpwuid(st.st_uid);
+        if (st.st_mode & S_IWGRP)
+                return ctl_fail(ctl, CTL_DENIED,
+                                "not permitted to use the %s %s: it is for the group %s; join it "
+                                "(usermod -aG %s YOU, then log in again), or use sudo",
+                                what, path, group ? group->gr_name : "of that file",
+                                group ? group->gr_name : "GROUP");
+        return ctl_fail(ctl, CTL_DENIED, "not permitted to use the %s %s: only %s may; use sudo",
+                        what, path, user ? user->pw_name : "its owner");
+}
+
+int bus_unreachable(struct ctl *ctl, const char *what, const char *path, int error)
+{
+        const char *at = ctl->instance ? "@" : "", *name = ctl->instance ? ctl->instance : "";
+
+        switch (-error) {
+        case EACCES:
+        case EPERM: return denied(ctl, what, path);
+        case ENOENT:
+        case ECONNREFUSED:
+                return ctl_fail(ctl, CTL_UNREACHABLE,
+                                "ftcpd is not running, or its %s is elsewhere: tried %s, %s; see "
+                                "`systemctl status ftcpd%s%s`%s",
+                                what, path,
+                                error == -ENOENT ? "which does not exist" : "where nobody listens",
+                                at, name,
+                                ctl->socket ? "" : ", or say --socket PATH or --instance NAME");
+        case ENAMETOOLONG:
+                return ctl_fail(ctl, CTL_UNREACHABLE,
+                                "the path of the %s is too long (%zu bytes, a socket's may have "
+                                "107): %s",
+                                what, strlen(path), path);
+        case EAGAIN:
+        case ETIMEDOUT:
+                return ctl_fail(ctl, CTL_UNREACHABLE,
+                                "ftcpd does not answer: %s %s takes no connection (is the daemon "
+                                "stopped or stuck?)",
+                                what, path);
+        default:
+                return ctl_fail(ctl, CTL_UNREACHABLE, "can't reach ftcpd at the %s %s: %s", what,
+                                path, strerror(-error));
+        }
+}
+
+int bus_open(struct ctl *ctl)
+{
+        int error = 0;
+
+        if (ctl->bus)
+                return CTL_DONE;
+        ctl->bus = bus_new(ctl_socket(ctl), &error);
+        if (ctl->bus)
+                return CTL_DONE;
+        return bus_unreachable(ctl, "control socket", ctl_socket(ctl), error);
+}
+
+/* A call went wrong below the level of replies: that connection is of no more use. */
+static int broken(struct ctl *ctl, const char *method, int error)
+{
+        const char *path = ctl_socket(ctl);
+
+        bus_free(ctl->bus);
+        ctl->bus = NULL;
+        switch (-error) {
+        case EPIPE:
+        case ECONNRESET:
+                return ctl_fail(ctl, CTL_UNREACHABLE,
+                                "ftcpd closed the connection at %s before it answered %s (it is "
+                                "stopping, or [Control] MaxClients= is reached)",
+                                path, method);
+        case EBADMSG:
+                return ctl_fail(ctl, CTL_UNREACHABLE,
+                                "what answers at %s does not speak Varlink: is it ftcpd's control "
+                                "socket?",
+                                path);
+        case ETIMEDOUT:
+                return ctl_fail(ctl, CTL_UNREACHABLE,
+                                "ftcpd does not answer: no reply to %s at %s in time", method,
+                                path);
+        default: return ctl_fail(ctl, CTL_FAILED, "%s at %s: %s", method, path, strerror(-error));
+        }
+}
+
+/* The groups of [Control] Admin=, as ", or of the group a" clauses; empty where there are none. */
+static void admin_groups(struct ctl *ctl, char *text, size_t size)
+{
+        json_t *reply = NULL, *setting;
+        size_t i, at = 0;
+
+        *text = '\0';
+        if (bus_send(ctl->bus, "io.ftcpd.GetConfig", NULL, false, ctl_now() + CALL_USEC) < 0 ||
+            bus_receive(ctl->bus, &reply, ctl_now() + CALL_USEC) < 0)
+                return;
+        json_array_foreach(json_object_get(json_object_get(reply, "parameters"), "settings"), i,
+                           setting)
+        {
+                const char *value = member_text(setting, "value", "");
+
+                if (strcmp(member_text(setting, "section", ""), "Control") != 0 ||
+                    strcmp(member_text(setting, "key", ""), "Admin") != 0)
+                        continue;
+                for (const char *p = value; (p = strchr(p, '@')); p++) {
+                        int n = (int)strcspn(p + 1, " \t,");
+
+                        if (at < size)
+                                at += (size_t)snprintf(text + at, size - at, "%s%.*s",
+                                                       at ? " or " : "", n, p + 1);
+                }
+        }
+        json_decref(reply);
+}
+
+static int not_permitted(struct ctl *ctl, const char *method)
+{
+        char groups[256];
+
+        admin_groups(ctl, groups, sizeof(groups));
+        if (*groups)
+                return ctl_fail(ctl, CTL_DENIED,
+                                "not permitted: %s is for root, the daemon's user and [Control] "
+                                "Admin=; join the group %s, or use sudo",
+                                method, groups);
+        return ctl_fail(ctl, CTL_DENIED,
+                        "not permitted: %s is for root, the daemon's user and [Control] Admin=, "
+                        "which names no group to join (for example Admin=@adm); use sudo",
+                        method);
+}
+
+int bus_judge(struct ctl *ctl, const char *method, const json_t *reply)
+{
+        const char *error = member_text(reply, "error", NULL);
+        const json_t *parameters = json_object_get(reply, "parameters");
+
+        if (!error)
+                return CTL_DONE;
+        snprintf(ctl->error, sizeof(ctl->error), "%s", error);
+        if (strcmp(error, "org.varlink.service.PermissionDenied") == 0)
+                return not_permitted(ctl, method);
+        if (strcmp(error, "org.varlink.service.MethodNotFound") == 0)
+                return ctl_fail(ctl, CTL_FAILED, "this ftcpd has no method %s", method);
+        if (strcmp(error, "org.varlink.service.InterfaceNotFound") == 0)
+                return ctl_fail(ctl, CTL_FAILED, "this ftcpd has no interface for %s", method);
+        char *text =
+                json_object_size(parameters) ? json_dumps(parameters, JSON_ENSURE_ASCII) : NULL;
+        ctl_fail(ctl, CTL_FAILED, "%s: %s%s%s", method, error, text ? " " : "", text ? text : "");
+        free(text);
+        return CTL_FAILED;
+}
+
+int bus_call_until(struct ctl *ctl, const char *method, json_t *parameters, json_t **result,
+                   uint64_t deadline)
+{
+        json_t *reply = NULL;
+        int code = bus_open(ctl);
+
+        *result = NULL;
+        if (code != CTL_DONE)
+                return code;
+        *ctl->error = '\0';
+        int r = bus_send(ctl->bus, method, parameters, false, deadline);
+        if (r >= 0)
+                r = bus_receive(ctl->bus, &reply, deadline);
+        if (r < 0)
+                return broken(ctl, method, r);
+        *result = json_incref(json_object_get(reply, "parameters"));
+        if (!*result)
+                *result = json_object();
+        code = bus_judge(ctl, method, reply);
+        json_decref(reply);
+        return code;
+}
+
+int bus_call(struct ctl *ctl, const char *method, json_t *parameters, json_t **result)
+{
+        return bus_call_until(ctl, method, parameters, result, ctl_now() + CALL_USEC);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * One connection to a control socket, for a program that asks and waits. Every step has a
+ * deadline in ctl_now(), or UINT64_MAX.
+ */
+#include "wire/varlink.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+struct ctl;
+
+struct bus {
+        int fd;
+        struct varlink_reader reader;
+};
+
+/* Connects. Returns NULL with *error, a negative errno. Freed with bus_free(), which takes NULL. */
+struct bus *bus_new(const char *path, int *error);
+void bus_free(struct bus *bus);
+
+/* parameters are borrowed and may be NULL. 0 or a negative errno. */
+int bus_send(struct bus *bus, const char *method, json_t *parameters, bool more, uint64_t deadline);
+
+/* The next reply, a new reference. 0, or a negative errno: -EPIPE where the daemon closed,
+ * -EBADMSG where it does not speak Varlink. */
+int bus_receive(struct bus *bus, json_t **reply, uint64_t deadline);
+
+/*
+ * Calls a method over ctl's connection, which is made when needed. Returns CTL_DONE with a new
+ * reference to the reply's parameters, or the exit code, with words left.
+ */
+int bus_call(struct ctl *ctl, const char *method, json_t *parameters, json_t **result);
+
+/* The same with a deadline for the whole; UINT64_MAX: none. */
+int bus_call_until(struct ctl *ctl, const char *method, json_t *parameters, json_t **result,
+                   uint64_t deadline);
+
+/* Leaves words about a reply that is an error and returns the exit code; CTL_DONE if it is none. */
+int bus_judge(struct ctl *ctl, const char *method, const json_t *reply);
+
+/* Connects ctl if it is not connected yet. CTL_DONE, or the exit code with words left. */
+int bus_open(struct ctl *ctl);
+
+/* Leaves words about `path`, which could not be connected to, and returns the exit code. */
+int bus_unreachable(struct ctl *ctl, const char *what, const char *path, int error);

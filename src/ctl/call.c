@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* Verbs that pass a call on: reload, and any method by its name. */
+#include "ctl/verbs.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/bus.h"
+#include "ctl/ctl.h"
+#include "ctl/show.h"
+
+enum { RELOAD_USEC = 60 * 1000 * 1000 }; /* names of users may be looked up over a network */
+
+const char verb_reload_more[] =
+        "A configuration with an error changes nothing: the errors are printed, with\n"
+        "file and line, and the exit code is 1.\n";
+
+const char verb_call_more[] =
+        "METHOD is a full name, or one of the interface io.ftcpd without it: `call\n"
+        "Status`. JSON are the parameters, an object. Prints the reply's parameters; an\n"
+        "error is printed on stderr. `call org.varlink.service.GetInfo` says what there\n"
+        "is.\n";
+
+int verb_reload(struct ctl *ctl, int argc, char **argv)
+{
+        json_t *result = NULL, *line;
+        int code = ctl_arguments(ctl, argc, argv, 0);
+        size_t i;
+
+        if (code)
+                return code;
+        code = bus_call_until(ctl, "io.ftcpd.Reload", NULL, &result, ctl_now() + RELOAD_USEC);
+        if (code == CTL_FAILED && strcmp(ctl->error, "io.ftcpd.ConfigInvalid") == 0) {
+                json_array_foreach(json_object_get(result, "errors"), i, line)
+                {
+                        const char *text = json_string_value(line);
+
+                        if (!text)
+                                continue;
+                        show_safe(stderr, text, strlen(text), SIZE_MAX);
+                        fputc('\n', stderr);
+                }
+                ctl_fail(ctl, code, "the configuration was refused; what was in force stays so");
+        }
+        if (code == CTL_DONE && ctl->json != CTL_JSON_OFF)
+                code = ctl_print_json(ctl, result);
+        json_decref(result);
+        return code;
+}
+
+int verb_call(struct ctl *ctl, int argc, char **argv)
+{
+        json_t *parameters = NULL, *result = NULL;
+        char method[256];
+        json_error_t error;
+        int code = ctl_arguments(ctl, argc, argv, 2);
+
+        if (code)
+                return code;
+        if (optind == argc)
+                return ctl_usage(ctl, "call needs a METHOD");
+        snprintf(method, sizeof(method), "%s%s", strchr(argv[optind], '.') ? "" : "io.ftcpd.",
+                 argv[optind]);
+        if (optind + 1 < argc) {
+                parameters = json_loads(argv[optind + 1], JSON_REJECT_DUPLICATES, &error);
+                if (!json_is_object(parameters)) {
+                        json_decref(parameters);
+                        ctl_fail(ctl, 0, "the parameters are no JSON object: %s",
+                                 parameters ? "something else" : error.text);
+                        return ctl_usage(ctl, NULL);
+                }
+        }
+        code = bus_call_until(ctl, method, parameters, &result, UINT64_MAX);
+        if (code == CTL_DONE)
+                code = ctl_print_json(ctl, result);
+        json_decref(parameters);
+        json_decref(result);
+        return code;
+}

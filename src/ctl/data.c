@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl/data.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ctl/bus.h"
+#include "ctl/ctl.h"
+#include "ctl/frame_args.h"
+#include "ctl/local.h"
+#include "ctl/show.h"
+
+enum {
+        CONNECT_USEC = 10 * 1000 * 1000,
+        LISTED_USEC = 1000 * 1000, /* until ftcpd has accepted us, for the check of Senders= */
+        LISTED_POLL_USEC = 5 * 1000,
+};
+
+/* The first value of a setting that is not empty, or NULL. */
+static const char *setting(const json_t *settings, const char *section, const char *key)
+{
+        const json_t *row;
+        size_t i;
+
+        json_array_foreach(settings, i, row)
+        {
+                const char *value = member_text(row, "value", "");
+
+                if (*value && strcmp(member_text(row, "section", ""), section) == 0 &&
+                    strcmp(member_text(row, "key", ""), key) == 0)
+                        return value;
+        }
+        return NULL;
+}
+
+/* 1: we are listed and may send; 0: not listed yet; -1: ftcpd takes nothing from us. */
+static int listed(const json_t *clients)
+{
+        const json_t *client;
+        size_t i;
+
+        json_array_foreach(clients, i, client)
+        {
+                if (member_int(client, "pid", -1) != getpid())
+                        continue;
+                return member_true(client, "receiveOnly") ? -1 : 1;
+        }
+        return 0;
+}
+
+/* ftcpd does not answer a sender: ask it beforehand whether it would listen to us. */
+static int may_send(struct ctl *ctl, const char *senders)
+{
+        uint64_t deadline = ctl_now() + LISTED_USEC;
+        int found = 0;
+
+        while (found == 0 && ctl_now() < deadline) {
+                json_t *result = NULL;
+                int code = bus_call(ctl, "io.ftcpd.ListClients", NULL, &result);
+
+                if (code == CTL_DONE)
+                        found = listed(json_object_get(result, "clients"));
+                json_decref(result);
+                if (code != CTL_DONE)
+                        return code;
+                if (found == 0)
+                        local_sleep(LISTED_POLL_USEC);
+        }
+        if (found >= 0)
+                return CTL_DONE;
+        return ctl_fail(ctl, CTL_DENIED,
+                        "not permitted to send: ftcpd takes messages only of [Local] Senders=%s "
+                        "(join one of its @groups, or send as one of its users)",
+                        senders);
+}
+
+static int data_connect(struct ctl *ctl, struct data *data, const char *senders)
+{
+        data->fd = local_connect(data->path, ctl_now() + CONNECT_USEC);
+        if (data->fd < 0)
+                return bus_unreachable(ctl, "data socket", data->path, data->fd);
+        if (!senders)
+                return CTL_DONE;
+        shutdown(data->fd, SHUT_RD);
+        int code = *senders ? may_send(ctl, senders) : CTL_DONE;
+        if (code != CTL_DONE)
+                data_close(data);
+        return code;
+}
+
+int data_open(struct ctl *ctl, struct data *data, bool sending)
+{
+        json_t *result = NULL;
+        int code = bus_call(ctl, "io.ftcpd.GetConfig", NULL, &result);
+
+        if (code == CTL_DONE) {
+                const json_t *settings = json_object_get(result, "settings");
+                const char *path = setting(settings, "Local", "Socket");
+                const char *senders = setting(settings, "Local", "Senders");
+
+                snprintf(data->path, sizeof(data->path), "%s", path ? path : "");
+                code = frame_args_from_config(ctl, settings, &data->spec);
+                if (code == CTL_DONE && !path)
+                        code = ctl_fail(ctl, CTL_FAILED,
+                                        "ftcpd does not say where its data socket is");
+                if (code == CTL_DONE)
+                        code = data_connect(ctl, data, sending ? senders ? senders : "" : NULL);
+        }
+        json_decref(result);
+        return code;
+}
+
+void data_close(struct data *data)
+{
+        close(data->fd);
+        data->fd = -1;
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/* How it is: for monitoring (health), and for scripts that need the link (wait). */
+#include "ctl/verbs.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/state.h"
+#include "ctl/bus.h"
+#include "ctl/ctl.h"
+#include "ctl/local.h"
+#include "ctl/show.h"
+
+enum {
+        WAIT_POLL_USEC = 50 * 1000,
+        WAIT_CALL_USEC = 5 * 1000 * 1000, /* a daemon that hangs is asked anew after this */
+        REASON_MAX = 1024,
+};
+
+const char verb_health_more[] =
+        "  --nagios   as a monitoring plugin prints it, with performance data\n"
+        "\n"
+        "Exits with 0 OK, 1 WARNING, 2 CRITICAL (also: no daemon), 3 UNKNOWN (a wrong\n"
+        "command line, or not permitted).\n";
+
+const char verb_wait_more[] =
+        "  --state=STATE   resolving, connecting, handshaking, greeting, up, waiting,\n"
+        "                  held or stopping [up]\n"
+        "  --timeout=T     give up after this time [never]\n"
+        "\n"
+        "Also waits for the daemon itself. Exits with 0 when the link is in that state,\n"
+        "1 at the timeout.\n";
+
+static const char *const severities[] = {"ok", "warning", "critical"};
+static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
+
+static int severity_exit(const char *name)
+{
+        for (int i = 0; i < 3; i++)
+                if (strcmp(name, severities[i]) == 0)
+                        return i;
+        return VERB_HEALTH_UNKNOWN;
+}
+
+/* Monitoring takes what stands behind a bar for numbers. */
+static void print_reason(const char *text, bool nagios)
+{
+        char plain[REASON_MAX];
+
+        snprintf(plain, sizeof(plain), "%s", text);
+        for (char *bar = nagios ? strchr(plain, '|') : NULL; bar; bar = strchr(bar, '|'))
+                *bar = '/';
+        show_safe(stdout, plain, strlen(plain), sizeof(plain));
+}
+
+static void print_reasons(const json_t *reply, bool nagios)
+{
+        const json_t *reasons = json_object_get(reply, "reasons");
+
+        for (size_t i = 0; i < json_array_size(reasons); i++) {
+                fputs(i ? "; " : nagios ? " - " : ": ", stdout);
+                print_reason(member_text(json_array_get(reasons, i), "text", ""), nagios);
+        }
+}
+
+static void print_performance(const json_t *reply)
+{
+        const json_t *upstream = json_object_get(reply, "upstream");
+        const json_t *books = json_object_get(reply, "toUpstream");
+        const json_t *queued = json_object_get(books, "queued");
+        bool up = strcmp(member_text(upstream, "state", ""), "up") == 0;
+
+        printf("|up=%d clients=%" PRId64 ";;;0;%" PRId64 " queued=%" PRId64 ";;;0 "
+               "queued_bytes=%" PRId64 "B;;;0;%" PRId64 " received=%" PRId64 "c sent=%" PRId64
+               "c losses=%" PRId64 "c",
+               up, member_int(reply, "clients", 0), member_int(reply, "clientsLimit", 0),
+               member_int(queued, "messages", 0), member_int(queued, "bytes", 0),
+               member_int(books, "limitBytes", 0),
+               member_int(json_object_get(upstream, "received"), "messages", 0),
+               member_int(json_object_get(upstream, "sent"), "messages", 0),
+               member_int(upstream, "disconnects", 0));
+        int64_t rtt = member_int(upstream, "rttUsec", -1);
+        if (rtt >= 0)
+                printf(" rtt=%" PRId64 "us;;;0", rtt);
+}
+
+/* What a health check says where there is nobody to ask. */
+static json_t *health_unreachable(struct ctl *ctl, int code)
+{
+        const char *severity = code == VERB_HEALTH_CRITICAL ? "critical" : "unknown";
+        json_t *reply = json_pack("{s:s, s:[{s:s, s:s}]}", "health", severity, "reasons",
+                                  "severity", severity, "text", ctl->why);
+
+        *ctl->why = '\0';
+        return reply;
+}
+
+static void print_health(const struct ctl *ctl, const json_t *reply, int code, bool nagios)
+{
+        const json_t *upstream = json_object_get(reply, "upstream");
+        char span[SHOW_SIZE];
+
+        if (nagios && ctl->instance)
+                printf("FTCPD %s %s", ctl->instance, words[code]);
+        else
+                printf("%s%s", nagios ? "FTCPD " : "", words[code]);
+        print_reasons(reply, nagios);
+        if (upstream) {
+                if (json_array_size(json_object_get(reply, "reasons")) == 0)
+                        printf(" - link %s for %s", member_text(upstream, "state", "?"),
+                               show_span((uint64_t)member_int(upstream, "stateUsec", 0), span));
+                print_performance(reply);
+        }
+        putchar('\n');
+}
+
+int verb_health(struct ctl *ctl, int argc, char **argv)
+{
+        static const struct option options[] = {{"nagios", no_argument, NULL, CTL_OPTION}, {0}};
+        bool nagios = false;
+        json_t *reply = NULL;
+        int option;
+
+        while ((option = ctl_option(ctl, argc, argv, "", options)) != -1) {
+                if (option == '?')
+                        return ctl_usage(ctl, NULL);
+                nagios = true;
+        }
+        if (optind < argc)
+                return ctl_usage(ctl, "health takes no argument");
+        int code = bus_call(ctl, nagios ? "io.ftcpd.Status" : "io.ftcpd.Health", NULL, &reply);
+        if (code == CTL_DONE) {
+                code = severity_exit(member_text(reply, "health", ""));
+        } else {
+                code = code == CTL_UNREACHABLE ? VERB_HEALTH_CRITICAL : VERB_HEALTH_UNKNOWN;
+                json_decref(reply);
+                reply = health_unreachable(ctl, code);
+        }
+        if (ctl->json != CTL_JSON_OFF)
+                ctl_print_json(ctl, reply);
+        else
+                print_health(ctl, reply, code, nagios);
+        json_decref(reply);
+        return code;
+}
+
+static bool known_state(const char *name)
+{
+        for (int i = 0; i < LINK_STATES; i++)
+                if (strcmp(name, link_state_name((enum link_state)i)) == 0)
+                        return true;
+        return false;
+}
+
+/* Asks once. 1 when the link is in that state, 0 if not yet, or less than 0: it makes no sense to
+ * go on, for the reason that is left. */
+static int wait_once(struct ctl *ctl, const char *state, uint64_t deadline)
+{
+        uint64_t until = ctl_now() + WAIT_CALL_USEC;
+        char before[sizeof(ctl->why)];
+        json_t *reply = NULL;
+
+        memcpy(before, ctl->why, sizeof(before));
+        int code = bus_call_until(ctl, "io.ftcpd.Status", NULL, &reply,
+                                  until < deadline ? until : deadline);
+        /* A call that our own deadline cut short tells nothing new. */
+        if (code == CTL_UNREACHABLE && *before && ctl_now() >= deadline)
+                memcpy(ctl->why, before, sizeof(before));
+        int result = code == CTL_DONE || code == CTL_UNREACHABLE ? 0 : -1;
+
+        if (code == CTL_DONE) {
+                const json_t *upstream = json_object_get(reply, "upstream");
+                const char *now = member_text(upstream, "state", "?");
+
+                result = strcmp(now, state) == 0;
+                ctl_fail(ctl, 0, "the link is %s%s%s", now, result ? "" : ": ",
+                         member_text(upstream, "lastError", "no attempt has ended yet"));
+        }
+        json_decref(reply);
+        return result;
+}
+
+static int wait_for(struct ctl *ctl, const char *state, uint64_t deadline)
+{
+        int result;
+
+        while ((result = wait_once(ctl, state, deadline)) == 0) {
+                if (ctl_now() >= deadline)
+                        return CTL_FAILED;
+                local_sleep(WAIT_POLL_USEC);
+        }
+        if (result > 0)
+                *ctl->why = '\0';
+        return result > 0 ? CTL_DONE : CTL_DENIED;
+}
+
+int verb_wait(struct ctl *ctl, int argc, char **argv)
+{
+        static const struct option options[] = {
+                {"state", required_argument, NULL, CTL_OPTION},
+                {"timeout", required_argument, NULL, CTL_OPTION + 1},
+                {0},
+        };
+        uint64_t timeout = UINT64_MAX, now = ctl_now();
+        const char *state = "up";
+        int option;
+
+        while ((option = ctl_option(ctl, argc, argv, "", options)) != -1) {
+                if (option == '?' ||
+                    (option == CTL_OPTION + 1 && !ctl_span(ctl, "--timeout", optarg, &timeout)))
+                        return ctl_usage(ctl, NULL);
+                if (option == CTL_OPTION)
+                        state = optarg;
+        }
+        if (optind < argc)
+                return ctl_usage(ctl, "wait takes no argument");
+        if (!known_state(state))
+                return ctl_usage(ctl, "--state: there is no such state");
+        return wait_for(ctl, state, timeout > UINT64_MAX - now ? UINT64_MAX : now + timeout);
+}

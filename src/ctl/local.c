@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl/local.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ctl/ctl.h"
+
+enum { BACKLOG_RETRY_USEC = 20 * 1000 };
+
+int local_poll_msec(uint64_t deadline)
+{
+        uint64_t now = ctl_now();
+
+        if (deadline == UINT64_MAX)
+                return -1;
+        if (deadline <= now)
+                return 0;
+        uint64_t msec = (deadline - now + 999) / 1000;
+        return msec > INT_MAX ? INT_MAX : (int)msec;
+}
+
+int local_wait(int fd, short events, uint64_t deadline)
+{
+        struct pollfd pollfd = {.fd = fd, .events = events};
+
+        for (;;) {
+                int n = poll(&pollfd, 1, local_poll_msec(deadline));
+
+                if (n > 0)
+                        return 0;
+                if (n < 0 && errno != EINTR)
+                        return -errno;
+                if (n == 0 && ctl_now() >= deadline)
+                        return -ETIMEDOUT;
+        }
+}
+
+void local_sleep(uint64_t usec)
+{
+        struct timespec span = {(time_t)(usec / 1000000), (long)(usec % 1000000) * 1000};
+
+        nanosleep(&span, NULL);
+}
+
+int local_connect(const char *path, uint64_t deadline)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+        if (strlen(path) >= sizeof(address.sun_path))
+                return -ENAMETOOLONG;
+        strcpy(address.sun_path, path);
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+        while (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+                int error = errno;
+
+                if (error == EINTR)
+                        continue;
+                if (error == EAGAIN && ctl_now() < deadline) {
+                        local_sleep(BACKLOG_RETRY_USEC);
+                        continue;
+                }
+                close(fd);
+                return error == EAGAIN ? -ETIMEDOUT : -error;
+        }
+        return fd;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Unix stream sockets, for a program that waits: every step has a deadline in ctl_now(), or
+ * UINT64_MAX. */
+#include <stdint.h>
+
+/* Connects, without blocking on a full backlog for longer than the deadline. A non-blocking
+ * descriptor, or a negative errno (-ENAMETOOLONG, -ETIMEDOUT, what connect() says). */
+int local_connect(const char *path, uint64_t deadline);
+
+/* Waits for poll() events. 0, -ETIMEDOUT, or another negative errno. */
+int local_wait(int fd, short events, uint64_t deadline);
+
+/* For poll(): milliseconds to the deadline, rounded up; -1 for UINT64_MAX. */
+int local_poll_msec(uint64_t deadline);
+
+void local_sleep(uint64_t usec);

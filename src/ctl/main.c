@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* ftcpctl: one table of verbs; what each does stands in the file of its family. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/bus.h"
+#include "ctl/ctl.h"
+#include "ctl/verbs.h"
+#include "util/near.h"
+
+const struct verb ctl_verbs[] = {
+        {"status", "", "one screen: the link, its queues (default)", NULL, verb_status, 0},
+        {"health", "[--nagios]", "one line; exits with 0, 1, 2 or 3", verb_health_more, verb_health,
+         VERB_HEALTH_UNKNOWN},
+        {"clients", "", "a table of the local clients", NULL, verb_clients, 0},
+        {"wait", "[--state=up] [--timeout=T]", "until the link is so; 1 at the timeout",
+         verb_wait_more, verb_wait, 0},
+        {"reload", "", "make ftcpd read its configuration anew", verb_reload_more, verb_reload, 0},
+        {"send", "[TEXT | -] [--lines]", "send a message to the upstream", verb_send_more,
+         verb_send, 0},
+        {"recv", "[-n N] [--timeout=T] [--lines | --hex | --raw]", "print what the upstream sends",
+         verb_recv_more, verb_recv, 0},
+        {"call", "METHOD [JSON]", "call any Varlink method", verb_call_more, verb_call, 0},
+        {"peer", "[--listen ADDR] [OPTION...]", "be an upstream, to try and test with",
+         verb_peer_more, verb_peer, 0},
+        {0},
+};
+
+static const struct verb *find_verb(struct ctl *ctl, const char *name)
+{
+        struct near near = near_begin(name);
+
+        for (const struct verb *verb = ctl_verbs; verb->name; verb++) {
+                if (strcmp(verb->name, name) == 0)
+                        return verb;
+                near_offer(&near, verb->name);
+        }
+        const char *best = near_best(&near);
+        ctl_fail(ctl, CTL_USAGE, "there is no verb %.60s%s%s%s; see `ftcpctl --help`", name,
+                 best ? " (did you mean " : "", best ? best : "", best ? "?)" : "");
+        return NULL;
+}
+
+/* Options before the verb, then the verb. An error in front of it is told with the exit code of
+ * the verb behind it, for the sake of monitoring. */
+static int dispatch(struct ctl *ctl, int argc, char **argv)
+{
+        static char *status[] = {"status", NULL};
+        int result;
+
+        while ((result = ctl_option(ctl, argc, argv, "", NULL)) != -1)
+                if (result == '?')
+                        break;
+        while (result == '?' && optind < argc && argv[optind][0] == '-')
+                optind++;
+        argc -= optind;
+        argv += optind;
+        if (argc == 0) {
+                argc = 1;
+                argv = status;
+        }
+        if (result != '?')
+                ctl->verb = find_verb(ctl, argv[0]);
+        else if (strcmp(argv[0], "health") == 0)
+                return VERB_HEALTH_UNKNOWN;
+        if (!ctl->verb)
+                return CTL_USAGE;
+        optind = 0;
+        return ctl->verb->run(ctl, argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+        struct ctl ctl = {0};
+
+        int code = dispatch(&ctl, argc, argv);
+        bus_free(ctl.bus);
+        if (fflush(stdout) != 0 && code == CTL_DONE)
+                code = ctl_fail(&ctl, CTL_FAILED, "stdout: %s", strerror(errno));
+        if (*ctl.why)
+                fprintf(stderr, "ftcpctl: %s\n", ctl.why);
+        return code;
+}

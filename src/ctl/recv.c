@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* Messages of the upstream on stdout, received as any client would. */
+#include "ctl/verbs.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ctl/ctl.h"
+#include "ctl/data.h"
+#include "ctl/local.h"
+#include "ctl/show.h"
+
+enum { BUFFER = 256 * 1024 };
+
+const char verb_recv_more[] =
+        "  -n N          end after N messages\n"
+        "  --timeout=T   end after this time; exits with 1 if fewer than N messages\n"
+        "                came, or without -n, none\n"
+        "  --lines       each message as it is, and a newline; the default where stdout\n"
+        "                is no terminal, which else gets unprintable bytes as escapes\n"
+        "  --hex         each message as a line of hexadecimal digits\n"
+        "  --raw         the bytes of the messages and nothing else\n"
+        "\n"
+        "Heartbeats are not shown. Until interrupted, or ftcpd ends.\n";
+
+enum form { FORM_SAFE, FORM_LINES, FORM_HEX, FORM_RAW };
+
+struct receiver {
+        struct ctl *ctl;
+        struct data data;
+        enum form form;
+        uint64_t want, got;
+        uint64_t deadline;
+        unsigned char *in;
+        size_t size, room;
+};
+
+static void print_hex(const unsigned char *message, size_t size)
+{
+        static const char digits[] = "0123456789abcdef";
+
+        for (size_t i = 0; i < size; i++) {
+                putc_unlocked(digits[message[i] >> 4], stdout);
+                putc_unlocked(digits[message[i] & 15], stdout);
+        }
+}
+
+static void print_message(enum form form, const unsigned char *message, size_t size)
+{
+        switch (form) {
+        case FORM_SAFE: show_safe(stdout, message, size, SIZE_MAX); break;
+        case FORM_HEX: print_hex(message, size); break;
+        default: fwrite_unlocked(message, 1, size, stdout);
+        }
+        if (form != FORM_RAW)
+                putc_unlocked('\n', stdout);
+}
+
+/* Prints the whole messages of the buffer; false where what follows is none. */
+static bool receiver_print(struct receiver *receiver)
+{
+        enum frame_result result = FRAME_MORE;
+        size_t at = 0;
+        uint64_t total;
+
+        while (receiver->got < receiver->want) {
+                const unsigned char *frame = receiver->in + at, *message;
+                size_t size;
+
+                result = frame_next(&receiver->data.spec, frame, receiver->size - at, &total);
+                if (result != FRAME_WHOLE)
+                        break;
+                frame_message(&receiver->data.spec, frame, total, &message, &size);
+                print_message(receiver->form, message, size);
+                receiver->got++;
+                at += total;
+        }
+        memmove(receiver->in, receiver->in + at, receiver->size - at);
+        receiver->size -= at;
+        return result == FRAME_WHOLE || result == FRAME_MORE;
+}
+
+/* The buffer grows with what came, not with what a length says. */
+static bool receiver_room(struct receiver *receiver)
+{
+        if (receiver->room - receiver->size >= BUFFER / 2)
+                return true;
+        unsigned char *in = realloc(receiver->in, receiver->room * 2 + BUFFER);
+        if (!in)
+                return false;
+        receiver->in = in;
+        receiver->room = receiver->room * 2 + BUFFER;
+        return true;
+}
+
+static int receiver_ended(struct receiver *receiver, const char *how)
+{
+        return ctl_fail(receiver->ctl, CTL_FAILED, "%s after %llu messages%s", how,
+                        (unsigned long long)receiver->got,
+                        receiver->size ? " and the beginning of another" : "");
+}
+
+static int receiver_timeout(struct receiver *receiver)
+{
+        if (receiver->want == UINT64_MAX && receiver->got > 0)
+                return CTL_DONE;
+        return receiver_ended(receiver, "the time is over");
+}
+
+/* One read. 1: go on, 0: the exit code is in *code. */
+static int receiver_step(struct receiver *receiver, int *code)
+{
+        int r = local_wait(receiver->data.fd, POLLIN, receiver->deadline);
+
+        *code = CTL_DONE;
+        if (r == -ETIMEDOUT)
+                *code = receiver_timeout(receiver);
+        else if (!receiver_room(receiver))
+                *code = ctl_fail(receiver->ctl, CTL_FAILED, "no memory");
+        else {
+                ssize_t n = recv(receiver->data.fd, receiver->in + receiver->size,
+                                 receiver->room - receiver->size, 0);
+
+                if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                        return 1;
+                if (n > 0) {
+                        receiver->size += (size_t)n;
+                        if (receiver_print(receiver) && fflush(stdout) == 0)
+                                return receiver->got < receiver->want;
+                        *code = ferror(stdout)
+                                        ? ctl_fail(receiver->ctl, CTL_FAILED, "stdout: %s",
+                                                   strerror(errno))
+                                        : receiver_ended(receiver, "what comes is no message of "
+                                                                   "this frame");
+                        return 0;
+                }
+                *code = receiver_ended(receiver, "ftcpd closed the connection");
+        }
+        return 0;
+}
+
+static int receiver_options(struct receiver *receiver, int argc, char **argv)
+{
+        static const struct option options[] = {
+                {"lines", no_argument, NULL, CTL_OPTION + FORM_LINES},
+                {"hex", no_argument, NULL, CTL_OPTION + FORM_HEX},
+                {"raw", no_argument, NULL, CTL_OPTION + FORM_RAW},
+                {"timeout", required_argument, NULL, 't'},
+                {0},
+        };
+        struct ctl *ctl = receiver->ctl;
+        uint64_t timeout = UINT64_MAX, now = ctl_now();
+        int option;
+
+        while ((option = ctl_option(ctl, argc, argv, "n:", options)) != -1) {
+                if (option >= CTL_OPTION)
+                        receiver->form = (enum form)(option - CTL_OPTION);
+                else if (option == '?' ||
+                         (option == 'n' && !ctl_number(ctl, "-n", optarg, &receiver->want)) ||
+                         (option == 't' && !ctl_span(ctl, "--timeout", optarg, &timeout)))
+                        return ctl_usage(ctl, NULL);
+        }
+        if (optind < argc)
+                return ctl_usage(ctl, "recv takes no argument");
+        receiver->deadline = timeout > UINT64_MAX - now ? UINT64_MAX : now + timeout;
+        return CTL_DONE;
+}
+
+int verb_recv(struct ctl *ctl, int argc, char **argv)
+{
+        struct receiver receiver = {.ctl = ctl, .want = UINT64_MAX};
+
+        receiver.form = isatty(STDOUT_FILENO) ? FORM_SAFE : FORM_LINES;
+        int code = receiver_options(&receiver, argc, argv);
+        if (code != CTL_DONE)
+                return code;
+        code = data_open(ctl, &receiver.data, false);
+        if (code != CTL_DONE)
+                return code;
+        setvbuf(stdout, NULL, _IOFBF, BUFFER);
+        while (receiver.got < receiver.want && receiver_step(&receiver, &code) > 0)
+                ;
+        data_close(&receiver.data);
+        free(receiver.in);
+        return code;
+}

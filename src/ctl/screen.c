@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl/screen.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/show.h"
+
+enum { LABEL = 11, TEXT = 1024 };
+
+#define ROW "%-10s %13s %13s %13s %10s %16s\n"
+
+struct cell {
+        char text[2 * SHOW_SIZE];
+};
+
+static const char *span(const json_t *object, const char *key, char text[SHOW_SIZE])
+{
+        return show_span((uint64_t)member_int(object, key, 0), text);
+}
+
+static bool present(const json_t *object, const char *key)
+{
+        return json_is_integer(json_object_get(object, key));
+}
+
+/* A line behind its label; longer text goes on below itself. */
+__attribute__((format(printf, 3, 4))) static void line(FILE *to, const char *label,
+                                                       const char *format, ...)
+{
+        char text[TEXT];
+        va_list args;
+
+        va_start(args, format);
+        vsnprintf(text, sizeof(text), format, args);
+        va_end(args);
+        fprintf(to, "%-*s", LABEL, label);
+        show_wrapped(to, text, LABEL, LABEL, SCREEN_WIDTH);
+}
+
+/* "messages/bytes" of a member of type Count. */
+static struct cell count(const json_t *object, const char *key)
+{
+        const json_t *value = key ? json_object_get(object, key) : object;
+        char messages[SHOW_SIZE], bytes[SHOW_SIZE];
+        struct cell cell;
+
+        show_number((uint64_t)member_int(value, "messages", 0), messages);
+        show_bytes((uint64_t)member_int(value, "bytes", 0), bytes);
+        snprintf(cell.text, sizeof(cell.text), "%s/%s", messages, bytes);
+        return cell;
+}
+
+static void screen_head(FILE *to, const json_t *status, bool colour)
+{
+        static const struct {
+                const char *health, *word, *colour;
+        } words[] = {
+                {"ok", "OK", "\033[1;32m"},
+                {"warning", "WARNING", "\033[1;33m"},
+                {"critical", "CRITICAL", "\033[1;31m"},
+        };
+        const char *health = member_text(status, "health", ""), *word = "UNKNOWN", *on = "";
+        const json_t *reasons = json_object_get(status, "reasons");
+        const char *instance = member_text(status, "instance", NULL);
+        char up[SHOW_SIZE], text[TEXT];
+
+        for (size_t i = 0; i < 3; i++)
+                if (strcmp(health, words[i].health) == 0) {
+                        word = words[i].word;
+                        on = words[i].colour;
+                }
+        snprintf(text, sizeof(text), "ftcpd %s%s%s, pid %" PRId64 ", running for %s",
+                 member_text(status, "version", "?"), instance ? ", instance " : "",
+                 instance ? instance : "", member_int(status, "pid", 0),
+                 span(status, "uptimeUsec", up));
+        fprintf(to, "%s%-*s%s", colour ? on : "", LABEL, word, colour ? "\033[0m" : "");
+        show_wrapped(to, text, LABEL, LABEL, SCREEN_WIDTH);
+        for (size_t i = 0; i < json_array_size(reasons); i++)
+                line(to, "", "%s", member_text(json_array_get(reasons, i), "text", "?"));
+}
+
+static const char *state_words(const char *state)
+{
+        static const char *const words[][2] = {
+                {"resolving", "resolving the name"},
+                {"connecting", "connecting"},
+                {"handshaking", "shaking hands"},
+                {"greeting", "greeting, the answer is awaited"},
+                {"up", "up"},
+                {"waiting", "down, waiting for the next attempt"},
+                {"held", "held by an operator"},
+                {"stopping", "stopping"},
+        };
+
+        for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+                if (strcmp(state, words[i][0]) == 0)
+                        return words[i][1];
+        return state;
+}
+
+static void screen_partial(FILE *to, const json_t *partial)
+{
+        char got[SHOW_SIZE], of[SHOW_SIZE], age[SHOW_SIZE];
+        int64_t declared = member_int(partial, "declaredBytes", -1);
+
+        if (!json_is_object(partial))
+                return;
+        show_bytes((uint64_t)member_int(partial, "receivedBytes", 0), got);
+        line(to, "", "in the middle of a message for %s: %s%s%s bytes have come",
+             span(partial, "ageUsec", age), got, declared >= 0 ? " of " : "",
+             declared >= 0 ? show_bytes((uint64_t)declared, of) : "");
+}
+
+static void screen_held(FILE *to, const json_t *upstream)
+{
+        const char *by = member_text(upstream, "heldBy", NULL);
+        const char *reason = member_text(upstream, "heldReason", NULL);
+        char rest[SHOW_SIZE];
+
+        if (by || reason)
+                line(to, "", "held by %s%s%s", by ? by : "?", reason ? ": " : "",
+                     reason ? reason : "");
+        if (present(upstream, "heldForUsec"))
+                line(to, "", "for another %s", span(upstream, "heldForUsec", rest));
+}
+
+static void screen_link(FILE *to, const json_t *upstream)
+{
+        const char *state = member_text(upstream, "state", "?");
+        const char *peer = member_text(upstream, "peer", NULL);
+        char since[SHOW_SIZE], next[SHOW_SIZE];
+
+        line(to, "link", "%s, for %s%s%s", state_words(state), span(upstream, "stateUsec", since),
+             present(upstream, "nextAttemptUsec") ? "; the next is in " : "",
+             present(upstream, "nextAttemptUsec") ? span(upstream, "nextAttemptUsec", next) : "");
+        line(to, "", "%s%s%s, frame %s", member_text(upstream, "address", "?"),
+             peer ? ", peer " : "", peer ? peer : "", member_text(upstream, "frame", "?"));
+        line(to, "", "connected %" PRId64 " times, lost %" PRId64 " times",
+             member_int(upstream, "connects", 0), member_int(upstream, "disconnects", 0));
+        screen_held(to, upstream);
+        screen_partial(to, json_object_get(upstream, "partial"));
+        if (member_true(upstream, "paused"))
+                line(to, "", "reading is paused, because a client's queue is full");
+}
+
+static void screen_loss(FILE *to, const json_t *upstream)
+{
+        const char *cause = member_text(upstream, "lastCause", "none");
+        const char *error = member_text(upstream, "lastError", NULL);
+        bool dated = present(upstream, "lastErrorUsec");
+        char ago[SHOW_SIZE];
+
+        if (strcmp(cause, "none") == 0 && !error)
+                line(to, "last loss", "none");
+        else
+                line(to, "last loss", "%s%s%s%s%s",
+                     dated ? span(upstream, "lastErrorUsec", ago) : "", dated ? " ago, " : "",
+                     cause, error ? ": " : "", error ? error : "");
+}
+
+static void screen_heartbeat(FILE *to, const json_t *upstream)
+{
+        int64_t timeout = member_int(upstream, "heartbeatTimeoutUsec", 0);
+        char silent[SHOW_SIZE], limit[SHOW_SIZE], rtt[SHOW_SIZE];
+
+        if (present(upstream, "silentUsec"))
+                line(to, "heartbeat", "last byte %s ago, %s%s",
+                     span(upstream, "silentUsec", silent),
+                     timeout ? "dead after " : "silence is not judged",
+                     timeout ? show_span((uint64_t)timeout, limit) : "");
+        line(to, present(upstream, "silentUsec") ? "" : "heartbeat",
+             "%" PRId64 " sent, %" PRId64 " received%s%s",
+             member_int(upstream, "heartbeatsSent", 0),
+             member_int(upstream, "heartbeatsReceived", 0),
+             present(upstream, "rttUsec") ? "; round trip " : "",
+             present(upstream, "rttUsec") ? span(upstream, "rttUsec", rtt) : "");
+        line(to, "messages", "%s received, %s sent (%s again), %s unacknowledged",
+             count(upstream, "received").text, count(upstream, "sent").text,
+             count(upstream, "resent").text, count(upstream, "unacked").text);
+}
+
+static void screen_drops(FILE *to, const json_t *books)
+{
+        const json_t *dropped = json_object_get(books, "dropped");
+        char text[TEXT] = "";
+        size_t at = 0;
+
+        for (size_t i = 0; i < json_array_size(dropped) && at < sizeof(text); i++) {
+                const json_t *drop = json_array_get(dropped, i);
+
+                if (member_int(drop, "messages", 0) || member_int(drop, "bytes", 0))
+                        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s %s",
+                                               at ? ", " : "dropped ", count(drop, NULL).text,
+                                               member_text(drop, "reason", "?"));
+        }
+        if (at)
+                line(to, "", "%s", text);
+}
+
+static void screen_books(FILE *to, const char *label, const json_t *books)
+{
+        char oldest[SHOW_SIZE] = "-", fullest[SHOW_SIZE], limit[SHOW_SIZE], full[3 * SHOW_SIZE];
+
+        if (present(books, "oldestUsec"))
+                span(books, "oldestUsec", oldest);
+        show_bytes((uint64_t)member_int(books, "fullestBytes", 0), fullest);
+        show_bytes((uint64_t)member_int(books, "limitBytes", 0), limit);
+        snprintf(full, sizeof(full), "%s of %s", fullest, limit);
+        fprintf(to, ROW, label, count(books, "accepted").text, count(books, "delivered").text,
+                count(books, "queued").text, oldest, full);
+        screen_drops(to, books);
+}
+
+void screen_status(FILE *to, const json_t *status, bool colour)
+{
+        const json_t *upstream = json_object_get(status, "upstream");
+
+        screen_head(to, status, colour);
+        fputc('\n', to);
+        screen_link(to, upstream);
+        screen_loss(to, upstream);
+        screen_heartbeat(to, upstream);
+        line(to, "clients",
+             "%" PRId64 " of %" PRId64 "; %" PRId64 " accepted, %" PRId64
+             " refused; %s messages/bytes refused",
+             member_int(status, "clients", 0), member_int(status, "clientsLimit", 0),
+             member_int(status, "clientsAccepted", 0), member_int(status, "clientsRefused", 0),
+             count(status, "refused").text);
+        fputc('\n', to);
+        fprintf(to, ROW, "queues", "accepted", "delivered", "queued", "oldest", "fullest");
+        screen_books(to, "upstream", json_object_get(status, "toUpstream"));
+        screen_books(to, "clients", json_object_get(status, "toClients"));
+}

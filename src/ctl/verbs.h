@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* The verbs of ftcpctl, one file a family; each returns its exit code. The ..._more texts are
+ * shown by `VERB --help`. */
+
+struct ctl;
+
+/* status.c */
+int verb_status(struct ctl *ctl, int argc, char **argv);
+/* health.c */
+enum { VERB_HEALTH_OK, VERB_HEALTH_WARNING, VERB_HEALTH_CRITICAL, VERB_HEALTH_UNKNOWN };
+extern const char verb_health_more[];
+int verb_health(struct ctl *ctl, int argc, char **argv);
+extern const char verb_wait_more[];
+int verb_wait(struct ctl *ctl, int argc, char **argv);
+/* clients.c */
+int verb_clients(struct ctl *ctl, int argc, char **argv);
+/* call.c */
+extern const char verb_reload_more[];
+int verb_reload(struct ctl *ctl, int argc, char **argv);
+extern const char verb_call_more[];
+int verb_call(struct ctl *ctl, int argc, char **argv);
+/* send.c, recv.c */
+extern const char verb_send_more[];
+int verb_send(struct ctl *ctl, int argc, char **argv);
+extern const char verb_recv_more[];
+int verb_recv(struct ctl *ctl, int argc, char **argv);
+/* peer.c */
+extern const char verb_peer_more[];
+int verb_peer(struct ctl *ctl, int argc, char **argv);

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: MIT */
+#include "edge/link.h"
+#include "core/backoff.h"
+#include "edge/dial.h"
+#include "util/clock.h"
+#include "util/diag.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOSSES_USEC  (600 * USEC_PER_SEC)
+#define SUMMARY_USEC (3600 * USEC_PER_SEC)
+
+enum { LOSSES = 64 };
+
+struct link {
+        struct event_base *base;     /* borrowed, as all pointers but those marked */
+        const struct config *config;
+        struct phrases *phrases;     /* owned */
+        struct log *in;
+        struct ledger *ledger;
+        const struct link_ops *ops;
+        void *context;
+        struct dial *dial;           /* owned */
+        struct session *session;     /* owned */
+        struct session *gone;        /* owned; freed from the loop */
+        struct event *timer, *reaper; /* owned */
+        struct backoff backoff;
+        enum link_state state;
+        uint64_t since, next_attempt;
+        char address[280], peer[80];
+        enum link_cause last_cause;
+        char last_error[320];
+        uint64_t last_error_at;
+        uint64_t losses[LOSSES]; /* when, the newest at n_losses - 1 modulo LOSSES */
+        uint64_t n_losses;
+        enum link_cause told_cause; /* of the failures summed up */
+        uint64_t told_at, untold;
+        bool paused, hurry, stopping, redial;
+};
+
+/* The one place where the state changes. */
+static void set_state(struct link *link, enum link_state state, enum link_cause cause, const char *text)
+{
+        link->state = state;
+        link->since = clock_usec();
+        link->ops->state(link->context, state, cause, text);
+}
+
+static struct timeval span(uint64_t usec)
+{
+        return (struct timeval){(time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC)};
+}
+
+/* Repeated failures of one cause are logged when the cause changes, and summed up once an hour. */
+static void tell_failure(struct link *link, enum link_cause cause, const char *text)
+{
+        uint64_t now = clock_usec();
+
+        link->last_cause = cause;
+        snprintf(link->last_error, sizeof(link->last_error), "%s", text);
+        link->last_error_at = now;
+        if (cause == link->told_cause && now - link->told_at < SUMMARY_USEC) {
+                link->untold++;
+                diag_debug("link: %s: %s", link_cause_name(cause), text);
+                return;
+        }
+        if (link->untold)
+                diag_warning("link: %s: %" PRIu64 " more such failures since", link_cause_name(link->told_cause),
+                             link->untold);
+        diag_warning("link: %s: %s", link_cause_name(cause), text);
+        link->told_cause = cause;
+        link->told_at = now;
+        link->untold = 0;
+}
+
+/* The next round after the delay that is due. */
+static void wait_for_round(struct link *link, enum link_cause cause, const char *text)
+{
+        uint64_t delay = backoff_wait(&link->backoff, clock_jitter());
+        struct timeval in = span(delay);
+
+        link->next_attempt = clock_usec() + delay;
+        set_state(link, LINK_WAITING, cause, text);
+        evtimer_add(link->timer, &in);
+}
+
+static void start_round(struct link *link)
+{
+        link->next_attempt = 0;
+        dial_start(link->dial, link->config);
+}
+
+/* ---- dialling ---- */
+
+static void on_progress(void *context, enum link_state state, const char *text)
+{
+        struct link *link = context;
+
+        set_state(link, state, CAUSE_NONE, text);
+}
+
+static void on_failed(void *context, enum link_cause cause, const char *text)
+{
+        tell_failure(context, cause, text);
+}
+
+static void on_exhausted(void *context)
+{
+        struct link *link = context;
+
+        wait_for_round(link, link->last_cause, link->last_error);
+}
+
+static const struct session_ops session_ops;
+
+static void on_connected(void *context, int fd, const char *address, const char *peer)
+{
+        struct link *link = context;
+        struct session_setup setup = {link->base, link->config,  link->phrases, link->in,
+                                      link->ledger, &session_ops, link,          fd};
+
+        snprintf(link->address, sizeof(link->address), "%s", address);
+        snprintf(link->peer, sizeof(link->peer), "%s", peer);
+        link->session = session_new(&setup);
+        if (!link->session) {
+                tell_failure(link, CAUSE_LOCAL, "no memory for a session");
+                wait_for_round(link, CAUSE_LOCAL, "no memory for a session");
+                return;
+        }
+        session_pause(link->session, link->paused);
+        session_hurry(link->session, link->hurry);
+        if (link->config->greeting_expect.size) {
+                struct timeval timeout = span(link->config->greeting_timeout_usec);
+
+                set_state(link, LINK_GREETING, CAUSE_NONE, "waiting for the answer to the greeting");
+                if (link->config->greeting_timeout_usec != CONFIG_INFINITY)
+                        evtimer_add(link->timer, &timeout);
+        }
+}
+
+static const struct dial_ops dial_ops = {on_progress, on_failed, on_exhausted, on_connected};
+
+/* ---- the session ---- */
+
+static void on_up(void *context)
+{
+        struct link *link = context;
+        char text[400];
+
+        evtimer_del(link->timer);
+        snprintf(text, sizeof(text), "connected to %s (%s)", link->address, link->peer);
+        if (link->untold)
+                diag_notice("link: %s: %" PRIu64 " more such failures before", link_cause_name(link->told_cause),
+                            link->untold);
+        link->untold = 0;
+        link->told_cause = CAUSE_NONE;
+        set_state(link, LINK_UP, CAUSE_NONE, text);
+}
+
+static void on_received(void *context, const struct log_taken *taken)
+{
+        struct link *link = context;
+
+        link->ops->received(link->context, taken);
+}
+
+static void on_acked(void *context)
+{
+        struct link *link = context;
+
+        link->ops->acked(link->context);
+}
+
+static void on_silent(void *context, bool silent, const char *text)
+{
+        (void)context;
+        if (silent)
+                diag_warning("link: silent, and kept (OnSilence=report): %s", text);
+        else
+                diag_notice("link: %s", text);
+}
+
+static void note_loss(struct link *link)
+{
+        link->losses[link->n_losses++ % LOSSES] = clock_usec();
+}
+
+/* The connection proved itself, or its address counts as failed. */
+static void judge_connection(struct link *link, enum link_cause cause)
+{
+        struct session_view view = session_look(link->session);
+        bool proved = link->state != LINK_GREETING && (view.got_byte || !link->config->heartbeat_timeout_usec) &&
+                      backoff_stable(&link->backoff, clock_usec() - view.since);
+
+        if (cause == CAUSE_GREETING)
+                backoff_longest(&link->backoff);
+        else if (proved)
+                backoff_fall(&link->backoff);
+        if (proved)
+                dial_rewind(link->dial);
+        else
+                dial_skip(link->dial);
+}
+
+static void tell_loss(struct link *link, enum link_cause cause, const char *text, const struct ledger_end *fate)
+{
+        char whole[320];
+
+        snprintf(whole, sizeof(whole), "%s", text);
+        if (cause == CAUSE_OPERATOR) {
+                diag_notice("link: closed: %s", text);
+                link->last_cause = cause;
+                snprintf(link->last_error, sizeof(link->last_error), "%s", text);
+                link->last_error_at = clock_usec();
+        } else {
+                tell_failure(link, cause, whole);
+        }
+        if (fate->unacked.messages || fate->unsent.messages)
+                diag_notice("link: %" PRIu64 " messages (%" PRIu64 " bytes) were sent and not acknowledged, %" PRIu64
+                            " (%" PRIu64 " bytes) begun and not sent: they go again",
+                            fate->unacked.messages, fate->unacked.bytes, fate->unsent.messages, fate->unsent.bytes);
+}
+
+static void on_lost(void *context, enum link_cause cause, const char *text, const struct ledger_end *fate)
+{
+        struct link *link = context;
+        struct timeval now = {0, 0};
+
+        evtimer_del(link->timer);
+        tell_loss(link, cause, text, fate);
+        if (cause != CAUSE_OPERATOR)
+                note_loss(link);
+        judge_connection(link, cause);
+        link->gone = link->session;
+        link->session = NULL;
+        link->peer[0] = '\0';
+        evtimer_add(link->reaper, &now);
+        if (link->stopping)
+                return; /* the reaper says so */
+        if (link->redial) {
+                link->redial = false;
+                dial_rewind(link->dial);
+                start_round(link);
+        } else {
+                wait_for_round(link, cause, link->last_error);
+        }
+}
+
+static const struct session_ops session_ops = {on_up, on_received, on_acked, on_silent, on_lost};
+
+static void on_reaper(evutil_socket_t fd, short what, void *arg)
+{
+        struct link *link = arg;
+
+        (void)fd;
+        (void)what;
+        session_free(link->gone);
+        link->gone = NULL;
+        if (link->stopping)
+                link->ops->stopped(link->context);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+        struct link *link = arg;
+
+        (void)fd;
+        (void)what;
+        if (link->session && link->state == LINK_GREETING)
+                session_close(link->session, CAUSE_GREETING, "no answer to the greeting within GreetingTimeout=", 0,
+                              false);
+        else if (!link->session && !link->stopping)
+                start_round(link);
+}
+
+/* ---- life ---- */
+
+struct link *link_new(struct event_base *base, const struct config *config, struct log *in, struct ledger *ledger,
+                      const struct link_ops *ops, void *context)
+{
+        struct link *link = calloc(1, sizeof(*link));
+
+        if (!link)
+                return NULL;
+        *link = (struct link){.base = base,
+                              .in = in,
+                              .ledger = ledger,
+                              .ops = ops,
+                              .context = context,
+                              .state = LINK_WAITING,
+                              .since = clock_usec()};
+        backoff_init(&link->backoff);
+        link->dial = dial_new(base, &dial_ops, link);
+        link->timer = evtimer_new(base, on_timer, link);
+        link->reaper = evtimer_new(base, on_reaper, link);
+        if (!link->dial || !link->timer || !link->reaper || link_configure(link, config) < 0) {
+                link_free(link);
+                return NULL;
+        }
+        snprintf(link->address, sizeof(link->address), "%s", config->addresses[0].text);
+        return link;
+}
+
+void link_free(struct link *link)
+{
+        if (!link)
+                return;
+        session_free(link->session);
+        session_free(link->gone);
+        dial_free(link->dial);
+        if (link->timer)
+                event_free(link->timer);
+        if (link->reaper)
+                event_free(link->reaper);
+        if (link->phrases)
+                phrases_done(link->phrases);
+        free(link->phrases);
+        free(link);
+}
+
+int link_start(struct link *link)
+{
+        start_round(link);
+        return 0;
+}
+
+static void redial(struct link *link)
+{
+        if (link->stopping)
+                return;
+        if (link->session) {
+                link->redial = true;
+                session_close(link->session, CAUSE_OPERATOR, "the configuration of the link has changed",
+                              clock_deadline(link->config->stop_timeout_usec), false);
+                return;
+        }
+        evtimer_del(link->timer);
+        dial_rewind(link->dial);
+        start_round(link);
+}
+
+int link_configure(struct link *link, const struct config *config)
+{
+        struct phrases *phrases = calloc(1, sizeof(*phrases)), *old = link->phrases;
+        bool changed = link->config && config_changes_link(link->config, config);
+
+        if (!phrases || phrases_init(phrases, config) < 0) {
+                free(phrases);
+                return -ENOMEM;
+        }
+        if (link->config && !link->session && link->state != LINK_WAITING)
+                changed = true; /* a round under way reads the old one */
+        link->config = config;
+        link->phrases = phrases;
+        backoff_configure(&link->backoff, config->reconnect_delay_usec, config->reconnect_delay_max_usec,
+                          config->stable_time_usec);
+        if (link->session)
+                session_configure(link->session, config, phrases);
+        if (old) {
+                phrases_done(old);
+                free(old);
+        }
+        if (changed)
+                redial(link);
+        return 0;
+}
+
+void link_stop(struct link *link, uint64_t deadline)
+{
+        struct timeval now = {0, 0};
+
+        link->stopping = true;
+        evtimer_del(link->timer);
+        dial_stop(link->dial);
+        set_state(link, LINK_STOPPING, CAUSE_NONE, "stopping");
+        if (link->session)
+                session_close(link->session, CAUSE_OPERATOR, "stopping", deadline, true);
+        else
+                evtimer_add(link->reaper, &now);
+}
+
+void link_flush(struct link *link)
+{
+        if (link->session)
+                session_flush(link->session);
+}
+
+void link_pause(struct link *link, bool pause)
+{
+        link->paused = pause;
+        if (link->session)
+                session_pause(link->session, pause);
+}
+
+void link_hurry(struct link *link, bool hurry)
+{
+        link->hurry = hurry;
+        if (link->session)
+                session_hurry(link->session, hurry);
+}
+
+void link_poll_acks(struct link *link)
+{
+        if (link->session)
+                session_poll_acks(link->session);
+}
+
+static unsigned recent_losses(const struct link *link)
+{
+        uint64_t now = clock_usec();
+        unsigned n = 0;
+
+        for (uint64_t i = link->n_losses; i > 0 && i + LOSSES > link->n_losses; i--)
+                if (now - link->losses[(i - 1) % LOSSES] < LOSSES_USEC)
+                        n++;
+        return n;
+}
+
+struct link_view link_look(const struct link *link)
+{
+        struct link_view view = {
+                .state = link->state,
+                .state_since = link->since,
+                .address = link->address,
+                .peer = link->session ? link->peer : NULL,
+                .last_cause = link->last_cause,
+                .last_error = link->last_error_at ? link->last_error : NULL,
+                .last_error_at = link->last_error_at,
+                .next_attempt_at = link->state == LINK_WAITING ? link->next_attempt : 0,
+                .recent_losses = recent_losses(link),
+                .connected = link->session != NULL,
+        };
+
+        if (link->session)
+                view.session = session_look(link->session);
+        return view;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+#include "edge/resolver.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { UNDER_WAY_MAX = 8 };
+
+struct resolver {
+        struct event_base *base; /* borrowed */
+        resolver_answer *answer;
+        void *context;
+        int pipe[2];
+        struct event *readable;
+        unsigned under_way; /* threads that will still send something */
+        uint64_t asked;     /* the number of the question that counts; 0: none */
+        uint64_t last;
+};
+
+/* Belongs to its thread until it is sent. */
+struct question {
+        int to; /* our own end, so that the thread depends on nobody's life */
+        uint64_t number;
+        int error;
+        struct addrinfo *addresses;
+        char *host, *port;
+};
+
+static void question_free(struct question *question)
+{
+        if (question->to >= 0)
+                close(question->to);
+        if (question->addresses)
+                freeaddrinfo(question->addresses);
+        free(question->host);
+        free(question->port);
+        free(question);
+}
+
+static void *look_up(void *arg)
+{
+        struct question *question = arg;
+        struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+        int to = question->to;
+
+        question->error = getaddrinfo(question->host, question->port, &hints, &question->addresses);
+        if (question->error == EAI_NONAME || question->error == EAI_ADDRFAMILY) {
+                hints.ai_flags = 0; /* a host with nothing but loopback can still reach that */
+                question->error = getaddrinfo(question->host, question->port, &hints, &question->addresses);
+        }
+        question->to = -1;
+        if (write(to, &question, sizeof(struct question *)) != sizeof(struct question *))
+                question_free(question);
+        close(to);
+        return NULL;
+}
+
+static void answer_comes(evutil_socket_t fd, short what, void *arg)
+{
+        struct resolver *resolver = arg;
+        struct question *question;
+        struct addrinfo *addresses;
+        int error;
+
+        (void)what;
+        if (read(fd, &question, sizeof(struct question *)) != sizeof(struct question *))
+                return;
+        resolver->under_way--;
+        if (question->number != resolver->asked) {
+                question_free(question);
+                return;
+        }
+        resolver->asked = 0;
+        error = question->error;
+        addresses = question->addresses;
+        question->addresses = NULL;
+        question_free(question);
+        resolver->answer(resolver->context, error, addresses);
+}
+
+struct resolver *resolver_new(struct event_base *base, resolver_answer *answer, void *context)
+{
+        struct resolver *resolver = calloc(1, sizeof(*resolver));
+
+        if (!resolver)
+                return NULL;
+        *resolver = (struct resolver){.base = base, .answer = answer, .context = context};
+        if (pipe2(resolver->pipe, O_CLOEXEC) < 0) {
+                free(resolver);
+                return NULL;
+        }
+        fcntl(resolver->pipe[0], F_SETFL, O_NONBLOCK);
+        resolver->readable = event_new(base, resolver->pipe[0], EV_READ | EV_PERSIST, answer_comes, resolver);
+        if (!resolver->readable || event_add(resolver->readable, NULL) < 0) {
+                resolver_free(resolver);
+                return NULL;
+        }
+        return resolver;
+}
+
+static int start_thread(struct question *question)
+{
+        sigset_t all, old;
+        pthread_attr_t attr;
+        pthread_t thread;
+        int error;
+
+        sigfillset(&all);
+        pthread_attr_init(&attr);
+        pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+        pthread_attr_setstacksize(&attr, 256 * 1024);
+        pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the event loop's */
+        error = pthread_create(&thread, &attr, look_up, question);
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+        pthread_attr_destroy(&attr);
+        return -error;
+}
+
+int resolver_ask(struct resolver *resolver, const char *host, const char *port)
+{
+        struct question *question;
+        int result = -ENOMEM;
+
+        if (resolver->under_way >= UNDER_WAY_MAX)
+                return -EBUSY;
+        question = calloc(1, sizeof(*question));
+        if (!question)
+                return -ENOMEM;
+        *question = (struct question){.to = fcntl(resolver->pipe[1], F_DUPFD_CLOEXEC, 3),
+                                      .number = ++resolver->last,
+                                      .host = strdup(host),
+                                      .port = strdup(port)};
+        if (question->to < 0)
+                result = -errno;
+        else if (question->host && question->port)
+                result = start_thread(question);
+        if (result < 0) {
+                question_free(question);
+                return result;
+        }
+        resolver->under_way++;
+        resolver->asked = resolver->last;
+        return 0;
+}
+
+bool resolver_is_asked(const struct resolver *resolver)
+{
+        return resolver->asked != 0;
+}
+
+void resolver_abandon(struct resolver *resolver)
+{
+        resolver->asked = 0;
+}
+
+void resolver_free(struct resolver *resolver)
+{
+        if (!resolver)
+                return;
+        if (resolver->readable)
+                event_free(resolver->readable);
+        close(resolver->pipe[0]);
+        close(resolver->pipe[1]);
+        free(resolver);
+}

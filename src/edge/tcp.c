@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include "edge/tcp.h"
+#include "util/clock.h"
+#include "util/socket.h"
+
+#include <linux/filter.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+enum {
+        NOTSENT_LOWAT = 256 * 1024, /* by default 2 to 3 MB wait in the kernel, out of reach of any policy */
+        KEEPALIVE_COUNT = 127,      /* the verdict is ours, not the kernel's */
+};
+
+static void set(int fd, int level, int option, int value)
+{
+        setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+void tcp_prepare(int fd, uint64_t path_usec)
+{
+        uint64_t probe = path_usec / USEC_PER_SEC / 60 + 1;
+
+        set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        set(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+        set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT);
+        set(fd, IPPROTO_TCP, TCP_KEEPIDLE, probe < 3600 ? (int)probe : 3600);
+        set(fd, IPPROTO_TCP, TCP_KEEPINTVL, probe < 3600 ? (int)probe : 3600);
+        set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT);
+        set(fd, SOL_SOCKET, SO_KEEPALIVE, path_usec != 0);
+}
+
+bool tcp_look(int fd, struct tcp_state *state)
+{
+        struct tcp_info info = {0};
+        socklen_t size = sizeof(info);
+
+        if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+                return false;
+        *state = (struct tcp_state){
+                .rtt_usec = info.tcpi_rtt,
+                .since_ack_usec = (uint64_t)info.tcpi_last_ack_recv * 1000,
+                .window_closed = size > offsetof(struct tcp_info, tcpi_snd_wnd) && info.tcpi_snd_wnd == 0,
+        };
+        return true;
+}
+
+uint64_t tcp_acked(int fd, uint64_t written)
+{
+        int left;
+
+        if (ioctl(fd, SIOCOUTQ, &left) < 0 || left < 0 || (uint64_t)left > written)
+                return 0;
+        return written - (uint64_t)left;
+}
+
+struct tcp_books tcp_books(int fd, uint64_t written)
+{
+        struct tcp_books books = {.acked = tcp_acked(fd, written), .transmitted = written};
+        int unsent;
+
+        if (ioctl(fd, SIOCOUTQNSD, &unsent) == 0 && unsent >= 0 && (uint64_t)unsent <= written)
+                books.transmitted = written - (uint64_t)unsent;
+        if (books.transmitted < books.acked)
+                books.transmitted = books.acked;
+        return books;
+}
+
+void tcp_silence(int fd)
+{
+        struct sock_filter drop = {.code = BPF_RET | BPF_K, .k = 0};
+        struct sock_fprog program = {.len = 1, .filter = &drop};
+
+        setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+
+void tcp_reset(int fd)
+{
+        socket_reset(fd);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#include "util/clock.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+uint64_t clock_usec(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_BOOTTIME, &now);
+        return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t clock_deadline(uint64_t usec)
+{
+        uint64_t now = clock_usec();
+
+        return usec > UINT64_MAX - now ? UINT64_MAX : now + usec;
+}
+
+double clock_jitter(void)
+{
+        uint32_t bits = UINT32_MAX / 2;
+
+        if (getrandom(&bits, sizeof(bits), GRND_NONBLOCK) != sizeof(bits))
+                bits = (uint32_t)clock_usec() * UINT32_C(2654435761);
+        return 0.5 + 0.5 * (double)bits / (double)UINT32_MAX;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+#include "util/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int fail(char *text, size_t size, const char *what, const char *path)
+{
+        int error = errno;
+
+        snprintf(text, size, "can't %s %s: %s", what, path, strerror(error));
+        return -error;
+}
+
+/* Open and locked, and still what the path names: a predecessor may just have removed it. */
+static int lock_path(const char *path, char *text, size_t size)
+{
+        char name[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
+
+        snprintf(name, sizeof(name), "%s.lock", path);
+        for (;;) {
+                int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+                struct stat ours, named;
+
+                if (fd < 0)
+                        return fail(text, size, "open", name);
+                if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                        int error = errno;
+
+                        close(fd);
+                        if (error == EWOULDBLOCK) {
+                                snprintf(text, size, "%s is in use: another ftcpd holds %s", path, name);
+                                return -EADDRINUSE;
+                        }
+                        errno = error;
+                        return fail(text, size, "lock", name);
+                }
+                if (fstat(fd, &ours) == 0 && stat(name, &named) == 0 && ours.st_ino == named.st_ino &&
+                    ours.st_dev == named.st_dev)
+                        return fd;
+                close(fd);
+        }
+}
+
+/* Somebody else's live socket, or no socket at all, is left alone. */
+static int clear_path(const struct sockaddr_un *address, char *text, size_t size)
+{
+        struct stat st;
+        int fd, result;
+
+        if (lstat(address->sun_path, &st) < 0)
+                return errno == ENOENT ? 0 : fail(text, size, "look at", address->sun_path);
+        if (!S_ISSOCK(st.st_mode)) {
+                snprintf(text, size, "%s exists and is no socket", address->sun_path);
+                return -EEXIST;
+        }
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return fail(text, size, "make a socket for", address->sun_path);
+        result = connect(fd, (const struct sockaddr *)address, sizeof(*address));
+        if (result == 0 || errno != ECONNREFUSED) {
+                close(fd);
+                snprintf(text, size, "%s is in use: another program listens there", address->sun_path);
+                return -EADDRINUSE;
+        }
+        close(fd);
+        if (unlink(address->sun_path) < 0)
+                return fail(text, size, "remove the stale", address->sun_path);
+        return 0;
+}
+
+static int bind_path(const struct sockaddr_un *address, mode_t mode, gid_t gid, char *text, size_t size)
+{
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        mode_t old;
+        int result;
+
+        if (fd < 0)
+                return fail(text, size, "make a socket for", address->sun_path);
+        old = umask(0177);
+        result = bind(fd, (const struct sockaddr *)address, sizeof(*address));
+        umask(old);
+        if (result < 0)
+                result = fail(text, size, "bind", address->sun_path);
+        else if (gid != (gid_t)-1 && chown(address->sun_path, (uid_t)-1, gid) < 0)
+                result = fail(text, size, "give its group to", address->sun_path);
+        else if (chmod(address->sun_path, mode) < 0)
+                result = fail(text, size, "set the mode of", address->sun_path);
+        else if (listen(fd, 4096) < 0)
+                result = fail(text, size, "listen on", address->sun_path);
+        if (result < 0) {
+                close(fd);
+                return result;
+        }
+        return fd;
+}
+
+int socket_path_listen(struct socket_path *sock, const char *path, mode_t mode, gid_t gid, char *text, size_t size)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int result;
+
+        *sock = (struct socket_path){.fd = -1, .lock = -1};
+        if (strlen(path) >= sizeof(address.sun_path)) {
+                snprintf(text, size, "the socket path %s is too long: at most %zu bytes", path,
+                         sizeof(address.sun_path) - 1);
+                return -ENAMETOOLONG;
+        }
+        strcpy(address.sun_path, path);
+        sock->path = strdup(path);
+        if (!sock->path)
+                return -ENOMEM;
+        result = sock->lock = lock_path(path, text, size);
+        if (result >= 0)
+                result = clear_path(&address, text, size);
+        if (result >= 0)
+                result = sock->fd = bind_path(&address, mode, gid, text, size);
+        if (result >= 0)
+                return 0;
+        if (sock->lock >= 0)
+                close(sock->lock); /* its name stays: whoever waits for it must find the same one */
+        free(sock->path);
+        *sock = (struct socket_path){.fd = -1, .lock = -1};
+        return result;
+}
+
+void socket_path_done(struct socket_path *sock)
+{
+        if (sock->lock >= 0) {
+                char name[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
+
+                unlink(sock->path);
+                snprintf(name, sizeof(name), "%s.lock", sock->path);
+                unlink(name);
+                close(sock->lock);
+        }
+        if (sock->fd >= 0)
+                close(sock->fd);
+        free(sock->path);
+        *sock = (struct socket_path){.fd = -1, .lock = -1};
+}
+
+static void read_program(struct socket_peer *peer)
+{
+        char path[32];
+        ssize_t n;
+        int fd;
+
+        snprintf(path, sizeof(path), "/proc/%d/comm", (int)peer->pid);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return;
+        n = read(fd, peer->program, sizeof(peer->program) - 1);
+        if (n > 0)
+                peer->program[peer->program[n - 1] == '\n' ? n - 1 : n] = '\0';
+        close(fd);
+}
+
+int socket_peer_get(int fd, struct socket_peer *peer)
+{
+        struct ucred cred;
+        socklen_t size = sizeof(cred);
+        gid_t *groups = NULL;
+
+        *peer = (struct socket_peer){0};
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
+                return -errno;
+        size = 0;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) < 0 && errno != ERANGE)
+                return -errno;
+        groups = malloc(size + sizeof(gid_t));
+        if (!groups)
+                return -ENOMEM;
+        if (size && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0) {
+                int error = errno;
+
+                free(groups);
+                return -error;
+        }
+        peer->pid = cred.pid;
+        peer->uid = cred.uid;
+        peer->gid = cred.gid;
+        peer->groups = groups;
+        peer->n_groups = size / sizeof(gid_t);
+        groups[peer->n_groups++] = cred.gid;
+        read_program(peer);
+        return 0;
+}
+
+void socket_peer_done(struct socket_peer *peer)
+{
+        free(peer->groups);
+        *peer = (struct socket_peer){0};
+}
+
+void socket_address_text(const struct sockaddr *address, socklen_t size, char *text, size_t room)
+{
+        char host[INET6_ADDRSTRLEN + 32], port[16];
+
+        if (address->sa_family == AF_UNIX) {
+                const struct sockaddr_un *local = (const struct sockaddr_un *)address;
+
+                snprintf(text, room, "%s", size > sizeof(sa_family_t) ? local->sun_path : "(unnamed)");
+                return;
+        }
+        if (getnameinfo(address, size, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+                snprintf(text, room, "(unknown)");
+                return;
+        }
+        snprintf(text, room, address->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+void socket_local_text(int fd, char *text, size_t room)
+{
+        struct sockaddr_storage address = {0};
+        socklen_t size = sizeof(address);
+
+        if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+                snprintf(text, room, "(unknown)");
+        else
+                socket_address_text((struct sockaddr *)&address, size, text, room);
+}
+
+void socket_reset(int fd)
+{
+        struct linger linger = {.l_onoff = 1};
+
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+        close(fd);
+}
