@@ -6,7 +6,8 @@ void backoff_init(struct backoff *backoff)
         *backoff = (struct backoff){0};
 }
 
-void backoff_configure(struct backoff *backoff, uint64_t first_usec, uint64_t max_usec, uint64_t stable_usec)
+void backoff_configure(struct backoff *backoff, uint64_t first_usec, uint64_t max_usec,
+                       uint64_t stable_usec)
 {
         backoff->first_usec = first_usec = first_usec < max_usec ? first_usec : max_usec;
         backoff->max_usec = max_usec;

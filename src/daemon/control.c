@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/control_client.h"
-#include "util/log.h"
+#include "util/diag.h"
 
 /* A crowd at the door must not keep the loop from the link. */
 enum { ACCEPTS_A_TURN = 16 };
@@ -62,22 +62,22 @@ static void admit(struct control *control, int fd)
 
         if (control->n_clients >= limit) {
                 if (!control->full)
-                        log_warning("control: %zu clients are connected, no more are served "
-                                    "([Control] MaxClients)",
-                                    control->n_clients);
+                        diag_warning("control: %zu clients are connected, no more are served "
+                                     "([Control] MaxClients)",
+                                     control->n_clients);
                 control->full = true;
                 control_hang_up(fd);
                 return;
         }
         control->full = false;
         if (control_client_new(control, fd) < 0)
-                log_warning("control: out of memory for one more client");
+                diag_warning("control: out of memory for one more client");
 }
 
 static void pause_listener(struct control_listener *listener, int error)
 {
         if (!listener->starved)
-                log_warning("control: can't accept clients for now: %s", strerror(error));
+                diag_warning("control: can't accept clients for now: %s", strerror(error));
         listener->starved = true;
         event_del(listener->ready);
         event_add(listener->resume, &rest);

@@ -12,7 +12,8 @@
 
 enum {
         READ_SIZE = 256 * 1024,
-        EARLY_BYTES = 256 * 1024, /* so much goes out at once, else it leaves the cache before it does */
+        EARLY_BYTES =
+                256 * 1024, /* so much goes out at once, else it leaves the cache before it does */
 };
 
 /* ---- upstream to clients ---- */
@@ -39,7 +40,8 @@ static void deliver(struct relay *relay)
                 return;
         relay->delivered_to = end;
         now = clock_usec();
-        for (size_t i = relay->n_readers; i-- > 0;) { /* backwards: one that ends is replaced by the last */
+        for (size_t i = relay->n_readers;
+             i-- > 0;) { /* backwards: one that ends is replaced by the last */
                 struct client *client = relay->readers[i];
 
                 if (!client->blocked)
@@ -68,7 +70,8 @@ static void on_over(void *context, struct client *client, bool over)
         link_pause(relay->link, relay->n_over > 0);
 }
 
-static void on_deaf(void *context, struct client *client, enum drop_reason reason, struct count dropped)
+static void on_deaf(void *context, struct client *client, enum drop_reason reason,
+                    struct count dropped)
 {
         struct relay *relay = context;
         struct client *last = relay->readers[--relay->n_readers];
@@ -88,7 +91,8 @@ uint64_t relay_queued_bytes(const struct relay *relay)
 
 static size_t room(const struct relay *relay)
 {
-        uint64_t queued = relay_queued_bytes(relay), limit = relay->config->upstream_queue_size, left;
+        uint64_t queued = relay_queued_bytes(relay), limit = relay->config->upstream_queue_size,
+                 left;
 
         if (queued >= limit)
                 return 0;
@@ -151,7 +155,8 @@ static void on_partial(void *context, struct client *client, uint64_t before)
                 TAILQ_INSERT_TAIL(&relay->begun, client, begun);
         while (relay->partial_bytes > relay->config->partial_size && TAILQ_FIRST(&relay->begun))
                 client_end(TAILQ_FIRST(&relay->begun), DROP_CLIENT_GONE, false,
-                           "its unfinished message is the oldest, and all of them together exceed PartialSize=");
+                           "its unfinished message is the oldest, and all of them together exceed "
+                           "PartialSize=");
 }
 
 static void on_acked(void *context)
@@ -195,7 +200,8 @@ static void on_hung(void *subject)
         client_hung(subject);
 }
 
-static const struct client_ops client_ops = {on_room, on_accepted, on_partial, on_over, on_deaf, on_gone};
+static const struct client_ops client_ops = {on_room, on_accepted, on_partial,
+                                             on_over, on_deaf,     on_gone};
 
 static struct client_limits limits_of(const struct config *config)
 {
@@ -242,7 +248,8 @@ static bool reader_room(struct relay *relay)
         return true;
 }
 
-/* Who it is, and whether it may send. A TCP client has no user, and only receives where senders are named. */
+/* Who it is, and whether it may send. A TCP client has no user, and only receives where senders are
+ * named. */
 static void introduce(struct relay *relay, struct client *client)
 {
         const struct config_people *senders = &relay->config->senders;
@@ -258,14 +265,16 @@ static void introduce(struct relay *relay, struct client *client)
                 client->gid = peer.gid;
                 memcpy(client->program, peer.program, sizeof(client->program));
         } else {
-                socket_address_text((struct sockaddr *)&address, size, client->peer, sizeof(client->peer));
+                socket_address_text((struct sockaddr *)&address, size, client->peer,
+                                    sizeof(client->peer));
         }
-        client->receive_only = senders->set && (!client->local || !config_people_have(senders, peer.uid, peer.groups,
-                                                                                     peer.n_groups));
+        client->receive_only = senders->set &&
+                               (!client->local ||
+                                !config_people_have(senders, peer.uid, peer.groups, peer.n_groups));
         socket_peer_done(&peer);
         diag_debug("client %" PRIu64 " connected (%s, pid %d, uid %u)%s", client->id,
-                   client->local ? client->program : client->peer, (int)client->pid, (unsigned)client->uid,
-                   client->receive_only ? ", may only receive" : "");
+                   client->local ? client->program : client->peer, (int)client->pid,
+                   (unsigned)client->uid, client->receive_only ? ", may only receive" : "");
 }
 
 static void refuse_client(struct relay *relay, int fd, const char *why)
@@ -320,7 +329,8 @@ static void on_client(void *context, int fd)
 
 int relay_listen(struct relay *relay, int fd)
 {
-        struct listener **listeners = reallocarray(relay->listeners, relay->n_listeners + 1, sizeof(struct listener *));
+        struct listener **listeners =
+                reallocarray(relay->listeners, relay->n_listeners + 1, sizeof(struct listener *));
 
         if (!listeners) {
                 close(fd);
@@ -347,23 +357,28 @@ static void on_stopped(void *context)
 {
         struct relay *relay = context;
         struct log_place acked = log_place(&relay->out, relay->ledger.acked.image->pos);
-        struct count left = {relay->out.image->number - acked.number, relay->out.image->end - acked.pos};
+        struct count left = {relay->out.image->number - acked.number,
+                             relay->out.image->end - acked.pos};
 
         relay->ops->stopped(relay->context, left);
 }
 
 static const struct link_ops link_ops = {on_state, on_received, on_acked, on_stopped};
 
-int relay_new(struct relay **made, struct event_base *base, const struct config *config, const struct relay_ops *ops,
-              void *context)
+int relay_new(struct relay **made, struct event_base *base, const struct config *config,
+              const struct relay_ops *ops, void *context)
 {
         struct relay *relay = calloc(1, sizeof(*relay));
         int result;
 
         if (!relay)
                 return -ENOMEM;
-        *relay = (struct relay){
-                .base = base, .config = config, .ops = ops, .context = context, .frame = config->frame, .started = clock_usec()};
+        *relay = (struct relay){.base = base,
+                                .config = config,
+                                .ops = ops,
+                                .context = context,
+                                .frame = config->frame,
+                                .started = clock_usec()};
         TAILQ_INIT(&relay->all);
         TAILQ_INIT(&relay->queue);
         TAILQ_INIT(&relay->begun);

@@ -31,17 +31,17 @@ struct relay {
         struct listener **listeners;
         size_t n_listeners;
         struct event *reaper;
-        struct client_list all;     /* the oldest first */
-        struct client_list queue;   /* who waits for room in the out log, the longest wait first */
-        struct client_list begun;   /* with a partial message, the oldest first */
-        struct client_list dead;    /* to be freed */
-        struct client **readers;    /* whom the in log is for */
+        struct client_list all;   /* the oldest first */
+        struct client_list queue; /* who waits for room in the out log, the longest wait first */
+        struct client_list begun; /* with a partial message, the oldest first */
+        struct client_list dead;  /* to be freed */
+        struct client **readers;  /* whom the in log is for */
         size_t n_readers, readers_room;
         uint32_t *free_slots;
         size_t n_free_slots, free_slots_room;
         size_t n_clients, n_over;
-        uint64_t partial_bytes;     /* of all clients together */
-        uint64_t delivered_to;      /* the in log's end that was handed on */
+        uint64_t partial_bytes; /* of all clients together */
+        uint64_t delivered_to;  /* the in log's end that was handed on */
         bool stopping;
         uint64_t started, last_drop; /* when something was dropped for a reason nobody chose */
 };

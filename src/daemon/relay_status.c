@@ -10,7 +10,8 @@ static uint64_t since(uint64_t now, uint64_t then)
         return now > then ? now - then : 0;
 }
 
-static struct status_partial partial_of(uint64_t now, uint64_t received, uint64_t declared, bool known, uint64_t began)
+static struct status_partial partial_of(uint64_t now, uint64_t received, uint64_t declared,
+                                        bool known, uint64_t began)
 {
         return (struct status_partial){.present = received != 0,
                                        .declared_bytes = known ? declared : STATUS_NONE,
@@ -18,14 +19,15 @@ static struct status_partial partial_of(uint64_t now, uint64_t received, uint64_
                                        .age_usec = received && began ? since(now, began) : 0};
 }
 
-static void fill_session(struct status_upstream *up, const struct session_view *session, uint64_t now)
+static void fill_session(struct status_upstream *up, const struct session_view *session,
+                         uint64_t now)
 {
         up->silent_usec = since(now, session->last_byte);
         up->rtt_usec = session->rtt_usec ? session->rtt_usec : STATUS_NONE;
         up->paused = session->paused;
         up->silent_reported = session->silent;
-        up->partial = partial_of(now, session->partial, session->declared, session->partial_total != 0,
-                                 session->partial_since);
+        up->partial = partial_of(now, session->partial, session->declared,
+                                 session->partial_total != 0, session->partial_since);
 }
 
 static void fill_upstream(struct relay *relay, struct status_upstream *up, uint64_t now)
@@ -45,7 +47,8 @@ static void fill_upstream(struct relay *relay, struct status_upstream *up, uint6
                 .last_cause = link.last_cause,
                 .last_error = link.last_error,
                 .last_error_usec = link.last_error ? since(now, link.last_error_at) : STATUS_NONE,
-                .next_attempt_usec = link.next_attempt_at ? since(link.next_attempt_at, now) : STATUS_NONE,
+                .next_attempt_usec =
+                        link.next_attempt_at ? since(link.next_attempt_at, now) : STATUS_NONE,
                 .silent_usec = STATUS_NONE,
                 .heartbeat_timeout_usec = relay->config->heartbeat_timeout_usec,
                 .heartbeats_sent = totals->heartbeats_sent,
@@ -83,7 +86,8 @@ static void fill_to_upstream(struct relay *relay, struct books *books, uint64_t 
         *books = (struct books){
                 .accepted = {relay->out.image->number, relay->out.image->end},
                 .delivered = {acked.number, acked.pos},
-                .queued = {relay->out.image->number - acked.number, relay->out.image->end - acked.pos},
+                .queued = {relay->out.image->number - acked.number,
+                           relay->out.image->end - acked.pos},
                 .limit_bytes = relay->config->upstream_queue_size,
                 .oldest_usec = age_of(&relay->ledger.acked, now),
         };
@@ -118,7 +122,8 @@ static void fill_to_clients(struct relay *relay, struct books *books, uint64_t n
                 if (queued.bytes > books->fullest_bytes)
                         books->fullest_bytes = queued.bytes;
                 age = age_of(&client->cursor, now);
-                if (age != BOOKS_NONE && (books->oldest_usec == BOOKS_NONE || age > books->oldest_usec))
+                if (age != BOOKS_NONE &&
+                    (books->oldest_usec == BOOKS_NONE || age > books->oldest_usec))
                         books->oldest_usec = age;
         }
 }
@@ -137,7 +142,8 @@ void relay_status(struct relay *relay, struct status *status)
                 .clients_accepted = totals->clients_accepted,
                 .clients_refused = totals->clients_refused,
                 .refused = {totals->refused_messages, totals->refused_bytes},
-                .recent_loss = totals->in_dropped[DROP_QUEUE_FULL][0] && since(now, relay->last_drop) < 60 * USEC_PER_SEC,
+                .recent_loss = totals->in_dropped[DROP_QUEUE_FULL][0] &&
+                               since(now, relay->last_drop) < 60 * USEC_PER_SEC,
         };
         fill_upstream(relay, &status->upstream, now);
         fill_to_upstream(relay, &status->to_upstream, now);
@@ -161,8 +167,8 @@ static void fill_client(struct status_client *out, struct client *client, uint64
                 .receive_only = client->receive_only,
                 .received = {image->accepted_messages, image->accepted_bytes},
                 .queue_limit_bytes = client->limits.queue_size,
-                .partial = partial_of(now, writer_partial(writer), writer->declared, writer->total != 0,
-                                      client->partial_since),
+                .partial = partial_of(now, writer_partial(writer), writer->declared,
+                                      writer->total != 0, client->partial_since),
         };
         memcpy(out->program, client->program, sizeof(out->program));
         if (image->reading) {

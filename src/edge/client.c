@@ -31,7 +31,8 @@ static const char *name(const struct client *client)
 
         if (client->local)
                 snprintf(text, sizeof(text), "client %" PRIu64 " (%s, pid %d, uid %u)", client->id,
-                         client->program[0] ? client->program : "?", (int)client->pid, (unsigned)client->uid);
+                         client->program[0] ? client->program : "?", (int)client->pid,
+                         (unsigned)client->uid);
         else
                 snprintf(text, sizeof(text), "client %" PRIu64 " (%s)", client->id, client->peer);
         return text;
@@ -77,11 +78,13 @@ static void stop_reading_log(struct client *client, enum drop_reason reason)
         }
         client->ops->deaf(client->context, client, reason, queued);
         if (queued.messages)
-                diag_info("%s: %" PRIu64 " messages (%" PRIu64 " bytes) were waiting for it and are dropped (%s)",
-                            name(client), queued.messages, queued.bytes, drop_reason_name(reason));
+                diag_info("%s: %" PRIu64 " messages (%" PRIu64
+                          " bytes) were waiting for it and are dropped (%s)",
+                          name(client), queued.messages, queued.bytes, drop_reason_name(reason));
 }
 
-/* It shut down its reading side: it only sends from here on, and if it had stopped sending too, that is its end. */
+/* It shut down its reading side: it only sends from here on, and if it had stopped sending too,
+ * that is its end. */
 static void is_deaf(struct client *client)
 {
         if (!client->hung)
@@ -102,7 +105,8 @@ void client_hung(struct client *client)
 static void probe(struct client *client)
 {
         client->probed = true;
-        if (client->image->reading && send(client->fd, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EPIPE)
+        if (client->image->reading && send(client->fd, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+            errno == EPIPE)
                 is_deaf(client);
 }
 
@@ -135,7 +139,8 @@ void client_flush(struct client *client, uint64_t now)
                 }
                 for (int i = 0; i < n; i++)
                         size += iov[i].iov_len;
-                /* The one thing that no counter of the kernel tells afterwards is how much of this was sent. */
+                /* The one thing that no counter of the kernel tells afterwards is how much of this
+                 * was sent. */
                 store_set(&client->image->sending, 1);
                 sent = sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
                 store_begin(client->store);
@@ -170,9 +175,10 @@ static void settle_credit(struct client *client, uint64_t now)
 {
         uint64_t grace = client->limits.grace_usec, refill = (now - client->credit_at) / REFILL;
 
-        client->credit_usec = refill >= grace - (client->credit_usec < grace ? client->credit_usec : grace)
-                                      ? grace
-                                      : client->credit_usec + refill;
+        client->credit_usec =
+                refill >= grace - (client->credit_usec < grace ? client->credit_usec : grace)
+                        ? grace
+                        : client->credit_usec + refill;
         client->credit_at = now;
 }
 
@@ -231,7 +237,8 @@ static void drop_partial(struct client *client)
         client->ops->partial(client->context, client, partial);
         if (partial) {
                 refuse(client, 1, partial);
-                diag_info("%s: %" PRIu64 " bytes of a message that it did not finish are discarded", name(client), partial);
+                diag_info("%s: %" PRIu64 " bytes of a message that it did not finish are discarded",
+                          name(client), partial);
         }
 }
 
@@ -252,7 +259,8 @@ static void discard(struct client *client)
 
         if (got > 0) {
                 if (!client->refused_told)
-                        diag_warning("%s: may not send (Senders=): what it sends is discarded", name(client));
+                        diag_warning("%s: may not send (Senders=): what it sends is discarded",
+                                     name(client));
                 refuse(client, client->refused_told ? 0 : 1, (uint64_t)got);
                 client->refused_told = true;
         } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
@@ -266,7 +274,8 @@ static void framing_broken(struct client *client, const struct log_taken *taken)
         size_t n = writer_peek(&client->writer, first, sizeof(first));
         char why[320];
 
-        verdict_text(client->writer.turn->log->spec, taken->result, taken->declared, first, n, why, sizeof(why));
+        verdict_text(client->writer.turn->log->spec, taken->result, taken->declared, first, n, why,
+                     sizeof(why));
         client_end(client, DROP_CLIENT_GONE, false, why);
 }
 
@@ -276,8 +285,9 @@ static void unfinished(struct client *client, uint64_t now)
         size_t n = writer_peek(&client->writer, first, sizeof(first));
         char why[320];
 
-        verdict_unfinished(client->writer.turn->log->spec, writer_partial(&client->writer), client->writer.total,
-                           (now - client->last_byte) / USEC_PER_SEC, first, n, why, sizeof(why));
+        verdict_unfinished(client->writer.turn->log->spec, writer_partial(&client->writer),
+                           client->writer.total, (now - client->last_byte) / USEC_PER_SEC, first, n,
+                           why, sizeof(why));
         client_end(client, DROP_CLIENT_GONE, false, why);
 }
 
@@ -378,7 +388,8 @@ static uint64_t due_at(const struct client *client)
 
         if (client->blocked && client->limits.stall_usec)
                 at = earliest(at, client->last_taken + client->limits.stall_usec);
-        if (client->over && client->limits.slow == SLOW_DISCONNECT && client->credit_usec < UINT64_MAX / 2)
+        if (client->over && client->limits.slow == SLOW_DISCONNECT &&
+            client->credit_usec < UINT64_MAX / 2)
                 at = earliest(at, client->over_since + client->credit_usec + 1);
         if (client->partial_since && client->limits.frame_usec && !client->waiting)
                 at = earliest(at, client->last_byte + client->limits.frame_usec);
@@ -412,11 +423,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
                 probe(client);
         if (client->fd < 0)
                 return;
-        if (client->blocked && client->limits.stall_usec && now >= client->last_taken + client->limits.stall_usec) {
-                snprintf(why, sizeof(why), "messages wait and it took no byte for %.3gs (ClientStallTimeout=)",
+        if (client->blocked && client->limits.stall_usec &&
+            now >= client->last_taken + client->limits.stall_usec) {
+                snprintf(why, sizeof(why),
+                         "messages wait and it took no byte for %.3gs (ClientStallTimeout=)",
                          (double)(now - client->last_taken) / 1e6);
                 client_end(client, DROP_QUEUE_FULL, false, why);
-        } else if (client->over && client->limits.slow == SLOW_DISCONNECT && client->credit_usec < UINT64_MAX / 2 &&
+        } else if (client->over && client->limits.slow == SLOW_DISCONNECT &&
+                   client->credit_usec < UINT64_MAX / 2 &&
                    now > client->over_since + client->credit_usec) {
                 too_slow(client, now);
         } else if (client->partial_since && client->limits.frame_usec && !client->waiting &&
@@ -479,10 +493,13 @@ struct client *client_new(const struct client_setup *setup)
                                   .since = now,
                                   .credit_usec = setup->limits.grace_usec,
                                   .credit_at = now};
-        client->readable = event_new(setup->base, setup->fd, EV_READ | EV_PERSIST, on_readable, client);
-        client->writable = event_new(setup->base, setup->fd, EV_WRITE | EV_PERSIST, on_writable, client);
+        client->readable =
+                event_new(setup->base, setup->fd, EV_READ | EV_PERSIST, on_readable, client);
+        client->writable =
+                event_new(setup->base, setup->fd, EV_WRITE | EV_PERSIST, on_writable, client);
         client->timer = evtimer_new(setup->base, on_timer, client);
-        if (!client->readable || !client->writable || !client->timer || event_add(client->readable, NULL) < 0 ||
+        if (!client->readable || !client->writable || !client->timer ||
+            event_add(client->readable, NULL) < 0 ||
             watch_add(setup->watch, setup->fd, client) < 0) {
                 client_free(client);
                 return NULL;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * One local program: what it sends goes through the turn into the out log, what the in log has goes to it at its own pace.
- * It may stop doing either: a half-closed client goes on receiving, one that shut down its reading side only sends.
- * Limits and policies live here, filled from the configuration.
+ * One local program: what it sends goes through the turn into the out log, what the in log has goes
+ * to it at its own pace. It may stop doing either: a half-closed client goes on receiving, one that
+ * shut down its reading side only sends. Limits and policies live here, filled from the
+ * configuration.
  */
 #include "core/books.h"
 #include "core/config.h"
@@ -29,7 +30,8 @@ struct client_ops {
         /* It is beyond its limit, or no longer. */
         void (*over)(void *context, struct client *client, bool over);
         /* It reads no more; what waited for it was dropped and is in the totals. */
-        void (*deaf)(void *context, struct client *client, enum drop_reason reason, struct count dropped);
+        void (*deaf)(void *context, struct client *client, enum drop_reason reason,
+                     struct count dropped);
         /* The last call: it is closed and is to be freed, later. */
         void (*gone)(void *context, struct client *client);
 };
@@ -69,12 +71,14 @@ struct client {
         bool blocked;                 /* its socket is full */
         bool over;                    /* beyond its limit */
         bool probed, refused_told;
-        uint64_t last_taken;   /* it took bytes, or some began to wait */
+        uint64_t last_taken; /* it took bytes, or some began to wait */
         uint64_t last_byte, partial_since;
         uint64_t credit_usec, credit_at, over_since;
-        struct count refused;  /* of it, never accepted */
-        TAILQ_ENTRY(client) all, queue, begun; /* everybody; waiting for room; with a partial message, the oldest first */
-        size_t place;          /* among those who read */
+        struct count refused; /* of it, never accepted */
+        TAILQ_ENTRY(client)
+        all, queue,
+                begun; /* everybody; waiting for room; with a partial message, the oldest first */
+        size_t place;  /* among those who read */
 };
 
 struct client_setup {
@@ -90,7 +94,8 @@ struct client_setup {
         int fd; /* taken, also on error */
 };
 
-/* A slot of the table is filled for it. NULL without memory. Reading begins at once; receive_only is the caller's to set. */
+/* A slot of the table is filled for it. NULL without memory. Reading begins at once; receive_only
+ * is the caller's to set. */
 struct client *client_new(const struct client_setup *setup);
 
 /* Sends what waits, as far as its socket takes it. */
@@ -108,8 +113,8 @@ void client_hung(struct client *client);
 void client_resume(struct client *client);
 
 /*
- * The one way to end one. why is logged (at debug level if it is quiet); what waits for it counts as dropped for `drop`.
- * Its partial message is discarded.
+ * The one way to end one. why is logged (at debug level if it is quiet); what waits for it counts
+ * as dropped for `drop`. Its partial message is discarded.
  */
 void client_end(struct client *client, enum drop_reason drop, bool quiet, const char *why);
 

@@ -20,7 +20,7 @@ struct dial {
         void *context;
         const struct config *config; /* borrowed while a round is under way */
         struct resolver *resolver;
-        size_t entry, address;      /* where we are: a configured address, and of its numeric ones */
+        size_t entry, address; /* where we are: a configured address, and of its numeric ones */
         struct addrinfo *addresses; /* of the entry; owned; NULL: not resolved */
         bool tried;                 /* anything, in this round */
         int fd;                     /* connecting; -1: none */
@@ -103,8 +103,8 @@ static bool is_ourselves(int fd)
         socklen_t here_size = sizeof(here), there_size = sizeof(there);
 
         return getsockname(fd, (struct sockaddr *)&here, &here_size) == 0 &&
-               getpeername(fd, (struct sockaddr *)&there, &there_size) == 0 && here_size == there_size &&
-               memcmp(&here, &there, here_size) == 0;
+               getpeername(fd, (struct sockaddr *)&there, &there_size) == 0 &&
+               here_size == there_size && memcmp(&here, &there, here_size) == 0;
 }
 
 static void is_connected(struct dial *dial)
@@ -115,7 +115,8 @@ static void is_connected(struct dial *dial)
         if (is_ourselves(fd)) {
                 char text[160];
 
-                snprintf(text, sizeof(text), "connected to itself at %s: nobody listens there", dial->peer);
+                snprintf(text, sizeof(text), "connected to itself at %s: nobody listens there",
+                         dial->peer);
                 dial->address++;
                 try_failed(dial, CAUSE_LOCAL, text);
                 return;
@@ -146,7 +147,8 @@ static void connect_ends(evutil_socket_t fd, short what, void *arg)
 /* Binds to the configured source; 0 or an errno. */
 static int bind_source(struct dial *dial, int fd, int family)
 {
-        struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
+        struct addrinfo hints = {
+                .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
         struct addrinfo *source;
         int one = 1, error;
 
@@ -187,7 +189,8 @@ static void resolve_failed(struct dial *dial, enum link_cause cause, const char 
 {
         char text[320];
 
-        snprintf(text, sizeof(text), "resolving %s: %s", dial->config->addresses[dial->entry].text, why);
+        snprintf(text, sizeof(text), "resolving %s: %s", dial->config->addresses[dial->entry].text,
+                 why);
         next_entry(dial);
         try_failed(dial, cause, text);
 }
@@ -198,7 +201,8 @@ static void resolved(void *context, int error, struct addrinfo *addresses)
 
         evtimer_del(dial->timer);
         if (error) {
-                resolve_failed(dial, CAUSE_RESOLVE, error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
+                resolve_failed(dial, CAUSE_RESOLVE,
+                               error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
                 return;
         }
         dial->addresses = addresses;
@@ -223,7 +227,8 @@ static void resolve(struct dial *dial)
         result = resolver_ask(dial->resolver, address->host, address->port);
         if (result < 0)
                 resolve_failed(dial, CAUSE_LOCAL,
-                               result == -EBUSY ? "earlier questions are still unanswered" : strerror(-result));
+                               result == -EBUSY ? "earlier questions are still unanswered"
+                                                : strerror(-result));
         else
                 evtimer_add(dial->timer, &timeout);
 }

@@ -18,16 +18,16 @@
 enum { LOSSES = 64 };
 
 struct link {
-        struct event_base *base;     /* borrowed, as all pointers but those marked */
+        struct event_base *base; /* borrowed, as all pointers but those marked */
         const struct config *config;
-        struct phrases *phrases;     /* owned */
+        struct phrases *phrases; /* owned */
         struct log *in;
         struct ledger *ledger;
         const struct link_ops *ops;
         void *context;
-        struct dial *dial;           /* owned */
-        struct session *session;     /* owned */
-        struct session *gone;        /* owned; freed from the loop */
+        struct dial *dial;            /* owned */
+        struct session *session;      /* owned */
+        struct session *gone;         /* owned; freed from the loop */
         struct event *timer, *reaper; /* owned */
         struct backoff backoff;
         enum link_state state;
@@ -44,7 +44,8 @@ struct link {
 };
 
 /* The one place where the state changes. */
-static void set_state(struct link *link, enum link_state state, enum link_cause cause, const char *text)
+static void set_state(struct link *link, enum link_state state, enum link_cause cause,
+                      const char *text)
 {
         link->state = state;
         link->since = clock_usec();
@@ -70,8 +71,8 @@ static void tell_failure(struct link *link, enum link_cause cause, const char *t
                 return;
         }
         if (link->untold)
-                diag_warning("link: %s: %" PRIu64 " more such failures since", link_cause_name(link->told_cause),
-                             link->untold);
+                diag_warning("link: %s: %" PRIu64 " more such failures since",
+                             link_cause_name(link->told_cause), link->untold);
         diag_warning("link: %s: %s", link_cause_name(cause), text);
         link->told_cause = cause;
         link->told_at = now;
@@ -121,7 +122,7 @@ static const struct session_ops session_ops;
 static void on_connected(void *context, int fd, const char *address, const char *peer)
 {
         struct link *link = context;
-        struct session_setup setup = {link->base, link->config,  link->phrases, link->in,
+        struct session_setup setup = {link->base,   link->config, link->phrases, link->in,
                                       link->ledger, &session_ops, link,          fd};
 
         snprintf(link->address, sizeof(link->address), "%s", address);
@@ -137,7 +138,8 @@ static void on_connected(void *context, int fd, const char *address, const char 
         if (link->config->greeting_expect.size) {
                 struct timeval timeout = span(link->config->greeting_timeout_usec);
 
-                set_state(link, LINK_GREETING, CAUSE_NONE, "waiting for the answer to the greeting");
+                set_state(link, LINK_GREETING, CAUSE_NONE,
+                          "waiting for the answer to the greeting");
                 if (link->config->greeting_timeout_usec != CONFIG_INFINITY)
                         evtimer_add(link->timer, &timeout);
         }
@@ -155,8 +157,8 @@ static void on_up(void *context)
         evtimer_del(link->timer);
         snprintf(text, sizeof(text), "connected to %s (%s)", link->address, link->peer);
         if (link->untold)
-                diag_notice("link: %s: %" PRIu64 " more such failures before", link_cause_name(link->told_cause),
-                            link->untold);
+                diag_notice("link: %s: %" PRIu64 " more such failures before",
+                            link_cause_name(link->told_cause), link->untold);
         link->untold = 0;
         link->told_cause = CAUSE_NONE;
         set_state(link, LINK_UP, CAUSE_NONE, text);
@@ -194,7 +196,8 @@ static void note_loss(struct link *link)
 static void judge_connection(struct link *link, enum link_cause cause)
 {
         struct session_view view = session_look(link->session);
-        bool proved = link->state != LINK_GREETING && (view.got_byte || !link->config->heartbeat_timeout_usec) &&
+        bool proved = link->state != LINK_GREETING &&
+                      (view.got_byte || !link->config->heartbeat_timeout_usec) &&
                       backoff_stable(&link->backoff, clock_usec() - view.since);
 
         if (cause == CAUSE_GREETING)
@@ -207,7 +210,8 @@ static void judge_connection(struct link *link, enum link_cause cause)
                 dial_skip(link->dial);
 }
 
-static void tell_loss(struct link *link, enum link_cause cause, const char *text, const struct ledger_end *fate)
+static void tell_loss(struct link *link, enum link_cause cause, const char *text,
+                      const struct ledger_end *fate)
 {
         char whole[320];
 
@@ -221,12 +225,15 @@ static void tell_loss(struct link *link, enum link_cause cause, const char *text
                 tell_failure(link, cause, whole);
         }
         if (fate->unacked.messages || fate->unsent.messages)
-                diag_notice("link: %" PRIu64 " messages (%" PRIu64 " bytes) were sent and not acknowledged, %" PRIu64
-                            " (%" PRIu64 " bytes) begun and not sent: they go again",
-                            fate->unacked.messages, fate->unacked.bytes, fate->unsent.messages, fate->unsent.bytes);
+                diag_notice("link: %" PRIu64 " messages (%" PRIu64
+                            " bytes) were sent and not acknowledged, %" PRIu64 " (%" PRIu64
+                            " bytes) begun and not sent: they go again",
+                            fate->unacked.messages, fate->unacked.bytes, fate->unsent.messages,
+                            fate->unsent.bytes);
 }
 
-static void on_lost(void *context, enum link_cause cause, const char *text, const struct ledger_end *fate)
+static void on_lost(void *context, enum link_cause cause, const char *text,
+                    const struct ledger_end *fate)
 {
         struct link *link = context;
         struct timeval now = {0, 0};
@@ -272,16 +279,16 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         (void)fd;
         (void)what;
         if (link->session && link->state == LINK_GREETING)
-                session_close(link->session, CAUSE_GREETING, "no answer to the greeting within GreetingTimeout=", 0,
-                              false);
+                session_close(link->session, CAUSE_GREETING,
+                              "no answer to the greeting within GreetingTimeout=", 0, false);
         else if (!link->session && !link->stopping)
                 start_round(link);
 }
 
 /* ---- life ---- */
 
-struct link *link_new(struct event_base *base, const struct config *config, struct log *in, struct ledger *ledger,
-                      const struct link_ops *ops, void *context)
+struct link *link_new(struct event_base *base, const struct config *config, struct log *in,
+                      struct ledger *ledger, const struct link_ops *ops, void *context)
 {
         struct link *link = calloc(1, sizeof(*link));
 
@@ -335,7 +342,8 @@ static void redial(struct link *link)
                 return;
         if (link->session) {
                 link->redial = true;
-                session_close(link->session, CAUSE_OPERATOR, "the configuration of the link has changed",
+                session_close(link->session, CAUSE_OPERATOR,
+                              "the configuration of the link has changed",
                               clock_deadline(link->config->stop_timeout_usec), false);
                 return;
         }
@@ -357,8 +365,8 @@ int link_configure(struct link *link, const struct config *config)
                 changed = true; /* a round under way reads the old one */
         link->config = config;
         link->phrases = phrases;
-        backoff_configure(&link->backoff, config->reconnect_delay_usec, config->reconnect_delay_max_usec,
-                          config->stable_time_usec);
+        backoff_configure(&link->backoff, config->reconnect_delay_usec,
+                          config->reconnect_delay_max_usec, config->stable_time_usec);
         if (link->session)
                 session_configure(link->session, config, phrases);
         if (old) {

@@ -52,7 +52,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
                 if (client >= 0) {
                         listener->told = false;
                         listener->accepted(listener->context, client);
-                } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+                } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+                           errno == ENOBUFS) {
                         rest(listener, errno);
                         return;
                 } else if (errno == EAGAIN) {
@@ -61,7 +62,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         }
 }
 
-struct listener *listener_new(struct event_base *base, int fd, listener_accepted *accepted, void *context)
+struct listener *listener_new(struct event_base *base, int fd, listener_accepted *accepted,
+                              void *context)
 {
         struct listener *listener = calloc(1, sizeof(*listener));
 

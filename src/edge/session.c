@@ -15,15 +15,17 @@
 #include <unistd.h>
 
 enum {
-        READ_SIZE = 256 * 1024,  /* 4 K cost 55 ns a message of 64 B, 64 K 26, 256 K 23 */
+        READ_SIZE = 256 * 1024, /* 4 K cost 55 ns a message of 64 B, 64 K 26, 256 K 23 */
         WRITE_SIZE = 1024 * 1024,
         IOV_MAX_OURS = 20,
-        ASK_BYTES = 1024 * 1024, /* acknowledgements are asked for when so much was sent since, or by the timer */
+        ASK_BYTES = 1024 * 1024, /* acknowledgements are asked for when so much was sent since, or
+                                    by the timer */
         ACK_USEC = 50000,
         HURRY_USEC = 1000,
         CLOSE_USEC = 5000,
-        COURTESY_USEC = 250000, /* for the peer's end, when all is acknowledged: a close with unread data would reset */
-        EXPLAIN = 256, /* bytes that a verdict looks at */
+        COURTESY_USEC = 250000, /* for the peer's end, when all is acknowledged: a close with unread
+                                   data would reset */
+        EXPLAIN = 256,          /* bytes that a verdict looks at */
 };
 
 struct session {
@@ -112,10 +114,13 @@ static void arm_acks(struct session *session)
 {
         if (session->setup.ledger->image->acked != session->setup.ledger->image->written &&
             !evtimer_pending(session->acks, NULL))
-                arm(session->acks, session->closing ? CLOSE_USEC : session->hurry ? HURRY_USEC : ACK_USEC);
+                arm(session->acks, session->closing ? CLOSE_USEC
+                                   : session->hurry ? HURRY_USEC
+                                                    : ACK_USEC);
 }
 
-/* What the kernel still has to give is read before the end is judged: bytes before a reset are valid messages. */
+/* What the kernel still has to give is read before the end is judged: bytes before a reset are
+ * valid messages. */
 static void write_failed(struct session *session, int error);
 
 static void set_blocked(struct session *session, bool blocked)
@@ -255,11 +260,14 @@ static bool drop_frame(void *context, uint32_t slab, uint64_t pos, uint64_t size
 static void framing_lost(struct session *session, const struct log_taken *taken)
 {
         unsigned char first[EXPLAIN];
-        size_t n = partial_size(session) < sizeof(first) ? (size_t)partial_size(session) : sizeof(first);
+        size_t n = partial_size(session) < sizeof(first) ? (size_t)partial_size(session)
+                                                         : sizeof(first);
         char text[320];
 
-        log_copy(session->setup.in, session->setup.in->end_slab, session->setup.in->image->end, first, n);
-        verdict_text(&session->setup.config->frame, taken->result, taken->declared, first, n, text, sizeof(text));
+        log_copy(session->setup.in, session->setup.in->end_slab, session->setup.in->image->end,
+                 first, n);
+        verdict_text(&session->setup.config->frame, taken->result, taken->declared, first, n, text,
+                     sizeof(text));
         end(session, CAUSE_FRAMING, text);
 }
 
@@ -273,7 +281,8 @@ static bool take(struct session *session)
 
         if (session->greeting)
                 filter.range = (struct frame_range){0, UINT64_MAX - 1};
-        taken = log_take(session->setup.in, &image->rx_base, image->rx_read, &filter, session->last_byte, 0);
+        taken = log_take(session->setup.in, &image->rx_base, image->rx_read, &filter,
+                         session->last_byte, 0);
         if (taken.no_memory) {
                 end(session, CAUSE_LOCAL, "no memory for what was received");
                 return false;
@@ -291,7 +300,8 @@ static bool take(struct session *session)
         if (session->wrong_answer) {
                 char text[128];
 
-                snprintf(text, sizeof(text), "another answer to the greeting than GreetingExpect=, of %zu bytes",
+                snprintf(text, sizeof(text),
+                         "another answer to the greeting than GreetingExpect=, of %zu bytes",
                          session->wrong_size);
                 end(session, CAUSE_GREETING, text);
                 return false;
@@ -313,15 +323,19 @@ static void read_ends(struct session *session, int error)
         char text[160];
 
         if (!error && partial)
-                snprintf(text, sizeof(text), "closed by the peer in the middle of a message, %" PRIu64 " bytes of it came",
+                snprintf(text, sizeof(text),
+                         "closed by the peer in the middle of a message, %" PRIu64
+                         " bytes of it came",
                          partial);
         else
                 snprintf(text, sizeof(text), "%s",
-                         !error ? "closed by the peer" : error == ECONNRESET || error == EPIPE ? "reset by the peer"
-                                                                                                 : strerror(error));
-        end(session, !error ? CAUSE_CLOSED : error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH
-                                                     ? CAUSE_PATH
-                                                     : CAUSE_RESET,
+                         !error                                  ? "closed by the peer"
+                         : error == ECONNRESET || error == EPIPE ? "reset by the peer"
+                                                                 : strerror(error));
+        end(session,
+            !error                                                                ? CAUSE_CLOSED
+            : error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH ? CAUSE_PATH
+                                                                                  : CAUSE_RESET,
             text);
 }
 
@@ -330,7 +344,8 @@ static bool read_once(struct session *session)
 {
         struct image_session *image = session->setup.ledger->image;
         struct iovec iov[READ_SIZE / IMAGE_SLAB_SIZE + 1];
-        int n = log_room(session->setup.in, received_to(session), READ_SIZE, iov, (int)(sizeof(iov) / sizeof(*iov)));
+        int n = log_room(session->setup.in, received_to(session), READ_SIZE, iov,
+                         (int)(sizeof(iov) / sizeof(*iov)));
         ssize_t got;
 
         if (n == 0) {
@@ -395,7 +410,9 @@ static struct liveness judge(struct session *session, uint64_t now)
 {
         const struct config *config = session->setup.config;
         const struct liveness_limits limits = {
-                .interval_usec = session->setup.phrases->heartbeat.data ? config->heartbeat_interval_usec : 0,
+                .interval_usec = session->setup.phrases->heartbeat.data
+                                         ? config->heartbeat_interval_usec
+                                         : 0,
                 .silence_usec = config->heartbeat_timeout_usec,
                 .path_usec = config->path_timeout_usec,
                 .stall_usec = config->stall_timeout_usec,
@@ -426,7 +443,8 @@ static void unfinished(struct session *session, uint64_t now)
         size_t n = partial < sizeof(first) ? (size_t)partial : sizeof(first);
         char text[320];
 
-        log_copy(session->setup.in, session->setup.in->end_slab, session->setup.in->image->end, first, n);
+        log_copy(session->setup.in, session->setup.in->end_slab, session->setup.in->image->end,
+                 first, n);
         verdict_unfinished(&session->setup.config->frame, partial, session->partial_total,
                            (now - session->last_byte) / USEC_PER_SEC, first, n, text, sizeof(text));
         end(session, CAUSE_FRAMING, text);
@@ -439,7 +457,8 @@ static void silent(struct session *session, uint64_t now)
         char text[240];
 
         snprintf(text, sizeof(text),
-                 "no byte for %.3gs: if this peer is silent by nature see [Heartbeat] Timeout=, if it does not know the "
+                 "no byte for %.3gs: if this peer is silent by nature see [Heartbeat] Timeout=, if "
+                 "it does not know the "
                  "empty message see Interval=",
                  seconds);
         if (config->on_silence == SILENCE_RECONNECT) {
@@ -488,18 +507,20 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
                 ask_kernel(session, now);
         life = judge(session, now);
         switch (life.verdict) {
-        case LIVENESS_SILENT:
-                silent(session, now);
-                break;
+        case LIVENESS_SILENT: silent(session, now); break;
         case LIVENESS_PATH:
-                snprintf(text, sizeof(text), "neither a byte nor an acknowledgement for %.3gs (PathTimeout=)",
-                         (double)(now - (session->last_ack > session->last_byte ? session->last_ack
-                                                                                : session->last_byte)) / 1e6);
+                snprintf(text, sizeof(text),
+                         "neither a byte nor an acknowledgement for %.3gs (PathTimeout=)",
+                         (double)(now - (session->last_ack > session->last_byte
+                                                 ? session->last_ack
+                                                 : session->last_byte)) /
+                                 1e6);
                 end(session, CAUSE_PATH, text);
                 break;
         case LIVENESS_STALLED:
                 snprintf(text, sizeof(text),
-                         "data waits and the peer took none for %.3gs (StallTimeout=): its kernel lives, its program "
+                         "data waits and the peer took none for %.3gs (StallTimeout=): its kernel "
+                         "lives, its program "
                          "does not read",
                          (double)(now - session->last_progress) / 1e6);
                 end(session, CAUSE_STALLED, text);
@@ -591,7 +612,8 @@ static void close_on(struct session *session, uint64_t now)
         bool late = now >= session->close_deadline;
 
         if (!session->fin_sent && !is_waiting(session)) {
-                session->fin_sent = true; /* all is acknowledged: the books are closed, and the rest is courtesy */
+                session->fin_sent = true; /* all is acknowledged: the books are closed, and the rest
+                                             is courtesy */
                 shutdown(session->fd, SHUT_WR);
                 if (session->close_deadline > now + COURTESY_USEC)
                         session->close_deadline = now + COURTESY_USEC;
@@ -602,7 +624,8 @@ static void close_on(struct session *session, uint64_t now)
                 arm(session->tick, CLOSE_USEC);
 }
 
-void session_close(struct session *session, enum link_cause cause, const char *text, uint64_t deadline, bool all)
+void session_close(struct session *session, enum link_cause cause, const char *text,
+                   uint64_t deadline, bool all)
 {
         if (session->fd < 0)
                 return;
@@ -641,7 +664,8 @@ void session_hurry(struct session *session, bool hurry)
         arm_acks(session);
 }
 
-void session_configure(struct session *session, const struct config *config, const struct phrases *phrases)
+void session_configure(struct session *session, const struct config *config,
+                       const struct phrases *phrases)
 {
         session->setup.config = config;
         session->setup.phrases = phrases;
@@ -689,11 +713,14 @@ struct session *session_new(const struct session_setup *setup)
                                     .last_progress = now,
                                     .greeting = setup->config->greeting_expect.size != 0};
         session->begin = evtimer_new(setup->base, greet, session);
-        session->readable = event_new(setup->base, setup->fd, EV_READ | EV_PERSIST, on_readable, session);
-        session->writable = event_new(setup->base, setup->fd, EV_WRITE | EV_PERSIST, on_writable, session);
+        session->readable =
+                event_new(setup->base, setup->fd, EV_READ | EV_PERSIST, on_readable, session);
+        session->writable =
+                event_new(setup->base, setup->fd, EV_WRITE | EV_PERSIST, on_writable, session);
         session->tick = evtimer_new(setup->base, on_tick, session);
         session->acks = evtimer_new(setup->base, on_acks, session);
-        if (!session->begin || !session->readable || !session->writable || !session->tick || !session->acks) {
+        if (!session->begin || !session->readable || !session->writable || !session->tick ||
+            !session->acks) {
                 session_free(session);
                 return NULL;
         }

@@ -13,7 +13,7 @@ struct watch {
         struct pair {
                 int fd;
                 void *subject;
-        } *pairs; /* by descriptor */
+        } * pairs; /* by descriptor */
         size_t room;
 };
 
