@@ -40,6 +40,7 @@ static void fill_upstream(struct relay *relay, struct status_upstream *up, uint6
         *up = (struct status_upstream){
                 .state = link.state,
                 .state_usec = since(now, link.state_since),
+                .down_usec = link.down_since ? since(now, link.down_since) : 0,
                 .address = link.address,
                 .peer = link.peer,
                 .connects = totals->connects,

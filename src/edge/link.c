@@ -31,7 +31,7 @@ struct link {
         struct event *timer, *reaper; /* owned */
         struct backoff backoff;
         enum link_state state;
-        uint64_t since, next_attempt;
+        uint64_t since, down_since, next_attempt;
         char address[280], peer[80];
         enum link_cause last_cause;
         char last_error[320];
@@ -47,8 +47,14 @@ struct link {
 static void set_state(struct link *link, enum link_state state, enum link_cause cause,
                       const char *text)
 {
+        uint64_t now = clock_usec();
+
+        if (state == LINK_UP)
+                link->down_since = 0;
+        else if (!link->down_since)
+                link->down_since = now;
         link->state = state;
-        link->since = clock_usec();
+        link->since = now;
         link->ops->state(link->context, state, cause, text);
 }
 
@@ -300,7 +306,8 @@ struct link *link_new(struct event_base *base, const struct config *config, stru
                               .ops = ops,
                               .context = context,
                               .state = LINK_WAITING,
-                              .since = clock_usec()};
+                              .since = clock_usec(),
+                              .down_since = clock_usec()};
         backoff_init(&link->backoff);
         link->dial = dial_new(base, &dial_ops, link);
         link->timer = evtimer_new(base, on_timer, link);
@@ -434,6 +441,7 @@ struct link_view link_look(const struct link *link)
         struct link_view view = {
                 .state = link->state,
                 .state_since = link->since,
+                .down_since = link->down_since,
                 .address = link->address,
                 .peer = link->session ? link->peer : NULL,
                 .last_cause = link->last_cause,

@@ -50,6 +50,7 @@ void link_poll_acks(struct link *link);
 struct link_view {
         enum link_state state;
         uint64_t state_since;       /* clock_usec() */
+        uint64_t down_since;        /* when it was last up, or made; 0 while it is up */
         const char *address, *peer; /* peer NULL: no connection */
         enum link_cause last_cause;
         const char *last_error; /* NULL: none yet */
