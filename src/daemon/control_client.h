@@ -39,9 +39,9 @@ struct control {
         struct event_base *base;
         const struct control_ops *ops;
         void *ctx;
-        LIST_HEAD(, control_listener) listeners;
-        LIST_HEAD(, control_client) clients;
-        LIST_HEAD(, control_client) dead;
+        LIST_HEAD(control_listeners, control_listener) listeners;
+        LIST_HEAD(control_clients, control_client) clients;
+        LIST_HEAD(control_dead, control_client) dead;
         struct event *reap;  /* frees the dead from the loop, outside their own callbacks */
         struct event *turn;  /* comes with the next turn of the loop */
         uint64_t spent_usec; /* on requests in this turn, by all clients together */
