@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "util/log.h"
+#include "util/diag.h"
 #include "util/socket.h"
 
 const struct control_interface *control_interface_find(const char *name)
@@ -130,7 +130,7 @@ static json_t *run(const struct control_call *call, const json_t *request, const
         if (!method)
                 return error;
         if (method->changes && !is_permitted(call)) {
-                log_debug("control: %s was denied", name);
+                diag_debug("control: %s was denied", name);
                 return control_error("PermissionDenied", NULL);
         }
         /* No method of ours turns the connection into something else. */

@@ -9,7 +9,7 @@
 
 #include "daemon/control_call.h"
 #include "util/clock.h"
-#include "util/log.h"
+#include "util/diag.h"
 
 enum {
         READ_MIN = 4096,
@@ -49,7 +49,7 @@ void control_client_close(struct control_client *client, const char *why)
 {
         struct control *control = client->control;
 
-        log_debug("control: a client's connection ends: %s", why);
+        diag_debug("control: a client's connection ends: %s", why);
         event_del(client->event);
         control_hang_up(client->fd);
         client->fd = -1;

@@ -7,6 +7,7 @@
  * A connection does one thing at a time: it waits for requests, or for its replies to be read.
  */
 #include "daemon/control.h"
+#include "edge/listener.h"
 #include "wire/varlink.h"
 
 #include <stdbool.h>
@@ -28,11 +29,7 @@ struct control_client {
 
 struct control_listener {
         LIST_ENTRY(control_listener) link;
-        struct control *control;
-        struct event *ready;
-        struct event *resume; /* ends a pause */
-        int fd;
-        bool starved; /* accept() failed the last time, which was logged */
+        struct listener *listener; /* owned */
 };
 
 struct control {

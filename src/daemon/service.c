@@ -17,7 +17,7 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "util/log.h"
+#include "util/diag.h"
 #include "util/text.h"
 
 static bool is_loopback(int fd)
@@ -54,8 +54,8 @@ static const char *find_fault(int fd, const char *name)
             sd_is_socket(fd, AF_INET6, SOCK_STREAM, 1) <= 0)
                 return "it is neither a Unix nor a TCP socket";
         if (!is_loopback(fd))
-                log_warning("systemd passed a data socket that is not on loopback: whoever "
-                            "reaches it receives every message");
+                diag_warning("systemd passed a data socket that is not on loopback: whoever "
+                             "reaches it receives every message");
         return NULL;
 }
 
@@ -65,7 +65,8 @@ static void sort_socket(struct service_sockets *sockets, int fd, const char *nam
         int flags = fcntl(fd, F_GETFL);
 
         if (fault) {
-                log_warning("systemd passed the socket \"%s\", which is not used: %s", name, fault);
+                diag_warning("systemd passed the socket \"%s\", which is not used: %s", name,
+                             fault);
                 close(fd);
                 return;
         }

@@ -19,7 +19,7 @@
 #include <cmocka.h>
 
 #include "daemon/service.h"
-#include "util/log.h"
+#include "util/diag.h"
 
 static int manager;
 
@@ -163,7 +163,7 @@ static void sockets_are_sorted_by_name_and_wrong_ones_are_closed(void **state)
         int status;
 
         (void)state;
-        log_open(LOG_EMERG);
+        diag_open(LOG_EMERG);
         pid = fork();
         if (pid == 0)
                 _exit(sort_in_child());

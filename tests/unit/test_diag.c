@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "util/log.h"
+#include "util/diag.h"
 #include "util/text.h"
 
 static int saved_stderr, ends[2];
@@ -63,9 +63,9 @@ static void name_journal(void)
 static void a_line_is_plain_and_one_write(void **state)
 {
         (void)state;
-        log_open(LOG_INFO);
+        diag_open(LOG_INFO);
         errno = ENOENT;
-        log_info("%s: %d and %m", "link", 7);
+        diag_info("%s: %d and %m", "link", 7);
         assert_int_equal(errno, ENOENT);
         assert_string_equal(caught(), "link: 7 and No such file or directory\n");
         assert_string_equal(caught(), "");
@@ -75,10 +75,10 @@ static void the_journal_gets_the_level(void **state)
 {
         (void)state;
         name_journal();
-        log_open(LOG_INFO);
-        log_err("bad");
+        diag_open(LOG_INFO);
+        diag_err("bad");
         assert_string_equal(caught(), "<3>bad\n");
-        log_notice("good");
+        diag_notice("good");
         assert_string_equal(caught(), "<5>good\n");
 }
 
@@ -86,12 +86,12 @@ static void a_journal_stream_of_somebody_else_is_no_journal(void **state)
 {
         (void)state;
         setenv("JOURNAL_STREAM", "1:2", 1);
-        log_open(LOG_INFO);
-        log_err("bad");
+        diag_open(LOG_INFO);
+        diag_err("bad");
         assert_string_equal(caught(), "bad\n");
         setenv("JOURNAL_STREAM", "garbage", 1);
-        log_open(LOG_INFO);
-        log_err("bad");
+        diag_open(LOG_INFO);
+        diag_err("bad");
         assert_string_equal(caught(), "bad\n");
 }
 
@@ -100,21 +100,21 @@ static void what_is_below_the_level_is_not_even_evaluated(void **state)
         int evaluated = 0;
 
         (void)state;
-        log_open(LOG_WARNING);
-        log_info("%d", ++evaluated);
+        diag_open(LOG_WARNING);
+        diag_info("%d", ++evaluated);
         assert_int_equal(evaluated, 0);
         assert_string_equal(caught(), "");
-        log_set_level(LOG_DEBUG);
-        log_debug("%d", ++evaluated);
+        diag_set_level(LOG_DEBUG);
+        diag_debug("%d", ++evaluated);
         assert_string_equal(caught(), "1\n");
 }
 
 static void a_peer_cannot_begin_a_line_or_steer_a_terminal(void **state)
 {
         (void)state;
-        log_open(LOG_INFO);
-        log_info("%s", "a\n<0>forged\r\x1b[2J\x7f\xc2\x9b"
-                       "2J\xff\xe2\x80\xa8z");
+        diag_open(LOG_INFO);
+        diag_info("%s", "a\n<0>forged\r\x1b[2J\x7f\xc2\x9b"
+                        "2J\xff\xe2\x80\xa8z");
         assert_string_equal(caught(), "a\\n<0>forged\\r\\x1b[2J\\x7f\\xc2\\x9b2J\\xff"
                                       "\\xe2\\x80\\xa8z\n");
 }
@@ -125,13 +125,13 @@ static void a_line_too_long_is_cut_visibly(void **state)
 
         (void)state;
         name_journal();
-        log_open(LOG_INFO);
+        diag_open(LOG_INFO);
         for (int escaped = 0; escaped < 2; escaped++) {
                 const char *line;
                 size_t size;
 
                 memset(text, escaped ? '\x01' : 'x', sizeof(text) - 1);
-                log_info("%s", text);
+                diag_info("%s", text);
                 line = caught();
                 size = strlen(line);
                 assert_in_range(size, 2000, 2100);
@@ -143,8 +143,8 @@ static void every_level_has_its_name(void **state)
 {
         (void)state;
         for (int level = LOG_EMERG; level <= LOG_DEBUG; level++)
-                assert_int_equal(log_level_parse(log_level_name(level)), level);
-        assert_int_equal(log_level_parse("loud"), -1);
+                assert_int_equal(diag_level_parse(diag_level_name(level)), level);
+        assert_int_equal(diag_level_parse("loud"), -1);
 }
 
 static void escape(const char *text, size_t room, const char *want)
@@ -197,5 +197,5 @@ int main(void)
                 cmocka_unit_test(only_valid_utf8_passes),
         };
 
-        return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("diag", tests, NULL, NULL);
 }
