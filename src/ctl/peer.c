@@ -168,8 +168,8 @@ static void peer_loop(struct peer *peer)
                         return;
                 if (peer->fds[1].revents)
                         peer_accept(peer);
-                for (size_t i = 0; i < n; i++)
-                        peer_conn(peer->conns[i], peer->fds[i + 2].revents, now);
+                for (size_t i = 0; i < peer->n_conns; i++)
+                        peer_conn(peer->conns[i], i < n ? peer->fds[i + 2].revents : 0, now);
                 for (size_t i = 0; i < peer->n_conns; i++) {
                         struct conn *conn = peer->conns[i];
 

@@ -297,7 +297,7 @@ class Status(CtlTest):
     def test_one_screen_says_how_the_link_is(self):
         _, out, err = self.assert_exit(0, self.ctl())
         self.assertEqual(err, '')
-        for words in ('OK ', 'up, for 3min 4s', 'feed.example.net:7000, peer 192.0.2.7:7000',
+        for words in ('OK ', 'up for 3min 4s', 'feed.example.net:7000, peer 192.0.2.7:7000',
                       'silent: no byte for 3s', 'last byte 400ms ago', 'dead after 3.0s',
                       'round trip 1.2ms', '3 of 1024', '12/1.17K', '3.2s', 'of 64.0M',
                       'dropped 1/100 expired', 'pid 4711', 'running for 3h 12min'):
