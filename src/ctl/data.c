@@ -11,6 +11,7 @@
 #include "ctl/frame_args.h"
 #include "ctl/local.h"
 #include "ctl/show.h"
+#include "util/clock.h"
 
 enum {
         CONNECT_USEC = 10 * 1000 * 1000,
@@ -53,10 +54,10 @@ static int listed(const json_t *clients)
 /* ftcpd does not answer a sender: ask it beforehand whether it would listen to us. */
 static int may_send(struct ctl *ctl, const char *senders)
 {
-        uint64_t deadline = ctl_now() + LISTED_USEC;
+        uint64_t deadline = clock_deadline(LISTED_USEC);
         int found = 0;
 
-        while (found == 0 && ctl_now() < deadline) {
+        while (found == 0 && clock_usec() < deadline) {
                 json_t *result = NULL;
                 int code = bus_call(ctl, "io.ftcpd.ListClients", NULL, &result);
 
@@ -78,7 +79,7 @@ static int may_send(struct ctl *ctl, const char *senders)
 
 static int data_connect(struct ctl *ctl, struct data *data, const char *senders)
 {
-        data->fd = local_connect(data->path, ctl_now() + CONNECT_USEC);
+        data->fd = local_connect(data->path, clock_deadline(CONNECT_USEC));
         if (data->fd < 0)
                 return bus_unreachable(ctl, "data socket", data->path, data->fd);
         if (!senders)
