@@ -36,6 +36,24 @@ static const char *setting(const json_t *settings, const char *section, const ch
         return NULL;
 }
 
+/* All values of a setting in one line; empty where there are none. */
+static void setting_all(const json_t *settings, const char *section, const char *key, char *text,
+                        size_t size)
+{
+        const json_t *row;
+        size_t i, at = 0;
+
+        *text = '\0';
+        json_array_foreach(settings, i, row)
+        {
+                const char *value = member_text(row, "value", "");
+
+                if (*value && at < size && strcmp(member_text(row, "section", ""), section) == 0 &&
+                    strcmp(member_text(row, "key", ""), key) == 0)
+                        at += (size_t)snprintf(text + at, size - at, "%s%s", at ? " " : "", value);
+        }
+}
+
 /* 1: we are listed and may send; 0: not listed yet; -1: ftcpd takes nothing from us. */
 static int listed(const json_t *clients)
 {
@@ -99,15 +117,16 @@ int data_open(struct ctl *ctl, struct data *data, bool sending)
         if (code == CTL_DONE) {
                 const json_t *settings = json_object_get(result, "settings");
                 const char *path = setting(settings, "Local", "Socket");
-                const char *senders = setting(settings, "Local", "Senders");
+                char senders[256];
 
+                setting_all(settings, "Local", "Senders", senders, sizeof(senders));
                 snprintf(data->path, sizeof(data->path), "%s", path ? path : "");
                 code = frame_args_from_config(ctl, settings, &data->spec);
                 if (code == CTL_DONE && !path)
                         code = ctl_fail(ctl, CTL_FAILED,
                                         "ftcpd does not say where its data socket is");
                 if (code == CTL_DONE)
-                        code = data_connect(ctl, data, sending ? senders ? senders : "" : NULL);
+                        code = data_connect(ctl, data, sending ? senders : NULL);
         }
         json_decref(result);
         return code;

@@ -587,7 +587,7 @@ class Send(CtlTest):
         until(lambda: u32(b'good') in self.daemon.messages)
 
     def test_who_is_no_sender_is_told_so(self):
-        self.daemon.settings[2] = ('Local', 'Senders', '@feed')
+        self.daemon.settings[2:3] = [('Local', 'Senders', 'alice'), ('Local', 'Senders', '@feed')]
         pids = []
 
         def serve(sock):
@@ -601,7 +601,7 @@ class Send(CtlTest):
         self.daemon.serve_data = serve
         self.daemon.answers['ListClients'] = listed(False)
         _, _, err = self.assert_exit(4, self.ctl('send', 'x'))
-        self.assertIn('Senders=@feed', err)
+        self.assertIn('Senders=alice @feed', err)
         pids.clear()
         self.daemon.answers['ListClients'] = listed(True)
         self.assert_exit(0, self.ctl('send', 'x'))
