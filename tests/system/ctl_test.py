@@ -297,7 +297,7 @@ class Status(CtlTest):
     def test_one_screen_says_how_the_link_is(self):
         _, out, err = self.assert_exit(0, self.ctl())
         self.assertEqual(err, '')
-        for words in ('OK ', 'up, for 3min 4s', 'feed.example.net:7000, peer 192.0.2.7:7000',
+        for words in ('OK ', 'up for 3min 4s', 'feed.example.net:7000, peer 192.0.2.7:7000',
                       'silent: no byte for 3s', 'last byte 400ms ago', 'dead after 3.0s',
                       'round trip 1.2ms', '3 of 1024', '12/1.17K', '3.2s', 'of 64.0M',
                       'dropped 1/100 expired', 'pid 4711', 'running for 3h 12min'):
@@ -587,7 +587,7 @@ class Send(CtlTest):
         until(lambda: u32(b'good') in self.daemon.messages)
 
     def test_who_is_no_sender_is_told_so(self):
-        self.daemon.settings[2] = ('Local', 'Senders', '@feed')
+        self.daemon.settings[2:3] = [('Local', 'Senders', 'alice'), ('Local', 'Senders', '@feed')]
         pids = []
 
         def serve(sock):
@@ -601,7 +601,7 @@ class Send(CtlTest):
         self.daemon.serve_data = serve
         self.daemon.answers['ListClients'] = listed(False)
         _, _, err = self.assert_exit(4, self.ctl('send', 'x'))
-        self.assertIn('Senders=@feed', err)
+        self.assertIn('Senders=alice @feed', err)
         pids.clear()
         self.daemon.answers['ListClients'] = listed(True)
         self.assert_exit(0, self.ctl('send', 'x'))
