@@ -3,18 +3,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/control_client.h"
 #include "util/diag.h"
-
-/* A crowd at the door must not keep the loop from the link. */
-enum { ACCEPTS_A_TURN = 16 };
-
-/* How long a listener rests when the system has no descriptor or memory for one more. */
-static const struct timeval rest = {.tv_usec = 500000};
 
 static void bury(struct control *control)
 {
@@ -56,8 +48,9 @@ struct control *control_new(struct event_base *base, const struct control_ops *o
         return control;
 }
 
-static void admit(struct control *control, int fd)
+static void admit(void *context, int fd)
 {
+        struct control *control = context;
         uint64_t limit = control->ops->config(control->ctx)->control_max_clients;
 
         if (control->n_clients >= limit) {
@@ -74,53 +67,6 @@ static void admit(struct control *control, int fd)
                 diag_warning("control: out of memory for one more client");
 }
 
-static void pause_listener(struct control_listener *listener, int error)
-{
-        if (!listener->starved)
-                diag_warning("control: can't accept clients for now: %s", strerror(error));
-        listener->starved = true;
-        event_del(listener->ready);
-        event_add(listener->resume, &rest);
-}
-
-static void on_connection(int fd, short events, void *arg)
-{
-        struct control_listener *listener = arg;
-
-        (void)events;
-        for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-                int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-                if (client >= 0) {
-                        listener->starved = false;
-                        admit(listener->control, client);
-                } else if (errno == EAGAIN) {
-                        return;
-                } else if (errno != EINTR && errno != ECONNABORTED) {
-                        pause_listener(listener, errno);
-                        return;
-                }
-        }
-}
-
-static void on_rested(int fd, short events, void *arg)
-{
-        struct control_listener *listener = arg;
-
-        (void)fd, (void)events;
-        event_add(listener->ready, NULL);
-}
-
-static void listener_free(struct control_listener *listener)
-{
-        if (listener->resume)
-                event_free(listener->resume);
-        if (listener->ready)
-                event_free(listener->ready);
-        close(listener->fd);
-        free(listener);
-}
-
 int control_listen(struct control *control, int fd)
 {
         struct control_listener *listener = calloc(1, sizeof(*listener));
@@ -129,14 +75,9 @@ int control_listen(struct control *control, int fd)
                 close(fd);
                 return -ENOMEM;
         }
-        listener->control = control;
-        listener->fd = fd;
-        evutil_make_socket_nonblocking(fd);
-        listener->ready =
-                event_new(control->base, fd, EV_READ | EV_PERSIST, on_connection, listener);
-        listener->resume = evtimer_new(control->base, on_rested, listener);
-        if (!listener->ready || !listener->resume || event_add(listener->ready, NULL) < 0) {
-                listener_free(listener);
+        listener->listener = listener_new(control->base, fd, admit, control);
+        if (!listener->listener) {
+                free(listener);
                 return -ENOMEM;
         }
         LIST_INSERT_HEAD(&control->listeners, listener, link);
@@ -152,7 +93,8 @@ void control_free(struct control *control)
                 return;
         while ((listener = LIST_FIRST(&control->listeners)) != NULL) {
                 LIST_REMOVE(listener, link);
-                listener_free(listener);
+                listener_free(listener->listener);
+                free(listener);
         }
         while ((client = LIST_FIRST(&control->clients)) != NULL)
                 control_client_close(client, "the daemon ends");

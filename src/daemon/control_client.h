@@ -7,6 +7,7 @@
  * A connection does one thing at a time: it waits for requests, or for its replies to be read.
  */
 #include "daemon/control.h"
+#include "edge/listener.h"
 #include "wire/varlink.h"
 
 #include <stdbool.h>
@@ -28,20 +29,16 @@ struct control_client {
 
 struct control_listener {
         LIST_ENTRY(control_listener) link;
-        struct control *control;
-        struct event *ready;
-        struct event *resume; /* ends a pause */
-        int fd;
-        bool starved; /* accept() failed the last time, which was logged */
+        struct listener *listener; /* owned */
 };
 
 struct control {
         struct event_base *base;
         const struct control_ops *ops;
         void *ctx;
-        LIST_HEAD(, control_listener) listeners;
-        LIST_HEAD(, control_client) clients;
-        LIST_HEAD(, control_client) dead;
+        LIST_HEAD(control_listeners, control_listener) listeners;
+        LIST_HEAD(control_clients, control_client) clients;
+        LIST_HEAD(control_dead, control_client) dead;
         struct event *reap;  /* frees the dead from the loop, outside their own callbacks */
         struct event *turn;  /* comes with the next turn of the loop */
         uint64_t spent_usec; /* on requests in this turn, by all clients together */

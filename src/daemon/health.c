@@ -52,7 +52,7 @@ static struct span_text span_words(uint64_t usec)
         uint64_t unit = usec >= 3600 * USEC_PER_SEC ? 60 * USEC_PER_SEC
                         : usec >= USEC_PER_SEC      ? USEC_PER_SEC
                                                     : 1000;
-        struct span_text span;
+        struct span_text span = {0};
 
         units_span_format(usec - usec % unit, span.text);
         return span;

@@ -114,7 +114,7 @@ static void a_peer_cannot_begin_a_line_or_steer_a_terminal(void **state)
         (void)state;
         diag_open(LOG_INFO);
         diag_info("%s", "a\n<0>forged\r\x1b[2J\x7f\xc2\x9b"
-                       "2J\xff\xe2\x80\xa8z");
+                        "2J\xff\xe2\x80\xa8z");
         assert_string_equal(caught(), "a\\n<0>forged\\r\\x1b[2J\\x7f\\xc2\\x9b2J\\xff"
                                       "\\xe2\\x80\\xa8z\n");
 }
@@ -197,5 +197,5 @@ int main(void)
                 cmocka_unit_test(only_valid_utf8_passes),
         };
 
-        return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("diag", tests, NULL, NULL);
 }
