@@ -118,7 +118,8 @@ static int denied(struct ctl *ctl, const char *what, const char *path)
                                 what, path);
         struct group *group = getgrgid(st.st_gid);
         struct passwd *user = getpwuid(st.st_uid);
-        if (st.st_mode & S_IWGRP)
+        /* Nobody is told to join root's own group. */
+        if (st.st_mode & S_IWGRP && st.st_gid != 0)
                 return ctl_fail(ctl, CTL_DENIED,
                                 "not permitted to use the %s %s: it is for the group %s; join it "
                                 "(usermod -aG %s YOU, then log in again), or use sudo",

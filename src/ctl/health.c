@@ -175,8 +175,10 @@ static int wait_once(struct ctl *ctl, const char *state, uint64_t deadline)
                 const char *now = member_text(upstream, "state", "?");
 
                 result = strcmp(now, state) == 0;
-                ctl_fail(ctl, 0, "the link is %s%s%s", now, result ? "" : ": ",
-                         member_text(upstream, "lastError", "no attempt has ended yet"));
+                const char *error = member_text(upstream, "lastError", NULL);
+                bool down = strcmp(now, "up") != 0 && error;
+
+                ctl_fail(ctl, 0, "the link is %s%s%s", now, down ? ": " : "", down ? error : "");
         }
         json_decref(reply);
         return result;

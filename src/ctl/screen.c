@@ -138,7 +138,7 @@ static void screen_link(FILE *to, const json_t *upstream)
              present(upstream, "nextAttemptUsec") ? span(upstream, "nextAttemptUsec", next) : "");
         line(to, "", "%s%s%s, frame %s", member_text(upstream, "address", "?"),
              peer ? ", peer " : "", peer ? peer : "", member_text(upstream, "frame", "?"));
-        line(to, "", "connected %" PRId64 " times, lost %" PRId64 " times",
+        line(to, "", "connections: %" PRId64 ", of which lost: %" PRId64,
              member_int(upstream, "connects", 0), member_int(upstream, "disconnects", 0));
         screen_held(to, upstream);
         screen_partial(to, json_object_get(upstream, "partial"));
