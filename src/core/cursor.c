@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 
 /* Holds or releases each slab of [from, to), beginning with the one given. */
 static void range_hold(struct cursor *cursor, uint32_t slab, uint64_t to, bool hold)
@@ -52,10 +53,18 @@ static void repin(struct cursor *cursor)
         cursor->pin = cursor->slab = pin;
 }
 
+/* A reader of a log that is empty yet must hold the slab that its first bytes will be in. */
+static void hold_something(struct log *log)
+{
+        if (!log_ready(log))
+                abort(); /* one slab, once for each log */
+}
+
 void cursor_init(struct cursor *cursor, struct log *log, struct image_cursor *image, bool open)
 {
         struct store *store = log->store;
 
+        hold_something(log);
         *cursor = (struct cursor){log, image, log->end_slab, SLAB_NONE, SLAB_NONE, 0};
         store_begin(store);
         store_put(store, &image->pos, log->image->end);
@@ -86,6 +95,7 @@ static struct image_extent *extent_at(const struct cursor *cursor, uint64_t numb
 
 void cursor_recover(struct cursor *cursor, struct log *log, struct image_cursor *image)
 {
+        hold_something(log);
         *cursor = (struct cursor){log, image, SLAB_NONE, SLAB_NONE, SLAB_NONE, 0};
         cursor->slab = log_seek(log, SLAB_NONE, image->pos);
         if (is_open(cursor)) {
@@ -347,10 +357,14 @@ struct count cursor_jump(struct cursor *cursor, uint64_t to)
 static void hold_more(struct cursor *cursor, uint64_t from, uint64_t to)
 {
         const struct store *store = cursor->log->store;
-        uint32_t slab = pin_for(cursor, from);
+        uint32_t slab = pin_for(cursor, from), prev;
 
         if (slab_pos(store, slab) < from)
                 slab = slab_next(store, slab);
+        else /* slabs that lost all their bytes to a filter stand at the same position */
+                while ((prev = store->slab[slab].prev) != SLAB_NONE &&
+                       slab_pos(store, prev) == from)
+                        slab = prev;
         range_hold(cursor, slab, to, true);
 }
 

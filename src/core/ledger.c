@@ -56,7 +56,8 @@ static uint64_t log_at(const struct ledger *ledger, uint64_t offset)
 
 uint64_t ledger_written(const struct ledger *ledger)
 {
-        return ledger->image->live ? log_at(ledger, ledger->image->written) : ledger->image->start;
+        return ledger->image->live ? log_at(ledger, ledger->image->written)
+                                   : ledger->acked.image->pos;
 }
 
 void ledger_begin(struct ledger *ledger, uint64_t rx_base)

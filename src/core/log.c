@@ -43,12 +43,17 @@ static bool attach(struct log *log)
         return true;
 }
 
+bool log_ready(struct log *log)
+{
+        return log->end_slab != SLAB_NONE || attach(log);
+}
+
 int log_room(struct log *log, uint64_t fill, size_t want, struct iovec *iov, int max)
 {
         const struct store *store = log->store;
         int n = 0;
 
-        if (log->end_slab == SLAB_NONE && !attach(log))
+        if (!log_ready(log))
                 return 0;
         if (log->fill_slab == SLAB_NONE || slab_pos(store, log->fill_slab) > fill)
                 log->fill_slab = log->end_slab;
@@ -56,7 +61,8 @@ int log_room(struct log *log, uint64_t fill, size_t want, struct iovec *iov, int
              slab = slab_next(store, slab)) {
                 uint64_t room, from;
 
-                if (slab == SLAB_NONE || slab_pos(store, slab) + IMAGE_SLAB_SIZE == fill) {
+                /* A slab in the middle may end early: what was joined behind it begins there. */
+                if (slab == SLAB_NONE || slab_limit(store, slab) == fill) {
                         if (!attach(log))
                                 return n;
                         slab = chain_tail(&log->image->data);
@@ -64,7 +70,9 @@ int log_room(struct log *log, uint64_t fill, size_t want, struct iovec *iov, int
                 if (n == 0)
                         log->fill_slab = slab;
                 from = n == 0 ? fill - slab_pos(store, slab) : 0;
-                room = IMAGE_SLAB_SIZE - from < want ? IMAGE_SLAB_SIZE - from : want;
+                room = slab_limit(store, slab) - slab_pos(store, slab) - from;
+                if (room > want)
+                        room = want;
                 iov[n++] = (struct iovec){slab_data(store, slab) + from, room};
                 want -= room;
         }
@@ -361,7 +369,7 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
         struct walk walk = {log->end_slab, image->end, image->number, log->scanned, 0, 0};
         struct frame_range range = filter ? filter->range : FRAME_NO_RANGE;
         struct log_taken taken = {0};
-        uint64_t fill = *base + read;
+        uint64_t fill = *base + read, mark_next = image->mark_next;
         int result;
 
         if (fill == image->end)
@@ -399,6 +407,8 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
                 taken.messages = walk.number - image->number;
                 taken.bytes = walk.pos - image->end;
                 set_end(log, &walk);
+        } else {
+                store_put(log->store, &image->mark_next, mark_next);
         }
         store_commit(log->store);
         return taken;
@@ -422,21 +432,26 @@ static int walk_committed(const struct log *log, struct walk *walk, uint64_t to,
         return result;
 }
 
+struct log_place log_walk(const struct log *log, const struct image_mark *mark, uint64_t to)
+{
+        struct walk walk = {
+                (uint32_t)(mark->where >> 32), mark->pos, mark->number, mark->pos, 0, 0};
+
+        walk_committed(log, &walk, to, FRAME_NO_RANGE);
+        return (struct log_place){walk.pos, walk.number, mark->time_usec};
+}
+
 struct log_place log_place(const struct log *log, uint64_t pos)
 {
         const struct image_log *image = log->image;
         uint64_t hint = image->mark_first;
         const struct image_mark *mark;
-        struct walk walk;
 
         if (pos >= image->end)
                 return (struct log_place){image->end, image->number, 0};
         mark = log_mark(log, pos, &hint);
         assert(mark);
-        walk = (struct walk){
-                (uint32_t)(mark->where >> 32), mark->pos, mark->number, mark->pos, 0, 0};
-        walk_committed(log, &walk, pos, FRAME_NO_RANGE);
-        return (struct log_place){walk.pos, walk.number, mark->time_usec};
+        return log_walk(log, mark, pos);
 }
 
 struct log_place log_behind(const struct log *log, struct log_place place)
@@ -473,7 +488,7 @@ void log_release(struct log *log, uint32_t slab)
         assert(log->store->slab[slab].refs > 0);
         if (--log->store->slab[slab].refs)
                 return;
-        if (slab == chain_head(&log->image->data))
+        if (!log->store->slab[chain_head(&log->image->data)].refs)
                 log_trim(log);
         else if (!log->open && slab != log->end_slab &&
                  slab_pos(log->store, slab) < log->image->end)

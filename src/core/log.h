@@ -53,6 +53,9 @@ struct log_place {
 void log_init(struct log *log, struct store *store, struct image_log *image,
               const struct frame_spec *spec);
 
+/* Sees to it that there is a slab, for a reader to hold. False: no memory. */
+bool log_ready(struct log *log);
+
 /*
  * Room for bytes that go to position `fill` and on, up to `want`: returns how many of max iov were
  * filled in, or 0 without memory. What was room before is still the same room.
@@ -88,6 +91,10 @@ struct log_place log_behind(const struct log *log, struct log_place place);
 
 /* The last mark at or before pos, searching from mark *hint on; NULL: none (pos is the end). */
 const struct image_mark *log_mark(const struct log *log, uint64_t pos, uint64_t *hint);
+
+/* The last boundary at or before `to`, by walking the headers from this mark on; nothing may be
+ * missing in between. */
+struct log_place log_walk(const struct log *log, const struct image_mark *mark, uint64_t to);
 
 /* One more or less reader of this slab; frees what nobody needs. */
 void log_hold(struct log *log, uint32_t slab);

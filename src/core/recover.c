@@ -29,13 +29,18 @@ static bool know_slab(struct store *store, uint32_t slab)
         return true;
 }
 
-/* Every slab of a chain is in no other one, in order, and the last one is its tail. */
+/*
+ * Every slab of a chain is in no other one, in order, and the last one is its tail. Slabs of one
+ * log may be missing in the middle; in the others (whole) they follow each other.
+ */
 static const char *check_chain(struct recovery *r, const struct image_chain *chain, bool own,
-                               uint64_t step)
+                               bool whole)
 {
         uint32_t prev = SLAB_NONE, slab = chain_head(chain);
         uint64_t last = 0;
 
+        if (chain->head > IMAGE_SLABS || chain->tail > IMAGE_SLABS)
+                return "a chain is out of range";
         for (; slab != SLAB_NONE; slab = slab_next(r->store, slab)) {
                 const struct image_slab *s;
                 uint64_t pos;
@@ -44,9 +49,8 @@ static const char *check_chain(struct recovery *r, const struct image_chain *cha
                         return "a slab is out of range or in two chains";
                 s = &r->image->slab[slab];
                 pos = own ? s->own : s->pos;
-                if (s->next > IMAGE_SLABS ||
-                    (prev != SLAB_NONE && (pos < last || (step && pos != last + step))) ||
-                    pos > UINT64_MAX / 2)
+                if (s->next > IMAGE_SLABS || pos > UINT64_MAX / 2 ||
+                    (prev != SLAB_NONE && (pos < last || (whole && pos - last > IMAGE_SLAB_SIZE))))
                         return "the slabs of a chain are not in order";
                 r->store->slab[slab] = (struct store_slab){.prev = prev, .used = true};
                 last = pos;
@@ -55,12 +59,10 @@ static const char *check_chain(struct recovery *r, const struct image_chain *cha
         return chain_tail(chain) == prev ? NULL : "a chain does not end at its tail";
 }
 
-static bool slab_is_in(const struct store *store, const struct image_chain *chain, uint32_t slab)
+/* How far bytes may stand in a chain: where the room of its last slab ends. */
+static uint64_t chain_room(const struct store *store, const struct image_chain *chain)
 {
-        for (uint32_t s = chain_head(chain); s != SLAB_NONE; s = slab_next(store, s))
-                if (s == slab)
-                        return true;
-        return false;
+        return chain->tail ? slab_pos(store, chain_tail(chain)) + IMAGE_SLAB_SIZE : 0;
 }
 
 /* Are the bytes of [from, to) there without a hole, beginning in this slab? */
@@ -75,134 +77,145 @@ static bool is_whole(const struct log *log, uint32_t slab, uint64_t from, uint64
         return from >= to;
 }
 
+/* Does walking the headers from a mark on come out at this place? Where bytes are missing in
+ * between, nobody can tell, and nobody will walk there. */
+static bool leads_to(const struct log *log, const struct image_mark *mark, uint64_t pos,
+                     uint64_t number)
+{
+        struct log_place place;
+
+        if (!is_whole(log, (uint32_t)(mark->where >> 32), mark->pos, pos))
+                return true;
+        place = log_walk(log, mark, pos);
+        return place.pos == pos && place.number == number;
+}
+
 /* Each mark stands in its slab, at a message, with the number that walking from the one before
- * gives. */
+ * gives; and so does the end. */
 static const char *check_marks(const struct log *log)
 {
         const struct image_log *image = log->image;
+        const struct image_mark *prev = NULL, *before = NULL;
         uint32_t slab = chain_head(&image->data);
-        const struct image_mark *prev = NULL;
 
         for (uint64_t k = image->mark_first; k < image->mark_next; k++) {
                 const struct image_mark *mark = marks_get(log, k);
-                uint32_t in = (uint32_t)(mark->where >> 32);
 
-                if (prev && (mark->pos <= prev->pos || mark->number <= prev->number))
+                if (before && (mark->pos <= before->pos || mark->number <= before->number))
                         return "the marks of a log are not in order";
                 if (mark->pos >= image->end || mark->number >= image->number)
                         return "a mark is behind the end of its log";
-                while (slab != SLAB_NONE && slab != in)
-                        slab = slab_next(log->store, slab);
-                if (slab == SLAB_NONE) { /* of a slab that went out of the middle; only the order
-                                            must hold */
-                        slab = chain_head(&image->data);
-                        prev = NULL;
+                before = mark;
+                slab = log_seek(log, slab, mark->pos);
+                if (slab == SLAB_NONE || mark->pos < slab_pos(log->store, slab) ||
+                    mark->pos >= slab_limit(log->store, slab)) {
+                        prev = NULL; /* its slab went out of the middle */
                         continue;
                 }
-                if (mark->pos < slab_pos(log->store, in) || mark->pos >= slab_limit(log->store, in))
+                if (mark->where >> 32 != slab)
                         return "a mark is not in its slab";
-                if (prev && is_whole(log, (uint32_t)(prev->where >> 32), prev->pos, mark->pos)) {
-                        struct log_place place = log_place(log, mark->pos);
-
-                        if (place.pos != mark->pos || place.number != mark->number)
-                                return "the marks and the messages of a log disagree";
-                }
+                if (prev && !leads_to(log, prev, mark->pos, mark->number))
+                        return "the marks and the messages of a log disagree";
                 prev = mark;
         }
+        if (prev && !leads_to(log, prev, image->end, image->number))
+                return "the messages of a log do not end where it ends";
         return NULL;
 }
 
-/* The walk over the headers comes out exactly at the end, with the number that the log has. */
-static const char *check_end(struct log *log)
+/* The end is in a slab, and from there on is room without a hole. */
+static bool end_is_good(struct recovery *r, struct image_log *image)
 {
-        struct image_log *image = log->image;
-        const struct image_mark *last;
-        struct log_place place;
+        struct log log;
 
-        if (image->mark_next == image->mark_first)
-                return NULL;
-        last = marks_get(log, image->mark_next - 1);
-        if (!is_whole(log, (uint32_t)(last->where >> 32), last->pos, image->end))
-                return "bytes before the end of a log are missing";
-        place = log_behind(log, log_place(log, image->end - 1));
-        if (place.pos != image->end)
-                return "the messages of a log do not end where it ends";
-        return place.number == image->number ? NULL
-                                             : "a log has another number of messages than it says";
+        if (image->end > UINT64_MAX / 2 || image->number > image->end)
+                return false;
+        if (!image->data.head)
+                return true;
+        log_init(&log, r->store, image, NULL);
+        return image->end <= chain_room(r->store, &image->data) &&
+               is_whole(&log, log.end_slab, image->end, chain_room(r->store, &image->data)) &&
+               image->end >= slab_pos(r->store, log.end_slab);
 }
 
 static const char *check_log(struct recovery *r, struct image_log *image,
-                             const struct frame_spec *spec, bool marks)
+                             const struct frame_spec *spec)
 {
-        uint32_t tail = chain_tail(&image->data), head = chain_head(&image->data);
-        const char *wrong = check_chain(r, &image->data, false, 0);
-        uint64_t size = sizeof(struct image_mark);
+        const char *wrong = check_chain(r, &image->data, false, false);
+        uint64_t size = sizeof(struct image_mark), most = UINT64_MAX / 2 / size;
         struct log log;
 
         if (!wrong)
-                wrong = check_chain(r, &image->marks, false, IMAGE_SLAB_SIZE);
+                wrong = check_chain(r, &image->marks, false, true);
         if (wrong)
                 return wrong;
-        if (image->end > UINT64_MAX / 2 || image->number > UINT64_MAX / 2)
+        if (!end_is_good(r, image))
                 return "the end of a log is out of range";
-        if (head != SLAB_NONE && (image->end < slab_pos(r->store, head) ||
-                                  image->end > slab_pos(r->store, tail) + IMAGE_SLAB_SIZE))
-                return "the end of a log is outside its slabs";
-        if (!marks)
-                return NULL;
-        head = chain_head(&image->marks);
-        tail = chain_tail(&image->marks);
-        if (image->mark_first > image->mark_next ||
-            (image->mark_first < image->mark_next &&
-             (head == SLAB_NONE || image->mark_first * size < slab_pos(r->store, head) ||
-              image->mark_next * size > slab_pos(r->store, tail) + IMAGE_SLAB_SIZE)))
+        if (image->mark_first > image->mark_next || image->mark_next > most)
+                return "the marks of a log are out of range";
+        if (image->mark_first < image->mark_next &&
+            (!image->marks.head || !image->data.head ||
+             image->mark_first * size < slab_pos(r->store, chain_head(&image->marks)) ||
+             image->mark_next * size > chain_room(r->store, &image->marks)))
                 return "the marks of a log are outside their slabs";
         log_init(&log, r->store, image, spec);
-        wrong = check_marks(&log);
-        return wrong ? wrong : check_end(&log);
+        return check_marks(&log);
 }
 
-/* Are the bytes of [from, to) in the log, and is `from` a message with this number? */
-static bool holds(const struct log *log, uint64_t from, uint64_t to)
+/* Are the bytes of [from, to) in the log, and is `to` a boundary with this number? */
+static bool holds(const struct log *log, uint64_t from, uint64_t to, uint64_t to_number)
 {
         const struct image_mark *mark;
         uint64_t hint = 0;
 
         if (from > to || to > log->image->end)
                 return false;
-        if (from == log->image->end)
+        if (from == to)
                 return true;
         mark = log_mark(log, from, &hint);
-        return mark && slab_is_in(log->store, &log->image->data, (uint32_t)(mark->where >> 32)) &&
-               is_whole(log, (uint32_t)(mark->where >> 32), mark->pos, to);
+        return mark && log_seek(log, SLAB_NONE, mark->pos) == (uint32_t)(mark->where >> 32) &&
+               is_whole(log, (uint32_t)(mark->where >> 32), mark->pos, to) &&
+               leads_to(log, mark, to, to_number);
 }
 
-static bool holds_place(const struct log *log, uint64_t pos, uint64_t number, uint64_t to)
+/* And is `from` one, too? */
+static bool holds_messages(const struct log *log, uint64_t from, uint64_t from_number, uint64_t to,
+                           uint64_t to_number)
 {
         struct log_place place;
 
-        if (!holds(log, pos, to))
+        if (!holds(log, from, to, to_number))
                 return false;
-        place = log_place(log, pos);
-        return place.pos == pos && place.number == number;
+        place = log_place(log, from);
+        return place.pos == from && place.number == from_number;
+}
+
+static bool list_ends(const struct recovery *r, uint64_t e)
+{
+        uint64_t left = IMAGE_EXTENTS;
+
+        for (; e; e = r->image->extent[e - 1].next)
+                if (e > IMAGE_EXTENTS || !left--)
+                        return false;
+        return true;
 }
 
 static const char *check_extents(struct recovery *r, const struct log *log,
                                  const struct image_cursor *cursor)
 {
         struct count sum = {0, 0};
-        uint64_t last = 0, left = IMAGE_EXTENTS;
+        uint64_t last = 0;
 
+        if (!list_ends(r, cursor->extent_head))
+                return "an extent is out of range";
         for (uint64_t e = cursor->extent_head; e; e = r->image->extent[e - 1].next) {
-                const struct image_extent *extent;
+                const struct image_extent *extent = &r->image->extent[e - 1];
 
-                if (e > IMAGE_EXTENTS || !left--)
-                        return "an extent is out of range";
-                extent = &r->image->extent[e - 1];
                 if (r->store->extents_used < e)
                         r->store->extents_used = (uint32_t)e;
-                if (!holds_place(log, extent->from, extent->from_number, extent->to) ||
-                    extent->from >= extent->to)
+                if (extent->from >= extent->to ||
+                    !holds_messages(log, extent->from, extent->from_number, extent->to,
+                                    extent->to_number))
                         return "an extent is not in its log";
                 sum.messages += extent->to_number - extent->from_number;
                 sum.bytes += extent->to - extent->from;
@@ -217,50 +230,104 @@ static const char *check_extents(struct recovery *r, const struct log *log,
 static const char *check_cursor(struct recovery *r, struct image_log *image,
                                 const struct image_cursor *cursor, const struct frame_spec *spec)
 {
-        bool open = cursor->stop == IMAGE_OPEN;
-        uint64_t to = open ? image->end : cursor->stop;
+        bool open = cursor->stop == IMAGE_OPEN, jump = cursor->resume != IMAGE_OPEN;
         struct log log;
 
         log_init(&log, r->store, image, spec);
-        if (cursor->pos > to || cursor->from > cursor->pos)
+        if (cursor->from > cursor->pos || cursor->from_number > image->number)
                 return "a cursor is out of order";
-        if (cursor->pos < to && !holds(&log, cursor->pos, to))
+        if (open ? !holds(&log, cursor->pos, image->end, image->number)
+                 : !holds(&log, cursor->pos, cursor->stop, cursor->stop_number))
                 return "a cursor is not in its log";
-        if (!open && cursor->resume != IMAGE_OPEN &&
-            (cursor->resume < to ||
-             !holds_place(&log, cursor->resume, cursor->resume_number, image->end)))
+        if (open ? jump || cursor->extent_head
+                 : cursor->pos == cursor->stop && (jump || cursor->extent_head))
+                return "a cursor reads nothing while something waits";
+        if (jump && (cursor->extent_head || cursor->resume < cursor->stop ||
+                     !holds_messages(&log, cursor->resume, cursor->resume_number, image->end,
+                                     image->number)))
                 return "a jump is not in its log";
         return check_extents(r, &log, cursor);
 }
 
-static const char *check_session(const struct image_session *session, const struct image_log *out)
+static uint64_t piece_at(const struct image_session *session, uint64_t k, uint64_t offset)
 {
-        uint64_t offset = 0;
+        const struct image_piece *piece = &session->piece[k % IMAGE_PIECES];
 
-        if (session->piece_next < session->piece_first ||
-            session->piece_next - session->piece_first > IMAGE_PIECES)
-                return "the map is out of range";
-        if (!session->live)
-                return NULL;
-        if (session->acked > session->written || session->piece_next == session->piece_first)
-                return "the session is out of order";
-        for (uint64_t k = session->piece_first; k < session->piece_next; k++) {
-                const struct image_piece *piece = &session->piece[k % IMAGE_PIECES];
+        return piece->inject == IMAGE_OPEN ? piece->log + (offset - piece->offset) : piece->log;
+}
 
-                if ((k > session->piece_first && piece->offset < offset) || piece->log > out->end ||
-                    (piece->inject != IMAGE_OPEN && piece->inject > session->inject.end))
-                        return "the map is out of order";
-                offset = piece->offset;
+/* The pieces follow each other in both spaces, and the last one describes what comes next. */
+static bool map_is_good(const struct image *image)
+{
+        const struct image_session *s = &image->session;
+        uint64_t inject = s->inject_next;
+
+        if (s->piece_next <= s->piece_first || s->piece_next - s->piece_first > IMAGE_PIECES - 2 ||
+            s->piece[s->piece_first % IMAGE_PIECES].offset > s->acked || s->acked > s->written ||
+            s->written > UINT64_MAX / 2)
+                return false;
+        for (uint64_t k = s->piece_first; k < s->piece_next; k++) {
+                const struct image_piece *piece = &s->piece[k % IMAGE_PIECES];
+                bool last = k + 1 == s->piece_next;
+                uint64_t to = last ? s->written : s->piece[(k + 1) % IMAGE_PIECES].offset;
+                uint64_t log = last ? UINT64_MAX : s->piece[(k + 1) % IMAGE_PIECES].log;
+
+                if (to < piece->offset || to > s->written || piece->log > image->out.end ||
+                    piece_at(s, k, to) > image->out.end || (!last && piece_at(s, k, to) != log))
+                        return false;
+                if (piece->inject != IMAGE_OPEN &&
+                    (piece->inject > s->inject.end ||
+                     to - piece->offset > s->inject.end - piece->inject))
+                        return false;
+                if (k == s->piece_first || piece->offset <= s->acked)
+                        if ((last || to > s->acked) && piece_at(s, k, s->acked) != image->acked.pos)
+                                return false;
+                if (last && piece->inject != IMAGE_OPEN)
+                        inject = piece->inject + (s->written - piece->offset);
         }
-        return NULL;
+        return inject <= s->inject.end;
+}
+
+/* What is to be injected yet is there. */
+static bool inject_is_good(const struct log *inject, const struct image_session *session)
+{
+        const struct image_piece *last = &session->piece[(session->piece_next - 1) % IMAGE_PIECES];
+        uint64_t from = session->inject_next;
+
+        if (session->live && last->inject != IMAGE_OPEN)
+                from = last->inject + (session->written - last->offset);
+        return from <= inject->image->end &&
+               is_whole(inject, chain_head(&inject->image->data), from, inject->image->end);
+}
+
+static const char *check_session(struct recovery *r, const struct frame_spec *spec)
+{
+        struct image *image = r->image;
+        struct image_session *session = &image->session;
+        uint64_t fill = session->rx_base + session->rx_read;
+        struct log out, inject;
+
+        log_init(&out, r->store, &image->out, spec);
+        log_init(&inject, r->store, &session->inject, spec);
+        if (!end_is_good(r, &session->inject))
+                return "the end of what is sent besides is out of range";
+        if (!session->live)
+                return log_place(&out, image->acked.pos).pos == image->acked.pos
+                               ? NULL
+                               : "what is to be sent next does not begin a message";
+        if (fill < image->in.end || fill - image->in.end > UINT64_MAX / 2 ||
+            (fill > image->in.end && fill > chain_room(r->store, &image->in.data)))
+                return "the bytes received are out of range";
+        if (!map_is_good(image))
+                return "the map is out of order";
+        return inject_is_good(&inject, session) ? NULL : "what is to be sent besides is missing";
 }
 
 static const char *check_turn(struct recovery *r)
 {
         const struct image_turn *turn = &r->image->turn;
         const struct image_client *client;
-        uint32_t tail = chain_tail(&r->image->out.data);
-        uint64_t fill;
+        uint64_t fill, end = r->image->out.end;
 
         if (!turn->holder)
                 return NULL;
@@ -268,11 +335,21 @@ static const char *check_turn(struct recovery *r)
                 return "the turn's holder is out of range";
         client = &r->image->client[turn->holder - 1];
         fill = turn->base + client->taken;
-        if (!client->id || client->own.data.head || fill < r->image->out.end ||
-            (tail != SLAB_NONE ? fill > slab_pos(r->store, tail) + IMAGE_SLAB_SIZE
-                               : fill != r->image->out.end))
+        if (!client->id || client->own.data.head || fill < end ||
+            (fill > end && fill > chain_room(r->store, &r->image->out.data)))
                 return "the turn's holder is not what it should be";
         return NULL;
+}
+
+static bool partial_is_good(const struct image *image, const struct image_client *client)
+{
+        const struct image_chain *data = &client->own.data;
+        uint64_t partial = client->taken - client->own.base;
+
+        if (!data->head)
+                return true;
+        return client->own.base < client->taken && image->slab[data->head - 1].own == 0 &&
+               partial <= image->slab[data->tail - 1].own + IMAGE_SLAB_SIZE;
 }
 
 static const char *check_clients(struct recovery *r, const struct frame_spec *spec)
@@ -284,22 +361,26 @@ static const char *check_clients(struct recovery *r, const struct frame_spec *sp
         for (uint64_t i = 0; i < image->totals.client_slots; i++) {
                 struct image_client *client = &image->client[i];
                 const char *wrong;
-                uint32_t tail;
 
                 if (!client->id)
                         continue;
-                wrong = check_chain(r, &client->own.data, true, 0);
+                wrong = check_chain(r, &client->own.data, true, true);
                 if (!wrong && client->reading)
                         wrong = check_cursor(r, &image->in, &client->cursor, spec);
                 if (wrong)
                         return wrong;
-                tail = chain_tail(&client->own.data);
-                if (tail != SLAB_NONE &&
-                    (client->own.base > client->taken ||
-                     client->taken - client->own.base > image->slab[tail].own + IMAGE_SLAB_SIZE))
+                if (!partial_is_good(image, client))
                         return "a partial message is outside its slabs";
         }
         return NULL;
+}
+
+/* The out log has one reader, which reads all of it. */
+static const char *check_acked(struct recovery *r, const struct frame_spec *spec)
+{
+        if (r->image->acked.stop != IMAGE_OPEN)
+                return "the out log's reader is none";
+        return check_cursor(r, &r->image->out, &r->image->acked, spec);
 }
 
 /* Extents that no list has are free; false: one is in two, or there is no memory. */
@@ -350,12 +431,11 @@ const char *recover_image(struct store *store, const struct frame_spec *spec)
         struct image *image = store->image;
         const char *wrong;
 
-        if ((wrong = check_log(&r, &image->in, spec, true)) ||
-            (wrong = check_log(&r, &image->out, spec, true)) ||
-            (wrong = check_log(&r, &image->session.inject, spec, false)) ||
-            (wrong = check_clients(&r, spec)) ||
-            (wrong = check_cursor(&r, &image->out, &image->acked, spec)) ||
-            (wrong = check_session(&image->session, &image->out)) || (wrong = check_turn(&r)))
+        if ((wrong = check_log(&r, &image->in, spec)) ||
+            (wrong = check_log(&r, &image->out, spec)) ||
+            (wrong = check_chain(&r, &image->session.inject.data, false, true)) ||
+            (wrong = check_clients(&r, spec)) || (wrong = check_acked(&r, spec)) ||
+            (wrong = check_session(&r, spec)) || (wrong = check_turn(&r)))
                 return wrong;
         if (!collect_extents(&r))
                 return "an extent is in two lists";

@@ -79,17 +79,21 @@ void store_put(struct store *store, uint64_t *word, uint64_t value)
 {
         struct image_journal *journal = &store->image->journal;
         uint64_t n = journal->count;
+        uint64_t offset = (uint64_t)((unsigned char *)word - (unsigned char *)store->image);
 
         assert(store->depth > 0);
         if (*word == value)
                 return;
-        if (n == IMAGE_JOURNAL)
-                abort(); /* fixed bookkeeping: no transaction grows with anything that a peer
-                            chooses */
-        journal->entry[n].offset =
-                (uint64_t)((unsigned char *)word - (unsigned char *)store->image);
-        journal->entry[n].old = *word;
-        put_word(&journal->count, n + 1);
+        /* What the word was stands there already. So a chain loses any number of slabs in one
+         * transaction. */
+        if (n == 0 || journal->entry[n - 1].offset != offset) {
+                if (n == IMAGE_JOURNAL)
+                        abort(); /* fixed bookkeeping: no transaction grows with anything that a
+                                    peer chooses */
+                journal->entry[n].offset = offset;
+                journal->entry[n].old = *word;
+                put_word(&journal->count, n + 1);
+        }
         put_word(word, value);
 }
 

@@ -111,7 +111,7 @@ static void move_slabs(struct writer *writer, uint64_t begun, uint64_t partial)
         for (uint32_t slab = rest; slab != SLAB_NONE && own < partial;
              slab = slab_next(store, slab)) {
                 store->image->slab[slab].own = own;
-                own += IMAGE_SLAB_SIZE;
+                own += slab_limit(store, slab) - slab_pos(store, slab);
                 last = slab;
         }
         log_cut(log);
@@ -120,19 +120,14 @@ static void move_slabs(struct writer *writer, uint64_t begun, uint64_t partial)
         chain_join(store, &writer->image->own.data, rest, last);
 }
 
-/* The turn's holder gives it up. False without memory: nothing has changed. */
-static bool set_aside(struct turn *turn)
+/* A partial message of the turn's holder moves to slabs of its own. */
+static bool move_partial(struct turn *turn, struct writer *writer, uint64_t partial)
 {
-        struct writer *writer = turn->holder;
         struct log *log = turn->log;
         struct store *store = log->store;
-        uint64_t partial = writer ? writer_partial(writer) : 0, first;
+        uint64_t first;
         uint32_t slab;
 
-        if (!partial) {
-                put_turn(turn, NULL, 0);
-                return true;
-        }
         log->end_slab = log_seek(log, log->end_slab, log->image->end);
         first = slab_limit(store, log->end_slab) - log->image->end;
         if (partial <= IMAGE_SLAB_SIZE || first > partial)
@@ -147,8 +142,28 @@ static bool set_aside(struct turn *turn)
                 move_slabs(writer, first, partial);
         log->scanned = log->image->end;
         writer->own_scanned = partial;
-        put_turn(turn, NULL, 0);
         return true;
+}
+
+/*
+ * The turn's holder gives it up. Final when it returns: what comes next overwrites the bytes behind
+ * the end, and a crash then must not find them to be the holder's still. False without memory:
+ * nothing has changed.
+ */
+static bool set_aside(struct turn *turn)
+{
+        struct writer *writer = turn->holder;
+        struct store *store = turn->log->store;
+        uint64_t partial = writer ? writer_partial(writer) : 0;
+        bool done;
+
+        assert(store->depth == 0);
+        store_begin(store);
+        done = !partial || move_partial(turn, writer, partial);
+        if (done)
+                put_turn(turn, NULL, 0);
+        store_commit(store);
+        return done;
 }
 
 /* ---- putting back ---- */
@@ -185,15 +200,14 @@ static void join_back(struct writer *writer)
         log_join(log, first, last);
 }
 
-/* Takes the turn, with the partial message that this writer may have. Part of a transaction. */
+/* Takes the turn, which nobody has, with the partial message that this writer may have. Part of a
+ * transaction. */
 static bool take_turn(struct writer *writer)
 {
         struct turn *turn = writer->turn;
         uint64_t partial = writer_partial(writer);
         uint64_t end = turn->log->image->end;
 
-        if (!set_aside(turn))
-                return false;
         if (partial > IMAGE_SLAB_SIZE)
                 join_back(writer);
         else if (partial && !copy_back(writer, partial))
@@ -204,6 +218,14 @@ static bool take_turn(struct writer *writer)
 }
 
 /* ---- room ---- */
+
+/* Does its partial message go on where it stands set aside? Not where its size is unknown or
+ * refused: in the log it is judged. */
+static bool stays_aside(const struct writer *writer)
+{
+        return has_own(writer) && (writer->turn->log->spec->type == FRAME_DELIMITER ||
+                                   writer->total > writer_partial(writer));
+}
 
 static int own_room(struct writer *writer, size_t want, struct iovec *iov, int max)
 {
@@ -217,8 +239,10 @@ static int own_room(struct writer *writer, size_t want, struct iovec *iov, int m
                 slab = store->slab[slab].prev; /* room that an earlier call made ready */
         while (want && n < max) {
                 uint64_t from = fill - store->image->slab[slab].own;
-                uint64_t room = IMAGE_SLAB_SIZE - from < want ? IMAGE_SLAB_SIZE - from : want;
+                uint64_t room = own_limit(store, slab) - store->image->slab[slab].own - from;
 
+                if (room > want)
+                        room = want;
                 if (room == 0) {
                         uint32_t more = slab_next(store, slab);
 
@@ -244,18 +268,18 @@ int turn_room(struct writer *writer, size_t want, struct iovec *iov, int max)
 {
         struct turn *turn = writer->turn;
         struct log *log = turn->log;
-        uint64_t partial = writer_partial(writer);
+        bool aside = stays_aside(writer);
+        uint64_t most = IMAGE_SLAB_SIZE;
         int n = 0;
 
+        if (!aside && turn->holder != writer && !set_aside(turn))
+                return 0;
         store_begin(log->store);
-        if (has_own(writer) && log->spec->type == FRAME_LENGTH &&
-            partial >= frame_header_size(log->spec)) {
+        if (aside) {
                 /* Exactly what is missing: more would have to be copied behind it. */
-                n = own_room(writer,
-                             writer->total - partial < want ? writer->total - partial : want, iov,
-                             max);
-        } else if (has_own(writer) && log->spec->type == FRAME_DELIMITER) {
-                n = own_room(writer, want < IMAGE_SLAB_SIZE ? want : IMAGE_SLAB_SIZE, iov, max);
+                if (log->spec->type == FRAME_LENGTH)
+                        most = writer->total - writer_partial(writer);
+                n = own_room(writer, want < most ? want : most, iov, max);
         } else if (turn->holder == writer || take_turn(writer)) {
                 n = log_room(log, log->image->end + writer_partial(writer), want, iov, max);
         }
@@ -265,11 +289,11 @@ int turn_room(struct writer *writer, size_t want, struct iovec *iov, int max)
 
 /* ---- taking ---- */
 
-static bool own_has_delimiter(struct writer *writer)
+/* In its own chain, which holds so many bytes. */
+static bool own_has_delimiter(struct writer *writer, uint64_t fill)
 {
         const struct store *store = writer->turn->log->store;
         const struct frame_spec *spec = writer->turn->log->spec;
-        uint64_t fill = writer_partial(writer);
 
         if (fill > spec->max_message_size + spec->delimiter_size)
                 return true; /* too large: the log's walk will say so */
@@ -303,23 +327,30 @@ static bool own_has_delimiter(struct writer *writer)
         return false;
 }
 
+/* With so many bytes more, is there something for the log? */
+static bool own_is_whole(struct writer *writer, uint64_t bytes)
+{
+        uint64_t fill = writer_partial(writer) + bytes;
+
+        if (!has_own(writer))
+                return false;
+        return writer->turn->log->spec->type == FRAME_DELIMITER ? own_has_delimiter(writer, fill)
+                                                                : fill >= writer->total;
+}
+
 struct log_taken turn_take(struct writer *writer, uint64_t bytes, uint64_t now_usec)
 {
         struct turn *turn = writer->turn;
         struct log *log = turn->log;
         struct log_taken taken = {
                 .result = FRAME_MORE, .total = writer->total, .declared = writer->declared};
+        bool whole = own_is_whole(writer, bytes);
 
+        taken.no_memory = whole && !set_aside(turn);
         store_begin(log->store);
         store_put(log->store, &writer->image->taken, writer->image->taken + bytes);
-        if (has_own(writer)) {
-                bool whole = log->spec->type == FRAME_DELIMITER
-                                     ? own_has_delimiter(writer)
-                                     : writer_partial(writer) == writer->total;
-
-                if (whole && !take_turn(writer))
-                        taken.no_memory = true;
-        }
+        if (whole && !taken.no_memory)
+                taken.no_memory = !take_turn(writer);
         if (turn->holder == writer && !taken.no_memory) {
                 taken = log_take(log, &turn->image->base, writer->image->taken, NULL, now_usec,
                                  writer->slot + 1);
