@@ -41,19 +41,11 @@ static bool is_open(const struct cursor *cursor)
         return cursor->image->stop == IMAGE_OPEN;
 }
 
-/* An open cursor from before the log had a slab holds the first one since there is one. */
-static void pin_first(struct cursor *cursor)
-{
-        if (cursor->pin == SLAB_NONE && is_open(cursor))
-                cursor->pin = chain_head(&cursor->log->image->data);
-}
-
 /* Moves an open cursor's hold to where it is now. */
 static void repin(struct cursor *cursor)
 {
         uint32_t pin = pin_for(cursor, cursor->image->pos);
 
-        pin_first(cursor);
         if (pin == cursor->pin)
                 return;
         log_hold(cursor->log, pin);
@@ -129,7 +121,6 @@ void cursor_done(struct cursor *cursor)
         struct log *log = cursor->log;
         struct image_cursor *image = cursor->image;
 
-        pin_first(cursor);
         store_begin(log->store);
         if (is_open(cursor) || image->resume != IMAGE_OPEN)
                 log->open--;
@@ -330,7 +321,6 @@ struct count cursor_jump(struct cursor *cursor, uint64_t to)
         struct log_place target = log_place(log, to), at, begun;
         struct count skipped = {0, 0};
 
-        pin_first(cursor);
         store_begin(log->store);
         if (image->resume != IMAGE_OPEN) {
                 if (to > image->resume) {

@@ -38,11 +38,8 @@ static bool attach(struct log *log)
         chain_append(log->store, data, slab,
                      tail == SLAB_NONE ? log->image->end
                                        : slab_pos(log->store, tail) + IMAGE_SLAB_SIZE);
-        if (tail == SLAB_NONE) {
+        if (tail == SLAB_NONE)
                 log->end_slab = slab;
-                /* Cursors that were opened before there was a slab hold the first one. */
-                log->store->slab[slab].refs = log->open;
-        }
         return true;
 }
 

@@ -12,6 +12,7 @@
 
 enum {
         READ_SIZE = 256 * 1024,
+        LEAST_SIZE = 64 * 1024,
         EARLY_BYTES =
                 256 * 1024, /* so much goes out at once, else it leaves the cache before it does */
 };
@@ -89,14 +90,18 @@ uint64_t relay_queued_bytes(const struct relay *relay)
         return relay->out.image->end - relay->ledger.acked.image->pos;
 }
 
+/* Judged on what stands there already: while there is any room, there is some for a message, or for
+ * a good part of one. */
 static size_t room(const struct relay *relay)
 {
-        uint64_t queued = relay_queued_bytes(relay), limit = relay->config->upstream_queue_size,
-                 left;
+        uint64_t queued = relay_queued_bytes(relay), limit = relay->config->upstream_queue_size;
+        uint64_t largest = relay->config->frame.max_message_size, left;
 
         if (queued >= limit)
                 return 0;
         left = limit - queued;
+        if (left < largest && left < LEAST_SIZE)
+                left = largest < LEAST_SIZE ? largest : LEAST_SIZE;
         return left < READ_SIZE ? (size_t)left : READ_SIZE;
 }
 
