@@ -675,23 +675,19 @@ void session_configure(struct session *session, const struct config *config,
         }
 }
 
-static void greet(evutil_socket_t fd, short what, void *arg)
+static void begin(evutil_socket_t fd, short what, void *arg)
 {
         struct session *session = arg;
-        const struct phrases *phrases = session->setup.phrases;
 
         (void)fd;
         (void)what;
-        for (size_t i = 0; i < phrases->n_greetings; i++)
-                inject(session, &phrases->greetings[i]);
         if (!session->greeting)
                 session->setup.ops->up(session->setup.context);
-        if (session->fd < 0)
-                return;
         session_flush(session);
         if (session->fd < 0)
                 return;
-        event_add(session->readable, NULL);
+        if (!session->paused)
+                event_add(session->readable, NULL);
         look_after(session);
 }
 
@@ -712,7 +708,7 @@ struct session *session_new(const struct session_setup *setup)
                                     .last_sent = now,
                                     .last_progress = now,
                                     .greeting = setup->config->greeting_expect.size != 0};
-        session->begin = evtimer_new(setup->base, greet, session);
+        session->begin = evtimer_new(setup->base, begin, session);
         session->readable =
                 event_new(setup->base, setup->fd, EV_READ | EV_PERSIST, on_readable, session);
         session->writable =
@@ -726,6 +722,9 @@ struct session *session_new(const struct session_setup *setup)
         }
         tcp_prepare(setup->fd, setup->config->path_timeout_usec);
         ledger_begin(setup->ledger, setup->in->image->end);
+        /* Before the first flush, which comes from anywhere: greetings go first. */
+        for (size_t i = 0; i < setup->phrases->n_greetings; i++)
+                inject(session, &setup->phrases->greetings[i]);
         arm(session->begin, 0);
         return session;
 }
