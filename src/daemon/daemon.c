@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -213,8 +214,14 @@ static bool add_signals(struct daemon *daemon)
 
 static int own_socket(struct socket_path *own, const char *path, mode_t mode, gid_t gid)
 {
+        static const char of_instances[] = "/run/ftcpd/";
         char text[512];
-        int result = socket_path_listen(own, path, mode, gid, text, sizeof(text));
+        int result;
+
+        /* Where instances have their sockets by default: a unit has made it, a shell has not. */
+        if (strncmp(path, of_instances, sizeof(of_instances) - 1) == 0)
+                mkdir("/run/ftcpd", 0755);
+        result = socket_path_listen(own, path, mode, gid, text, sizeof(text));
 
         if (result < 0)
                 diag_err("%s", result == -ENOMEM ? "no memory" : text);

@@ -18,7 +18,7 @@ enum {
         READ_SIZE = 256 * 1024, /* 4 K cost 55 ns a message of 64 B, 64 K 26, 256 K 23 */
         WRITE_SIZE = 1024 * 1024,
         IOV_MAX_OURS = 20,
-        ASK_BYTES = 1024 * 1024, /* acknowledgements are asked for when so much was sent since, or
+        ASK_BYTES = 256 * 1024, /* acknowledgements are asked for when so much was sent since, or
                                     by the timer */
         ACK_USEC = 50000,
         HURRY_USEC = 1000,
