@@ -50,7 +50,7 @@ bool log_ready(struct log *log)
 
 int log_room(struct log *log, uint64_t fill, size_t want, struct iovec *iov, int max)
 {
-        const struct store *store = log->store;
+        struct store *store = log->store;
         int n = 0;
 
         if (!log_ready(log))
@@ -73,6 +73,9 @@ int log_room(struct log *log, uint64_t fill, size_t want, struct iovec *iov, int
                 room = slab_limit(store, slab) - slab_pos(store, slab) - from;
                 if (room > want)
                         room = want;
+                /* A slab that was a partial message's own may have less memory than room. */
+                if (!slab_commit(log->store, slab, from + room))
+                        return n;
                 iov[n++] = (struct iovec){slab_data(store, slab) + from, room};
                 want -= room;
         }
