@@ -461,8 +461,8 @@ struct log_place log_behind(const struct log *log, struct log_place place)
 {
         uint64_t hint = log->image->mark_first;
         const struct image_mark *mark = log_mark(log, place.pos, &hint);
-        struct walk walk = {
-                (uint32_t)(mark->where >> 32), place.pos, place.number, place.pos, 0, 0};
+        uint32_t slab = log_seek(log, (uint32_t)(mark->where >> 32), place.pos);
+        struct walk walk = {slab, place.pos, place.number, place.pos, 0, 0};
 
         walk_committed(log, &walk, log->image->end, (struct frame_range){0, UINT64_MAX - 1});
         return (struct log_place){place.pos + walk.total, place.number + 1, 0};
@@ -484,6 +484,16 @@ static void drop_slab(struct log *log, uint32_t slab)
                 log->fill_slab = log->end_slab;
 }
 
+/* May it go out of the middle? Not where it tells that the slab before it ends early. */
+static bool may_go(const struct log *log, uint32_t slab)
+{
+        const struct store *store = log->store;
+        uint32_t prev = store->slab[slab].prev;
+
+        return !log->open && slab != log->end_slab && slab_pos(store, slab) < log->image->end &&
+               slab_pos(store, prev) + IMAGE_SLAB_SIZE <= slab_pos(store, slab);
+}
+
 void log_release(struct log *log, uint32_t slab)
 {
         if (slab == SLAB_NONE)
@@ -493,8 +503,7 @@ void log_release(struct log *log, uint32_t slab)
                 return;
         if (!log->store->slab[chain_head(&log->image->data)].refs)
                 log_trim(log);
-        else if (!log->open && slab != log->end_slab &&
-                 slab_pos(log->store, slab) < log->image->end)
+        else if (may_go(log, slab))
                 drop_slab(log, slab);
 }
 
