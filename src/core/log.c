@@ -8,7 +8,11 @@
 void log_init(struct log *log, struct store *store, struct image_log *image,
               const struct frame_spec *spec)
 {
-        *log = (struct log){.store = store, .image = image, .spec = spec, .scanned = image->end};
+        *log = (struct log){.store = store,
+                            .image = image,
+                            .spec = spec,
+                            .scanned = image->end,
+                            .left = UINT64_MAX};
         log->end_slab = log_seek(log, SLAB_NONE, image->end);
         log->fill_slab = log->end_slab;
 }
@@ -142,7 +146,7 @@ static int step_over(const struct log *log, struct walk *walk, uint64_t to, uint
         walk->pos += walk->total;
         walk->number++;
         walk->slab = log_seek(log, walk->slab, walk->pos);
-        walk->total = 0;
+        walk->total = walk->declared = 0;
         return WALK_STEP;
 }
 
@@ -172,36 +176,44 @@ static int walk_lengths(const struct log *log, struct walk *walk, uint64_t to,
         return step_over(log, walk, to, walk->total - header, stop);
 }
 
+/* Do the bytes before `end`, the last of them in this slab, end a delimiter? */
+static bool ends_delimiter(const struct log *log, const struct walk *walk, uint32_t slab,
+                           uint64_t end)
+{
+        const struct frame_spec *spec = log->spec;
+        uint64_t at = slab_pos(log->store, slab), size = spec->delimiter_size;
+        unsigned char bytes[FRAME_DELIMITER_MAX];
+
+        if (end - walk->pos < size)
+                return false;
+        if (end - size >= at)
+                return memcmp(slab_data(log->store, slab) + (end - size - at), spec->delimiter,
+                              size) == 0;
+        log_copy(log, walk->slab, end - size, bytes, size);
+        return memcmp(bytes, spec->delimiter, size) == 0;
+}
+
 /* Where the first delimiter ends that lies whole between the walk's place and `to`; 0: nowhere. */
 static uint64_t find_delimiter(const struct log *log, struct walk *walk, uint64_t to)
 {
-        const struct frame_spec *spec = log->spec;
-        uint32_t size = spec->delimiter_size, slab = log_seek(log, walk->slab, walk->scanned);
+        unsigned char last = log->spec->delimiter[log->spec->delimiter_size - 1];
+        uint32_t slab = log_seek(log, walk->slab, walk->scanned);
 
         while (walk->scanned < to) {
-                uint64_t at = slab_pos(log->store, slab), limit = slab_limit(log->store, slab), end;
+                uint64_t at = slab_pos(log->store, slab), limit = slab_limit(log->store, slab);
                 const unsigned char *data = slab_data(log->store, slab), *hit;
-                unsigned char bytes[FRAME_DELIMITER_MAX];
 
                 if (limit > to)
                         limit = to;
-                hit = memchr(data + (walk->scanned - at), spec->delimiter[size - 1],
-                             limit - walk->scanned);
+                hit = memchr(data + (walk->scanned - at), last, limit - walk->scanned);
                 if (!hit) {
                         walk->scanned = limit;
                         slab = log_seek(log, slab, limit);
                         continue;
                 }
-                end = walk->scanned = at + (uint64_t)(hit - data) + 1;
-                if (end - walk->pos < size)
-                        continue;
-                if (size > 1) {
-                        log_copy(log, end - size >= at ? slab : walk->slab, end - size, bytes,
-                                 size);
-                        if (memcmp(bytes, spec->delimiter, size) != 0)
-                                continue;
-                }
-                return end;
+                walk->scanned = at + (uint64_t)(hit - data) + 1;
+                if (ends_delimiter(log, walk, slab, walk->scanned))
+                        return walk->scanned;
         }
         return 0;
 }
@@ -239,7 +251,7 @@ static int walk_delimiters(const struct log *log, struct walk *walk, uint64_t to
 static int walk_slab(const struct log *log, struct walk *walk, uint64_t to, struct frame_range stop)
 {
         if (walk->pos == to) {
-                walk->total = 0;
+                walk->total = walk->declared = 0;
                 return FRAME_MORE;
         }
         return log->spec->type == FRAME_DELIMITER ? walk_delimiters(log, walk, to, stop)
@@ -266,12 +278,38 @@ static int walk_and_mark(struct log *log, struct walk *walk, uint64_t to, struct
         }
 }
 
+static void drop_slab(struct log *log, uint32_t slab)
+{
+        chain_remove(log->store, &log->image->data, slab);
+        slab_free(log->store, slab);
+        if (log->fill_slab == slab)
+                log->fill_slab = log->end_slab;
+}
+
+/* May it go out of the middle? Not where it tells that the slab before it ends early. */
+static bool may_go(const struct log *log, uint32_t slab)
+{
+        const struct store *store = log->store;
+        uint32_t prev = store->slab[slab].prev;
+
+        return !log->open && slab != log->end_slab && slab_pos(store, slab) < log->image->end &&
+               slab_pos(store, prev) + IMAGE_SLAB_SIZE <= slab_pos(store, slab);
+}
+
 static void set_end(struct log *log, const struct walk *walk)
 {
+        uint32_t before = log->end_slab;
+        uint64_t end = log->image->end;
+
         store_put(log->store, &log->image->end, walk->pos);
         store_put(log->store, &log->image->number, walk->number);
         log->end_slab = walk->slab;
         log->scanned = walk->scanned;
+        /* Its readers were through with it while it was the end's, and nothing came behind. */
+        if (before != SLAB_NONE && log->left == end && !log->store->slab[before].refs &&
+            slab_limit(log->store, before) == end && before != chain_head(&log->image->data) &&
+            may_go(log, before))
+                drop_slab(log, before);
 }
 
 /* Slabs that are being filled with a copy. */
@@ -350,19 +388,45 @@ static int filter_rest(struct log *log, struct walk walk, uint64_t fill,
         }
 }
 
-/* Puts what filter_rest() kept in the place of what was received. */
+/* What put_rest() replaces; a slab that would become empty goes too, unless somebody is in it. */
+static uint32_t kept_slab(struct log *log, const struct walk *walk)
+{
+        uint32_t slab = walk->slab, prev = log->store->slab[slab].prev;
+
+        if (walk->pos > slab_pos(log->store, slab) || log->store->slab[slab].refs ||
+            prev == SLAB_NONE || slab_pos(log->store, prev) + IMAGE_SLAB_SIZE < walk->pos)
+                return slab;
+        if (log->end_slab == slab)
+                log->end_slab = prev;
+        return prev;
+}
+
+/* Puts what filter_rest() kept in the place of what was received. Without memory for its marks,
+ * all is as it was. */
 static int put_rest(struct log *log, struct walk *walk, const struct copy *copy, uint64_t now,
                     uint32_t origin, bool *no_memory)
 {
+        struct image_chain *data = &log->image->data;
+        uint32_t kept, last = chain_tail(data), rest;
+        int result;
+
         walk->scanned = walk->pos;
-        walk->total = 0;
+        walk->total = walk->declared = 0;
         if (copy->first == SLAB_NONE)
                 return FRAME_MORE;
-        slabs_free(log->store, chain_cut(log->store, &log->image->data, walk->slab));
-        chain_join(log->store, &log->image->data, copy->first, copy->last);
-        log->fill_slab = walk->slab;
-        walk->slab = log_seek(log, walk->slab, walk->pos);
-        return walk_and_mark(log, walk, copy->pos, FRAME_NO_RANGE, now, origin, no_memory);
+        kept = log->fill_slab = kept_slab(log, walk);
+        rest = chain_cut(log->store, data, kept);
+        chain_join(log->store, data, copy->first, copy->last);
+        walk->slab = log_seek(log, kept, walk->pos);
+        result = walk_and_mark(log, walk, copy->pos, FRAME_NO_RANGE, now, origin, no_memory);
+        if (!*no_memory) {
+                slabs_free(log->store, rest);
+                return result;
+        }
+        slabs_free(log->store, chain_cut(log->store, data, kept));
+        if (rest != SLAB_NONE)
+                chain_join(log->store, data, rest, last);
+        return result;
 }
 
 struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
@@ -391,8 +455,9 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
                                 slabs_free(log->store, copy.first);
                                 break;
                         }
-                        store_put(log->store, base, *base - (fill - copy.pos));
                         result = put_rest(log, &walk, &copy, now_usec, origin, &taken.no_memory);
+                        if (!taken.no_memory)
+                                store_put(log->store, base, *base - (fill - copy.pos));
                         break;
                 }
                 if (!marks_add(log, walk.pos, walk.number, walk.slab, now_usec, origin)) {
@@ -476,24 +541,6 @@ void log_hold(struct log *log, uint32_t slab)
                 log->store->slab[slab].refs++;
 }
 
-static void drop_slab(struct log *log, uint32_t slab)
-{
-        chain_remove(log->store, &log->image->data, slab);
-        slab_free(log->store, slab);
-        if (log->fill_slab == slab)
-                log->fill_slab = log->end_slab;
-}
-
-/* May it go out of the middle? Not where it tells that the slab before it ends early. */
-static bool may_go(const struct log *log, uint32_t slab)
-{
-        const struct store *store = log->store;
-        uint32_t prev = store->slab[slab].prev;
-
-        return !log->open && slab != log->end_slab && slab_pos(store, slab) < log->image->end &&
-               slab_pos(store, prev) + IMAGE_SLAB_SIZE <= slab_pos(store, slab);
-}
-
 void log_release(struct log *log, uint32_t slab)
 {
         if (slab == SLAB_NONE)
@@ -501,6 +548,8 @@ void log_release(struct log *log, uint32_t slab)
         assert(log->store->slab[slab].refs > 0);
         if (--log->store->slab[slab].refs)
                 return;
+        if (slab == log->end_slab)
+                log->left = log->image->end;
         if (!log->store->slab[chain_head(&log->image->data)].refs)
                 log_trim(log);
         else if (may_go(log, slab))
@@ -531,14 +580,11 @@ void log_trim(struct log *log)
 
 uint32_t log_cut(struct log *log)
 {
-        uint32_t first;
-
         if (log->end_slab == SLAB_NONE)
                 return SLAB_NONE;
-        log->fill_slab = log->end_slab;
+        log->fill_slab = log->end_slab = log_seek(log, log->end_slab, log->image->end);
         log->scanned = log->image->end;
-        first = chain_cut(log->store, &log->image->data, log->end_slab);
-        return first;
+        return chain_cut(log->store, &log->image->data, log->end_slab);
 }
 
 void log_join(struct log *log, uint32_t first, uint32_t last)

@@ -313,7 +313,7 @@ uint32_t slab_new(struct store *store, size_t bytes)
         s->used = true;
         store->used_bytes += s->committed;
         store->image->slab[slab] = (struct image_slab){0, 0, 0};
-        if (!slab_commit(store, slab, bytes)) {
+        if (store->used_bytes > store->limit_bytes || !slab_commit(store, slab, bytes)) {
                 free_now(store, slab);
                 return SLAB_NONE;
         }
