@@ -118,7 +118,8 @@ void cursor_done(struct cursor *cursor)
                 log_release(log, cursor->pin);
         else if (cursor->pin != SLAB_NONE)
                 range_hold(cursor, cursor->pin, image->stop, false);
-        log_release(log, cursor->resume_pin);
+        if (cursor->resume_pin != SLAB_NONE)
+                log_release(log, cursor->resume_pin);
         for (uint64_t e = image->extent_head, next; e; e = next) {
                 next = extent_at(cursor, e)->next;
                 range_hold(cursor, pin_for(cursor, extent_at(cursor, e)->from),
@@ -351,6 +352,11 @@ static void hold_more(struct cursor *cursor, uint64_t from, uint64_t to)
 
         if (slab_pos(store, slab) < from)
                 slab = slab_next(store, slab);
+        /* An empty one before it counts too: the range is held without a gap. */
+        else
+                while (store->slab[slab].prev != SLAB_NONE &&
+                       slab_pos(store, store->slab[slab].prev) == from)
+                        slab = store->slab[slab].prev;
         range_hold(cursor, slab, to, true);
 }
 

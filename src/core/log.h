@@ -25,6 +25,8 @@ struct log {
         uint32_t fill_slab;            /* a slab at or before the last place asked for */
         uint64_t scanned;              /* no delimiter begins and ends between the end and here */
         unsigned open; /* cursors that read whatever comes: they need all slabs from theirs on */
+        uint32_t first_slab; /* the first that there was; SLAB_NONE while there is none */
+        unsigned early;      /* readers that hold it since before */
 };
 
 /* Frames that are looked at before they are committed: heartbeats, answers. */
@@ -89,7 +91,8 @@ struct log_place log_behind(const struct log *log, struct log_place place);
 /* The last mark at or before pos, searching from mark *hint on; NULL: none (pos is the end). */
 const struct image_mark *log_mark(const struct log *log, uint64_t pos, uint64_t *hint);
 
-/* One more or less reader of this slab; frees what nobody needs. */
+/* One more or less reader of this slab; frees what nobody needs. SLAB_NONE, which the end of an
+ * empty log is in, stands for the first slab that comes. */
 void log_hold(struct log *log, uint32_t slab);
 void log_release(struct log *log, uint32_t slab);
 void log_trim(struct log *log);
