@@ -24,6 +24,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -305,7 +306,7 @@ static void answer(int fd)
         }
 }
 
-/* Waits for the word to begin. Its end means that the other side has failed or is finished. */
+/* Waits for the word to begin. Its end means that the other side has failed. */
 static void wait_for_go(int go)
 {
         char byte;
@@ -394,7 +395,7 @@ static void run_sender(const struct plan *plan, struct side *from, int go)
         send_all(from, plan->warm / share * plan->size);
         wait_for_go(go);
         send_all(from, plan->count / share * plan->size);
-        wait_for_go(go);
+        pause(); /* its connections stay until the other side has measured */
 }
 
 /* The child is the side that sends, or answers; the parent measures. */
@@ -425,6 +426,8 @@ static void run(const struct plan *plan)
                 run_echo(plan, parent);
         else
                 run_bulk(plan, parent, go[1]);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
         close(go[1]);
         side_close(parent);
 }
