@@ -5,7 +5,6 @@
  * each times a random factor. It falls back only after a connection that proved itself for longer
  * than it was waited for.
  */
-#include <stdbool.h>
 #include <stdint.h>
 
 struct backoff {
@@ -27,8 +26,8 @@ uint64_t backoff_wait(struct backoff *backoff, double factor);
  * worse. */
 void backoff_longest(struct backoff *backoff);
 
-/* Has a connection that was up for so long proved itself? */
-bool backoff_stable(const struct backoff *backoff, uint64_t up_usec);
+/* How long a connection must be up to prove itself. */
+uint64_t backoff_stable_usec(const struct backoff *backoff);
 
 /* After a connection that did. */
 void backoff_fall(struct backoff *backoff);

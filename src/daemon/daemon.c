@@ -142,9 +142,7 @@ static void on_state(void *context, enum link_state state, enum link_cause cause
 {
         (void)context;
         (void)cause;
-        if (state == LINK_UP)
-                diag_notice("link: %s: %s", link_state_name(state), text);
-        else
+        if (state != LINK_UP) /* which the link tells itself, where it is news */
                 diag_debug("link: %s: %s", link_state_name(state), text);
         service_status("%s: %s", link_state_name(state), text);
 }

@@ -87,13 +87,22 @@ static void try_failed(struct dial *dial, enum link_cause cause, const char *tex
                 evtimer_add(dial->timer, &now);
 }
 
-static void connect_failed(struct dial *dial, int error)
+static void connect_failed(struct dial *dial, int error, const char *why)
 {
-        char text[256];
+        char text[320];
 
-        snprintf(text, sizeof(text), "connecting to %s: %s", dial->peer, strerror(error));
+        snprintf(text, sizeof(text), "connecting to %s: %s", dial->peer, why);
         dial->address++;
         try_failed(dial, cause_of(error), text);
+}
+
+static void source_failed(struct dial *dial, int error)
+{
+        char why[160];
+
+        snprintf(why, sizeof(why), "not from SourceAddress=%s: %s", dial->config->source_address,
+                 strerror(error));
+        connect_failed(dial, EADDRNOTAVAIL, why);
 }
 
 /* A loopback port in the ephemeral range can answer itself. */
@@ -139,7 +148,7 @@ static void connect_ends(evutil_socket_t fd, short what, void *arg)
         if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
                 error = errno;
         if (error)
-                connect_failed(dial, error);
+                connect_failed(dial, error, strerror(error));
         else
                 is_connected(dial);
 }
@@ -155,7 +164,7 @@ static int bind_source(struct dial *dial, int fd, int family)
         if (!dial->config->source_address)
                 return 0;
         if (getaddrinfo(dial->config->source_address, NULL, &hints, &source) != 0)
-                return EADDRNOTAVAIL;
+                return EAFNOSUPPORT;
         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
         error = bind(fd, source->ai_addr, source->ai_addrlen) < 0 ? errno : 0;
         freeaddrinfo(source);
@@ -170,9 +179,18 @@ static void connect_to(struct dial *dial, const struct addrinfo *to)
 
         socket_address_text(to->ai_addr, to->ai_addrlen, dial->peer, sizeof(dial->peer));
         snprintf(text, sizeof(text), "to %s", dial->peer);
-        dial->ops->progress(dial->context, LINK_CONNECTING, text);
+        dial->ops->progress(dial->context, LINK_CONNECTING,
+                            dial->config->addresses[dial->entry].text, text);
         dial->fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        error = dial->fd < 0 ? errno : bind_source(dial, dial->fd, to->ai_family);
+        error = dial->fd < 0 ? errno : 0;
+        if (!error) {
+                int unbound = bind_source(dial, dial->fd, to->ai_family);
+
+                if (unbound) {
+                        source_failed(dial, unbound);
+                        return;
+                }
+        }
         if (!error && connect(dial->fd, to->ai_addr, to->ai_addrlen) < 0 && errno != EINPROGRESS)
                 error = errno;
         if (!error) {
@@ -180,7 +198,7 @@ static void connect_to(struct dial *dial, const struct addrinfo *to)
                 error = dial->writable && event_add(dial->writable, NULL) == 0 ? 0 : ENOMEM;
         }
         if (error)
-                connect_failed(dial, error);
+                connect_failed(dial, error, strerror(error));
         else if (dial->config->connect_timeout_usec != CONFIG_INFINITY)
                 evtimer_add(dial->timer, &timeout);
 }
@@ -223,7 +241,7 @@ static void resolve(struct dial *dial)
                 return;
         }
         dial->addresses = NULL;
-        dial->ops->progress(dial->context, LINK_RESOLVING, address->text);
+        dial->ops->progress(dial->context, LINK_RESOLVING, address->text, address->text);
         result = resolver_ask(dial->resolver, address->host, address->port);
         if (result < 0)
                 resolve_failed(dial, CAUSE_LOCAL,
@@ -269,7 +287,7 @@ static void timer_fires(evutil_socket_t fd, short what, void *arg)
         (void)fd;
         (void)what;
         if (dial->fd >= 0) {
-                connect_failed(dial, ETIMEDOUT);
+                connect_failed(dial, ETIMEDOUT, "no answer within ConnectTimeout=");
         } else if (dial->config && !dial->addresses && dial->entry < dial->config->n_addresses) {
                 if (resolver_is_asked(dial->resolver)) {
                         resolver_abandon(dial->resolver);

@@ -11,8 +11,10 @@
 #include <event2/event.h>
 
 struct dial_ops {
-        /* Resolving a name, or connecting to a numeric address; `text` says which. */
-        void (*progress)(void *context, enum link_state state, const char *text);
+        /* Resolving a name, or connecting to a numeric address: `text` says which. address is as
+         * configured. */
+        void (*progress)(void *context, enum link_state state, const char *address,
+                         const char *text);
         /* One try came to nothing; more may follow in this round. */
         void (*failed)(void *context, enum link_cause cause, const char *text);
         /* All were tried. */

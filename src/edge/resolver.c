@@ -46,16 +46,12 @@ static void question_free(struct question *question)
 static void *look_up(void *arg)
 {
         struct question *question = arg;
-        struct addrinfo hints = {
-                .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+        /* No AI_ADDRCONFIG: it would hide ::1 on a host that has no other IPv6 address. The system
+         * sorts those last that can't be reached. */
+        struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
         int to = question->to;
 
         question->error = getaddrinfo(question->host, question->port, &hints, &question->addresses);
-        if (question->error == EAI_NONAME || question->error == EAI_ADDRFAMILY) {
-                hints.ai_flags = 0; /* a host with nothing but loopback can still reach that */
-                question->error =
-                        getaddrinfo(question->host, question->port, &hints, &question->addresses);
-        }
         question->to = -1;
         if (write(to, &question, sizeof(struct question *)) != sizeof(struct question *))
                 question_free(question);

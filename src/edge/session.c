@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/session.h"
 #include "core/liveness.h"
+#include "core/store.h"
 #include "edge/tcp.h"
 #include "util/clock.h"
 #include "wire/verdict.h"
@@ -26,6 +27,8 @@ enum {
         COURTESY_USEC = 250000, /* for the peer's end, when all is acknowledged: a close with unread
                                    data would reset */
         EXPLAIN = 256,          /* bytes that a verdict looks at */
+        ANSWERS_MAX = 64 * 1024 /* answers that the peer has not taken; what it asks behind them
+                                   gets none */
 };
 
 struct session {
@@ -36,6 +39,7 @@ struct session {
         uint64_t partial_total, declared;
         bool window_closed, was_waiting, paused, silent, got_byte, hurry, blocked;
         bool greeting, wrong_answer; /* waits for the answer */
+        bool greeted;                /* the greetings are under way */
         size_t wrong_size;
         bool closing, closing_all, fin_sent;
         enum link_cause close_cause;
@@ -137,6 +141,7 @@ static void set_blocked(struct session *session, bool blocked)
 void session_flush(struct session *session)
 {
         struct ledger *ledger = session->setup.ledger;
+        uint64_t before = ledger_written(ledger);
         bool any = false;
 
         while (session->fd >= 0 && !session->fin_sent) {
@@ -169,7 +174,10 @@ void session_flush(struct session *session)
         if (session->fd < 0)
                 return;
         if (any)
-                session->last_sent = session->last_progress = clock_usec();
+                session->last_sent = clock_usec();
+        /* A heartbeat that fits into our own kernel is no sign that the peer takes anything. */
+        if (ledger_written(ledger) != before)
+                session->last_progress = session->last_sent;
         if (ledger->image->written - session->asked_at >= ASK_BYTES)
                 session_poll_acks(session);
         if (session->fd < 0)
@@ -182,11 +190,11 @@ void session_flush(struct session *session)
         arm_acks(session);
 }
 
-static void inject(struct session *session, const struct config_bytes *frame)
+static bool inject(struct session *session, const struct config_bytes *frame)
 {
         struct iovec iov = {frame->data, frame->size};
 
-        ledger_inject(session->setup.ledger, &iov, 1);
+        return ledger_inject(session->setup.ledger, &iov, 1);
 }
 
 /* ---- reading ---- */
@@ -248,7 +256,8 @@ static bool drop_frame(void *context, uint32_t slab, uint64_t pos, uint64_t size
                 return true;
         if (is_one_of(session, slab, pos, size)) {
                 store_add(session->setup.in->store, &totals->heartbeats_received, 1);
-                if (session->setup.phrases->answer.data && !session->greeting)
+                if (session->setup.phrases->answer.data && !session->greeting &&
+                    ledger_injected(session->setup.ledger) < ANSWERS_MAX)
                         inject(session, &session->setup.phrases->answer);
                 return !session->setup.config->heartbeat_relay || session->greeting;
         }
@@ -320,6 +329,7 @@ static bool take(struct session *session)
 static void read_ends(struct session *session, int error)
 {
         uint64_t partial = partial_size(session);
+        const char *early = session->greeting ? " before it answered the greeting" : "";
         char text[160];
 
         if (!error && partial)
@@ -328,10 +338,11 @@ static void read_ends(struct session *session, int error)
                          " bytes of it came",
                          partial);
         else
-                snprintf(text, sizeof(text), "%s",
+                snprintf(text, sizeof(text), "%s%s",
                          !error                                  ? "closed by the peer"
                          : error == ECONNRESET || error == EPIPE ? "reset by the peer"
-                                                                 : strerror(error));
+                                                                 : strerror(error),
+                         early);
         end(session,
             !error                                                                ? CAUSE_CLOSED
             : error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH ? CAUSE_PATH
@@ -473,7 +484,8 @@ static void send_heartbeat(struct session *session)
 {
         struct ledger *ledger = session->setup.ledger;
 
-        inject(session, &session->setup.phrases->heartbeat);
+        if (!inject(session, &session->setup.phrases->heartbeat))
+                return;
         store_set(&ledger->totals->heartbeats_sent, ledger->totals->heartbeats_sent + 1);
         session_flush(session);
 }
@@ -600,6 +612,9 @@ static void end(struct session *session, enum link_cause cause, const char *text
                 else
                         tcp_reset(fd);
         }
+        /* The rest of a message that has begun never comes: the next connection begins a new one.
+         */
+        slabs_free(ledger->log->store, log_cut(session->setup.in));
         if (session->closing) {
                 cause = session->close_cause;
                 text = session->close_text;
@@ -681,6 +696,10 @@ static void begin(evutil_socket_t fd, short what, void *arg)
 
         (void)fd;
         (void)what;
+        if (!session->greeted) {
+                end(session, CAUSE_LOCAL, "no memory for the greeting");
+                return;
+        }
         if (!session->greeting)
                 session->setup.ops->up(session->setup.context);
         session_flush(session);
@@ -723,8 +742,10 @@ struct session *session_new(const struct session_setup *setup)
         tcp_prepare(setup->fd, setup->config->path_timeout_usec);
         ledger_begin(setup->ledger, setup->in->image->end);
         /* Before the first flush, which comes from anywhere: greetings go first. */
+        session->greeted = true;
         for (size_t i = 0; i < setup->phrases->n_greetings; i++)
-                inject(session, &setup->phrases->greetings[i]);
+                session->greeted =
+                        session->greeted && inject(session, &setup->phrases->greetings[i]);
         arm(session->begin, 0);
         return session;
 }
