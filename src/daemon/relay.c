@@ -2,7 +2,6 @@
 #include "daemon/relay_own.h"
 #include "util/clock.h"
 #include "util/diag.h"
-#include "util/socket.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -33,7 +32,7 @@ static void count_unheard(struct relay *relay, const struct log_taken *taken)
         log_trim(&relay->in);
 }
 
-static void deliver(struct relay *relay)
+void relay_deliver(struct relay *relay)
 {
         uint64_t end = relay->in.image->end, now;
 
@@ -59,7 +58,7 @@ static void on_received(void *context, const struct log_taken *taken)
         if (!relay->n_readers)
                 count_unheard(relay, taken);
         else if (relay->in.image->end - relay->delivered_to >= EARLY_BYTES)
-                deliver(relay);
+                relay_deliver(relay);
 }
 
 static void on_over(void *context, struct client *client, bool over)
@@ -97,7 +96,7 @@ static size_t room(const struct relay *relay)
         uint64_t queued = relay_queued_bytes(relay), limit = relay->config->upstream_queue_size;
         uint64_t largest = relay->config->frame.max_message_size, left;
 
-        if (queued >= limit)
+        if (queued >= limit || relay->stopping)
                 return 0;
         left = limit - queued;
         if (left < largest && left < LEAST_SIZE)
@@ -108,7 +107,8 @@ static size_t room(const struct relay *relay)
 static size_t on_room(void *context, struct client *client)
 {
         struct relay *relay = context;
-        size_t left = room(relay);
+        /* Whoever comes while others wait goes to the end of the line. */
+        size_t left = relay->resuming || TAILQ_EMPTY(&relay->queue) ? room(relay) : 0;
 
         if (left)
                 return left;
@@ -128,7 +128,9 @@ static void resume_clients(struct relay *relay)
         while ((client = TAILQ_FIRST(&relay->queue)) && room(relay)) {
                 TAILQ_REMOVE(&relay->queue, client, queue);
                 client->waiting = false;
+                relay->resuming = true;
                 client_resume(client);
+                relay->resuming = false;
         }
         if (TAILQ_EMPTY(&relay->queue))
                 link_hurry(relay->link, false);
@@ -205,131 +207,14 @@ static void on_hung(void *subject)
         client_hung(subject);
 }
 
-static const struct client_ops client_ops = {on_room, on_accepted, on_partial,
-                                             on_over, on_deaf,     on_gone};
+const struct client_ops relay_client_ops = {on_room, on_accepted, on_partial,
+                                            on_over, on_deaf,     on_gone};
 
-static struct client_limits limits_of(const struct config *config)
+struct client_limits relay_client_limits(const struct config *config)
 {
         return (struct client_limits){config->client_queue_size, config->slow_client_grace_usec,
                                       config->client_stall_timeout_usec, config->frame_timeout_usec,
                                       config->slow_client};
-}
-
-/* A free slot of the client table, with room to give it back; IMAGE_CLIENTS: none. */
-static uint32_t take_slot(struct relay *relay)
-{
-        struct image_totals *totals = &relay->store.image->totals;
-        uint32_t slot = (uint32_t)totals->client_slots;
-
-        if (relay->n_free_slots)
-                return relay->free_slots[--relay->n_free_slots];
-        if (slot >= relay->free_slots_room) {
-                size_t more = relay->free_slots_room * 2 + 64;
-                uint32_t *slots = reallocarray(relay->free_slots, more, sizeof(*slots));
-
-                if (!slots)
-                        return IMAGE_CLIENTS;
-                relay->free_slots = slots;
-                relay->free_slots_room = more;
-        }
-        if (!store_client_ready(&relay->store, slot))
-                return IMAGE_CLIENTS;
-        store_set(&totals->client_slots, slot + 1);
-        return slot;
-}
-
-static bool reader_room(struct relay *relay)
-{
-        size_t more = relay->readers_room * 2 + 64;
-        struct client **readers;
-
-        if (relay->n_readers < relay->readers_room)
-                return true;
-        readers = reallocarray(relay->readers, more, sizeof(struct client *));
-        if (!readers)
-                return false;
-        relay->readers = readers;
-        relay->readers_room = more;
-        return true;
-}
-
-/* Who it is, and whether it may send. A TCP client has no user, and only receives where senders are
- * named. */
-static void introduce(struct relay *relay, struct client *client)
-{
-        const struct config_people *senders = &relay->config->senders;
-        struct sockaddr_storage address = {0};
-        socklen_t size = sizeof(address);
-        struct socket_peer peer = {0};
-
-        getpeername(client->fd, (struct sockaddr *)&address, &size);
-        client->local = address.ss_family == AF_UNIX && socket_peer_get(client->fd, &peer) == 0;
-        if (client->local) {
-                client->pid = peer.pid;
-                client->uid = peer.uid;
-                client->gid = peer.gid;
-                memcpy(client->program, peer.program, sizeof(client->program));
-        } else {
-                socket_address_text((struct sockaddr *)&address, size, client->peer,
-                                    sizeof(client->peer));
-        }
-        client->receive_only = senders->set &&
-                               (!client->local ||
-                                !config_people_have(senders, peer.uid, peer.groups, peer.n_groups));
-        socket_peer_done(&peer);
-        diag_debug("client %" PRIu64 " connected (%s, pid %d, uid %u)%s", client->id,
-                   client->local ? client->program : client->peer, (int)client->pid,
-                   (unsigned)client->uid, client->receive_only ? ", may only receive" : "");
-}
-
-static void refuse_client(struct relay *relay, int fd, const char *why)
-{
-        struct image_totals *totals = &relay->store.image->totals;
-
-        diag_warning("a client was refused: %s", why);
-        store_set(&totals->clients_refused, totals->clients_refused + 1);
-        close(fd);
-}
-
-static void on_client(void *context, int fd)
-{
-        struct relay *relay = context;
-        struct image_totals *totals = &relay->store.image->totals;
-        struct client_setup setup = {.base = relay->base,
-                                     .ops = &client_ops,
-                                     .context = relay,
-                                     .watch = relay->watch,
-                                     .turn = &relay->turn,
-                                     .in = &relay->in,
-                                     .limits = limits_of(relay->config),
-                                     .fd = fd};
-        struct client *client;
-
-        if (relay->n_clients >= relay->config->max_clients) {
-                refuse_client(relay, fd, "MaxClients= are connected");
-                return;
-        }
-        setup.slot = reader_room(relay) ? take_slot(relay) : IMAGE_CLIENTS;
-        if (setup.slot == IMAGE_CLIENTS) {
-                refuse_client(relay, fd, "no memory, or no slot");
-                return;
-        }
-        setup.id = totals->next_client_id + 1;
-        store_set(&totals->next_client_id, setup.id);
-        deliver(relay); /* what came before it is not for it */
-        client = client_new(&setup);
-        if (!client) {
-                relay->free_slots[relay->n_free_slots++] = setup.slot;
-                diag_err("a client was refused: no memory");
-                store_set(&totals->clients_refused, totals->clients_refused + 1);
-                return;
-        }
-        store_set(&totals->clients_accepted, totals->clients_accepted + 1);
-        TAILQ_INSERT_TAIL(&relay->all, client, all);
-        relay->n_clients++;
-        client->place = relay->n_readers;
-        relay->readers[relay->n_readers++] = client;
-        introduce(relay, client);
 }
 
 int relay_listen(struct relay *relay, int fd)
@@ -342,7 +227,7 @@ int relay_listen(struct relay *relay, int fd)
                 return -ENOMEM;
         }
         relay->listeners = listeners;
-        listeners[relay->n_listeners] = listener_new(relay->base, fd, on_client, relay);
+        listeners[relay->n_listeners] = listener_new(relay->base, fd, relay_admit, relay);
         if (!listeners[relay->n_listeners])
                 return -ENOMEM;
         relay->n_listeners++;
@@ -435,7 +320,7 @@ void relay_start(struct relay *relay)
 
 int relay_configure(struct relay *relay, const struct config *config)
 {
-        struct client_limits limits = limits_of(config);
+        struct client_limits limits = relay_client_limits(config);
         struct client *client, *next;
         int result = link_configure(relay->link, config);
 
@@ -446,6 +331,8 @@ int relay_configure(struct relay *relay, const struct config *config)
         for (client = TAILQ_FIRST(&relay->all); client; client = next) {
                 next = TAILQ_NEXT(client, all);
                 client_configure(client, &limits);
+                if (client->fd >= 0)
+                        relay_permit(relay, client);
         }
         return 0;
 }
@@ -454,7 +341,7 @@ void relay_turn(struct relay *relay)
 {
         if (!TAILQ_EMPTY(&relay->queue))
                 resume_clients(relay);
-        deliver(relay);
+        relay_deliver(relay);
         link_flush(relay->link);
 }
 
@@ -465,11 +352,25 @@ static void close_listeners(struct relay *relay)
         relay->n_listeners = 0;
 }
 
+/* What clients have sent already is taken still; after that they are not read any more, so that the
+ * flush comes to an end. */
+static void last_call(struct relay *relay)
+{
+        struct client *client, *next;
+
+        for (client = TAILQ_FIRST(&relay->all); client; client = next) {
+                next = TAILQ_NEXT(client, all);
+                if (!client->waiting)
+                        client_resume(client);
+        }
+}
+
 void relay_stop(struct relay *relay, uint64_t deadline)
 {
         if (relay->stopping)
                 return;
-        relay->stopping = true;
         close_listeners(relay);
+        last_call(relay);
+        relay->stopping = true;
         link_stop(relay->link, deadline);
 }

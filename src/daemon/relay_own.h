@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The relay's own memory, for relay.c and relay_status.c. */
+/* The relay's own memory, for relay.c, relay_door.c and relay_status.c. */
 #include "core/cursor.h"
 #include "core/ledger.h"
 #include "core/log.h"
@@ -42,9 +42,23 @@ struct relay {
         size_t n_clients, n_over;
         uint64_t partial_bytes; /* of all clients together */
         uint64_t delivered_to;  /* the in log's end that was handed on */
-        bool stopping;
+        bool stopping, resuming;
+        uint64_t turned_away;        /* when the log last told of a client that was refused */
         uint64_t started, last_drop; /* when something was dropped for a reason nobody chose */
 };
+
+extern const struct client_ops relay_client_ops;
+
+struct client_limits relay_client_limits(const struct config *config);
+
+/* What was received goes to the clients that were there. */
+void relay_deliver(struct relay *relay);
+
+/* A connection to a listener (a listener_accepted): becomes a client, or is closed and counted. */
+void relay_admit(void *context, int fd);
+
+/* Looks anew whether a client may send, after Senders= has changed. */
+void relay_permit(struct relay *relay, struct client *client);
 
 /* Bytes to the upstream that are not acknowledged. */
 uint64_t relay_queued_bytes(const struct relay *relay);

@@ -183,11 +183,10 @@ static void fill_client(struct status_client *out, struct client *client, uint64
 size_t relay_clients(struct relay *relay, struct status_client *clients, size_t max)
 {
         uint64_t now = clock_usec();
-        struct client *client;
         size_t n = 0;
 
-        TAILQ_FOREACH(client, &relay->all, all)
-        {
+        for (struct client *client = TAILQ_FIRST(&relay->all); client;
+             client = TAILQ_NEXT(client, all)) {
                 if (n < max)
                         fill_client(&clients[n], client, now);
                 n++;

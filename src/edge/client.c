@@ -102,9 +102,10 @@ void client_hung(struct client *client)
                 client_end(client, DROP_CLIENT_GONE, true, "closed");
 }
 
-static void probe(struct client *client)
+/* Its shutdown of the reading side raises no event. */
+static void probe(struct client *client, uint64_t now)
 {
-        client->probed = true;
+        client->probed = now;
         if (client->image->reading && send(client->fd, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
             errno == EPIPE)
                 is_deaf(client);
@@ -192,7 +193,7 @@ void client_check(struct client *client, uint64_t now)
                 settle_credit(client, now);
                 client->over_since = now;
         } else {
-                uint64_t used = now - client->over_since;
+                uint64_t used = client->limits.slow == SLOW_WAIT ? 0 : now - client->over_since;
 
                 client->credit_usec = used < client->credit_usec ? client->credit_usec - used : 0;
                 client->credit_at = now;
@@ -203,7 +204,7 @@ void client_check(struct client *client, uint64_t now)
                 look_after(client, now);
 }
 
-static void too_slow(struct client *client, uint64_t now)
+static void too_slow(struct client *client)
 {
         char why[160];
 
@@ -211,7 +212,6 @@ static void too_slow(struct client *client, uint64_t now)
                  "too slow: %" PRIu64 " bytes were waiting for it (ClientQueueSize=%" PRIu64
                  ") and its SlowClientGrace= is used up",
                  cursor_waiting(&client->cursor), client->limits.queue_size);
-        (void)now;
         client_end(client, DROP_QUEUE_FULL, false, why);
 }
 
@@ -237,8 +237,10 @@ static void drop_partial(struct client *client)
         client->ops->partial(client->context, client, partial);
         if (partial) {
                 refuse(client, 1, partial);
-                diag_info("%s: %" PRIu64 " bytes of a message that it did not finish are discarded",
-                          name(client), partial);
+                if (client->fd >= 0) /* else its end has been told, with the reason */
+                        diag_info("%s: %" PRIu64
+                                  " bytes of a message that it did not finish are discarded",
+                                  name(client), partial);
         }
 }
 
@@ -258,11 +260,11 @@ static void discard(struct client *client)
         ssize_t got = recv(client->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
         if (got > 0) {
-                if (!client->refused_told)
+                if (!client->unplaced)
                         diag_warning("%s: may not send (Senders=): what it sends is discarded",
                                      name(client));
-                refuse(client, client->refused_told ? 0 : 1, (uint64_t)got);
-                client->refused_told = true;
+                refuse(client, client->unplaced ? 0 : 1, (uint64_t)got);
+                client->unplaced = true;
         } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
                 sends_no_more(client);
         }
@@ -315,7 +317,7 @@ static void take(struct client *client, size_t got)
         else if (taken.result == FRAME_TOO_LARGE || taken.result == FRAME_BROKEN)
                 framing_broken(client, &taken);
         else if (!client->probed)
-                probe(client);
+                probe(client, client->last_byte);
 }
 
 static void read_once(struct client *client)
@@ -352,6 +354,7 @@ void client_resume(struct client *client)
                 return;
         client->last_byte = clock_usec(); /* the pause was ours */
         event_add(client->readable, NULL);
+        look_after(client, client->last_byte);
         read_once(client);
 }
 
@@ -384,8 +387,12 @@ static uint64_t earliest(uint64_t a, uint64_t b)
 /* When something of it could be due; 0: nothing. */
 static uint64_t due_at(const struct client *client)
 {
-        uint64_t at = client->probed ? 0 : client->since + PROBE_USEC;
+        uint64_t at = 0;
 
+        if (!client->probed)
+                at = client->since + PROBE_USEC;
+        else if (client->over)
+                at = client->probed + PROBE_USEC; /* the others wait for it */
         if (client->blocked && client->limits.stall_usec)
                 at = earliest(at, client->last_taken + client->limits.stall_usec);
         if (client->over && client->limits.slow == SLOW_DISCONNECT &&
@@ -419,8 +426,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         (void)fd;
         (void)what;
         client->timer_at = 0;
-        if (!client->probed)
-                probe(client);
+        if (!client->probed || client->blocked || client->over)
+                probe(client, now);
+        /* The kernel calls a socket writable when three quarters of its buffer are free: who takes
+         * a little at a time is seen here. */
+        if (client->fd >= 0 && client->blocked)
+                client_flush(client, now);
+        if (client->fd >= 0 && client->over)
+                client_check(client, now);
         if (client->fd < 0)
                 return;
         if (client->blocked && client->limits.stall_usec &&
@@ -432,7 +445,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         } else if (client->over && client->limits.slow == SLOW_DISCONNECT &&
                    client->credit_usec < UINT64_MAX / 2 &&
                    now > client->over_since + client->credit_usec) {
-                too_slow(client, now);
+                too_slow(client);
         } else if (client->partial_since && client->limits.frame_usec && !client->waiting &&
                    now >= client->last_byte + client->limits.frame_usec) {
                 unfinished(client, now);
@@ -444,12 +457,29 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 void client_configure(struct client *client, const struct client_limits *limits)
 {
+        uint64_t now = clock_usec();
+
+        if (client->limits.slow != limits->slow)
+                client->over_since = now; /* the time before was free */
         client->limits = *limits;
         if (client->credit_usec > limits->grace_usec)
                 client->credit_usec = limits->grace_usec;
-        client_check(client, clock_usec());
+        client_check(client, now);
         if (client->fd >= 0)
-                look_after(client, clock_usec());
+                look_after(client, now);
+}
+
+void client_permit(struct client *client, bool may_send)
+{
+        if (client->receive_only != may_send || (may_send && client->unplaced))
+                return;
+        client->receive_only = !may_send;
+        diag_notice("%s: may %s (Senders=)", name(client),
+                    may_send ? "send from now on" : "only receive from now on");
+        if (!may_send && writer_partial(&client->writer)) {
+                client->unplaced = true;
+                drop_partial(client);
+        }
 }
 
 static void fill_slot(struct client *client, const struct client_setup *setup)

@@ -70,7 +70,9 @@ struct client {
         bool waiting;                 /* in the relay's list of those who wait for room */
         bool blocked;                 /* its socket is full */
         bool over;                    /* beyond its limit */
-        bool probed, refused_told;
+        bool unplaced;   /* bytes of it were thrown away: where its next message begins is not known
+                          */
+        uint64_t probed; /* when it was asked whether it reads; 0: not yet */
         uint64_t last_taken; /* it took bytes, or some began to wait */
         uint64_t last_byte, partial_since;
         uint64_t credit_usec, credit_at, over_since;
@@ -105,6 +107,10 @@ void client_flush(struct client *client, uint64_t now);
 void client_check(struct client *client, uint64_t now);
 
 void client_configure(struct client *client, const struct client_limits *limits);
+
+/* Whether its messages are taken. Who was refused some may send again only after it has connected
+ * anew. */
+void client_permit(struct client *client, bool may_send);
 
 /* Its other end is gone: nothing goes to it any more, what it had sent is still taken. */
 void client_hung(struct client *client);

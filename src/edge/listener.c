@@ -50,13 +50,13 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
                 int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
                 if (client >= 0) {
-                        listener->told = false;
                         listener->accepted(listener->context, client);
                 } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
                            errno == ENOBUFS) {
                         rest(listener, errno);
                         return;
                 } else if (errno == EAGAIN) {
+                        listener->told = false;
                         return;
                 }
         }

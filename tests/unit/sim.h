@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The layers below the edge in a simulated kernel, for the recovery test. A *plan* is what the peer
+ * and the clients will ever send, fixed beforehand. A *world* is the kernel and the truth: what was
+ * read, written and acknowledged, and what each reader must see next; it is plain data, so that a
+ * crash can copy it. A *side* is the daemon: logs, turn, ledger, cursors on one image. It is driven
+ * by the world's random numbers, so that a recovered side goes on with the same scenario.
+ */
+#include "core/cursor.h"
+#include "core/ledger.h"
+#include "core/turn.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+enum {
+        SIM_CLIENTS = 48, /* that ever connect */
+        SIM_SLOTS = 16,   /* at once */
+        SIM_DOWN = 4096,  /* messages */
+        SIM_ORDER = 8192,
+        SIM_KEY =
+                9, /* the first bytes of a body tell whose it is: M, client, number; or I, number */
+        SIM_IOV = 8,
+};
+
+struct stream {
+        unsigned char *data;
+        uint64_t *boundary; /* n + 1 */
+        uint32_t n;
+};
+
+struct plan {
+        const char *name;
+        struct frame_spec spec;
+        uint64_t seed;
+        uint32_t steps;
+        uint32_t large;           /* of 1000 messages, how many are larger than a slab */
+        uint32_t down_n, up_n;    /* messages of the peer, of each client */
+        uint32_t closed, senders; /* of 100 clients, how many read extents, how many nothing */
+        uint32_t slots;
+        bool empty_heartbeat; /* else it has a body like any message */
+        /* Made from these: */
+        struct stream down, up[SIM_CLIENTS];
+        unsigned char heartbeat[64];
+        size_t heartbeat_size;
+        struct log_filter filter;
+};
+
+void plan_make(struct plan *plan);
+void plan_done(struct plan *plan);
+
+/* A frame with this body; returns its size. */
+size_t plan_frame(const struct frame_spec *spec, const void *body, size_t size, unsigned char *out);
+
+enum sim_kind { SIM_OPEN, SIM_CLOSED, SIM_SENDER };
+enum sim_state { SIM_AWAY, SIM_THERE, SIM_DEAD, SIM_GONE }; /* dead: not yet disposed of */
+
+struct sim_client {
+        enum sim_state state;
+        enum sim_kind kind;
+        uint64_t read; /* bytes that the daemon read */
+        uint32_t sent; /* whole messages in them */
+        uint32_t at;   /* the message that it is to get next, and how much of it it has */
+        uint64_t at_off;
+        struct count got;
+        uint32_t jump_at, jump_to; /* at message jump_at it goes on with jump_to; 0: no jump */
+        uint32_t out;              /* messages that the peer got */
+};
+
+enum sim_conn { CONN_NONE, CONN_NEW, CONN_UP, CONN_DEAD };
+
+struct world {
+        const struct plan *plan;
+        uint64_t rng, now;
+        uint32_t step;
+        const char *doing;
+        struct sim_client client[SIM_CLIENTS];
+        uint32_t n_clients;
+        uint32_t given; /* messages of the peer that were given to closed cursors, or to nobody */
+        uint8_t owner[SIM_DOWN]; /* client + 1 */
+        /* The connection, as the kernel knows it. */
+        enum sim_conn conn;
+        uint64_t rx_read, written, transmitted, acked;
+        uint32_t down;      /* whole messages that the peer sent */
+        uint32_t rx_frames; /* of any kind, of all connections */
+        bool rx_heartbeat;
+        uint64_t rx_off; /* into the frame under way */
+        /* What the peer parses. */
+        unsigned char tx_head[48], tx_inject[48];
+        bool tx_known; /* what the frame under way is: */
+        uint64_t tx_size, tx_off;
+        uint32_t tx_client, tx_seq;         /* client SIM_CLIENTS: injected */
+        bool tx_hold;                       /* no message may begin */
+        uint32_t order[SIM_ORDER], n_order; /* client << 16 | number, as first begun */
+        uint64_t order_bytes[SIM_ORDER + 1];
+        uint64_t ends[SIM_ORDER]; /* TCP offsets of messages of this connection */
+        uint32_t first, index;    /* in order: of the connection, of what comes next */
+        uint32_t begun;           /* of earlier connections */
+        struct count sent, resent;
+        uint32_t cuts;
+        uint32_t inject, inject_seen; /* numbers accepted, seen by the peer */
+        uint64_t inject_end;
+        /* Half done when a crash comes: */
+        struct {
+                uint32_t client, from, to; /* client + 1; 0: none */
+        } jumping, extending;
+        bool injecting;
+};
+
+void world_init(struct world *world, const struct plan *plan);
+uint64_t world_random(struct world *world, uint64_t below);
+__attribute__((noreturn)) void world_fail(const struct world *world, const char *what);
+
+static inline void world_check(const struct world *world, bool good, const char *what)
+{
+        if (!good)
+                world_fail(world, what);
+}
+
+/* The kernel's calls: how many bytes went. */
+uint64_t world_client_recv(struct world *world, uint32_t client, const struct iovec *iov, int n);
+uint64_t world_client_send(struct world *world, uint32_t client, const struct iovec *iov, int n,
+                           uint64_t most);
+uint64_t world_tcp_recv(struct world *world, const struct iovec *iov, int n);
+uint64_t world_tcp_send(struct world *world, const struct iovec *iov, int n, uint64_t most);
+
+/* Bytes that the peer's connection still brings; the heartbeats between them not counted. */
+bool world_tcp_drained(const struct world *world);
+
+/* Returns what is skipped. */
+struct count world_jump(struct world *world, uint32_t client, uint32_t to);
+struct count world_queued(const struct world *world, uint32_t client);
+
+/* Of this connection: messages whose last byte is before a TCP offset. */
+uint32_t world_ended(const struct world *world, uint64_t offset);
+struct count world_order(const struct world *world, uint32_t from, uint32_t to);
+
+/*
+ * How the connection's end must be told; and then it is gone. in_message: is the frame under way a
+ * message, where its first bytes do not tell? Its size is not known then: unsent.bytes is
+ * UINT64_MAX.
+ */
+struct ledger_end world_cut(struct world *world, bool in_message);
+
+/* ---- the daemon ---- */
+
+struct side {
+        struct store store;
+        struct log in, out;
+        struct turn turn;
+        struct ledger ledger;
+        struct writer writer[SIM_SLOTS];
+        struct cursor cursor[SIM_SLOTS];
+        const struct plan *plan;
+        struct world *world;
+};
+
+void side_init(struct side *side, struct world *world);
+
+/* Takes up an image (the descriptor is the side's from here on) and what the kernel did besides. */
+void side_recover(struct side *side, struct world *world, int fd);
+
+/* Only takes it up, as it is; returns what recover_image() says, or what store_open() would. */
+const char *side_open(struct side *side, const struct plan *plan, int fd);
+void side_done(struct side *side);
+void side_step(struct side *side);
+
+/* Everything that is to come, comes. */
+void side_finish(struct side *side);
+void side_check(struct side *side);
+
+/* To the end of the scenario. */
+void side_run(struct side *side);

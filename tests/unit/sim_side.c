@@ -1,0 +1,692 @@
+/* SPDX-License-Identifier: MIT */
+#include "sim.h"
+#include "core/recover.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A crash may come here, too, where the kernel did something and no store says so yet. */
+static void crash_point(void)
+{
+        if (store_hook)
+                store_hook();
+}
+
+static struct image_client *image_of(const struct side *side, uint32_t slot)
+{
+        return &side->store.image->client[slot];
+}
+
+static uint32_t client_of(const struct side *side, uint32_t slot)
+{
+        return (uint32_t)image_of(side, slot)->id - 1;
+}
+
+/* A slot in use, or SIM_SLOTS. */
+static uint32_t any_slot(struct side *side)
+{
+        uint32_t slot = (uint32_t)world_random(side->world, SIM_SLOTS);
+
+        for (int i = 0; i < SIM_SLOTS; i++, slot = (slot + 1) % SIM_SLOTS)
+                if (image_of(side, slot)->id)
+                        return slot;
+        return SIM_SLOTS;
+}
+
+static uint64_t any_size(struct world *world)
+{
+        switch (world_random(world, 4)) {
+        case 0: return 1 + world_random(world, 8);
+        case 1: return 1 + world_random(world, 300);
+        case 2: return 1 + world_random(world, 10000);
+        default: return 1 + world_random(world, 200000);
+        }
+}
+
+/* ---- clients ---- */
+
+static void fill_slot(struct side *side, uint32_t slot, uint32_t c)
+{
+        struct image_client *client = image_of(side, slot);
+        enum sim_kind kind = side->world->client[c].kind;
+        struct store *store = &side->store;
+
+        store_begin(store);
+        store_put(store, &client->taken, 0);
+        store_put(store, &client->sending, 0);
+        store_put(store, &client->accepted_messages, 0);
+        store_put(store, &client->accepted_bytes, 0);
+        store_put(store, &client->reading, kind != SIM_SENDER);
+        if (kind != SIM_SENDER)
+                cursor_init(&side->cursor[slot], &side->in, &client->cursor, kind == SIM_OPEN);
+        if (store->image->totals.client_slots <= slot)
+                store_put(store, &store->image->totals.client_slots, slot + 1);
+        store_put(store, &client->id, c + 1);
+        store_commit(store);
+        writer_init(&side->writer[slot], &side->turn, slot);
+}
+
+static void do_connect(struct side *side)
+{
+        struct world *world = side->world;
+        struct sim_client *client = &world->client[world->n_clients];
+        uint64_t kind = world_random(world, 100);
+        uint32_t slot = 0;
+
+        while (slot < side->plan->slots && image_of(side, slot)->id)
+                slot++;
+        if (slot == side->plan->slots || world->n_clients == SIM_CLIENTS)
+                return;
+        world_check(world, store_client_ready(&side->store, slot), "no memory");
+        client->kind = kind < side->plan->closed                         ? SIM_CLOSED
+                       : kind < side->plan->closed + side->plan->senders ? SIM_SENDER
+                                                                         : SIM_OPEN;
+        client->at = world->down;
+        client->state = SIM_THERE;
+        fill_slot(side, slot, world->n_clients++);
+}
+
+/* The end of a client that closed, or was closed. */
+static void dispose(struct side *side, uint32_t slot)
+{
+        struct image_client *client = image_of(side, slot);
+        uint32_t c = client_of(side, slot);
+        struct store *store = &side->store;
+
+        store_begin(store);
+        writer_done(&side->writer[slot]);
+        if (client->reading)
+                cursor_done(&side->cursor[slot]);
+        store_put(store, &client->reading, 0);
+        store_put(store, &client->id, 0);
+        store_commit(store);
+        side->world->client[c].state = SIM_GONE;
+}
+
+static void do_vanish(struct side *side)
+{
+        uint32_t slot = any_slot(side);
+
+        if (slot == SIM_SLOTS || world_random(side->world, 4))
+                return;
+        side->world->client[client_of(side, slot)].state = SIM_DEAD;
+        crash_point();
+        dispose(side, slot);
+}
+
+static bool read_client(struct side *side, uint32_t slot, size_t want)
+{
+        struct world *world = side->world;
+        struct iovec iov[SIM_IOV];
+        int n = turn_room(&side->writer[slot], want, iov, 1 + (int)world_random(world, SIM_IOV));
+        uint64_t took;
+        struct log_taken taken;
+
+        world_check(world, n > 0, "no room for a client's bytes");
+        took = world_client_recv(world, client_of(side, slot), iov, n);
+        crash_point();
+        if (!took)
+                return false;
+        taken = turn_take(&side->writer[slot], took, world->now);
+        world_check(world, taken.result == FRAME_MORE && !taken.no_memory, "a frame was refused");
+        return true;
+}
+
+static bool write_client(struct side *side, uint32_t slot, size_t limit)
+{
+        struct image_client *client = image_of(side, slot);
+        struct world *world = side->world;
+        struct iovec iov[SIM_IOV];
+        uint64_t went, sum = 0;
+        int n;
+
+        if (!client->reading)
+                return false;
+        n = cursor_gather(&side->cursor[slot], limit, iov, 1 + (int)world_random(world, SIM_IOV));
+        for (int i = 0; i < n; i++)
+                sum += iov[i].iov_len;
+        if (!sum)
+                return false;
+        store_set(&client->sending, 1);
+        went = world_client_send(world, client_of(side, slot), iov, n,
+                                 world_random(world, 3) ? sum : 1 + world_random(world, sum));
+        crash_point();
+        store_begin(&side->store);
+        cursor_advance(&side->cursor[slot], went);
+        store_put(&side->store, &client->sending, 0);
+        store_commit(&side->store);
+        return true;
+}
+
+static void do_read_client(struct side *side)
+{
+        uint32_t slot = any_slot(side);
+
+        if (slot < SIM_SLOTS)
+                read_client(side, slot, any_size(side->world));
+}
+
+static void do_write_client(struct side *side)
+{
+        uint32_t slot = any_slot(side);
+
+        if (slot < SIM_SLOTS)
+                write_client(side, slot, any_size(side->world));
+}
+
+static void do_jump(struct side *side)
+{
+        struct world *world = side->world;
+        uint32_t slot = any_slot(side), to, c;
+        struct sim_client *client;
+        struct count skipped, expected;
+
+        if (slot == SIM_SLOTS || world_random(world, 3))
+                return;
+        c = client_of(side, slot);
+        client = &world->client[c];
+        if (client->kind != SIM_OPEN || client->at >= world->down)
+                return;
+        to = client->at + 1 + (uint32_t)world_random(world, world->down - client->at);
+        world->jumping.client = c + 1;
+        world->jumping.to = to;
+        skipped = cursor_jump(&side->cursor[slot], side->plan->down.boundary[to]);
+        world->jumping.client = 0;
+        expected = world_jump(world, c, to);
+        world_check(world, skipped.messages == expected.messages && skipped.bytes == expected.bytes,
+                    "a jump tells another number");
+}
+
+/* ---- the link ---- */
+
+static struct log_place place_of(const struct plan *plan, uint32_t message)
+{
+        return (struct log_place){plan->down.boundary[message], message, 0};
+}
+
+static uint32_t closed_slot(struct side *side)
+{
+        uint32_t slot = (uint32_t)world_random(side->world, SIM_SLOTS);
+
+        for (int i = 0; i < SIM_SLOTS; i++, slot = (slot + 1) % SIM_SLOTS)
+                if (image_of(side, slot)->id &&
+                    side->world->client[client_of(side, slot)].kind == SIM_CLOSED)
+                        return slot;
+        return SIM_SLOTS;
+}
+
+static void given(struct world *world, uint32_t c, uint32_t from, uint32_t to)
+{
+        memset(world->owner + from, (int)c + 1, to - from);
+        world->given = to;
+}
+
+/* Messages nobody has been given yet go to readers of extents, some to each. */
+static void give(struct side *side)
+{
+        struct world *world = side->world;
+
+        while (world->given < world->down) {
+                uint32_t slot = closed_slot(side), from = world->given;
+                uint32_t to = from + 1 + (uint32_t)world_random(world, 5), c;
+
+                if (slot == SIM_SLOTS) {
+                        world->given = world->down;
+                        break;
+                }
+                if (to > world->down)
+                        to = world->down;
+                c = client_of(side, slot);
+                world->extending.client = c + 1;
+                world->extending.from = from;
+                world->extending.to = to;
+                world_check(world,
+                            cursor_extend(&side->cursor[slot], place_of(side->plan, from),
+                                          place_of(side->plan, to)) == 0,
+                            "no memory");
+                world->extending.client = 0;
+                given(world, c, from, to);
+        }
+        log_trim(&side->in);
+}
+
+static void take_received(struct side *side, uint64_t read)
+{
+        struct image_session *session = &side->store.image->session;
+        struct log_filter filter = side->plan->filter;
+        const void *context[] = {side->plan, &side->in};
+        struct log_taken taken;
+
+        filter.context = context;
+        store_set(&session->rx_read, read);
+        taken = log_take(&side->in, &session->rx_base, read, &filter, side->world->now, 0);
+        world_check(side->world, taken.result == FRAME_MORE && !taken.no_memory,
+                    "a frame was refused");
+}
+
+static bool read_link(struct side *side, size_t want)
+{
+        struct image_session *session = &side->store.image->session;
+        struct world *world = side->world;
+        struct iovec iov[SIM_IOV];
+        int n;
+
+        if (world->conn != CONN_UP || world_tcp_drained(world))
+                return false;
+        n = log_room(&side->in, session->rx_base + session->rx_read, want, iov,
+                     1 + (int)world_random(world, SIM_IOV));
+        world_check(world, n > 0, "no room for the peer's bytes");
+        world_tcp_recv(world, iov, n);
+        crash_point();
+        take_received(side, world->rx_read);
+        give(side);
+        return true;
+}
+
+static bool write_link(struct side *side, size_t limit, bool hold)
+{
+        struct world *world = side->world;
+        struct iovec iov[SIM_IOV];
+        uint64_t sum = 0, went;
+        int n;
+
+        if (world->conn != CONN_UP)
+                return false;
+        n = ledger_gather(&side->ledger, limit, hold, iov, 1 + (int)world_random(world, SIM_IOV));
+        for (int i = 0; i < n; i++)
+                sum += iov[i].iov_len;
+        if (!sum)
+                return false;
+        world->tx_hold = hold && !ledger_in_message(&side->ledger);
+        went = world_tcp_send(world, iov, n,
+                              world_random(world, 3) ? sum : 1 + world_random(world, sum));
+        world->tx_hold = false;
+        crash_point();
+        ledger_sent(&side->ledger, went);
+        return true;
+}
+
+static void do_ack(struct side *side)
+{
+        struct world *world = side->world;
+
+        if (world->conn != CONN_UP)
+                return;
+        world->transmitted += world_random(world, world->written - world->transmitted + 1);
+        world->acked += world_random(world, world->transmitted - world->acked + 1);
+        if (world_random(world, 4) == 0)
+                world->acked = world->transmitted = world->written;
+        crash_point();
+        ledger_acked(&side->ledger, world->acked);
+}
+
+static void do_inject(struct side *side)
+{
+        struct world *world = side->world;
+        unsigned char frame[64];
+        char body[32];
+        struct iovec iov[2];
+        size_t size;
+
+        if (world->conn != CONN_UP)
+                return;
+        snprintf(body, sizeof(body), "I%08x", world->inject + 1);
+        size = plan_frame(&side->plan->spec, body, SIM_KEY, frame);
+        iov[0] = (struct iovec){frame, 5};
+        iov[1] = (struct iovec){frame + 5, size - 5};
+        world->injecting = true;
+        world_check(world, ledger_inject(&side->ledger, iov, 2), "no room for what is injected");
+        world->injecting = false;
+        world->inject++;
+        world->inject_end = side->store.image->session.inject.end;
+}
+
+static void connection_begins(struct side *side)
+{
+        struct world *world = side->world;
+
+        world->rx_read = world->rx_off = 0;
+        world->written = world->transmitted = world->acked = 0;
+        world->conn = CONN_NEW;
+        crash_point();
+        ledger_begin(&side->ledger, side->in.image->end);
+        world->conn = CONN_UP;
+}
+
+static bool same(struct count a, struct count b)
+{
+        return a.messages == b.messages && (a.bytes == b.bytes || b.bytes == UINT64_MAX);
+}
+
+static void connection_ends(struct side *side)
+{
+        struct world *world = side->world;
+        bool in_message = ledger_in_message(&side->ledger);
+        struct ledger_end end = ledger_end(&side->ledger, world->acked, world->transmitted);
+        struct ledger_end expected = world_cut(world, in_message);
+
+        world_check(world,
+                    same(end.acked, expected.acked) && same(end.unacked, expected.unacked) &&
+                            same(end.unsent, expected.unsent),
+                    "the end of a connection is told otherwise");
+        world->inject_end = side->store.image->session.inject.end;
+}
+
+static void do_connection(struct side *side)
+{
+        struct world *world = side->world;
+
+        if (world->conn == CONN_NONE) {
+                connection_begins(side);
+        } else if (world_random(world, 5) == 0) {
+                world->conn = CONN_DEAD;
+                crash_point();
+                connection_ends(side);
+        }
+}
+
+/* ---- the scenario ---- */
+
+static void do_read_link(struct side *side)
+{
+        read_link(side, any_size(side->world));
+}
+
+static void do_write_link(struct side *side)
+{
+        uint64_t limit = any_size(side->world);
+
+        write_link(side, limit, world_random(side->world, 8) == 0);
+}
+
+void side_step(struct side *side)
+{
+        static const struct {
+                const char *name;
+                unsigned weight;
+                void (*act)(struct side *side);
+        } acts[] = {
+                {"a client connects", 3, do_connect},
+                {"a client vanishes", 4, do_vanish},
+                {"a client's bytes are read", 24, do_read_client},
+                {"a client is written to", 24, do_write_client},
+                {"a jump", 6, do_jump},
+                {"the link is read", 14, do_read_link},
+                {"the link is written to", 16, do_write_link},
+                {"an acknowledgement", 8, do_ack},
+                {"a heartbeat", 4, do_inject},
+                {"the connection", 3, do_connection},
+        };
+        uint64_t dice = world_random(side->world, 106);
+        size_t i = 0;
+
+        for (; dice >= acts[i].weight; i++)
+                dice -= acts[i].weight;
+        side->world->step++;
+        side->world->now += world_random(side->world, 3) ? world_random(side->world, 400)
+                                                         : world_random(side->world, 9000);
+        side->world->doing = acts[i].name;
+        acts[i].act(side);
+}
+
+/* How many slabs an image without work needs: ends, marks, and what was made ready behind them. */
+static void check_slabs(const struct side *side)
+{
+        uint32_t used = 0;
+
+        for (uint32_t i = 0; i < side->store.slabs; i++)
+                used += side->store.slab[i].used;
+        world_check(side->world, used <= 16, "slabs are lost");
+}
+
+void side_finish(struct side *side)
+{
+        struct world *world = side->world;
+        bool more = true;
+
+        world->doing = "finishing";
+        if (world->conn == CONN_NONE)
+                connection_begins(side);
+        while (more) {
+                more = read_link(side, 100000);
+                for (uint32_t slot = 0; slot < SIM_SLOTS; slot++)
+                        if (image_of(side, slot)->id) {
+                                more |= read_client(side, slot, 100000);
+                                more |= write_client(side, slot, 1000000);
+                        }
+                more |= write_link(side, 1000000, false);
+                world->transmitted = world->acked = world->written;
+                ledger_acked(&side->ledger, world->acked);
+        }
+        side_check(side);
+        world_check(world, world->index == world->n_order && !world->tx_off,
+                    "not everything was sent again");
+        world_check(world, world->inject_seen == world->inject, "something injected is lost");
+        world_check(world, world->n_order == side->out.image->number, "messages are lost");
+        world_check(world, !ledger_pending(&side->ledger, false), "something is left");
+        check_slabs(side);
+}
+
+void side_run(struct side *side)
+{
+        while (side->world->step < side->plan->steps) {
+                side_step(side);
+                if (side->world->step % 16 == 0)
+                        side_check(side);
+        }
+        side_finish(side);
+}
+
+/* ---- the truth ---- */
+
+static void check_client(const struct side *side, uint32_t slot)
+{
+        const struct world *world = side->world;
+        uint32_t c = client_of(side, slot);
+        const struct sim_client *client = &world->client[c];
+        const struct image_client *image = image_of(side, slot);
+        uint64_t boundary = side->plan->up[c].boundary[client->sent];
+
+        world_check(world, client->state == SIM_THERE && image->taken == client->read,
+                    "a client is not what it should be");
+        world_check(world,
+                    image->accepted_messages == client->sent && image->accepted_bytes == boundary,
+                    "a client's messages are counted wrong");
+        world_check(world, writer_partial(&side->writer[slot]) == client->read - boundary,
+                    "a partial message has another size");
+        if (!image->reading)
+                return;
+        world_check(world, same(cursor_delivered(&side->cursor[slot]), client->got),
+                    "what was delivered to a client is counted wrong");
+        world_check(world, same(cursor_queued(&side->cursor[slot]), world_queued(world, c)),
+                    "what is queued for a client is counted wrong");
+}
+
+static void check_ledger(const struct side *side)
+{
+        const struct world *world = side->world;
+        uint32_t acked = world->first;
+
+        if (world->conn == CONN_UP)
+                acked += world_ended(world, side->store.image->session.acked);
+        world_check(world,
+                    same(cursor_delivered(&side->ledger.acked), world_order(world, 0, acked)),
+                    "what was acknowledged is counted wrong");
+        world_check(world, same(ledger_sent_count(&side->ledger), world->sent),
+                    "what was sent is counted wrong");
+        world_check(world, same(ledger_resent_count(&side->ledger), world->resent),
+                    "what was sent again is counted wrong");
+        world_check(world,
+                    same(ledger_unacked(&side->ledger), world_order(world, acked, world->index)),
+                    "what is not acknowledged is counted wrong");
+        world_check(world, side->store.image->totals.disconnects == world->cuts,
+                    "the connections are counted wrong");
+}
+
+void side_check(struct side *side)
+{
+        const struct world *world = side->world;
+        struct count up = {0, 0};
+
+        for (uint32_t c = 0; c < world->n_clients; c++)
+                up = count_add(up,
+                               (struct count){world->client[c].sent,
+                                              side->plan->up[c].boundary[world->client[c].sent]});
+        world_check(world, same((struct count){side->out.image->number, side->out.image->end}, up),
+                    "messages to the peer are lost or too many");
+        world_check(world,
+                    side->in.image->number == world->down &&
+                            side->in.image->end == side->plan->down.boundary[world->down],
+                    "messages from the peer are lost or too many");
+        for (uint32_t slot = 0; slot < SIM_SLOTS; slot++)
+                if (image_of(side, slot)->id)
+                        check_client(side, slot);
+        check_ledger(side);
+}
+
+/* ---- beginning and taking up ---- */
+
+static void init_logs(struct side *side, bool recovered)
+{
+        struct image *image = side->store.image;
+
+        log_init(&side->in, &side->store, &image->in, &side->plan->spec);
+        log_init(&side->out, &side->store, &image->out, &side->plan->spec);
+        turn_init(&side->turn, &side->out, &image->turn);
+        ledger_init(&side->ledger, &side->out, recovered);
+}
+
+void side_init(struct side *side, struct world *world)
+{
+        *side = (struct side){.plan = world->plan, .world = world};
+        world_check(world, store_init(&side->store) == 0, "no image");
+        init_logs(side, false);
+}
+
+void side_done(struct side *side)
+{
+        store_done(&side->store);
+}
+
+const char *side_open(struct side *side, const struct plan *plan, int fd)
+{
+        const char *wrong;
+
+        side->plan = plan;
+        if (store_open(&side->store, fd) < 0)
+                return "store_open";
+        wrong = recover_image(&side->store, &plan->spec);
+        if (wrong)
+                return wrong;
+        init_logs(side, true);
+        for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
+                struct image_client *client = image_of(side, slot);
+
+                if (!client->id || slot >= side->store.image->totals.client_slots)
+                        continue;
+                writer_init(&side->writer[slot], &side->turn, slot);
+                if (client->reading)
+                        cursor_recover(&side->cursor[slot], &side->in, &client->cursor);
+        }
+        return NULL;
+}
+
+/* What the kernel did that no store tells yet. */
+static void take_kernel(struct side *side)
+{
+        struct image_session *session = &side->store.image->session;
+        struct world *world = side->world;
+
+        if (session->live && world->rx_read > 0)
+                take_received(side, world->rx_read);
+        for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
+                struct image_client *client = image_of(side, slot);
+
+                if (client->id && world->client[client->id - 1].read > client->taken)
+                        turn_take(&side->writer[slot],
+                                  world->client[client->id - 1].read - client->taken, world->now);
+        }
+        if (session->live && world->written > session->written)
+                ledger_sent(&side->ledger, world->written - session->written);
+        if (session->live && world->conn != CONN_DEAD)
+                ledger_acked(&side->ledger, world->acked);
+}
+
+/* What was under way happened wholly or not at all: the image tells. */
+static void settle(struct side *side, uint32_t slot)
+{
+        const struct image_cursor *cursor = &image_of(side, slot)->cursor;
+        const uint64_t *boundary = side->plan->down.boundary;
+        struct world *world = side->world;
+        uint32_t c = client_of(side, slot);
+
+        if (world->jumping.client == c + 1) {
+                uint64_t to = boundary[world->jumping.to];
+
+                if (cursor->resume == to || cursor->from == to)
+                        world_jump(world, c, world->jumping.to);
+                world->jumping.client = 0;
+        }
+        if (world->extending.client == c + 1) {
+                const struct image_extent *extent = side->store.image->extent;
+                uint64_t to =
+                        cursor->extent_tail ? extent[cursor->extent_tail - 1].to : cursor->stop;
+
+                if (to == boundary[world->extending.to])
+                        given(world, c, world->extending.from, world->extending.to);
+                world->extending.client = 0;
+        }
+}
+
+static void settle_clients(struct side *side)
+{
+        bool known[SIM_CLIENTS] = {false};
+        struct world *world = side->world;
+
+        for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
+                if (!image_of(side, slot)->id)
+                        continue;
+                settle(side, slot);
+                known[client_of(side, slot)] = true;
+                if (image_of(side, slot)->sending ||
+                    world->client[client_of(side, slot)].state == SIM_DEAD)
+                        dispose(side, slot);
+        }
+        for (uint32_t c = 0; c < world->n_clients; c++)
+                if (!known[c])
+                        world->client[c].state = SIM_GONE;
+}
+
+static void settle_link(struct side *side)
+{
+        const struct image_session *session = &side->store.image->session;
+        struct world *world = side->world;
+
+        if (world->injecting && session->inject.end > world->inject_end)
+                world->inject++;
+        world->injecting = false;
+        world->inject_end = session->inject.end;
+        if (world->conn == CONN_NEW)
+                world->conn = session->live ? CONN_UP : CONN_NONE;
+        else if (world->conn == CONN_DEAD && session->live)
+                connection_ends(side);
+        else if (world->conn == CONN_DEAD)
+                world_cut(world, session->begun_number > world->index);
+        world->inject_end = session->inject.end;
+}
+
+void side_recover(struct side *side, struct world *world, int fd)
+{
+        const char *wrong;
+
+        *side = (struct side){.world = world};
+        wrong = side_open(side, world->plan, fd);
+        if (wrong)
+                world_fail(world, wrong);
+        take_kernel(side);
+        settle_link(side);
+        settle_clients(side);
+        give(side);
+        side_check(side);
+}

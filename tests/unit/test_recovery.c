@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Always recoverable: the memory is copied after every store, and wherever the kernel did something
+ * that no store tells yet; each copy is recovered, goes on to the end of the scenario, and must
+ * come out with the truth. TEST_SEED=N repeats a run, TEST_RARER=N looks at so many times fewer.
+ */
+#include "sim.h"
+#include "core/recover.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* A memfd that images are copied into. What it holds of earlier copies is the garbage of freed
+ * slabs. */
+struct copy {
+        struct store store;
+};
+
+static struct {
+        struct side *side[2]; /* the daemon, and one that is recovering */
+        struct copy copy[2];
+        uint64_t rng, every, stores, recovered;
+} crash;
+
+static uint64_t dice(uint64_t below)
+{
+        crash.rng ^= crash.rng << 13;
+        crash.rng ^= crash.rng >> 7;
+        crash.rng ^= crash.rng << 17;
+        return (crash.rng >> 11) % below;
+}
+
+/* Only what is in use: the image is 64 GiB of nearly nothing. */
+static void copy_image(struct image *to, const struct image *from, const struct store *known,
+                       uint32_t slabs, uint32_t extents)
+{
+        size_t journal = offsetof(struct image_journal, entry[from->journal.count]);
+
+        memcpy(&to->header, &from->header, sizeof(to->header));
+        memcpy(&to->journal, &from->journal, journal);
+        memcpy(&to->in, &from->in, offsetof(struct image, client) - offsetof(struct image, in));
+        memcpy(to->client, from->client, SIM_SLOTS * sizeof(*to->client));
+        memcpy(to->slab, from->slab, slabs * sizeof(*to->slab));
+        memcpy(to->extent, from->extent, extents * sizeof(*to->extent));
+        for (uint32_t i = 0; i < slabs; i++) {
+                size_t at = (size_t)i * IMAGE_SLAB_SIZE;
+
+                if (!known)
+                        memcpy(to->data + at, from->data + at, IMAGE_SLAB_SIZE);
+                else if (known->slab[i].used)
+                        memcpy(to->data + at, from->data + at, known->slab[i].committed);
+        }
+}
+
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+        return a > b ? a : b;
+}
+
+/* A crash while a crash is recovered from: what is found then leads to the same. */
+static void crash_again(void)
+{
+        const struct store *first = &crash.side[0]->store, *second = &crash.side[1]->store;
+        struct world *world = malloc(sizeof(*world));
+        struct side side;
+
+        if (dice(4)) {
+                free(world);
+                return;
+        }
+        store_hook = NULL;
+        copy_image(crash.copy[1].store.image, crash.copy[0].store.image, NULL,
+                   larger(first->slabs, second->slabs),
+                   larger(first->extents_used, second->extents_used));
+        *world = *crash.side[1]->world;
+        side_recover(&side, world, dup(crash.copy[1].store.fd));
+        side_run(&side);
+        side_done(&side);
+        free(world);
+        crash.recovered++;
+        store_hook = crash_again;
+}
+
+static void crash_here(void)
+{
+        const struct store *store = &crash.side[0]->store;
+        struct world *world;
+        struct side side;
+
+        crash.stores++;
+        if (dice(crash.every))
+                return;
+        world = malloc(sizeof(*world));
+        *world = *crash.side[0]->world;
+        crash.side[1] = &side;
+        copy_image(crash.copy[0].store.image, store->image, store, store->slabs,
+                   store->extents_used);
+        store_hook = dice(12) ? NULL : crash_again;
+        side_recover(&side, world, dup(crash.copy[0].store.fd));
+        store_hook = NULL;
+        side_run(&side);
+        side_done(&side);
+        free(world);
+        crash.recovered++;
+        store_hook = crash_here;
+}
+
+static uint64_t number_from(const char *name, uint64_t otherwise)
+{
+        const char *text = getenv(name);
+
+        return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+static uint64_t test_seed(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return number_from("TEST_SEED", (uint64_t)now.tv_nsec % 1000000);
+}
+
+static void run(struct plan plan, uint64_t every)
+{
+        struct world *world = malloc(sizeof(*world));
+        struct side side;
+
+        store_hook = NULL; /* a test that failed may have left it */
+        plan.seed = test_seed();
+        plan_make(&plan);
+        crash.rng = plan.seed + 77;
+        crash.every = every * number_from("TEST_RARER", 1);
+        crash.side[0] = &side;
+        crash.stores = crash.recovered = 0;
+        world_init(world, &plan);
+        side_init(&side, world);
+        store_hook = crash_here;
+        while (world->step < plan.steps)
+                side_step(&side);
+        store_hook = NULL;
+        side_finish(&side);
+        print_message("%s: seed %llu, %llu stores, %llu recovered\n", plan.name,
+                      (unsigned long long)plan.seed, (unsigned long long)crash.stores,
+                      (unsigned long long)crash.recovered);
+        side_done(&side);
+        plan_done(&plan);
+        free(world);
+}
+
+static struct frame_spec lines(const char *delimiter)
+{
+        struct frame_spec spec = {.type = FRAME_DELIMITER, .max_message_size = 1 << 20};
+
+        spec.delimiter_size = (uint32_t)strlen(delimiter);
+        memcpy(spec.delimiter, delimiter, spec.delimiter_size);
+        return spec;
+}
+
+static void broadcast_of_small_messages_survives_a_crash_at_any_store(void **state)
+{
+        (void)state;
+        run((struct plan){.name = "small",
+                          .spec = frame_spec_default,
+                          .steps = 400,
+                          .down_n = 300,
+                          .up_n = 20,
+                          .slots = 6,
+                          .senders = 10,
+                          .empty_heartbeat = true},
+            1);
+}
+
+static void large_partial_messages_survive_a_crash_at_any_store(void **state)
+{
+        (void)state;
+        run((struct plan){.name = "large",
+                          .spec = frame_spec_default,
+                          .steps = 250,
+                          .large = 150,
+                          .down_n = 20,
+                          .up_n = 6,
+                          .slots = 5},
+            3);
+}
+
+static void extents_survive_a_crash_at_any_store(void **state)
+{
+        (void)state;
+        run((struct plan){.name = "extents",
+                          .spec = frame_spec_default,
+                          .steps = 300,
+                          .large = 20,
+                          .down_n = 400,
+                          .up_n = 12,
+                          .closed = 100,
+                          .slots = 6},
+            2);
+}
+
+static void extents_beside_open_readers_survive_a_crash_at_any_store(void **state)
+{
+        (void)state;
+        run((struct plan){.name = "mixed",
+                          .spec = frame_spec_default,
+                          .steps = 300,
+                          .large = 20,
+                          .down_n = 300,
+                          .up_n = 12,
+                          .closed = 50,
+                          .senders = 10,
+                          .slots = 8,
+                          .empty_heartbeat = true},
+            3);
+}
+
+static void lines_survive_a_crash_at_any_store(void **state)
+{
+        (void)state;
+        run((struct plan){.name = "lines",
+                          .spec = lines("\n"),
+                          .steps = 300,
+                          .large = 20,
+                          .down_n = 200,
+                          .up_n = 15,
+                          .slots = 6,
+                          .empty_heartbeat = true},
+            3);
+}
+
+static void delimiters_of_two_bytes_survive_a_crash_at_any_store(void **state)
+{
+        (void)state;
+        run((struct plan){.name = "two-byte delimiter",
+                          .spec = lines("\r\n"),
+                          .steps = 300,
+                          .large = 60,
+                          .down_n = 60,
+                          .up_n = 8,
+                          .closed = 30,
+                          .slots = 6},
+            4);
+}
+
+static void a_length_inside_a_header_survives_a_crash_at_any_store(void **state)
+{
+        struct frame_spec spec = {.length_size = 2, .length_offset = 4, .max_message_size = 65000};
+
+        (void)state;
+        run((struct plan){.name = "length at 4",
+                          .spec = spec,
+                          .steps = 300,
+                          .large = 50,
+                          .down_n = 100,
+                          .up_n = 12,
+                          .slots = 6},
+            3);
+}
+
+static void a_length_in_digits_survives_a_crash_at_any_store(void **state)
+{
+        struct frame_spec spec = {.format = FRAME_DECIMAL,
+                                  .length_size = 4,
+                                  .length_adjust = -4,
+                                  .max_message_size = 9000};
+
+        (void)state;
+        run((struct plan){.name = "digits",
+                          .spec = spec,
+                          .steps = 300,
+                          .down_n = 200,
+                          .up_n = 15,
+                          .closed = 30,
+                          .slots = 6},
+            3);
+}
+
+static void many_clients_and_much_data_survive_crashes(void **state)
+{
+        (void)state;
+        run((struct plan){.name = "many",
+                          .spec = frame_spec_default,
+                          .steps = 4000,
+                          .large = 15,
+                          .down_n = 2000,
+                          .up_n = 120,
+                          .closed = 30,
+                          .senders = 10,
+                          .slots = SIM_SLOTS},
+            200);
+}
+
+static int setup(void **state)
+{
+        (void)state;
+        return store_init(&crash.copy[0].store) || store_init(&crash.copy[1].store);
+}
+
+static int teardown(void **state)
+{
+        (void)state;
+        store_done(&crash.copy[0].store);
+        store_done(&crash.copy[1].store);
+        return 0;
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(broadcast_of_small_messages_survives_a_crash_at_any_store),
+                cmocka_unit_test(large_partial_messages_survive_a_crash_at_any_store),
+                cmocka_unit_test(extents_survive_a_crash_at_any_store),
+                cmocka_unit_test(extents_beside_open_readers_survive_a_crash_at_any_store),
+                cmocka_unit_test(lines_survive_a_crash_at_any_store),
+                cmocka_unit_test(delimiters_of_two_bytes_survive_a_crash_at_any_store),
+                cmocka_unit_test(a_length_inside_a_header_survives_a_crash_at_any_store),
+                cmocka_unit_test(a_length_in_digits_survives_a_crash_at_any_store),
+                cmocka_unit_test(many_clients_and_much_data_survive_crashes),
+        };
+
+        return cmocka_run_group_tests(tests, setup, teardown);
+}
