@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import threading
 import time
 
 import harness
@@ -104,6 +105,34 @@ class Stop(harness.SystemTest):
         session.reset()
         self.assertEqual(daemon.wait_exit(), 0)
         self.assertRegex(daemon.log, r"stopped; \d+ messages .* were not delivered")
+
+    def test_clients_that_never_cease_to_send_do_not_delay_the_end(self):
+        _, daemon, session = self.linked("[Service]\nStopTimeout=20s\n")
+        client = daemon.client()
+        collector = session.collect()
+        sender = threading.Thread(target=self.send_on, args=(client,), daemon=True)
+        sender.start()
+        collector.wait_count(1000)
+        start = time.monotonic()
+        daemon.process.send_signal(signal.SIGTERM)
+        collector.wait_end()
+        session.close()
+        self.assertEqual(daemon.wait_exit(), 0)
+        self.assertLess(time.monotonic() - start, 5 * harness.SLOW)
+        self.assertIn("stopped; everything was delivered to the upstream", daemon.log)
+        numbers = [harness.unstamp(message)[1] for message in collector.messages]
+        self.assertEqual(numbers, list(range(len(numbers))))
+        sender.join(harness.DEADLINE)
+
+    @staticmethod
+    def send_on(client):
+        number = 0
+        try:
+            while True:
+                client.send(*(harness.stamp(1, number + i, bytes(1000)) for i in range(20)))
+                number += 20
+        except OSError:
+            pass
 
     def test_the_sockets_are_gone_afterwards_and_the_state_is_told_meanwhile(self):
         daemon, session, messages = self.deaf("[Service]\nStopTimeout=20s\n")
