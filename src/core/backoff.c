@@ -6,7 +6,8 @@ void backoff_init(struct backoff *backoff)
         *backoff = (struct backoff){0};
 }
 
-void backoff_configure(struct backoff *backoff, uint64_t first_usec, uint64_t max_usec, uint64_t stable_usec)
+void backoff_configure(struct backoff *backoff, uint64_t first_usec, uint64_t max_usec,
+                       uint64_t stable_usec)
 {
         backoff->first_usec = first_usec = first_usec < max_usec ? first_usec : max_usec;
         backoff->max_usec = max_usec;
@@ -31,9 +32,10 @@ void backoff_longest(struct backoff *backoff)
         backoff->next_usec = backoff->max_usec;
 }
 
-bool backoff_stable(const struct backoff *backoff, uint64_t up_usec)
+uint64_t backoff_stable_usec(const struct backoff *backoff)
 {
-        return up_usec >= backoff->stable_usec && up_usec >= backoff->paid_usec;
+        return backoff->stable_usec > backoff->paid_usec ? backoff->stable_usec
+                                                         : backoff->paid_usec;
 }
 
 void backoff_fall(struct backoff *backoff)

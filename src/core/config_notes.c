@@ -14,7 +14,7 @@ struct span_text {
 
 static struct span_text span(uint64_t usec)
 {
-        struct span_text text;
+        struct span_text text = {""};
 
         units_span_format(usec, text.text);
         return text;
@@ -30,7 +30,7 @@ static uint64_t rounded(uint64_t bytes)
 
 static struct span_text size(uint64_t bytes)
 {
-        struct span_text text;
+        struct span_text text = {""};
 
         units_size_format(bytes, text.text);
         return text;

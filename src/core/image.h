@@ -98,6 +98,7 @@ struct image_client {
         struct image_own own;
         struct image_cursor cursor;
         uint64_t accepted_messages, accepted_bytes; /* received from it, whole */
+        uint64_t gone_messages, gone_bytes; /* delivered to it, where its cursor holds no more */
 };
 
 /*

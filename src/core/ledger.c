@@ -123,6 +123,11 @@ static uint64_t inject_at(const struct ledger *ledger)
         return last->inject + (ledger->image->written - last->offset);
 }
 
+uint64_t ledger_injected(const struct ledger *ledger)
+{
+        return ledger->inject.image->end - inject_at(ledger);
+}
+
 /* What was injected is written; the log goes on. */
 static void back_to_log(struct ledger *ledger)
 {
@@ -143,7 +148,7 @@ bool ledger_in_message(const struct ledger *ledger)
 
 bool ledger_pending(const struct ledger *ledger, bool inject_only)
 {
-        if (ledger->inject.image->end != inject_at(ledger))
+        if (ledger_injected(ledger))
                 return true;
         return !inject_only && ledger_written(ledger) != ledger->log->image->end;
 }

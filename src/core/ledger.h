@@ -46,6 +46,9 @@ struct ledger_end ledger_end(struct ledger *ledger, uint64_t acked, uint64_t tra
  * under way. */
 bool ledger_inject(struct ledger *ledger, const struct iovec *iov, int n);
 
+/* Bytes that were injected and not sent yet. */
+uint64_t ledger_injected(const struct ledger *ledger);
+
 /* Is something to be sent (inject_only: besides the out log)? */
 bool ledger_pending(const struct ledger *ledger, bool inject_only);
 

@@ -22,7 +22,8 @@ static void later(uint64_t *next, uint64_t now, uint64_t wait)
                 *next = now + wait;
 }
 
-struct liveness liveness_judge(const struct liveness_limits *limits, const struct liveness_seen *seen)
+struct liveness liveness_judge(const struct liveness_limits *limits,
+                               const struct liveness_seen *seen)
 {
         struct liveness result = {.next = UINT64_MAX};
         uint64_t path = seen->last_ack > seen->last_byte ? seen->last_ack : seen->last_byte;
@@ -33,16 +34,20 @@ struct liveness liveness_judge(const struct liveness_limits *limits, const struc
                 result.verdict = LIVENESS_SILENT;
         else if (judge_path && passed(seen, path, limits->path_usec, &result.next))
                 result.verdict = LIVENESS_PATH;
-        else if (seen->waiting && passed(seen, seen->last_progress, limits->stall_usec, &result.next))
+        else if (seen->waiting &&
+                 passed(seen, seen->last_progress, limits->stall_usec, &result.next))
                 result.verdict = LIVENESS_STALLED;
-        else if (seen->partial && !seen->paused && passed(seen, seen->last_byte, limits->frame_usec, &result.next))
+        else if (seen->partial && !seen->paused &&
+                 passed(seen, seen->last_byte, limits->frame_usec, &result.next))
                 result.verdict = LIVENESS_PARTIAL;
-        if (!seen->greeting && !seen->unsent && passed(seen, seen->last_sent, limits->interval_usec, &result.next)) {
+        if (!seen->greeting && !seen->unsent &&
+            passed(seen, seen->last_sent, limits->interval_usec, &result.next)) {
                 result.heartbeat = true;
                 if (seen->now + limits->interval_usec < result.next)
                         result.next = seen->now + limits->interval_usec;
         }
-        /* What can't be foreseen (a window that opens, a message that begins, data that goes out) is looked for in time. */
+        /* What can't be foreseen (a window that opens, a message that begins, data that goes out)
+         * is looked for in time. */
         if (limits->path_usec && seen->window_closed)
                 later(&result.next, seen->now, 1000000);
         if (seen->unsent || seen->greeting)

@@ -510,16 +510,22 @@ void log_release(struct log *log, uint32_t slab)
 void log_trim(struct log *log)
 {
         struct image_chain *data = &log->image->data;
-        uint32_t head = chain_head(data);
+        uint32_t keep = chain_head(data);
 
-        if (head == SLAB_NONE || head == log->end_slab || log->store->slab[head].refs)
+        if (keep == SLAB_NONE || keep == log->end_slab || log->store->slab[keep].refs)
                 return;
+        /* However many they are, it is one word that changes. */
         store_begin(log->store);
-        while (head != log->end_slab && !log->store->slab[head].refs) {
-                drop_slab(log, head);
-                head = chain_head(data);
+        while (keep != log->end_slab && !log->store->slab[keep].refs) {
+                uint32_t next = slab_next(log->store, keep);
+
+                if (log->fill_slab == keep)
+                        log->fill_slab = log->end_slab;
+                slab_free(log->store, keep);
+                keep = next;
         }
-        marks_trim(log, slab_pos(log->store, head));
+        chain_behead(log->store, data, keep);
+        marks_trim(log, slab_pos(log->store, keep));
         store_commit(log->store);
 }
 

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool framed(const struct frame_spec *spec, const struct config_bytes *message, struct config_bytes *frame)
+static bool framed(const struct frame_spec *spec, const struct config_bytes *message,
+                   struct config_bytes *frame)
 {
         unsigned char head[FRAME_HEADER_MAX], tail[FRAME_DELIMITER_MAX];
         size_t before, behind;
@@ -44,7 +45,8 @@ static void widen(struct frame_range *range, uint64_t body)
 
 static uint64_t body_size(const struct frame_spec *spec, const struct config_bytes *frame)
 {
-        return frame->size - (spec->type == FRAME_DELIMITER ? spec->delimiter_size : frame_header_size(spec));
+        return frame->size -
+               (spec->type == FRAME_DELIMITER ? spec->delimiter_size : frame_header_size(spec));
 }
 
 int phrases_init(struct phrases *phrases, const struct config *config)
@@ -52,9 +54,12 @@ int phrases_init(struct phrases *phrases, const struct config *config)
         const struct frame_spec *spec = &config->frame;
 
         *phrases = (struct phrases){.range = FRAME_NO_RANGE};
-        if ((config->heartbeat_message.n && !framed(spec, &config->heartbeat_message.items[0], &phrases->heartbeat)) ||
-            (config->heartbeat_answer.n && !framed(spec, &config->heartbeat_answer.items[0], &phrases->answer)) ||
-            !framed_all(spec, &config->heartbeat_received, &phrases->received, &phrases->n_received) ||
+        if ((config->heartbeat_message.n &&
+             !framed(spec, &config->heartbeat_message.items[0], &phrases->heartbeat)) ||
+            (config->heartbeat_answer.n &&
+             !framed(spec, &config->heartbeat_answer.items[0], &phrases->answer)) ||
+            !framed_all(spec, &config->heartbeat_received, &phrases->received,
+                        &phrases->n_received) ||
             !framed_all(spec, &config->greeting, &phrases->greetings, &phrases->n_greetings)) {
                 phrases_done(phrases);
                 return -ENOMEM;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The fixed messages of a configuration as they stand on the wire: heartbeats, answers and greetings, framed once. */
+/* The fixed messages of a configuration as they stand on the wire: heartbeats, answers and
+ * greetings, framed once. */
 #include "core/config.h"
 #include "wire/frame.h"
 
@@ -17,6 +18,7 @@ struct phrases {
         struct frame_range range; /* sizes of the bodies of `received` */
 };
 
-/* Returns 0 or -ENOMEM (nothing to free then). The configuration was checked: its messages fit its frame. */
+/* Returns 0 or -ENOMEM (nothing to free then). The configuration was checked: its messages fit its
+ * frame. */
 int phrases_init(struct phrases *phrases, const struct config *config);
 void phrases_done(struct phrases *phrases);

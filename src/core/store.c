@@ -108,8 +108,15 @@ static void *grow(void *items, uint32_t *room, size_t size)
         return p;
 }
 
+static void push(uint32_t **items, uint32_t *n, uint32_t *room, uint32_t item)
+{
+        if (*n == *room)
+                *items = grow(*items, room, sizeof(**items));
+        (*items)[(*n)++] = item;
+}
+
 /* More than this much memory is not kept for later: it is given back. */
-enum { FREE_KEEP = 2 << 20 };
+enum { FREE_KEEP = 8 << 20 };
 
 static void free_now(struct store *store, uint32_t slab)
 {
@@ -125,9 +132,10 @@ static void free_now(struct store *store, uint32_t slab)
                         s->committed = 0;
         }
         store->free_bytes += s->committed;
-        if (store->n_free == store->free_room)
-                store->free = grow(store->free, &store->free_room, sizeof(*store->free));
-        store->free[store->n_free++] = slab;
+        if (s->committed)
+                push(&store->free, &store->n_free, &store->free_room, slab);
+        else
+                push(&store->cold, &store->n_cold, &store->cold_room, slab);
 }
 
 void store_commit(struct store *store)
@@ -259,6 +267,7 @@ void store_done(struct store *store)
                 close(store->fd);
         free(store->slab);
         free(store->free);
+        free(store->cold);
         free(store->late);
         free(store->free_extents);
         *store = (struct store){.fd = -1};
@@ -273,6 +282,8 @@ static uint32_t slab_take(struct store *store)
                 store->free_bytes -= store->slab[slab].committed;
                 return slab;
         }
+        if (store->n_cold)
+                return store->cold[--store->n_cold];
         if (slab == IMAGE_SLABS ||
             !table_ready(store, offsetof(struct image, slab), sizeof(struct image_slab),
                          &store->slabs_ready, slab))
@@ -407,6 +418,14 @@ uint32_t chain_cut(struct store *store, struct image_chain *chain, uint32_t slab
         if (first != SLAB_NONE)
                 store->slab[first].prev = SLAB_NONE;
         return first;
+}
+
+void chain_behead(struct store *store, struct image_chain *chain, uint32_t slab)
+{
+        store_begin(store);
+        store_put(store, &chain->head, slab + 1);
+        store_commit(store);
+        store->slab[slab].prev = SLAB_NONE;
 }
 
 uint32_t extent_new(struct store *store)

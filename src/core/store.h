@@ -34,6 +34,8 @@ struct store {
         uint32_t n_late, late_room;
         uint32_t *free; /* slabs to use again, last in first out: what was used last is warm */
         uint32_t n_free, free_room;
+        uint32_t *cold; /* slabs without memory, used when there is none of the others */
+        uint32_t n_cold, cold_room;
         uint64_t free_bytes;  /* committed in them */
         uint64_t used_bytes;  /* committed in slabs in use */
         uint64_t limit_bytes; /* of used_bytes; UINT64_MAX: no limit */
@@ -111,6 +113,9 @@ void chain_remove(struct store *store, struct image_chain *chain, uint32_t slab)
 /* Takes off everything behind `slab` (SLAB_NONE: everything) and returns its first slab, or
  * SLAB_NONE. */
 uint32_t chain_cut(struct store *store, struct image_chain *chain, uint32_t slab);
+
+/* Takes off everything before `slab`. */
+void chain_behead(struct store *store, struct image_chain *chain, uint32_t slab);
 
 /* Appends slabs already linked to each other, from first to last, with their positions set. */
 void chain_join(struct store *store, struct image_chain *chain, uint32_t first, uint32_t last);

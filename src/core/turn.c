@@ -105,7 +105,7 @@ static void move_slabs(struct writer *writer, uint64_t begun, uint64_t partial)
 {
         struct log *log = writer->turn->log;
         struct store *store = log->store;
-        uint32_t rest = slab_next(store, log->end_slab), last = SLAB_NONE;
+        uint32_t rest = slab_next(store, log->end_slab), last = rest;
         uint64_t own = begun;
 
         for (uint32_t slab = rest; slab != SLAB_NONE && own < partial;

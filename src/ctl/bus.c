@@ -15,6 +15,7 @@
 #include "ctl/ctl.h"
 #include "ctl/local.h"
 #include "ctl/show.h"
+#include "util/clock.h"
 
 enum {
         READ_SIZE = 64 * 1024,
@@ -28,7 +29,7 @@ enum {
 struct bus *bus_new(const char *path, int *error)
 {
         struct bus *bus = calloc(1, sizeof(*bus));
-        int fd = bus ? local_connect(path, ctl_now() + CALL_USEC) : -ENOMEM;
+        int fd = bus ? local_connect(path, clock_deadline(CALL_USEC)) : -ENOMEM;
 
         if (fd < 0) {
                 *error = fd;
@@ -117,7 +118,8 @@ static int denied(struct ctl *ctl, const char *what, const char *path)
                                 what, path);
         struct group *group = getgrgid(st.st_gid);
         struct passwd *user = getpwuid(st.st_uid);
-        if (st.st_mode & S_IWGRP)
+        /* Nobody is told to join root's own group. */
+        if (st.st_mode & S_IWGRP && st.st_gid != 0)
                 return ctl_fail(ctl, CTL_DENIED,
                                 "not permitted to use the %s %s: it is for the group %s; join it "
                                 "(usermod -aG %s YOU, then log in again), or use sudo",
@@ -206,8 +208,8 @@ static void admin_groups(struct ctl *ctl, char *text, size_t size)
         size_t i, at = 0;
 
         *text = '\0';
-        if (bus_send(ctl->bus, "io.ftcpd.GetConfig", NULL, false, ctl_now() + CALL_USEC) < 0 ||
-            bus_receive(ctl->bus, &reply, ctl_now() + CALL_USEC) < 0)
+        if (bus_send(ctl->bus, "io.ftcpd.GetConfig", NULL, false, clock_deadline(CALL_USEC)) < 0 ||
+            bus_receive(ctl->bus, &reply, clock_deadline(CALL_USEC)) < 0)
                 return;
         json_array_foreach(json_object_get(json_object_get(reply, "parameters"), "settings"), i,
                            setting)
@@ -290,5 +292,5 @@ int bus_call_until(struct ctl *ctl, const char *method, json_t *parameters, json
 
 int bus_call(struct ctl *ctl, const char *method, json_t *parameters, json_t **result)
 {
-        return bus_call_until(ctl, method, parameters, result, ctl_now() + CALL_USEC);
+        return bus_call_until(ctl, method, parameters, result, clock_deadline(CALL_USEC));
 }

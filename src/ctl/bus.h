@@ -2,7 +2,7 @@
 #pragma once
 /*
  * One connection to a control socket, for a program that asks and waits. Every step has a
- * deadline in ctl_now(), or UINT64_MAX.
+ * deadline in clock_usec(), or UINT64_MAX.
  */
 #include "wire/varlink.h"
 

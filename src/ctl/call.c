@@ -9,6 +9,7 @@
 #include "ctl/bus.h"
 #include "ctl/ctl.h"
 #include "ctl/show.h"
+#include "util/clock.h"
 
 enum { RELOAD_USEC = 60 * 1000 * 1000 }; /* names of users may be looked up over a network */
 
@@ -30,7 +31,7 @@ int verb_reload(struct ctl *ctl, int argc, char **argv)
 
         if (code)
                 return code;
-        code = bus_call_until(ctl, "io.ftcpd.Reload", NULL, &result, ctl_now() + RELOAD_USEC);
+        code = bus_call_until(ctl, "io.ftcpd.Reload", NULL, &result, clock_deadline(RELOAD_USEC));
         if (code == CTL_FAILED && strcmp(ctl->error, "io.ftcpd.ConfigInvalid") == 0) {
                 json_array_foreach(json_object_get(result, "errors"), i, line)
                 {

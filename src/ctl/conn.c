@@ -15,6 +15,7 @@
 #include "ctl/ctl.h"
 #include "ctl/encode.h"
 #include "ctl/show.h"
+#include "util/clock.h"
 
 enum {
         READ_SIZE = 256 * 1024,
@@ -65,7 +66,7 @@ void conn_init(struct conn *conn, const struct peer_options *options, struct pee
                 .id = id,
                 .echo = options->echo,
                 .heartbeat_usec = options->heartbeat_usec,
-                .heartbeat_at = ctl_now() + options->heartbeat_usec,
+                .heartbeat_at = clock_deadline(options->heartbeat_usec),
         };
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         if (script->n_parts) {

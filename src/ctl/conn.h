@@ -73,5 +73,6 @@ void play_run(struct conn *conn, uint64_t now);
 uint64_t play_wake(const struct conn *conn);
 bool play_wants_messages(const struct conn *conn);
 
-/* The connection is over: an `exit` that follows the close is played all the same. */
+/* The connection is over, and its part with it; but an `exit` with nothing but waits and the close
+ * before it is played all the same. */
 void play_over(struct conn *conn);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -23,14 +22,6 @@ static const struct option globals[] = {
 };
 
 enum { GLOBALS = sizeof(globals) / sizeof(*globals), OPTIONS_MAX = 40 };
-
-uint64_t ctl_now(void)
-{
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 int ctl_fail(struct ctl *ctl, int code, const char *format, ...)
 {

@@ -80,6 +80,3 @@ bool ctl_number(struct ctl *ctl, const char *option, const char *text, uint64_t 
 
 /* Prints a value as --json= says; `off` prints it as pretty. */
 int ctl_print_json(struct ctl *ctl, const json_t *value);
-
-/* Microseconds of CLOCK_MONOTONIC. */
-uint64_t ctl_now(void);

@@ -11,6 +11,7 @@
 #include "ctl/frame_args.h"
 #include "ctl/local.h"
 #include "ctl/show.h"
+#include "util/clock.h"
 
 enum {
         CONNECT_USEC = 10 * 1000 * 1000,
@@ -35,6 +36,24 @@ static const char *setting(const json_t *settings, const char *section, const ch
         return NULL;
 }
 
+/* All values of a setting in one line; empty where there are none. */
+static void setting_all(const json_t *settings, const char *section, const char *key, char *text,
+                        size_t size)
+{
+        const json_t *row;
+        size_t i, at = 0;
+
+        *text = '\0';
+        json_array_foreach(settings, i, row)
+        {
+                const char *value = member_text(row, "value", "");
+
+                if (*value && at < size && strcmp(member_text(row, "section", ""), section) == 0 &&
+                    strcmp(member_text(row, "key", ""), key) == 0)
+                        at += (size_t)snprintf(text + at, size - at, "%s%s", at ? " " : "", value);
+        }
+}
+
 /* 1: we are listed and may send; 0: not listed yet; -1: ftcpd takes nothing from us. */
 static int listed(const json_t *clients)
 {
@@ -53,10 +72,10 @@ static int listed(const json_t *clients)
 /* ftcpd does not answer a sender: ask it beforehand whether it would listen to us. */
 static int may_send(struct ctl *ctl, const char *senders)
 {
-        uint64_t deadline = ctl_now() + LISTED_USEC;
+        uint64_t deadline = clock_deadline(LISTED_USEC);
         int found = 0;
 
-        while (found == 0 && ctl_now() < deadline) {
+        while (found == 0 && clock_usec() < deadline) {
                 json_t *result = NULL;
                 int code = bus_call(ctl, "io.ftcpd.ListClients", NULL, &result);
 
@@ -78,7 +97,7 @@ static int may_send(struct ctl *ctl, const char *senders)
 
 static int data_connect(struct ctl *ctl, struct data *data, const char *senders)
 {
-        data->fd = local_connect(data->path, ctl_now() + CONNECT_USEC);
+        data->fd = local_connect(data->path, clock_deadline(CONNECT_USEC));
         if (data->fd < 0)
                 return bus_unreachable(ctl, "data socket", data->path, data->fd);
         if (!senders)
@@ -98,15 +117,16 @@ int data_open(struct ctl *ctl, struct data *data, bool sending)
         if (code == CTL_DONE) {
                 const json_t *settings = json_object_get(result, "settings");
                 const char *path = setting(settings, "Local", "Socket");
-                const char *senders = setting(settings, "Local", "Senders");
+                char senders[256];
 
+                setting_all(settings, "Local", "Senders", senders, sizeof(senders));
                 snprintf(data->path, sizeof(data->path), "%s", path ? path : "");
                 code = frame_args_from_config(ctl, settings, &data->spec);
                 if (code == CTL_DONE && !path)
                         code = ctl_fail(ctl, CTL_FAILED,
                                         "ftcpd does not say where its data socket is");
                 if (code == CTL_DONE)
-                        code = data_connect(ctl, data, sending ? senders ? senders : "" : NULL);
+                        code = data_connect(ctl, data, sending ? senders : NULL);
         }
         json_decref(result);
         return code;

@@ -11,6 +11,7 @@
 #include "ctl/ctl.h"
 #include "ctl/local.h"
 #include "ctl/show.h"
+#include "util/clock.h"
 
 enum {
         WAIT_POLL_USEC = 50 * 1000,
@@ -157,7 +158,7 @@ static bool known_state(const char *name)
  * go on, for the reason that is left. */
 static int wait_once(struct ctl *ctl, const char *state, uint64_t deadline)
 {
-        uint64_t until = ctl_now() + WAIT_CALL_USEC;
+        uint64_t until = clock_usec() + WAIT_CALL_USEC;
         char before[sizeof(ctl->why)];
         json_t *reply = NULL;
 
@@ -165,7 +166,7 @@ static int wait_once(struct ctl *ctl, const char *state, uint64_t deadline)
         int code = bus_call_until(ctl, "io.ftcpd.Status", NULL, &reply,
                                   until < deadline ? until : deadline);
         /* A call that our own deadline cut short tells nothing new. */
-        if (code == CTL_UNREACHABLE && *before && ctl_now() >= deadline)
+        if (code == CTL_UNREACHABLE && *before && clock_usec() >= deadline)
                 memcpy(ctl->why, before, sizeof(before));
         int result = code == CTL_DONE || code == CTL_UNREACHABLE ? 0 : -1;
 
@@ -174,8 +175,10 @@ static int wait_once(struct ctl *ctl, const char *state, uint64_t deadline)
                 const char *now = member_text(upstream, "state", "?");
 
                 result = strcmp(now, state) == 0;
-                ctl_fail(ctl, 0, "the link is %s%s%s", now, result ? "" : ": ",
-                         member_text(upstream, "lastError", "no attempt has ended yet"));
+                const char *error = member_text(upstream, "lastError", NULL);
+                bool down = strcmp(now, "up") != 0 && error;
+
+                ctl_fail(ctl, 0, "the link is %s%s%s", now, down ? ": " : "", down ? error : "");
         }
         json_decref(reply);
         return result;
@@ -186,7 +189,7 @@ static int wait_for(struct ctl *ctl, const char *state, uint64_t deadline)
         int result;
 
         while ((result = wait_once(ctl, state, deadline)) == 0) {
-                if (ctl_now() >= deadline)
+                if (clock_usec() >= deadline)
                         return CTL_FAILED;
                 local_sleep(WAIT_POLL_USEC);
         }
@@ -202,7 +205,7 @@ int verb_wait(struct ctl *ctl, int argc, char **argv)
                 {"timeout", required_argument, NULL, CTL_OPTION + 1},
                 {0},
         };
-        uint64_t timeout = UINT64_MAX, now = ctl_now();
+        uint64_t timeout = UINT64_MAX;
         const char *state = "up";
         int option;
 
@@ -217,5 +220,5 @@ int verb_wait(struct ctl *ctl, int argc, char **argv)
                 return ctl_usage(ctl, "wait takes no argument");
         if (!known_state(state))
                 return ctl_usage(ctl, "--state: there is no such state");
-        return wait_for(ctl, state, timeout > UINT64_MAX - now ? UINT64_MAX : now + timeout);
+        return wait_for(ctl, state, clock_deadline(timeout));
 }

@@ -11,12 +11,13 @@
 #include <unistd.h>
 
 #include "ctl/ctl.h"
+#include "util/clock.h"
 
 enum { BACKLOG_RETRY_USEC = 20 * 1000 };
 
 int local_poll_msec(uint64_t deadline)
 {
-        uint64_t now = ctl_now();
+        uint64_t now = clock_usec();
 
         if (deadline == UINT64_MAX)
                 return -1;
@@ -37,7 +38,7 @@ int local_wait(int fd, short events, uint64_t deadline)
                         return 0;
                 if (n < 0 && errno != EINTR)
                         return -errno;
-                if (n == 0 && ctl_now() >= deadline)
+                if (n == 0 && clock_usec() >= deadline)
                         return -ETIMEDOUT;
         }
 }
@@ -64,7 +65,7 @@ int local_connect(const char *path, uint64_t deadline)
 
                 if (error == EINTR)
                         continue;
-                if (error == EAGAIN && ctl_now() < deadline) {
+                if (error == EAGAIN && clock_usec() < deadline) {
                         local_sleep(BACKLOG_RETRY_USEC);
                         continue;
                 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Unix stream sockets, for a program that waits: every step has a deadline in ctl_now(), or
+/* Unix stream sockets, for a program that waits: every step has a deadline in clock_usec(), or
  * UINT64_MAX. */
 #include <stdint.h>
 

@@ -17,6 +17,8 @@
 #include "ctl/ctl.h"
 #include "ctl/local.h"
 #include "ctl/verbs.h"
+#include "util/clock.h"
+#include "util/socket.h"
 
 enum { CONNS_MAX = 1000, NAME = 128, STDOUT_BUFFER = 64 * 1024 };
 
@@ -31,16 +33,6 @@ struct peer {
         size_t n_conns;
         struct pollfd fds[CONNS_MAX + 2];
 };
-
-/* A numeric address as people write it. */
-static void name_address(const struct sockaddr_storage *address, socklen_t size, char name[NAME])
-{
-        char host[NI_MAXHOST] = "?", port[NI_MAXSERV] = "?";
-
-        getnameinfo((const struct sockaddr *)address, size, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV);
-        snprintf(name, NAME, strchr(host, ':') ? "[%.100s]:%.20s" : "%.100s:%.20s", host, port);
-}
 
 /* "HOST:PORT", "[V6]:PORT" or "PORT" into its parts; false where it is none. */
 static bool split_address(char *text, const char **host, const char **port)
@@ -101,7 +93,7 @@ static int peer_listen(struct peer *peer)
                 return ctl_fail(peer->ctl, CTL_FAILED, "can't listen on %s: %s",
                                 peer->options->listen, strerror(-peer->listener));
         getsockname(peer->listener, (struct sockaddr *)&bound, &size);
-        name_address(&bound, size, name);
+        socket_address_text((struct sockaddr *)&bound, size, name, sizeof(name));
         printf("listening on %s\n", name);
         fflush(stdout);
         return CTL_DONE;
@@ -121,7 +113,7 @@ static void peer_accept(struct peer *peer)
                         close(fd);
                 return;
         }
-        name_address(&from, size, name);
+        socket_address_text((struct sockaddr *)&from, size, name, sizeof(name));
         conn_init(conn, peer->options, &peer->result, fd, ++peer->accepted, name);
         peer->conns[peer->n_conns++] = conn;
 }
@@ -129,7 +121,7 @@ static void peer_accept(struct peer *peer)
 /* Sleeps until there is something to do. The number of connections that were asked about. */
 static size_t peer_poll(struct peer *peer)
 {
-        uint64_t now = ctl_now(), wake = UINT64_MAX;
+        uint64_t now = clock_usec(), wake = UINT64_MAX;
         size_t n = peer->n_conns;
 
         peer->fds[0] = (struct pollfd){.fd = peer->signals, .events = POLLIN};
@@ -162,14 +154,14 @@ static void peer_loop(struct peer *peer)
 {
         while (!peer->result.exit) {
                 size_t n = peer_poll(peer), kept = 0;
-                uint64_t now = ctl_now();
+                uint64_t now = clock_usec();
 
                 if (peer->fds[0].revents)
                         return;
                 if (peer->fds[1].revents)
                         peer_accept(peer);
-                for (size_t i = 0; i < n; i++)
-                        peer_conn(peer->conns[i], peer->fds[i + 2].revents, now);
+                for (size_t i = 0; i < peer->n_conns; i++)
+                        peer_conn(peer->conns[i], i < n ? peer->fds[i + 2].revents : 0, now);
                 for (size_t i = 0; i < peer->n_conns; i++) {
                         struct conn *conn = peer->conns[i];
 

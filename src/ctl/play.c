@@ -193,12 +193,14 @@ void play_run(struct conn *conn, uint64_t now)
 
 void play_over(struct conn *conn)
 {
-        const struct script_step *step = conn->steps + conn->step;
+        for (size_t i = conn->step; i < conn->n_steps; i++) {
+                const struct script_step *step = &conn->steps[i];
 
-        if (conn->step + 1 >= conn->n_steps || step[1].op != SCRIPT_EXIT)
-                return;
-        if (step->op == SCRIPT_CLOSE || step->op == SCRIPT_RESET) {
-                conn->result->exit = true;
-                conn->result->code = (int)step[1].number;
+                if (step->op == SCRIPT_EXIT) {
+                        conn->result->exit = true;
+                        conn->result->code = (int)step->number;
+                }
+                if (step->op != SCRIPT_WAIT && step->op != SCRIPT_CLOSE && step->op != SCRIPT_RESET)
+                        return;
         }
 }

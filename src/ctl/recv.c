@@ -14,6 +14,7 @@
 #include "ctl/data.h"
 #include "ctl/local.h"
 #include "ctl/show.h"
+#include "util/clock.h"
 
 enum { BUFFER = 256 * 1024 };
 
@@ -154,7 +155,7 @@ static int receiver_options(struct receiver *receiver, int argc, char **argv)
                 {0},
         };
         struct ctl *ctl = receiver->ctl;
-        uint64_t timeout = UINT64_MAX, now = ctl_now();
+        uint64_t timeout = UINT64_MAX;
         int option;
 
         while ((option = ctl_option(ctl, argc, argv, "n:", options)) != -1) {
@@ -167,7 +168,7 @@ static int receiver_options(struct receiver *receiver, int argc, char **argv)
         }
         if (optind < argc)
                 return ctl_usage(ctl, "recv takes no argument");
-        receiver->deadline = timeout > UINT64_MAX - now ? UINT64_MAX : now + timeout;
+        receiver->deadline = clock_deadline(timeout);
         return CTL_DONE;
 }
 

@@ -10,7 +10,7 @@
 
 enum { LABEL = 11, TEXT = 1024 };
 
-#define ROW "%-10s %13s %13s %13s %10s %16s\n"
+#define ROW "%-11s %12s %13s %13s %10s %16s\n"
 
 struct cell {
         char text[2 * SHOW_SIZE];
@@ -133,12 +133,12 @@ static void screen_link(FILE *to, const json_t *upstream)
         const char *peer = member_text(upstream, "peer", NULL);
         char since[SHOW_SIZE], next[SHOW_SIZE];
 
-        line(to, "link", "%s, for %s%s%s", state_words(state), span(upstream, "stateUsec", since),
+        line(to, "link", "%s for %s%s%s", state_words(state), span(upstream, "stateUsec", since),
              present(upstream, "nextAttemptUsec") ? "; the next is in " : "",
              present(upstream, "nextAttemptUsec") ? span(upstream, "nextAttemptUsec", next) : "");
         line(to, "", "%s%s%s, frame %s", member_text(upstream, "address", "?"),
              peer ? ", peer " : "", peer ? peer : "", member_text(upstream, "frame", "?"));
-        line(to, "", "connected %" PRId64 " times, lost %" PRId64 " times",
+        line(to, "", "connections: %" PRId64 ", of which lost: %" PRId64,
              member_int(upstream, "connects", 0), member_int(upstream, "disconnects", 0));
         screen_held(to, upstream);
         screen_partial(to, json_object_get(upstream, "partial"));
@@ -231,6 +231,6 @@ void screen_status(FILE *to, const json_t *status, bool colour)
              count(status, "refused").text);
         fputc('\n', to);
         fprintf(to, ROW, "queues", "accepted", "delivered", "queued", "oldest", "fullest");
-        screen_books(to, "upstream", json_object_get(status, "toUpstream"));
-        screen_books(to, "clients", json_object_get(status, "toClients"));
+        screen_books(to, "to upstream", json_object_get(status, "toUpstream"));
+        screen_books(to, "to clients", json_object_get(status, "toClients"));
 }

@@ -28,6 +28,7 @@ struct status_partial {
 struct status_upstream {
         enum link_state state;
         uint64_t state_usec;
+        uint64_t down_usec; /* since the link was last up, or since the start; 0 while it is up */
         const char *address;
         const char *peer; /* NULL: absent, as for every string here */
         char frame[64];

@@ -20,7 +20,7 @@ struct dial {
         void *context;
         const struct config *config; /* borrowed while a round is under way */
         struct resolver *resolver;
-        size_t entry, address;      /* where we are: a configured address, and of its numeric ones */
+        size_t entry, address; /* where we are: a configured address, and of its numeric ones */
         struct addrinfo *addresses; /* of the entry; owned; NULL: not resolved */
         bool tried;                 /* anything, in this round */
         int fd;                     /* connecting; -1: none */
@@ -87,13 +87,22 @@ static void try_failed(struct dial *dial, enum link_cause cause, const char *tex
                 evtimer_add(dial->timer, &now);
 }
 
-static void connect_failed(struct dial *dial, int error)
+static void connect_failed(struct dial *dial, int error, const char *why)
 {
-        char text[256];
+        char text[320];
 
-        snprintf(text, sizeof(text), "connecting to %s: %s", dial->peer, strerror(error));
+        snprintf(text, sizeof(text), "connecting to %s: %s", dial->peer, why);
         dial->address++;
         try_failed(dial, cause_of(error), text);
+}
+
+static void source_failed(struct dial *dial, int error)
+{
+        char why[160];
+
+        snprintf(why, sizeof(why), "not from SourceAddress=%s: %s", dial->config->source_address,
+                 strerror(error));
+        connect_failed(dial, EADDRNOTAVAIL, why);
 }
 
 /* A loopback port in the ephemeral range can answer itself. */
@@ -103,8 +112,8 @@ static bool is_ourselves(int fd)
         socklen_t here_size = sizeof(here), there_size = sizeof(there);
 
         return getsockname(fd, (struct sockaddr *)&here, &here_size) == 0 &&
-               getpeername(fd, (struct sockaddr *)&there, &there_size) == 0 && here_size == there_size &&
-               memcmp(&here, &there, here_size) == 0;
+               getpeername(fd, (struct sockaddr *)&there, &there_size) == 0 &&
+               here_size == there_size && memcmp(&here, &there, here_size) == 0;
 }
 
 static void is_connected(struct dial *dial)
@@ -115,7 +124,8 @@ static void is_connected(struct dial *dial)
         if (is_ourselves(fd)) {
                 char text[160];
 
-                snprintf(text, sizeof(text), "connected to itself at %s: nobody listens there", dial->peer);
+                snprintf(text, sizeof(text), "connected to itself at %s: nobody listens there",
+                         dial->peer);
                 dial->address++;
                 try_failed(dial, CAUSE_LOCAL, text);
                 return;
@@ -138,7 +148,7 @@ static void connect_ends(evutil_socket_t fd, short what, void *arg)
         if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
                 error = errno;
         if (error)
-                connect_failed(dial, error);
+                connect_failed(dial, error, strerror(error));
         else
                 is_connected(dial);
 }
@@ -146,14 +156,15 @@ static void connect_ends(evutil_socket_t fd, short what, void *arg)
 /* Binds to the configured source; 0 or an errno. */
 static int bind_source(struct dial *dial, int fd, int family)
 {
-        struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
+        struct addrinfo hints = {
+                .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
         struct addrinfo *source;
         int one = 1, error;
 
         if (!dial->config->source_address)
                 return 0;
         if (getaddrinfo(dial->config->source_address, NULL, &hints, &source) != 0)
-                return EADDRNOTAVAIL;
+                return EAFNOSUPPORT;
         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
         error = bind(fd, source->ai_addr, source->ai_addrlen) < 0 ? errno : 0;
         freeaddrinfo(source);
@@ -168,9 +179,18 @@ static void connect_to(struct dial *dial, const struct addrinfo *to)
 
         socket_address_text(to->ai_addr, to->ai_addrlen, dial->peer, sizeof(dial->peer));
         snprintf(text, sizeof(text), "to %s", dial->peer);
-        dial->ops->progress(dial->context, LINK_CONNECTING, text);
+        dial->ops->progress(dial->context, LINK_CONNECTING,
+                            dial->config->addresses[dial->entry].text, text);
         dial->fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        error = dial->fd < 0 ? errno : bind_source(dial, dial->fd, to->ai_family);
+        error = dial->fd < 0 ? errno : 0;
+        if (!error) {
+                int unbound = bind_source(dial, dial->fd, to->ai_family);
+
+                if (unbound) {
+                        source_failed(dial, unbound);
+                        return;
+                }
+        }
         if (!error && connect(dial->fd, to->ai_addr, to->ai_addrlen) < 0 && errno != EINPROGRESS)
                 error = errno;
         if (!error) {
@@ -178,7 +198,7 @@ static void connect_to(struct dial *dial, const struct addrinfo *to)
                 error = dial->writable && event_add(dial->writable, NULL) == 0 ? 0 : ENOMEM;
         }
         if (error)
-                connect_failed(dial, error);
+                connect_failed(dial, error, strerror(error));
         else if (dial->config->connect_timeout_usec != CONFIG_INFINITY)
                 evtimer_add(dial->timer, &timeout);
 }
@@ -187,7 +207,8 @@ static void resolve_failed(struct dial *dial, enum link_cause cause, const char 
 {
         char text[320];
 
-        snprintf(text, sizeof(text), "resolving %s: %s", dial->config->addresses[dial->entry].text, why);
+        snprintf(text, sizeof(text), "resolving %s: %s", dial->config->addresses[dial->entry].text,
+                 why);
         next_entry(dial);
         try_failed(dial, cause, text);
 }
@@ -198,7 +219,8 @@ static void resolved(void *context, int error, struct addrinfo *addresses)
 
         evtimer_del(dial->timer);
         if (error) {
-                resolve_failed(dial, CAUSE_RESOLVE, error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
+                resolve_failed(dial, CAUSE_RESOLVE,
+                               error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
                 return;
         }
         dial->addresses = addresses;
@@ -219,11 +241,12 @@ static void resolve(struct dial *dial)
                 return;
         }
         dial->addresses = NULL;
-        dial->ops->progress(dial->context, LINK_RESOLVING, address->text);
+        dial->ops->progress(dial->context, LINK_RESOLVING, address->text, address->text);
         result = resolver_ask(dial->resolver, address->host, address->port);
         if (result < 0)
                 resolve_failed(dial, CAUSE_LOCAL,
-                               result == -EBUSY ? "earlier questions are still unanswered" : strerror(-result));
+                               result == -EBUSY ? "earlier questions are still unanswered"
+                                                : strerror(-result));
         else
                 evtimer_add(dial->timer, &timeout);
 }
@@ -264,7 +287,7 @@ static void timer_fires(evutil_socket_t fd, short what, void *arg)
         (void)fd;
         (void)what;
         if (dial->fd >= 0) {
-                connect_failed(dial, ETIMEDOUT);
+                connect_failed(dial, ETIMEDOUT, "no answer within ConnectTimeout=");
         } else if (dial->config && !dial->addresses && dial->entry < dial->config->n_addresses) {
                 if (resolver_is_asked(dial->resolver)) {
                         resolver_abandon(dial->resolver);

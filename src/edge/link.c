@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/link.h"
 #include "core/backoff.h"
+#include "core/telling.h"
 #include "edge/dial.h"
 #include "util/clock.h"
 #include "util/diag.h"
@@ -12,42 +13,48 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOSSES_USEC  (600 * USEC_PER_SEC)
-#define SUMMARY_USEC (3600 * USEC_PER_SEC)
+#define LOSSES_USEC (600 * USEC_PER_SEC)
 
 enum { LOSSES = 64 };
 
 struct link {
-        struct event_base *base;     /* borrowed, as all pointers but those marked */
+        struct event_base *base; /* borrowed, as all pointers but those marked */
         const struct config *config;
-        struct phrases *phrases;     /* owned */
+        struct phrases *phrases; /* owned */
         struct log *in;
         struct ledger *ledger;
         const struct link_ops *ops;
         void *context;
-        struct dial *dial;           /* owned */
-        struct session *session;     /* owned */
-        struct session *gone;        /* owned; freed from the loop */
+        struct dial *dial;            /* owned */
+        struct session *session;      /* owned */
+        struct session *gone;         /* owned; freed from the loop */
         struct event *timer, *reaper; /* owned */
         struct backoff backoff;
         enum link_state state;
-        uint64_t since, next_attempt;
+        uint64_t since, down_since, next_attempt;
         char address[280], peer[80];
         enum link_cause last_cause;
         char last_error[320];
         uint64_t last_error_at;
         uint64_t losses[LOSSES]; /* when, the newest at n_losses - 1 modulo LOSSES */
         uint64_t n_losses;
-        enum link_cause told_cause; /* of the failures summed up */
-        uint64_t told_at, untold;
+        struct telling telling;
+        bool quiet; /* the last loss was not told, so what follows is not either */
         bool paused, hurry, stopping, redial;
 };
 
 /* The one place where the state changes. */
-static void set_state(struct link *link, enum link_state state, enum link_cause cause, const char *text)
+static void set_state(struct link *link, enum link_state state, enum link_cause cause,
+                      const char *text)
 {
+        uint64_t now = clock_usec();
+
+        if (state == LINK_UP)
+                link->down_since = 0;
+        else if (!link->down_since)
+                link->down_since = now;
         link->state = state;
-        link->since = clock_usec();
+        link->since = now;
         link->ops->state(link->context, state, cause, text);
 }
 
@@ -56,26 +63,29 @@ static struct timeval span(uint64_t usec)
         return (struct timeval){(time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC)};
 }
 
-/* Repeated failures of one cause are logged when the cause changes, and summed up once an hour. */
-static void tell_failure(struct link *link, enum link_cause cause, const char *text)
+static void keep_error(struct link *link, enum link_cause cause, const char *text)
 {
-        uint64_t now = clock_usec();
-
         link->last_cause = cause;
         snprintf(link->last_error, sizeof(link->last_error), "%s", text);
-        link->last_error_at = now;
-        if (cause == link->told_cause && now - link->told_at < SUMMARY_USEC) {
-                link->untold++;
+        link->last_error_at = clock_usec();
+}
+
+/* Returns whether it was news. */
+static bool tell_failure(struct link *link, enum link_cause cause, const char *text)
+{
+        uint64_t untold = 0;
+
+        keep_error(link, cause, text);
+        if (!telling_failure(&link->telling, cause, link->last_error_at, &untold)) {
                 diag_debug("link: %s: %s", link_cause_name(cause), text);
-                return;
+                return false;
         }
-        if (link->untold)
-                diag_warning("link: %s: %" PRIu64 " more such failures since", link_cause_name(link->told_cause),
-                             link->untold);
-        diag_warning("link: %s: %s", link_cause_name(cause), text);
-        link->told_cause = cause;
-        link->told_at = now;
-        link->untold = 0;
+        if (untold)
+                diag_warning("link: %s: %s (%" PRIu64 " times more since that was last told)",
+                             link_cause_name(cause), text, untold);
+        else
+                diag_warning("link: %s: %s", link_cause_name(cause), text);
+        return true;
 }
 
 /* The next round after the delay that is due. */
@@ -97,10 +107,11 @@ static void start_round(struct link *link)
 
 /* ---- dialling ---- */
 
-static void on_progress(void *context, enum link_state state, const char *text)
+static void on_progress(void *context, enum link_state state, const char *address, const char *text)
 {
         struct link *link = context;
 
+        snprintf(link->address, sizeof(link->address), "%s", address);
         set_state(link, state, CAUSE_NONE, text);
 }
 
@@ -121,7 +132,7 @@ static const struct session_ops session_ops;
 static void on_connected(void *context, int fd, const char *address, const char *peer)
 {
         struct link *link = context;
-        struct session_setup setup = {link->base, link->config,  link->phrases, link->in,
+        struct session_setup setup = {link->base,   link->config, link->phrases, link->in,
                                       link->ledger, &session_ops, link,          fd};
 
         snprintf(link->address, sizeof(link->address), "%s", address);
@@ -137,7 +148,8 @@ static void on_connected(void *context, int fd, const char *address, const char 
         if (link->config->greeting_expect.size) {
                 struct timeval timeout = span(link->config->greeting_timeout_usec);
 
-                set_state(link, LINK_GREETING, CAUSE_NONE, "waiting for the answer to the greeting");
+                set_state(link, LINK_GREETING, CAUSE_NONE,
+                          "waiting for the answer to the greeting");
                 if (link->config->greeting_timeout_usec != CONFIG_INFINITY)
                         evtimer_add(link->timer, &timeout);
         }
@@ -147,19 +159,30 @@ static const struct dial_ops dial_ops = {on_progress, on_failed, on_exhausted, o
 
 /* ---- the session ---- */
 
+static void describe(const struct link *link, char *text, size_t size)
+{
+        if (strcmp(link->address, link->peer) == 0)
+                snprintf(text, size, "connected to %s", link->peer);
+        else
+                snprintf(text, size, "connected to %s (%s)", link->address, link->peer);
+}
+
 static void on_up(void *context)
 {
         struct link *link = context;
+        uint64_t stable = backoff_stable_usec(&link->backoff);
+        struct timeval in = span(stable);
         char text[400];
 
         evtimer_del(link->timer);
-        snprintf(text, sizeof(text), "connected to %s (%s)", link->address, link->peer);
-        if (link->untold)
-                diag_notice("link: %s: %" PRIu64 " more such failures before", link_cause_name(link->told_cause),
-                            link->untold);
-        link->untold = 0;
-        link->told_cause = CAUSE_NONE;
+        if (link->stopping)
+                return; /* the greeting was answered after all; what is queued may still go */
+        describe(link, text, sizeof(text));
+        if (!link->quiet)
+                diag_notice("link: up: %s", text);
         set_state(link, LINK_UP, CAUSE_NONE, text);
+        if (stable != UINT64_MAX)
+                evtimer_add(link->timer, &in);
 }
 
 static void on_received(void *context, const struct log_taken *taken)
@@ -190,13 +213,40 @@ static void note_loss(struct link *link)
         link->losses[link->n_losses++ % LOSSES] = clock_usec();
 }
 
-/* The connection proved itself, or its address counts as failed. */
-static void judge_connection(struct link *link, enum link_cause cause)
+/* Has the connection been up for long enough, and did the peer say anything? */
+static bool has_proved(const struct link *link)
 {
-        struct session_view view = session_look(link->session);
-        bool proved = link->state != LINK_GREETING && (view.got_byte || !link->config->heartbeat_timeout_usec) &&
-                      backoff_stable(&link->backoff, clock_usec() - view.since);
+        return link->state == LINK_UP &&
+               (session_look(link->session).got_byte || !link->config->heartbeat_timeout_usec) &&
+               clock_usec() - link->since >= backoff_stable_usec(&link->backoff);
+}
 
+/* What was not told is summed up when it is over. */
+static void is_stable(struct link *link)
+{
+        uint64_t untold;
+        char text[400];
+
+        if (!has_proved(link)) { /* no byte yet */
+                struct timeval later = {1, 0};
+
+                evtimer_add(link->timer, &later);
+                return;
+        }
+        untold = telling_over(&link->telling);
+        describe(link, text, sizeof(text));
+        if (untold)
+                diag_notice("link: up and stable: %s; %" PRIu64
+                            " failures before were not told one by one",
+                            text, untold);
+        else if (link->quiet)
+                diag_notice("link: up and stable: %s", text);
+        link->quiet = false;
+}
+
+/* The connection proved itself, or its address counts as failed. */
+static void judge_connection(struct link *link, enum link_cause cause, bool proved)
+{
         if (cause == CAUSE_GREETING)
                 backoff_longest(&link->backoff);
         else if (proved)
@@ -207,35 +257,38 @@ static void judge_connection(struct link *link, enum link_cause cause)
                 dial_skip(link->dial);
 }
 
-static void tell_loss(struct link *link, enum link_cause cause, const char *text, const struct ledger_end *fate)
+static void tell_loss(struct link *link, enum link_cause cause, const char *text,
+                      const struct ledger_end *fate)
 {
-        char whole[320];
-
-        snprintf(whole, sizeof(whole), "%s", text);
         if (cause == CAUSE_OPERATOR) {
                 diag_notice("link: closed: %s", text);
-                link->last_cause = cause;
-                snprintf(link->last_error, sizeof(link->last_error), "%s", text);
-                link->last_error_at = clock_usec();
+                keep_error(link, cause, text);
+                link->quiet = false;
         } else {
-                tell_failure(link, cause, whole);
+                link->quiet = !tell_failure(link, cause, text);
         }
         if (fate->unacked.messages || fate->unsent.messages)
-                diag_notice("link: %" PRIu64 " messages (%" PRIu64 " bytes) were sent and not acknowledged, %" PRIu64
-                            " (%" PRIu64 " bytes) begun and not sent: they go again",
-                            fate->unacked.messages, fate->unacked.bytes, fate->unsent.messages, fate->unsent.bytes);
+                diag_notice("link: %" PRIu64 " messages (%" PRIu64
+                            " bytes) were sent and not acknowledged, %" PRIu64 " (%" PRIu64
+                            " bytes) begun and not sent: they go again",
+                            fate->unacked.messages, fate->unacked.bytes, fate->unsent.messages,
+                            fate->unsent.bytes);
 }
 
-static void on_lost(void *context, enum link_cause cause, const char *text, const struct ledger_end *fate)
+static void on_lost(void *context, enum link_cause cause, const char *text,
+                    const struct ledger_end *fate)
 {
         struct link *link = context;
+        bool proved = has_proved(link);
         struct timeval now = {0, 0};
 
         evtimer_del(link->timer);
+        if (proved)
+                telling_over(&link->telling);
         tell_loss(link, cause, text, fate);
         if (cause != CAUSE_OPERATOR)
                 note_loss(link);
-        judge_connection(link, cause);
+        judge_connection(link, cause, proved);
         link->gone = link->session;
         link->session = NULL;
         link->peer[0] = '\0';
@@ -272,16 +325,18 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         (void)fd;
         (void)what;
         if (link->session && link->state == LINK_GREETING)
-                session_close(link->session, CAUSE_GREETING, "no answer to the greeting within GreetingTimeout=", 0,
-                              false);
+                session_close(link->session, CAUSE_GREETING,
+                              "no answer to the greeting within GreetingTimeout=", 0, false);
+        else if (link->session && link->state == LINK_UP)
+                is_stable(link);
         else if (!link->session && !link->stopping)
                 start_round(link);
 }
 
 /* ---- life ---- */
 
-struct link *link_new(struct event_base *base, const struct config *config, struct log *in, struct ledger *ledger,
-                      const struct link_ops *ops, void *context)
+struct link *link_new(struct event_base *base, const struct config *config, struct log *in,
+                      struct ledger *ledger, const struct link_ops *ops, void *context)
 {
         struct link *link = calloc(1, sizeof(*link));
 
@@ -293,7 +348,8 @@ struct link *link_new(struct event_base *base, const struct config *config, stru
                               .ops = ops,
                               .context = context,
                               .state = LINK_WAITING,
-                              .since = clock_usec()};
+                              .since = clock_usec(),
+                              .down_since = clock_usec()};
         backoff_init(&link->backoff);
         link->dial = dial_new(base, &dial_ops, link);
         link->timer = evtimer_new(base, on_timer, link);
@@ -335,7 +391,8 @@ static void redial(struct link *link)
                 return;
         if (link->session) {
                 link->redial = true;
-                session_close(link->session, CAUSE_OPERATOR, "the configuration of the link has changed",
+                session_close(link->session, CAUSE_OPERATOR,
+                              "the configuration of the link has changed",
                               clock_deadline(link->config->stop_timeout_usec), false);
                 return;
         }
@@ -357,8 +414,8 @@ int link_configure(struct link *link, const struct config *config)
                 changed = true; /* a round under way reads the old one */
         link->config = config;
         link->phrases = phrases;
-        backoff_configure(&link->backoff, config->reconnect_delay_usec, config->reconnect_delay_max_usec,
-                          config->stable_time_usec);
+        backoff_configure(&link->backoff, config->reconnect_delay_usec,
+                          config->reconnect_delay_max_usec, config->stable_time_usec);
         if (link->session)
                 session_configure(link->session, config, phrases);
         if (old) {
@@ -426,6 +483,7 @@ struct link_view link_look(const struct link *link)
         struct link_view view = {
                 .state = link->state,
                 .state_since = link->since,
+                .down_since = link->down_since,
                 .address = link->address,
                 .peer = link->session ? link->peer : NULL,
                 .last_cause = link->last_cause,

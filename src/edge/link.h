@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The one link: dials for ever, holds at most one session, and says what became of each. One function changes its state;
- * every change has a cause and a text.
+ * The one link: dials for ever, holds at most one session, and says what became of each. One
+ * function changes its state; every change has a cause and a text.
  */
 #include "core/config.h"
 #include "core/ledger.h"
@@ -17,7 +17,8 @@
 
 struct link_ops {
         /* The state has changed. cause is CAUSE_NONE where nothing was lost. */
-        void (*state)(void *context, enum link_state state, enum link_cause cause, const char *text);
+        void (*state)(void *context, enum link_state state, enum link_cause cause,
+                      const char *text);
         void (*received)(void *context, const struct log_taken *taken);
         void (*acked)(void *context);
         /* The last session is gone for good after link_stop(). */
@@ -27,15 +28,15 @@ struct link_ops {
 struct link;
 
 /* NULL without memory. Everything is borrowed for life; nothing is dialled before link_start(). */
-struct link *link_new(struct event_base *base, const struct config *config, struct log *in, struct ledger *ledger,
-                      const struct link_ops *ops, void *context);
+struct link *link_new(struct event_base *base, const struct config *config, struct log *in,
+                      struct ledger *ledger, const struct link_ops *ops, void *context);
 void link_free(struct link *link);
 
 /* Returns 0 or -ENOMEM. */
 int link_start(struct link *link);
 
-/* Another configuration with the same frame, borrowed instead of the old one. The link is redialled if it was made from a
- * key that differs. Returns 0, or -ENOMEM and keeps the old one. */
+/* Another configuration with the same frame, borrowed instead of the old one. The link is redialled
+ * if it was made from a key that differs. Returns 0, or -ENOMEM and keeps the old one. */
 int link_configure(struct link *link, const struct config *config);
 
 /* Flushes what is queued until the deadline (clock_usec()), closes quietly and calls stopped(). */
@@ -49,9 +50,10 @@ void link_poll_acks(struct link *link);
 struct link_view {
         enum link_state state;
         uint64_t state_since;       /* clock_usec() */
+        uint64_t down_since;        /* when it was last up, or made; 0 while it is up */
         const char *address, *peer; /* peer NULL: no connection */
         enum link_cause last_cause;
-        const char *last_error;   /* NULL: none yet */
+        const char *last_error; /* NULL: none yet */
         uint64_t last_error_at;
         uint64_t next_attempt_at; /* 0: none is waited for */
         unsigned recent_losses;   /* in the last 10 minutes */

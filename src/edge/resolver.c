@@ -46,14 +46,12 @@ static void question_free(struct question *question)
 static void *look_up(void *arg)
 {
         struct question *question = arg;
-        struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+        /* No AI_ADDRCONFIG: it would hide ::1 on a host that has no other IPv6 address. The system
+         * sorts those last that can't be reached. */
+        struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
         int to = question->to;
 
         question->error = getaddrinfo(question->host, question->port, &hints, &question->addresses);
-        if (question->error == EAI_NONAME || question->error == EAI_ADDRFAMILY) {
-                hints.ai_flags = 0; /* a host with nothing but loopback can still reach that */
-                question->error = getaddrinfo(question->host, question->port, &hints, &question->addresses);
-        }
         question->to = -1;
         if (write(to, &question, sizeof(struct question *)) != sizeof(struct question *))
                 question_free(question);
@@ -96,7 +94,8 @@ struct resolver *resolver_new(struct event_base *base, resolver_answer *answer, 
                 return NULL;
         }
         fcntl(resolver->pipe[0], F_SETFL, O_NONBLOCK);
-        resolver->readable = event_new(base, resolver->pipe[0], EV_READ | EV_PERSIST, answer_comes, resolver);
+        resolver->readable =
+                event_new(base, resolver->pipe[0], EV_READ | EV_PERSIST, answer_comes, resolver);
         if (!resolver->readable || event_add(resolver->readable, NULL) < 0) {
                 resolver_free(resolver);
                 return NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/session.h"
 #include "core/liveness.h"
+#include "core/store.h"
 #include "edge/tcp.h"
 #include "util/clock.h"
 #include "wire/verdict.h"
@@ -15,15 +16,19 @@
 #include <unistd.h>
 
 enum {
-        READ_SIZE = 256 * 1024,  /* 4 K cost 55 ns a message of 64 B, 64 K 26, 256 K 23 */
+        READ_SIZE = 256 * 1024, /* 4 K cost 55 ns a message of 64 B, 64 K 26, 256 K 23 */
         WRITE_SIZE = 1024 * 1024,
         IOV_MAX_OURS = 20,
-        ASK_BYTES = 1024 * 1024, /* acknowledgements are asked for when so much was sent since, or by the timer */
+        ASK_BYTES = 256 * 1024, /* acknowledgements are asked for when so much was sent since, or
+                                    by the timer */
         ACK_USEC = 50000,
         HURRY_USEC = 1000,
         CLOSE_USEC = 5000,
-        COURTESY_USEC = 250000, /* for the peer's end, when all is acknowledged: a close with unread data would reset */
-        EXPLAIN = 256, /* bytes that a verdict looks at */
+        COURTESY_USEC = 250000, /* for the peer's end, when all is acknowledged: a close with unread
+                                   data would reset */
+        EXPLAIN = 256,          /* bytes that a verdict looks at */
+        ANSWERS_MAX = 64 * 1024 /* answers that the peer has not taken; what it asks behind them
+                                   gets none */
 };
 
 struct session {
@@ -34,6 +39,7 @@ struct session {
         uint64_t partial_total, declared;
         bool window_closed, was_waiting, paused, silent, got_byte, hurry, blocked;
         bool greeting, wrong_answer; /* waits for the answer */
+        bool greeted;                /* the greetings are under way */
         size_t wrong_size;
         bool closing, closing_all, fin_sent;
         enum link_cause close_cause;
@@ -112,10 +118,13 @@ static void arm_acks(struct session *session)
 {
         if (session->setup.ledger->image->acked != session->setup.ledger->image->written &&
             !evtimer_pending(session->acks, NULL))
-                arm(session->acks, session->closing ? CLOSE_USEC : session->hurry ? HURRY_USEC : ACK_USEC);
+                arm(session->acks, session->closing ? CLOSE_USEC
+                                   : session->hurry ? HURRY_USEC
+                                                    : ACK_USEC);
 }
 
-/* What the kernel still has to give is read before the end is judged: bytes before a reset are valid messages. */
+/* What the kernel still has to give is read before the end is judged: bytes before a reset are
+ * valid messages. */
 static void write_failed(struct session *session, int error);
 
 static void set_blocked(struct session *session, bool blocked)
@@ -132,6 +141,7 @@ static void set_blocked(struct session *session, bool blocked)
 void session_flush(struct session *session)
 {
         struct ledger *ledger = session->setup.ledger;
+        uint64_t before = ledger_written(ledger);
         bool any = false;
 
         while (session->fd >= 0 && !session->fin_sent) {
@@ -164,7 +174,10 @@ void session_flush(struct session *session)
         if (session->fd < 0)
                 return;
         if (any)
-                session->last_sent = session->last_progress = clock_usec();
+                session->last_sent = clock_usec();
+        /* A heartbeat that fits into our own kernel is no sign that the peer takes anything. */
+        if (ledger_written(ledger) != before)
+                session->last_progress = session->last_sent;
         if (ledger->image->written - session->asked_at >= ASK_BYTES)
                 session_poll_acks(session);
         if (session->fd < 0)
@@ -177,11 +190,11 @@ void session_flush(struct session *session)
         arm_acks(session);
 }
 
-static void inject(struct session *session, const struct config_bytes *frame)
+static bool inject(struct session *session, const struct config_bytes *frame)
 {
         struct iovec iov = {frame->data, frame->size};
 
-        ledger_inject(session->setup.ledger, &iov, 1);
+        return ledger_inject(session->setup.ledger, &iov, 1);
 }
 
 /* ---- reading ---- */
@@ -243,7 +256,8 @@ static bool drop_frame(void *context, uint32_t slab, uint64_t pos, uint64_t size
                 return true;
         if (is_one_of(session, slab, pos, size)) {
                 store_add(session->setup.in->store, &totals->heartbeats_received, 1);
-                if (session->setup.phrases->answer.data && !session->greeting)
+                if (session->setup.phrases->answer.data && !session->greeting &&
+                    ledger_injected(session->setup.ledger) < ANSWERS_MAX)
                         inject(session, &session->setup.phrases->answer);
                 return !session->setup.config->heartbeat_relay || session->greeting;
         }
@@ -255,11 +269,14 @@ static bool drop_frame(void *context, uint32_t slab, uint64_t pos, uint64_t size
 static void framing_lost(struct session *session, const struct log_taken *taken)
 {
         unsigned char first[EXPLAIN];
-        size_t n = partial_size(session) < sizeof(first) ? (size_t)partial_size(session) : sizeof(first);
+        size_t n = partial_size(session) < sizeof(first) ? (size_t)partial_size(session)
+                                                         : sizeof(first);
         char text[320];
 
-        log_copy(session->setup.in, session->setup.in->end_slab, session->setup.in->image->end, first, n);
-        verdict_text(&session->setup.config->frame, taken->result, taken->declared, first, n, text, sizeof(text));
+        log_copy(session->setup.in, session->setup.in->end_slab, session->setup.in->image->end,
+                 first, n);
+        verdict_text(&session->setup.config->frame, taken->result, taken->declared, first, n, text,
+                     sizeof(text));
         end(session, CAUSE_FRAMING, text);
 }
 
@@ -273,7 +290,8 @@ static bool take(struct session *session)
 
         if (session->greeting)
                 filter.range = (struct frame_range){0, UINT64_MAX - 1};
-        taken = log_take(session->setup.in, &image->rx_base, image->rx_read, &filter, session->last_byte, 0);
+        taken = log_take(session->setup.in, &image->rx_base, image->rx_read, &filter,
+                         session->last_byte, 0);
         if (taken.no_memory) {
                 end(session, CAUSE_LOCAL, "no memory for what was received");
                 return false;
@@ -291,7 +309,8 @@ static bool take(struct session *session)
         if (session->wrong_answer) {
                 char text[128];
 
-                snprintf(text, sizeof(text), "another answer to the greeting than GreetingExpect=, of %zu bytes",
+                snprintf(text, sizeof(text),
+                         "another answer to the greeting than GreetingExpect=, of %zu bytes",
                          session->wrong_size);
                 end(session, CAUSE_GREETING, text);
                 return false;
@@ -310,18 +329,24 @@ static bool take(struct session *session)
 static void read_ends(struct session *session, int error)
 {
         uint64_t partial = partial_size(session);
+        const char *early = session->greeting ? " before it answered the greeting" : "";
         char text[160];
 
         if (!error && partial)
-                snprintf(text, sizeof(text), "closed by the peer in the middle of a message, %" PRIu64 " bytes of it came",
+                snprintf(text, sizeof(text),
+                         "closed by the peer in the middle of a message, %" PRIu64
+                         " bytes of it came",
                          partial);
         else
-                snprintf(text, sizeof(text), "%s",
-                         !error ? "closed by the peer" : error == ECONNRESET || error == EPIPE ? "reset by the peer"
-                                                                                                 : strerror(error));
-        end(session, !error ? CAUSE_CLOSED : error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH
-                                                     ? CAUSE_PATH
-                                                     : CAUSE_RESET,
+                snprintf(text, sizeof(text), "%s%s",
+                         !error                                  ? "closed by the peer"
+                         : error == ECONNRESET || error == EPIPE ? "reset by the peer"
+                                                                 : strerror(error),
+                         early);
+        end(session,
+            !error                                                                ? CAUSE_CLOSED
+            : error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH ? CAUSE_PATH
+                                                                                  : CAUSE_RESET,
             text);
 }
 
@@ -330,7 +355,8 @@ static bool read_once(struct session *session)
 {
         struct image_session *image = session->setup.ledger->image;
         struct iovec iov[READ_SIZE / IMAGE_SLAB_SIZE + 1];
-        int n = log_room(session->setup.in, received_to(session), READ_SIZE, iov, (int)(sizeof(iov) / sizeof(*iov)));
+        int n = log_room(session->setup.in, received_to(session), READ_SIZE, iov,
+                         (int)(sizeof(iov) / sizeof(*iov)));
         ssize_t got;
 
         if (n == 0) {
@@ -395,7 +421,9 @@ static struct liveness judge(struct session *session, uint64_t now)
 {
         const struct config *config = session->setup.config;
         const struct liveness_limits limits = {
-                .interval_usec = session->setup.phrases->heartbeat.data ? config->heartbeat_interval_usec : 0,
+                .interval_usec = session->setup.phrases->heartbeat.data
+                                         ? config->heartbeat_interval_usec
+                                         : 0,
                 .silence_usec = config->heartbeat_timeout_usec,
                 .path_usec = config->path_timeout_usec,
                 .stall_usec = config->stall_timeout_usec,
@@ -426,7 +454,8 @@ static void unfinished(struct session *session, uint64_t now)
         size_t n = partial < sizeof(first) ? (size_t)partial : sizeof(first);
         char text[320];
 
-        log_copy(session->setup.in, session->setup.in->end_slab, session->setup.in->image->end, first, n);
+        log_copy(session->setup.in, session->setup.in->end_slab, session->setup.in->image->end,
+                 first, n);
         verdict_unfinished(&session->setup.config->frame, partial, session->partial_total,
                            (now - session->last_byte) / USEC_PER_SEC, first, n, text, sizeof(text));
         end(session, CAUSE_FRAMING, text);
@@ -439,7 +468,8 @@ static void silent(struct session *session, uint64_t now)
         char text[240];
 
         snprintf(text, sizeof(text),
-                 "no byte for %.3gs: if this peer is silent by nature see [Heartbeat] Timeout=, if it does not know the "
+                 "no byte for %.3gs: if this peer is silent by nature see [Heartbeat] Timeout=, if "
+                 "it does not know the "
                  "empty message see Interval=",
                  seconds);
         if (config->on_silence == SILENCE_RECONNECT) {
@@ -454,7 +484,8 @@ static void send_heartbeat(struct session *session)
 {
         struct ledger *ledger = session->setup.ledger;
 
-        inject(session, &session->setup.phrases->heartbeat);
+        if (!inject(session, &session->setup.phrases->heartbeat))
+                return;
         store_set(&ledger->totals->heartbeats_sent, ledger->totals->heartbeats_sent + 1);
         session_flush(session);
 }
@@ -488,18 +519,20 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
                 ask_kernel(session, now);
         life = judge(session, now);
         switch (life.verdict) {
-        case LIVENESS_SILENT:
-                silent(session, now);
-                break;
+        case LIVENESS_SILENT: silent(session, now); break;
         case LIVENESS_PATH:
-                snprintf(text, sizeof(text), "neither a byte nor an acknowledgement for %.3gs (PathTimeout=)",
-                         (double)(now - (session->last_ack > session->last_byte ? session->last_ack
-                                                                                : session->last_byte)) / 1e6);
+                snprintf(text, sizeof(text),
+                         "neither a byte nor an acknowledgement for %.3gs (PathTimeout=)",
+                         (double)(now - (session->last_ack > session->last_byte
+                                                 ? session->last_ack
+                                                 : session->last_byte)) /
+                                 1e6);
                 end(session, CAUSE_PATH, text);
                 break;
         case LIVENESS_STALLED:
                 snprintf(text, sizeof(text),
-                         "data waits and the peer took none for %.3gs (StallTimeout=): its kernel lives, its program "
+                         "data waits and the peer took none for %.3gs (StallTimeout=): its kernel "
+                         "lives, its program "
                          "does not read",
                          (double)(now - session->last_progress) / 1e6);
                 end(session, CAUSE_STALLED, text);
@@ -579,6 +612,9 @@ static void end(struct session *session, enum link_cause cause, const char *text
                 else
                         tcp_reset(fd);
         }
+        /* The rest of a message that has begun never comes: the next connection begins a new one.
+         */
+        slabs_free(ledger->log->store, log_cut(session->setup.in));
         if (session->closing) {
                 cause = session->close_cause;
                 text = session->close_text;
@@ -591,7 +627,8 @@ static void close_on(struct session *session, uint64_t now)
         bool late = now >= session->close_deadline;
 
         if (!session->fin_sent && !is_waiting(session)) {
-                session->fin_sent = true; /* all is acknowledged: the books are closed, and the rest is courtesy */
+                session->fin_sent = true; /* all is acknowledged: the books are closed, and the rest
+                                             is courtesy */
                 shutdown(session->fd, SHUT_WR);
                 if (session->close_deadline > now + COURTESY_USEC)
                         session->close_deadline = now + COURTESY_USEC;
@@ -602,7 +639,8 @@ static void close_on(struct session *session, uint64_t now)
                 arm(session->tick, CLOSE_USEC);
 }
 
-void session_close(struct session *session, enum link_cause cause, const char *text, uint64_t deadline, bool all)
+void session_close(struct session *session, enum link_cause cause, const char *text,
+                   uint64_t deadline, bool all)
 {
         if (session->fd < 0)
                 return;
@@ -641,7 +679,8 @@ void session_hurry(struct session *session, bool hurry)
         arm_acks(session);
 }
 
-void session_configure(struct session *session, const struct config *config, const struct phrases *phrases)
+void session_configure(struct session *session, const struct config *config,
+                       const struct phrases *phrases)
 {
         session->setup.config = config;
         session->setup.phrases = phrases;
@@ -651,23 +690,23 @@ void session_configure(struct session *session, const struct config *config, con
         }
 }
 
-static void greet(evutil_socket_t fd, short what, void *arg)
+static void begin(evutil_socket_t fd, short what, void *arg)
 {
         struct session *session = arg;
-        const struct phrases *phrases = session->setup.phrases;
 
         (void)fd;
         (void)what;
-        for (size_t i = 0; i < phrases->n_greetings; i++)
-                inject(session, &phrases->greetings[i]);
+        if (!session->greeted) {
+                end(session, CAUSE_LOCAL, "no memory for the greeting");
+                return;
+        }
         if (!session->greeting)
                 session->setup.ops->up(session->setup.context);
-        if (session->fd < 0)
-                return;
         session_flush(session);
         if (session->fd < 0)
                 return;
-        event_add(session->readable, NULL);
+        if (!session->paused)
+                event_add(session->readable, NULL);
         look_after(session);
 }
 
@@ -688,17 +727,25 @@ struct session *session_new(const struct session_setup *setup)
                                     .last_sent = now,
                                     .last_progress = now,
                                     .greeting = setup->config->greeting_expect.size != 0};
-        session->begin = evtimer_new(setup->base, greet, session);
-        session->readable = event_new(setup->base, setup->fd, EV_READ | EV_PERSIST, on_readable, session);
-        session->writable = event_new(setup->base, setup->fd, EV_WRITE | EV_PERSIST, on_writable, session);
+        session->begin = evtimer_new(setup->base, begin, session);
+        session->readable =
+                event_new(setup->base, setup->fd, EV_READ | EV_PERSIST, on_readable, session);
+        session->writable =
+                event_new(setup->base, setup->fd, EV_WRITE | EV_PERSIST, on_writable, session);
         session->tick = evtimer_new(setup->base, on_tick, session);
         session->acks = evtimer_new(setup->base, on_acks, session);
-        if (!session->begin || !session->readable || !session->writable || !session->tick || !session->acks) {
+        if (!session->begin || !session->readable || !session->writable || !session->tick ||
+            !session->acks) {
                 session_free(session);
                 return NULL;
         }
         tcp_prepare(setup->fd, setup->config->path_timeout_usec);
         ledger_begin(setup->ledger, setup->in->image->end);
+        /* Before the first flush, which comes from anywhere: greetings go first. */
+        session->greeted = true;
+        for (size_t i = 0; i < setup->phrases->n_greetings; i++)
+                session->greeted =
+                        session->greeted && inject(session, &setup->phrases->greetings[i]);
         arm(session->begin, 0);
         return session;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * One connection to the upstream, from connected to lost: its bytes into the in log, those of the ledger out, heartbeats,
- * and the verdict on its life. Created for the connection and disposed of whole with it.
+ * One connection to the upstream, from connected to lost: its bytes into the in log, those of the
+ * ledger out, heartbeats, and the verdict on its life. Created for the connection and disposed of
+ * whole with it.
  */
 #include "core/config.h"
 #include "core/ledger.h"
@@ -26,19 +27,21 @@ struct session_ops {
         void (*acked)(void *context);
         /* Silent with OnSilence=report; and no longer. */
         void (*silent)(void *context, bool silent, const char *text);
-        /* The last call: the connection is closed, the ledger knows. It is to be freed from the event loop, later. */
-        void (*lost)(void *context, enum link_cause cause, const char *text, const struct ledger_end *end);
+        /* The last call: the connection is closed, the ledger knows. It is to be freed from the
+         * event loop, later. */
+        void (*lost)(void *context, enum link_cause cause, const char *text,
+                     const struct ledger_end *end);
 };
 
 struct session_setup {
-        struct event_base *base;       /* all borrowed, but for fd */
+        struct event_base *base; /* all borrowed, but for fd */
         const struct config *config;
         const struct phrases *phrases;
         struct log *in;
         struct ledger *ledger;
         const struct session_ops *ops;
         void *context;
-        int fd;                        /* connected; the session's from here on, also on error */
+        int fd; /* connected; the session's from here on, also on error */
 };
 
 /* NULL without memory. Calls up() from the event loop. */
@@ -46,7 +49,8 @@ struct session *session_new(const struct session_setup *setup);
 void session_free(struct session *session);
 
 /* Other values of the same wire: timeouts, limits. */
-void session_configure(struct session *session, const struct config *config, const struct phrases *phrases);
+void session_configure(struct session *session, const struct config *config,
+                       const struct phrases *phrases);
 
 /* Hands to the kernel what it takes. */
 void session_flush(struct session *session);
@@ -59,10 +63,12 @@ void session_hurry(struct session *session, bool hurry);
 void session_poll_acks(struct session *session);
 
 /*
- * Ends it quietly: a message that is half written is finished, no other is begun (all: what is queued goes out first), and
- * until the deadline (clock_usec()) the peer may acknowledge what was sent. Then lost() is called with this cause.
+ * Ends it quietly: a message that is half written is finished, no other is begun (all: what is
+ * queued goes out first), and until the deadline (clock_usec()) the peer may acknowledge what was
+ * sent. Then lost() is called with this cause.
  */
-void session_close(struct session *session, enum link_cause cause, const char *text, uint64_t deadline, bool all);
+void session_close(struct session *session, enum link_cause cause, const char *text,
+                   uint64_t deadline, bool all);
 
 /* What status shows. */
 struct session_view {

@@ -12,8 +12,10 @@
 #include <sys/socket.h>
 
 enum {
-        NOTSENT_LOWAT = 256 * 1024, /* by default 2 to 3 MB wait in the kernel, out of reach of any policy */
-        KEEPALIVE_COUNT = 127,      /* the verdict is ours, not the kernel's */
+        NOTSENT_LOWAT =
+                256 *
+                1024, /* by default 2 to 3 MB wait in the kernel, out of reach of any policy */
+        KEEPALIVE_COUNT = 127, /* the verdict is ours, not the kernel's */
 };
 
 static void set(int fd, int level, int option, int value)
@@ -44,7 +46,8 @@ bool tcp_look(int fd, struct tcp_state *state)
         *state = (struct tcp_state){
                 .rtt_usec = info.tcpi_rtt,
                 .since_ack_usec = (uint64_t)info.tcpi_last_ack_recv * 1000,
-                .window_closed = size > offsetof(struct tcp_info, tcpi_snd_wnd) && info.tcpi_snd_wnd == 0,
+                .window_closed =
+                        size > offsetof(struct tcp_info, tcpi_snd_wnd) && info.tcpi_snd_wnd == 0,
         };
         return true;
 }

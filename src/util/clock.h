@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Time for protocol decisions: microseconds of CLOCK_BOOTTIME, which goes on while the machine sleeps, so that a peer that
- * was not heard of during a suspend counts as silent. Never set back, and no wall clock.
+ * Time for protocol decisions: microseconds of CLOCK_BOOTTIME, which goes on while the machine
+ * sleeps, so that a peer that was not heard of during a suspend counts as silent. Never set back,
+ * and no wall clock.
  */
 #include <stdint.h>
 

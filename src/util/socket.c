@@ -38,14 +38,15 @@ static int lock_path(const char *path, char *text, size_t size)
 
                         close(fd);
                         if (error == EWOULDBLOCK) {
-                                snprintf(text, size, "%s is in use: another ftcpd holds %s", path, name);
+                                snprintf(text, size, "%s is in use: another ftcpd holds %s", path,
+                                         name);
                                 return -EADDRINUSE;
                         }
                         errno = error;
                         return fail(text, size, "lock", name);
                 }
-                if (fstat(fd, &ours) == 0 && stat(name, &named) == 0 && ours.st_ino == named.st_ino &&
-                    ours.st_dev == named.st_dev)
+                if (fstat(fd, &ours) == 0 && stat(name, &named) == 0 &&
+                    ours.st_ino == named.st_ino && ours.st_dev == named.st_dev)
                         return fd;
                 close(fd);
         }
@@ -69,7 +70,8 @@ static int clear_path(const struct sockaddr_un *address, char *text, size_t size
         result = connect(fd, (const struct sockaddr *)address, sizeof(*address));
         if (result == 0 || errno != ECONNREFUSED) {
                 close(fd);
-                snprintf(text, size, "%s is in use: another program listens there", address->sun_path);
+                snprintf(text, size, "%s is in use: another program listens there",
+                         address->sun_path);
                 return -EADDRINUSE;
         }
         close(fd);
@@ -78,7 +80,8 @@ static int clear_path(const struct sockaddr_un *address, char *text, size_t size
         return 0;
 }
 
-static int bind_path(const struct sockaddr_un *address, mode_t mode, gid_t gid, char *text, size_t size)
+static int bind_path(const struct sockaddr_un *address, mode_t mode, gid_t gid, char *text,
+                     size_t size)
 {
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         mode_t old;
@@ -104,7 +107,8 @@ static int bind_path(const struct sockaddr_un *address, mode_t mode, gid_t gid, 
         return fd;
 }
 
-int socket_path_listen(struct socket_path *sock, const char *path, mode_t mode, gid_t gid, char *text, size_t size)
+int socket_path_listen(struct socket_path *sock, const char *path, mode_t mode, gid_t gid,
+                       char *text, size_t size)
 {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         int result;
@@ -209,10 +213,12 @@ void socket_address_text(const struct sockaddr *address, socklen_t size, char *t
         if (address->sa_family == AF_UNIX) {
                 const struct sockaddr_un *local = (const struct sockaddr_un *)address;
 
-                snprintf(text, room, "%s", size > sizeof(sa_family_t) ? local->sun_path : "(unnamed)");
+                snprintf(text, room, "%s",
+                         size > sizeof(sa_family_t) ? local->sun_path : "(unnamed)");
                 return;
         }
-        if (getnameinfo(address, size, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+        if (getnameinfo(address, size, host, sizeof(host), port, sizeof(port),
+                        NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
                 snprintf(text, room, "(unknown)");
                 return;
         }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Sockets of this host: a Unix path that is ours for life, who is at the other end, and closing for good. */
+/* Sockets of this host: a Unix path that is ours for life, who is at the other end, and closing for
+ * good. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
@@ -14,10 +15,13 @@ struct socket_path {
 };
 
 /*
- * Binds and listens. The lock decides who owns the path: a stale one is replaced, a live one is an error. mode and gid
- * ((gid_t)-1: none) are set before it listens. Returns 0, or a negative errno with the reason in text.
+ * Binds and listens. The lock decides who owns the path: a stale one is replaced, a live one is an
+ * error. mode and gid
+ * ((gid_t)-1: none) are set before it listens. Returns 0, or a negative errno with the reason in
+ * text.
  */
-int socket_path_listen(struct socket_path *socket, const char *path, mode_t mode, gid_t gid, char *text, size_t size);
+int socket_path_listen(struct socket_path *socket, const char *path, mode_t mode, gid_t gid,
+                       char *text, size_t size);
 
 /* Closes, and removes the path if it still is ours. */
 void socket_path_done(struct socket_path *socket);

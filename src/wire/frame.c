@@ -218,13 +218,13 @@ static bool length_write(const struct frame_spec *spec, uint64_t body, unsigned 
 static const char *wrap_whole(const struct frame_spec *spec, const void *message, size_t size)
 {
         uint64_t total;
+        enum frame_result result = frame_next(spec, message, size, &total);
 
-        if (frame_next(spec, message, size, &total) == FRAME_TOO_LARGE)
+        if (result == FRAME_TOO_LARGE)
                 return "it is larger than MaxMessageSize";
-        if (total != size)
+        if (result != FRAME_WHOLE || total != size)
                 return "it is not one whole frame: with LengthOffset the message is given as on "
-                       "the wire, and its "
-                       "length field must agree with its size";
+                       "the wire, and its length field must agree with its size";
         return NULL;
 }
 
@@ -326,13 +326,14 @@ const char *frame_guess(const struct frame_spec *spec, const unsigned char *data
                 return "these bytes are lines of text (see [Frame] Type=delimiter)";
         if (spec->type == FRAME_DELIMITER)
                 return NULL;
-        if (spec->length_size != 2 && size > 2 && fits(&two, data, size))
-                return "these bytes fit a 2-byte length (see [Frame] LengthSize=2)";
         turned.format = spec->format == FRAME_BIG ? FRAME_LITTLE : FRAME_BIG;
         if (spec->format < FRAME_DECIMAL && spec->length_size > 1 && fits(&turned, data, size))
                 return spec->format == FRAME_BIG ? "these bytes fit a little-endian length (see "
                                                    "[Frame] LengthFormat=little)"
                                                  : "these bytes fit a big-endian length (see "
                                                    "[Frame] LengthFormat=big)";
+        /* Asked last: a 4-byte length below 64 KiB looks like an empty message before another. */
+        if (spec->length_size != 2 && size > 2 && fits(&two, data, size))
+                return "these bytes fit a 2-byte length (see [Frame] LengthSize=2)";
         return NULL;
 }

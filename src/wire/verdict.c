@@ -4,8 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static void add_guess(const struct frame_spec *spec, const unsigned char *data, size_t n, char *text, size_t size,
-                      int used)
+static void add_guess(const struct frame_spec *spec, const unsigned char *data, size_t n,
+                      char *text, size_t size, int used)
 {
         const char *guess = frame_guess(spec, data, n);
 
@@ -13,8 +13,8 @@ static void add_guess(const struct frame_spec *spec, const unsigned char *data, 
                 snprintf(text + used, size - (size_t)used, ": %s", guess);
 }
 
-void verdict_text(const struct frame_spec *spec, enum frame_result result, uint64_t declared, const unsigned char *data,
-                  size_t n, char *text, size_t size)
+void verdict_text(const struct frame_spec *spec, enum frame_result result, uint64_t declared,
+                  const unsigned char *data, size_t n, char *text, size_t size)
 {
         int used;
 
@@ -22,27 +22,35 @@ void verdict_text(const struct frame_spec *spec, enum frame_result result, uint6
                 used = snprintf(text, size, "no delimiter within MaxMessageSize=%" PRIu64 " bytes",
                                 spec->max_message_size);
         else if (result == FRAME_TOO_LARGE)
-                used = snprintf(text, size, "a length of %" PRIu64 " is declared, MaxMessageSize is %" PRIu64, declared,
-                                spec->max_message_size);
+                used = snprintf(text, size,
+                                "a length of %" PRIu64 " is declared, MaxMessageSize is %" PRIu64,
+                                declared, spec->max_message_size);
         else if (spec->format >= FRAME_DECIMAL)
                 used = snprintf(text, size, "the length field holds no %s number",
                                 spec->format == FRAME_HEX ? "hexadecimal (lower case)" : "decimal");
         else
-                used = snprintf(text, size, "a length of %" PRIu64 " ends before its own field does (LengthAdjust=%" PRId64
-                                ")", declared, spec->length_adjust);
+                used = snprintf(text, size,
+                                "a length of %" PRIu64
+                                " ends before its own field does (LengthAdjust=%" PRId64 ")",
+                                declared, spec->length_adjust);
         add_guess(spec, data, n, text, size, used);
 }
 
-void verdict_unfinished(const struct frame_spec *spec, uint64_t received, uint64_t total, uint64_t seconds,
-                        const unsigned char *data, size_t n, char *text, size_t size)
+void verdict_unfinished(const struct frame_spec *spec, uint64_t received, uint64_t total,
+                        uint64_t seconds, const unsigned char *data, size_t n, char *text,
+                        size_t size)
 {
         int used;
 
         if (total)
-                used = snprintf(text, size, "no byte for %" PRIu64 "s in the middle of a message: %" PRIu64 " of %" PRIu64
-                                " bytes came", seconds, received, total);
+                used = snprintf(text, size,
+                                "no byte for %" PRIu64 "s in the middle of a message: %" PRIu64
+                                " of %" PRIu64 " bytes came",
+                                seconds, received, total);
         else
-                used = snprintf(text, size, "no byte for %" PRIu64 "s in the middle of a message: %" PRIu64 " bytes came",
+                used = snprintf(text, size,
+                                "no byte for %" PRIu64 "s in the middle of a message: %" PRIu64
+                                " bytes came",
                                 seconds, received);
         add_guess(spec, data, n, text, size, used);
 }

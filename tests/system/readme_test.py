@@ -36,14 +36,15 @@ class Readme(harness.SystemTest):
             file.write(text.replace(SOCKET, daemon.data_path))
         return path
 
-    def converse(self, command, session, hello, **options):
-        """It says hello to the upstream, and prints what the upstream says."""
+    def converse(self, command, daemon, session, hello, **options):
+        """It says hello to the upstream, prints what the upstream says, ends with the daemon."""
         child = self.spawn(command, stdout=subprocess.PIPE, text=True, **options)
         session.expect(hello)
         # A program that sends before it receives may be between the two: say it until it is heard.
         harness.until(lambda: session.send(b'good day') or readable(child.stdout), 'an answer')
         self.assertEqual(child.stdout.readline(), 'good day\n')
-        child.terminate()
+        session.close()
+        self.assertEqual(daemon.stop(), 0)
         child.communicate(timeout=harness.DEADLINE)
 
     def test_the_program_in_c_says_hello_and_prints_what_arrives(self):
@@ -52,12 +53,12 @@ class Readme(harness.SystemTest):
         binary = os.path.join(daemon.directory, 'hello')
         compiler = shlex.split(os.environ.get('CC', 'cc'))
         subprocess.run([*compiler, '-Wall', '-Wextra', '-Werror', '-o', binary, source], check=True)
-        self.converse([binary], session, b'hello from C')
+        self.converse([binary], daemon, session, b'hello from C')
 
     def test_the_program_in_python_says_hello_and_prints_what_arrives(self):
         daemon, session = self.start()
         script = self.write(daemon, 'hello.py', program('python'))
-        self.converse(['/usr/bin/env', 'python3', script], session, b'hello from Python')
+        self.converse(['/usr/bin/env', 'python3', script], daemon, session, b'hello from Python')
 
     def test_the_program_in_shell_says_hello_and_prints_what_arrives(self):
         daemon, session = self.start()
@@ -68,7 +69,7 @@ class Readme(harness.SystemTest):
                 shlex.quote(harness.program('ftcpctl')), shlex.quote(daemon.control_path)))
         os.chmod(wrapper, 0o755)
         path = daemon.directory + os.pathsep + os.environ['PATH']
-        self.converse(['sh', script], session, b'hello from the shell',
+        self.converse(['sh', script], daemon, session, b'hello from the shell',
                       env={**os.environ, 'PATH': path})
 
 

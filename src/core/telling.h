@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Which of the link's failures are news. A cause is told when it is new or comes again after
+ * others, but not twice within TELLING_AGAIN_USEC; a cause that goes on is told once in
+ * TELLING_HOURLY_USEC, with how many there were. So neither an outage of a night nor two addresses
+ * that fail in turn, each in its way, fill the log.
+ */
+#include "core/state.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TELLING_AGAIN_USEC  UINT64_C(600000000)
+#define TELLING_HOURLY_USEC UINT64_C(3600000000)
+
+struct telling {
+        enum link_cause last;
+        struct {
+                bool told;
+                uint64_t told_at, untold;
+        } causes[LINK_CAUSES];
+};
+
+/* Is this failure to be told? untold is then set to how many like it were not, since the last. */
+bool telling_failure(struct telling *telling, enum link_cause cause, uint64_t now,
+                     uint64_t *untold);
+
+/* The link proved itself: whatever fails next is news. Returns how many were not told. */
+uint64_t telling_over(struct telling *telling);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The control socket: a Varlink server for the interface io.ftcpd. It asks the daemon for snapshots
+ * and tells it what to do through control_ops, and knows nothing else of it.
+ *
+ * What a connection can make us hold is bounded: one request of at most 1 MiB, and of replies 1 MiB
+ * or a single larger one, since requests wait while replies are unread. What all hold together is
+ * bounded as well.
+ */
+#include "core/config.h"
+#include "daemon/status.h"
+
+#include <stddef.h>
+
+#include <event2/event.h>
+
+/* Every callback must be set. None may free the control. Strings that they give stay the daemon's
+ * and hold until it is next called from the event loop. */
+struct control_ops {
+        /* Fills a snapshot. */
+        void (*status)(void *ctx, struct status *out);
+        /* Fills out with at most max clients; returns how many there are. */
+        size_t (*clients)(void *ctx, struct status_client *out, size_t max);
+        /* The configuration in force. Asked for at every use and never kept, so that a reload needs
+         * to tell control nothing: MaxClients= holds for the next connection, Admin= for the next
+         * request. */
+        const struct config *(*config)(void *ctx);
+        /* The path that [Local] is really listened on, or NULL: as configured. */
+        const char *(*data_socket)(void *ctx);
+        /* Reads the configuration anew and applies it, or changes nothing and returns a negative
+         * errno with the reasons in report, which is empty at the call and freed by control. */
+        int (*reload)(void *ctx, struct config_report *report);
+};
+
+struct control;
+
+/* ops and ctx are borrowed for life. Returns NULL without memory; to be freed with control_free().
+ */
+struct control *control_new(struct event_base *base, const struct control_ops *ops, void *ctx);
+
+/* Serves a listening Unix stream socket, also one of several. Takes fd, which it makes
+ * non-blocking and closes at the end (also on error); its path is never unlinked here. Returns 0 or
+ * a negative errno. */
+int control_listen(struct control *control, int fd);
+
+/* Closes all listeners and connections. Not from within a callback of control_ops. */
+void control_free(struct control *control);

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/control_client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/control_call.h"
+#include "util/clock.h"
+#include "util/diag.h"
+
+enum {
+        READ_MIN = 4096,
+        READ_MAX = 64 * 1024,
+        /* The link comes first: who pipelines, and who comes after others that took long, waits for
+         * the next turn of the loop. */
+        REQUESTS_A_TURN = 8,
+        TURN_USEC = 5000,
+        /* Replies collect up to here before they are written. */
+        OUT_HIGH = 64 * 1024,
+        /* Of all clients together; beyond it, the one that makes us hold most pays. */
+        HELD_MAX = 64 * 1024 * 1024,
+};
+
+void control_hang_up(int fd)
+{
+        char waste[READ_MIN];
+
+        /* Nothing can arrive after the shutdown, so the socket's buffer bounds this. */
+        shutdown(fd, SHUT_RDWR);
+        while (recv(fd, waste, sizeof(waste), MSG_DONTWAIT) > 0)
+                ;
+        close(fd);
+}
+
+static void release_buffers(struct control_client *client)
+{
+        varlink_reader_done(&client->in);
+        free(client->out);
+        client->out = NULL;
+        client->out_size = client->out_sent = 0;
+        client->control->held -= client->held;
+        client->held = 0;
+}
+
+void control_client_close(struct control_client *client, const char *why)
+{
+        struct control *control = client->control;
+
+        diag_debug("control: a client's connection ends: %s", why);
+        event_del(client->event);
+        control_hang_up(client->fd);
+        client->fd = -1;
+        release_buffers(client);
+        LIST_REMOVE(client, link);
+        LIST_INSERT_HEAD(&control->dead, client, link);
+        control->n_clients--;
+        event_active(control->reap, EV_TIMEOUT, 0);
+}
+
+void control_client_free(struct control_client *client)
+{
+        LIST_REMOVE(client, link);
+        event_free(client->event);
+        free(client);
+}
+
+static size_t unread(const struct control_client *client)
+{
+        return client->out_size - client->out_sent;
+}
+
+/* Writes what the socket takes. Returns 0 or a negative errno when the client is gone. */
+static int flush(struct control_client *client)
+{
+        while (unread(client) > 0) {
+                ssize_t n = send(client->fd, client->out + client->out_sent, unread(client),
+                                 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+                if (n < 0 && errno == EAGAIN)
+                        return 0;
+                if (n < 0 && errno != EINTR)
+                        return -errno;
+                client->out_sent += n > 0 ? (size_t)n : 0;
+        }
+        free(client->out);
+        client->out = NULL;
+        client->out_size = client->out_sent = 0;
+        return 0;
+}
+
+/* Queues a reply and takes the reference. The bytes before it are few, or else it would wait. */
+static int append(struct control_client *client, json_t *reply)
+{
+        size_t size;
+        char *bytes = varlink_encode(reply, &size), *both;
+
+        json_decref(reply);
+        if (!bytes)
+                return -ENOMEM;
+        if (!client->out) {
+                client->out = bytes;
+                client->out_size = size;
+                return 0;
+        }
+        both = realloc(client->out, client->out_size + size);
+        if (both) {
+                memcpy(both + client->out_size, bytes, size);
+                client->out = both;
+                client->out_size += size;
+        }
+        free(bytes);
+        return both ? 0 : -ENOMEM;
+}
+
+/* Carries out one request. Returns 1, 0 if none is there whole, or a negative errno: -EBADMSG is
+ * the client's fault. */
+static int serve_one(struct control_client *client)
+{
+        struct control *control = client->control;
+        json_t *request, *reply;
+        int r;
+
+        switch (varlink_take(&client->in, &request)) {
+        case VARLINK_MORE: return 0;
+        case VARLINK_OBJECT: break;
+        case VARLINK_BAD:
+        case VARLINK_TOO_LARGE: return -EBADMSG;
+        }
+        r = control_call(control->ops, control->ctx, client->fd, request, &reply);
+        json_decref(request);
+        if (r < 0)
+                return r;
+        r = reply ? append(client, reply) : 0;
+        return r < 0 ? r : 1;
+}
+
+static const struct timeval at_once = {0};
+
+static void spend(struct control *control, uint64_t usec)
+{
+        if (control->spent_usec == 0)
+                event_add(control->turn, &at_once);
+        control->spent_usec += usec + 1;
+}
+
+/* Serves up to a turn's worth of requests, as long as the replies are read. Returns 1 when more may
+ * wait, 0 when none do, or a negative errno: the connection is of no use any more. */
+static int serve(struct control_client *client)
+{
+        struct control *control = client->control;
+
+        for (int i = 0; i < REQUESTS_A_TURN && control->spent_usec < TURN_USEC; i++) {
+                int r = unread(client) >= OUT_HIGH ? flush(client) : 0;
+                uint64_t begin = clock_usec();
+
+                if (r < 0 || unread(client) >= OUT_HIGH)
+                        return r < 0 ? r : 1;
+                r = serve_one(client);
+                spend(control, clock_usec() - begin);
+                if (r <= 0)
+                        return r;
+        }
+        return 1;
+}
+
+/* Keeps the sum of what clients make us hold below its limit. May close any of them. */
+static void account(struct control_client *client)
+{
+        struct control *control = client->control;
+
+        control->held -= client->held;
+        client->held = client->in.room + client->out_size;
+        control->held += client->held;
+        while (control->held > HELD_MAX) {
+                struct control_client *most = NULL, *other;
+
+                LIST_FOREACH(other, &control->clients, link)
+                if (!most || other->held > most->held)
+                        most = other;
+                control_client_close(most, "too much is held for all clients together");
+        }
+}
+
+static void on_ready(int fd, short events, void *arg);
+
+/* Waits for one thing: replies to be read (EV_WRITE), requests (EV_READ), or the next turn (0). */
+static void arm(struct control_client *client, short events)
+{
+        event_assign(client->event, client->control->base, client->fd, events, on_ready, client);
+        if (event_add(client->event, events ? NULL : &at_once) < 0)
+                control_client_close(client, "out of memory");
+}
+
+/* Reads once. Returns 0, or a negative errno when the client is gone. */
+static int receive(struct control_client *client)
+{
+        size_t part = client->in.size - client->in.taken;
+        size_t want = part < READ_MIN ? READ_MIN : part > READ_MAX ? READ_MAX : part;
+        void *room = varlink_reader_room(&client->in, want);
+        ssize_t n;
+
+        if (!room)
+                return -ENOMEM;
+        n = recv(client->fd, room, want, MSG_DONTWAIT);
+        if (n > 0)
+                varlink_reader_fed(&client->in, (size_t)n);
+        else if (n == 0)
+                client->eof = true;
+        else if (errno != EAGAIN && errno != EINTR)
+                return -errno;
+        return 0;
+}
+
+/* What is next for a connection whose turn is over; more: requests may be waiting. */
+static void wait_or_end(struct control_client *client, bool more)
+{
+        if (unread(client) > 0)
+                arm(client, EV_WRITE);
+        else if (client->closing)
+                control_client_close(client, "a malformed message");
+        else if (more)
+                arm(client, 0);
+        else if (client->eof)
+                control_client_close(client, "closed by the client");
+        else
+                arm(client, EV_READ);
+}
+
+static void on_ready(int fd, short events, void *arg)
+{
+        struct control_client *client = arg;
+        int r = 0, more = 0;
+
+        (void)fd;
+        if (events & EV_READ)
+                r = receive(client);
+        else if (events & EV_WRITE)
+                r = flush(client);
+        if (r == 0 && !client->closing && unread(client) == 0)
+                more = serve(client);
+        if (more == -EBADMSG) {
+                client->closing = true;
+                varlink_reader_done(&client->in);
+                more = 0;
+        }
+        if (r == 0 && more >= 0)
+                r = flush(client);
+        if (r < 0 || more < 0) {
+                control_client_close(client, strerror(r < 0 ? -r : -more));
+                return;
+        }
+        if (client->in.size == 0)
+                varlink_reader_done(&client->in);
+        wait_or_end(client, more > 0);
+        if (client->fd >= 0)
+                account(client);
+}
+
+int control_client_new(struct control *control, int fd)
+{
+        struct control_client *client = calloc(1, sizeof(*client));
+
+        if (client)
+                client->event = event_new(control->base, fd, EV_READ, on_ready, client);
+        if (!client || !client->event) {
+                free(client);
+                close(fd);
+                return -ENOMEM;
+        }
+        client->control = control;
+        client->fd = fd;
+        varlink_reader_init(&client->in);
+        LIST_INSERT_HEAD(&control->clients, client, link);
+        control->n_clients++;
+        arm(client, EV_READ);
+        return 0;
+}

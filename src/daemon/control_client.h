@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The inside of control: the server with its listeners (control.c) and one connection of a control
+ * client (control_client.c). For these two files only.
+ *
+ * A connection does one thing at a time: it waits for requests, or for its replies to be read.
+ */
+#include "daemon/control.h"
+#include "edge/listener.h"
+#include "wire/varlink.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/queue.h>
+
+struct control_client {
+        LIST_ENTRY(control_client) link; /* in clients, or in dead once it is closed */
+        struct control *control;
+        struct event *event; /* one-shot; armed for what the connection waits for */
+        int fd;              /* -1 once it is closed */
+        struct varlink_reader in;
+        char *out; /* replies, owned */
+        size_t out_size, out_sent;
+        size_t held;  /* its part of control->held */
+        bool eof;     /* the client sends no more; what it sent is still answered */
+        bool closing; /* it broke the protocol: earlier replies are delivered, then it ends */
+};
+
+struct control_listener {
+        LIST_ENTRY(control_listener) link;
+        struct listener *listener; /* owned */
+};
+
+struct control {
+        struct event_base *base;
+        const struct control_ops *ops;
+        void *ctx;
+        LIST_HEAD(control_listeners, control_listener) listeners;
+        LIST_HEAD(control_clients, control_client) clients;
+        LIST_HEAD(control_dead, control_client) dead;
+        struct event *reap;  /* frees the dead from the loop, outside their own callbacks */
+        struct event *turn;  /* comes with the next turn of the loop */
+        uint64_t spent_usec; /* on requests in this turn, by all clients together */
+        size_t n_clients;
+        size_t held; /* bytes of requests and replies of all clients */
+        bool full;   /* MaxClients= was hit, which was logged */
+};
+
+/* Serves an accepted, non-blocking socket, which it takes (also on error). Returns 0 or -ENOMEM. */
+int control_client_new(struct control *control, int fd);
+
+/* The one way to end a connection. why is logged for debugging. The memory goes later. */
+void control_client_close(struct control_client *client, const char *why);
+
+/* Frees a closed connection. */
+void control_client_free(struct control_client *client);
+
+/* Closes a socket of which more may have arrived than was read: no reset that could overtake our
+ * last bytes. */
+void control_hang_up(int fd);

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/control_call.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/health.h"
+#include "daemon/interface_text.h"
+#include "daemon/status_json.h"
+
+static void take_health(const struct control_call *call, struct status *status,
+                        struct health *health)
+{
+        *status = (struct status){0};
+        call->ops->status(call->ctx, status);
+        health_judge(status, call->ops->config(call->ctx), health);
+}
+
+static json_t *run_status(const struct control_call *call)
+{
+        struct status status;
+        struct health health;
+
+        take_health(call, &status, &health);
+        return control_reply(status_json(&status, &health));
+}
+
+static json_t *run_health(const struct control_call *call)
+{
+        struct status status;
+        struct health health;
+
+        take_health(call, &status, &health);
+        return control_reply(status_json_health(&health));
+}
+
+static json_t *run_list_clients(const struct control_call *call)
+{
+        size_t room = call->ops->clients(call->ctx, NULL, 0);
+        struct status_client *clients = calloc(room + 1, sizeof(*clients));
+        json_t *list = json_array();
+        size_t n;
+
+        if (!clients || !list) {
+                free(clients);
+                json_decref(list);
+                return NULL;
+        }
+        n = call->ops->clients(call->ctx, clients, room);
+        for (size_t i = 0; i < n && i < room; i++)
+                json_array_append_new(list, status_json_client(&clients[i]));
+        free(clients);
+        return control_reply(json_pack("{s:o}", "clients", list));
+}
+
+/* Shows a path that systemd chose as what it is: of no configuration file. */
+static json_t *setting_json(const struct control_call *call, const struct config_setting *setting)
+{
+        const char *value = setting->value, *file = setting->file, *real;
+
+        if (strcmp(setting->section, "Local") == 0 && strcmp(setting->key, "Socket") == 0) {
+                real = call->ops->data_socket(call->ctx);
+                if (real && strcmp(real, value) != 0) {
+                        value = real;
+                        file = NULL;
+                }
+        }
+        return status_json_setting(setting, value, file);
+}
+
+static json_t *run_get_config(const struct control_call *call)
+{
+        const struct config *config = call->ops->config(call->ctx);
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < config->n_settings; i++)
+                json_array_append_new(list, setting_json(call, &config->settings[i]));
+        return control_reply(json_pack("{s:o}", "settings", list));
+}
+
+static json_t *run_reload(const struct control_call *call)
+{
+        struct config_report report = {0};
+        json_t *reply = NULL, *errors;
+        int r = call->ops->reload(call->ctx, &report);
+
+        if (r == 0) {
+                reply = control_reply(NULL);
+        } else {
+                errors = json_array();
+                for (size_t i = 0; i < report.n_errors; i++)
+                        json_array_append_new(errors, status_json_text(report.errors[i]));
+                if (report.n_errors == 0)
+                        json_array_append_new(errors, json_string(strerror(-r)));
+                reply = control_error("io.ftcpd.ConfigInvalid",
+                                      json_pack("{s:o}", "errors", errors));
+        }
+        config_report_done(&report);
+        return reply;
+}
+
+static json_t *run_get_info(const struct control_call *call)
+{
+        struct status status = {0};
+        json_t *names = json_array();
+
+        call->ops->status(call->ctx, &status);
+        for (const struct control_interface *i = control_interfaces; i->name; i++)
+                json_array_append_new(names, json_string(i->name));
+        return control_reply(json_pack("{s:s, s:s, s:s, s:s, s:o}", "vendor", "ftcpd", "product",
+                                       "ftcpd", "version", status.version, "url", "", "interfaces",
+                                       names));
+}
+
+static json_t *run_get_interface_description(const struct control_call *call)
+{
+        const char *name = json_string_value(json_object_get(call->parameters, "interface"));
+        const struct control_interface *interface = control_interface_find(name);
+
+        if (!interface)
+                return control_error("InterfaceNotFound", json_pack("{s:s}", "interface", name));
+        return control_reply(json_pack("{s:s}", "description", interface->description));
+}
+
+static const struct control_method ftcpd_methods[] = {
+        {.name = "Status", .run = run_status},
+        {.name = "Health", .run = run_health},
+        {.name = "ListClients", .run = run_list_clients},
+        {.name = "GetConfig", .run = run_get_config},
+        {.name = "Reload", .run = run_reload, .changes = true},
+        {0},
+};
+
+static const struct control_method service_methods[] = {
+        {.name = "GetInfo", .run = run_get_info},
+        {.name = "GetInterfaceDescription",
+         .run = run_get_interface_description,
+         .parameters = (const struct control_parameter[]){{"interface", JSON_STRING, false}, {0}}},
+        {0},
+};
+
+const struct control_interface control_interfaces[] = {
+        {"org.varlink.service", interface_text_service, service_methods},
+        {"io.ftcpd", interface_text_ftcpd, ftcpd_methods},
+        {0},
+};

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/daemon.h"
+#include "daemon/control.h"
+#include "daemon/relay.h"
+#include "daemon/service.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "util/socket.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+struct daemon {
+        const struct options *options;
+        struct config *config; /* owned */
+        struct event_base *base;
+        struct relay *relay;
+        struct control *control;
+        struct socket_path data, varlink; /* our own; the path is NULL where systemd passed them */
+        char data_socket[160];            /* what clients connect to */
+        struct event *hup, *term, *intr, *watchdog;
+        bool done;
+        int exit_code;
+};
+
+struct config_source daemon_source(const struct options *options, bool strict)
+{
+        return (struct config_source){
+                .path = options->config, .instance = options->instance, .strict = strict};
+}
+
+void daemon_tell(const struct config_report *report)
+{
+        for (size_t i = 0; i < report->n_warnings; i++)
+                diag_warning("%s", report->warnings[i]);
+        for (size_t i = 0; i < report->n_errors; i++)
+                diag_err("%s", report->errors[i]);
+}
+
+/* ---- for control ---- */
+
+static void get_status(void *context, struct status *status)
+{
+        struct daemon *daemon = context;
+
+        relay_status(daemon->relay, status);
+        status->version = FTCPD_VERSION;
+}
+
+static size_t get_clients(void *context, struct status_client *clients, size_t max)
+{
+        struct daemon *daemon = context;
+
+        return relay_clients(daemon->relay, clients, max);
+}
+
+static const struct config *get_config(void *context)
+{
+        struct daemon *daemon = context;
+
+        return daemon->config;
+}
+
+static const char *get_data_socket(void *context)
+{
+        struct daemon *daemon = context;
+
+        return daemon->data_socket[0] ? daemon->data_socket : NULL;
+}
+
+static void report_error(struct config_report *report, char *text)
+{
+        char **errors = reallocarray(report->errors, report->n_errors + 1, sizeof(*errors));
+
+        if (!errors || !text) {
+                free(text);
+                return;
+        }
+        report->errors = errors;
+        errors[report->n_errors++] = text;
+}
+
+/* Whole or not at all: the errors go to whoever asked. */
+static int apply(struct daemon *daemon, struct config_report *report)
+{
+        struct config_source source = daemon_source(daemon->options, false);
+        struct config *fresh = config_load(&source, report), *old = daemon->config;
+        char refused[512], *text;
+
+        if (!fresh)
+                return -EINVAL;
+        if (config_refuses_reload(old, fresh, refused, sizeof(refused))) {
+                if (asprintf(&text, "%s: only a restart can change %s", fresh->path, refused) < 0)
+                        text = NULL;
+                report_error(report, text);
+                config_free(fresh);
+                return -EINVAL;
+        }
+        if (relay_configure(daemon->relay, fresh) < 0) {
+                report_error(report, strdup("no memory for the new configuration"));
+                config_free(fresh);
+                return -ENOMEM;
+        }
+        daemon->config = fresh;
+        config_free(old);
+        if (daemon->options->log_level < 0)
+                diag_set_level(fresh->log_level);
+        return 0;
+}
+
+static int reload(void *context, struct config_report *report)
+{
+        struct daemon *daemon = context;
+        int result;
+
+        service_reloading();
+        result = apply(daemon, report);
+        daemon_tell(report);
+        if (result < 0)
+                diag_err("the configuration was not reloaded: nothing has changed");
+        else
+                diag_notice("the configuration was reloaded");
+        service_ready();
+        return result;
+}
+
+static const struct control_ops control_ops = {get_status, get_clients, get_config, get_data_socket,
+                                               reload};
+
+/* ---- the relay ---- */
+
+static void on_state(void *context, enum link_state state, enum link_cause cause, const char *text)
+{
+        (void)context;
+        (void)cause;
+        if (state != LINK_UP) /* which the link tells itself, where it is news */
+                diag_debug("link: %s: %s", link_state_name(state), text);
+        service_status("%s: %s", link_state_name(state), text);
+}
+
+static void on_stopped(void *context, struct count left)
+{
+        struct daemon *daemon = context;
+
+        if (left.messages)
+                diag_warning("stopped; %" PRIu64 " messages (%" PRIu64
+                             " bytes) were not delivered to the upstream",
+                             left.messages, left.bytes);
+        else
+                diag_notice("stopped; everything was delivered to the upstream");
+        daemon->done = true;
+}
+
+static const struct relay_ops relay_ops = {on_state, on_stopped};
+
+/* ---- signals ---- */
+
+static void on_hup(evutil_socket_t number, short what, void *arg)
+{
+        struct config_report report = {0};
+
+        (void)number;
+        (void)what;
+        reload(arg, &report);
+        config_report_done(&report);
+}
+
+static void on_term(evutil_socket_t number, short what, void *arg)
+{
+        struct daemon *daemon = arg;
+
+        (void)what;
+        diag_notice("%s: stopping, within StopTimeout=", number == SIGTERM ? "SIGTERM" : "SIGINT");
+        service_stopping();
+        relay_stop(daemon->relay, clock_deadline(daemon->config->stop_timeout_usec));
+}
+
+static void on_watchdog(evutil_socket_t fd, short what, void *arg)
+{
+        (void)fd;
+        (void)what;
+        (void)arg;
+        service_watchdog();
+}
+
+static bool add_signals(struct daemon *daemon)
+{
+        uint64_t usec = service_watchdog_usec();
+        struct timeval every = {(time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC)};
+
+        signal(SIGPIPE, SIG_IGN);
+        daemon->hup = evsignal_new(daemon->base, SIGHUP, on_hup, daemon);
+        daemon->term = evsignal_new(daemon->base, SIGTERM, on_term, daemon);
+        daemon->intr = evsignal_new(daemon->base, SIGINT, on_term, daemon);
+        daemon->watchdog = event_new(daemon->base, -1, EV_PERSIST, on_watchdog, daemon);
+        return daemon->hup && daemon->term && daemon->intr && daemon->watchdog &&
+               event_add(daemon->hup, NULL) == 0 && event_add(daemon->term, NULL) == 0 &&
+               event_add(daemon->intr, NULL) == 0 &&
+               (!usec || event_add(daemon->watchdog, &every) == 0);
+}
+
+/* ---- sockets ---- */
+
+static int own_socket(struct socket_path *own, const char *path, mode_t mode, gid_t gid)
+{
+        static const char of_instances[] = "/run/ftcpd/";
+        char text[512];
+        int result;
+
+        /* Where instances have their sockets by default: a unit has made it, a shell has not. */
+        if (strncmp(path, of_instances, sizeof(of_instances) - 1) == 0)
+                mkdir("/run/ftcpd", 0755);
+        result = socket_path_listen(own, path, mode, gid, text, sizeof(text));
+
+        if (result < 0)
+                diag_err("%s", result == -ENOMEM ? "no memory" : text);
+        return result;
+}
+
+static int listen_data(struct daemon *daemon, struct service_sockets *passed)
+{
+        const struct config *config = daemon->config;
+        int result = 0;
+
+        for (size_t i = 0; i < passed->n_data && result == 0; i++) {
+                if (i == 0)
+                        socket_local_text(passed->data[i], daemon->data_socket,
+                                          sizeof(daemon->data_socket));
+                result = relay_listen(daemon->relay, passed->data[i]);
+                passed->data[i] = -1;
+        }
+        if (passed->n_data || result < 0)
+                return result;
+        result = own_socket(&daemon->data, config->local_socket, config->local_socket_mode,
+                            config->local_socket_gid);
+        if (result < 0)
+                return result;
+        snprintf(daemon->data_socket, sizeof(daemon->data_socket), "%s", config->local_socket);
+        result = relay_listen(daemon->relay, daemon->data.fd);
+        daemon->data.fd = -1;
+        return result;
+}
+
+static int listen_control(struct daemon *daemon, struct service_sockets *passed)
+{
+        const struct config *config = daemon->config;
+        int result = 0;
+
+        for (size_t i = 0; i < passed->n_varlink && result == 0; i++) {
+                result = control_listen(daemon->control, passed->varlink[i]);
+                passed->varlink[i] = -1;
+        }
+        if (passed->n_varlink || result < 0)
+                return result;
+        result = own_socket(&daemon->varlink, config->control_socket, config->control_socket_mode,
+                            config->control_socket_gid);
+        if (result < 0)
+                return result;
+        result = control_listen(daemon->control, daemon->varlink.fd);
+        daemon->varlink.fd = -1;
+        return result;
+}
+
+static int listen_all(struct daemon *daemon)
+{
+        struct service_sockets passed;
+        int result = service_take_sockets(&passed);
+
+        if (result == 0)
+                result = listen_data(daemon, &passed);
+        if (result == 0)
+                result = listen_control(daemon, &passed);
+        service_sockets_done(&passed);
+        return result;
+}
+
+/* ---- life ---- */
+
+/* Clients, control connections and what the daemon itself needs. */
+static void raise_limits(const struct config *config)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        if (limit.rlim_max < config->max_clients + config->control_max_clients + 32)
+                diag_warning("only %llu descriptors are allowed, MaxClients=%" PRIu64
+                             ": see LimitNOFILE=",
+                             (unsigned long long)limit.rlim_max, config->max_clients);
+}
+
+static int build(struct daemon *daemon)
+{
+        int result;
+
+        daemon->base = event_base_new();
+        if (!daemon->base)
+                return -ENOMEM;
+        result = relay_new(&daemon->relay, daemon->base, daemon->config, &relay_ops, daemon);
+        if (result < 0) {
+                diag_err("can't make the store: %s", strerror(-result));
+                return result;
+        }
+        daemon->control = control_new(daemon->base, &control_ops, daemon);
+        if (!daemon->control || !add_signals(daemon))
+                return -ENOMEM;
+        return listen_all(daemon);
+}
+
+static void tear_down(struct daemon *daemon)
+{
+        struct event *events[] = {daemon->hup, daemon->term, daemon->intr, daemon->watchdog};
+
+        if (daemon->control)
+                control_free(daemon->control);
+        if (daemon->relay)
+                relay_free(daemon->relay);
+        for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
+                if (events[i])
+                        event_free(events[i]);
+        if (daemon->base)
+                event_base_free(daemon->base);
+        socket_path_done(&daemon->data);
+        socket_path_done(&daemon->varlink);
+        config_free(daemon->config);
+}
+
+int daemon_run(const struct options *options, struct config *config)
+{
+        struct daemon daemon = {.options = options,
+                                .config = config,
+                                .data = {.fd = -1, .lock = -1},
+                                .varlink = {.fd = -1, .lock = -1}};
+
+        raise_limits(config);
+        if (build(&daemon) < 0) {
+                tear_down(&daemon);
+                return EXIT_FAILURE;
+        }
+        if (geteuid() == 0)
+                diag_warning("running as root: an account of its own is safer (the packaged units "
+                             "use ftcpd)");
+        diag_notice("ftcpd %s: clients connect to %s", FTCPD_VERSION, daemon.data_socket);
+        service_ready();
+        relay_start(daemon.relay);
+        while (!daemon.done && event_base_loop(daemon.base, EVLOOP_ONCE) >= 0)
+                relay_turn(daemon.relay);
+        tear_down(&daemon);
+        return daemon.exit_code;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/config.h"
+#include "daemon/daemon.h"
+#include "daemon/options.h"
+#include "util/diag.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static int check(const struct options *options)
+{
+        struct config_source source = daemon_source(options, true);
+        struct config_report report = {0};
+        struct config *config = config_load(&source, &report);
+
+        for (size_t i = 0; i < report.n_errors; i++)
+                fprintf(stderr, "%s\n", report.errors[i]);
+        for (size_t i = 0; i < report.n_warnings; i++)
+                printf("%s\n", report.warnings[i]);
+        if (config)
+                printf("%s: the configuration is good\n", config->path);
+        config_report_done(&report);
+        if (!config)
+                return EXIT_CONFIG;
+        config_free(config);
+        return EXIT_SUCCESS;
+}
+
+static int run(const struct options *options)
+{
+        struct config_source source = daemon_source(options, false);
+        struct config_report report = {0};
+        struct config *config = config_load(&source, &report);
+
+        diag_open(options->log_level >= 0 ? options->log_level
+                  : config                ? config->log_level
+                                          : LOG_INFO);
+        daemon_tell(&report);
+        config_report_done(&report);
+        if (!config)
+                return EXIT_CONFIG;
+        return daemon_run(options, config);
+}
+
+int main(int argc, char **argv)
+{
+        struct options options;
+        int result = options_parse(&options, argc, argv);
+
+        if (result >= 0)
+                return result;
+        if (options.print_defaults) {
+                config_print_defaults(stdout);
+                return EXIT_SUCCESS;
+        }
+        return options.check_config ? check(&options) : run(&options);
+}

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/relay_own.h"
+#include "util/clock.h"
+#include "util/diag.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+        READ_SIZE = 256 * 1024,
+        LEAST_SIZE = 64 * 1024,
+        EARLY_BYTES =
+                256 * 1024, /* so much goes out at once, else it leaves the cache before it does */
+};
+
+/* ---- upstream to clients ---- */
+
+/* What comes while nobody reads is dropped and counted. */
+static void count_unheard(struct relay *relay, const struct log_taken *taken)
+{
+        struct image_totals *totals = &relay->store.image->totals;
+
+        store_begin(&relay->store);
+        store_add(&relay->store, &totals->in_messages, taken->messages);
+        store_add(&relay->store, &totals->in_bytes, taken->bytes);
+        store_add(&relay->store, &totals->in_dropped[DROP_NO_CLIENT][0], taken->messages);
+        store_add(&relay->store, &totals->in_dropped[DROP_NO_CLIENT][1], taken->bytes);
+        store_commit(&relay->store);
+        log_trim(&relay->in);
+}
+
+void relay_deliver(struct relay *relay)
+{
+        uint64_t end = relay->in.image->end, now;
+
+        if (end == relay->delivered_to)
+                return;
+        relay->delivered_to = end;
+        now = clock_usec();
+        for (size_t i = relay->n_readers;
+             i-- > 0;) { /* backwards: one that ends is replaced by the last */
+                struct client *client = relay->readers[i];
+
+                if (!client->blocked)
+                        client_flush(client, now);
+                if (client->fd >= 0 && (client->blocked || client->over))
+                        client_check(client, now);
+        }
+}
+
+static void on_received(void *context, const struct log_taken *taken)
+{
+        struct relay *relay = context;
+
+        if (!relay->n_readers)
+                count_unheard(relay, taken);
+        else if (relay->in.image->end - relay->delivered_to >= EARLY_BYTES)
+                relay_deliver(relay);
+}
+
+static void on_over(void *context, struct client *client, bool over)
+{
+        struct relay *relay = context;
+
+        (void)client;
+        relay->n_over += over ? 1 : (size_t)-1;
+        link_pause(relay->link, relay->n_over > 0);
+}
+
+static void on_deaf(void *context, struct client *client, enum drop_reason reason,
+                    struct count dropped)
+{
+        struct relay *relay = context;
+        struct client *last = relay->readers[--relay->n_readers];
+
+        if (reason == DROP_QUEUE_FULL && dropped.messages)
+                relay->last_drop = clock_usec();
+        relay->readers[client->place] = last;
+        last->place = client->place;
+}
+
+/* ---- clients to upstream ---- */
+
+uint64_t relay_queued_bytes(const struct relay *relay)
+{
+        return relay->out.image->end - relay->ledger.acked.image->pos;
+}
+
+/* Judged on what stands there already: while there is any room, there is some for a message, or for
+ * a good part of one. */
+static size_t room(const struct relay *relay)
+{
+        uint64_t queued = relay_queued_bytes(relay), limit = relay->config->upstream_queue_size;
+        uint64_t largest = relay->config->frame.max_message_size, left;
+
+        if (queued >= limit || relay->stopping)
+                return 0;
+        left = limit - queued;
+        if (left < largest && left < LEAST_SIZE)
+                left = largest < LEAST_SIZE ? largest : LEAST_SIZE;
+        return left < READ_SIZE ? (size_t)left : READ_SIZE;
+}
+
+static size_t on_room(void *context, struct client *client)
+{
+        struct relay *relay = context;
+        /* Whoever comes while others wait goes to the end of the line. */
+        size_t left = relay->resuming || TAILQ_EMPTY(&relay->queue) ? room(relay) : 0;
+
+        if (left)
+                return left;
+        if (!client->waiting) {
+                client->waiting = true;
+                TAILQ_INSERT_TAIL(&relay->queue, client, queue);
+                link_hurry(relay->link, true);
+        }
+        return 0;
+}
+
+/* Who waited longest reads first, each as much as one read takes: nobody starves. */
+static void resume_clients(struct relay *relay)
+{
+        struct client *client;
+
+        while ((client = TAILQ_FIRST(&relay->queue)) && room(relay)) {
+                TAILQ_REMOVE(&relay->queue, client, queue);
+                client->waiting = false;
+                relay->resuming = true;
+                client_resume(client);
+                relay->resuming = false;
+        }
+        if (TAILQ_EMPTY(&relay->queue))
+                link_hurry(relay->link, false);
+}
+
+static void on_accepted(void *context, struct client *client, const struct log_taken *taken)
+{
+        struct relay *relay = context;
+
+        (void)client;
+        (void)taken;
+        if (relay->out.image->end - ledger_written(&relay->ledger) >= EARLY_BYTES)
+                link_flush(relay->link);
+}
+
+static void on_partial(void *context, struct client *client, uint64_t before)
+{
+        struct relay *relay = context;
+        uint64_t after = writer_partial(&client->writer);
+        bool listed = client->begun.tqe_prev != NULL;
+
+        relay->partial_bytes += after - before;
+        if (listed && (!after || client->partial_since == client->last_byte)) {
+                TAILQ_REMOVE(&relay->begun, client, begun);
+                client->begun.tqe_prev = NULL;
+                listed = false;
+        }
+        if (after && !listed)
+                TAILQ_INSERT_TAIL(&relay->begun, client, begun);
+        while (relay->partial_bytes > relay->config->partial_size && TAILQ_FIRST(&relay->begun))
+                client_end(TAILQ_FIRST(&relay->begun), DROP_CLIENT_GONE, false,
+                           "its unfinished message is the oldest, and all of them together exceed "
+                           "PartialSize=");
+}
+
+static void on_acked(void *context)
+{
+        (void)context; /* relay_turn() looks */
+}
+
+/* ---- clients come and go ---- */
+
+static void on_gone(void *context, struct client *client)
+{
+        struct relay *relay = context;
+        struct timeval now = {0, 0};
+
+        if (client->waiting)
+                TAILQ_REMOVE(&relay->queue, client, queue);
+        if (client->begun.tqe_prev)
+                TAILQ_REMOVE(&relay->begun, client, begun);
+        TAILQ_REMOVE(&relay->all, client, all);
+        TAILQ_INSERT_TAIL(&relay->dead, client, all);
+        relay->n_clients--;
+        relay->free_slots[relay->n_free_slots++] = client->slot;
+        evtimer_add(relay->reaper, &now);
+}
+
+static void on_reaper(evutil_socket_t fd, short what, void *arg)
+{
+        struct relay *relay = arg;
+        struct client *client;
+
+        (void)fd;
+        (void)what;
+        while ((client = TAILQ_FIRST(&relay->dead))) {
+                TAILQ_REMOVE(&relay->dead, client, all);
+                client_free(client);
+        }
+}
+
+static void on_hung(void *subject)
+{
+        client_hung(subject);
+}
+
+const struct client_ops relay_client_ops = {on_room, on_accepted, on_partial,
+                                            on_over, on_deaf,     on_gone};
+
+struct client_limits relay_client_limits(const struct config *config)
+{
+        return (struct client_limits){config->client_queue_size, config->slow_client_grace_usec,
+                                      config->client_stall_timeout_usec, config->frame_timeout_usec,
+                                      config->slow_client};
+}
+
+int relay_listen(struct relay *relay, int fd)
+{
+        struct listener **listeners =
+                reallocarray(relay->listeners, relay->n_listeners + 1, sizeof(struct listener *));
+
+        if (!listeners) {
+                close(fd);
+                return -ENOMEM;
+        }
+        relay->listeners = listeners;
+        listeners[relay->n_listeners] = listener_new(relay->base, fd, relay_admit, relay);
+        if (!listeners[relay->n_listeners])
+                return -ENOMEM;
+        relay->n_listeners++;
+        return 0;
+}
+
+/* ---- life ---- */
+
+static void on_state(void *context, enum link_state state, enum link_cause cause, const char *text)
+{
+        struct relay *relay = context;
+
+        relay->ops->state(relay->context, state, cause, text);
+}
+
+static void on_stopped(void *context)
+{
+        struct relay *relay = context;
+        struct log_place acked = log_place(&relay->out, relay->ledger.acked.image->pos);
+        struct count left = {relay->out.image->number - acked.number,
+                             relay->out.image->end - acked.pos};
+
+        relay->ops->stopped(relay->context, left);
+}
+
+static const struct link_ops link_ops = {on_state, on_received, on_acked, on_stopped};
+
+int relay_new(struct relay **made, struct event_base *base, const struct config *config,
+              const struct relay_ops *ops, void *context)
+{
+        struct relay *relay = calloc(1, sizeof(*relay));
+        int result;
+
+        if (!relay)
+                return -ENOMEM;
+        *relay = (struct relay){.base = base,
+                                .config = config,
+                                .ops = ops,
+                                .context = context,
+                                .frame = config->frame,
+                                .started = clock_usec()};
+        TAILQ_INIT(&relay->all);
+        TAILQ_INIT(&relay->queue);
+        TAILQ_INIT(&relay->begun);
+        TAILQ_INIT(&relay->dead);
+        result = store_init(&relay->store);
+        if (result < 0) {
+                free(relay);
+                return result;
+        }
+        log_init(&relay->in, &relay->store, &relay->store.image->in, &relay->frame);
+        log_init(&relay->out, &relay->store, &relay->store.image->out, &relay->frame);
+        turn_init(&relay->turn, &relay->out, &relay->store.image->turn);
+        ledger_init(&relay->ledger, &relay->out, false);
+        relay->watch = watch_new(base, on_hung);
+        relay->reaper = evtimer_new(base, on_reaper, relay);
+        relay->link = link_new(base, config, &relay->in, &relay->ledger, &link_ops, relay);
+        if (!relay->watch || !relay->reaper || !relay->link) {
+                relay_free(relay);
+                return -ENOMEM;
+        }
+        *made = relay;
+        return 0;
+}
+
+void relay_free(struct relay *relay)
+{
+        struct client *client;
+
+        while ((client = TAILQ_FIRST(&relay->all)))
+                client_end(client, DROP_STOPPED, true, "stopping");
+        on_reaper(-1, 0, relay);
+        for (size_t i = 0; i < relay->n_listeners; i++)
+                listener_free(relay->listeners[i]);
+        free(relay->listeners);
+        link_free(relay->link);
+        watch_free(relay->watch);
+        if (relay->reaper)
+                event_free(relay->reaper);
+        store_done(&relay->store);
+        free(relay->readers);
+        free(relay->free_slots);
+        free(relay);
+}
+
+void relay_start(struct relay *relay)
+{
+        link_start(relay->link);
+}
+
+int relay_configure(struct relay *relay, const struct config *config)
+{
+        struct client_limits limits = relay_client_limits(config);
+        struct client *client, *next;
+        int result = link_configure(relay->link, config);
+
+        if (result < 0)
+                return result;
+        relay->config = config;
+        relay->frame = config->frame;
+        for (client = TAILQ_FIRST(&relay->all); client; client = next) {
+                next = TAILQ_NEXT(client, all);
+                client_configure(client, &limits);
+                if (client->fd >= 0)
+                        relay_permit(relay, client);
+        }
+        return 0;
+}
+
+void relay_turn(struct relay *relay)
+{
+        if (!TAILQ_EMPTY(&relay->queue))
+                resume_clients(relay);
+        relay_deliver(relay);
+        link_flush(relay->link);
+}
+
+static void close_listeners(struct relay *relay)
+{
+        for (size_t i = 0; i < relay->n_listeners; i++)
+                listener_free(relay->listeners[i]);
+        relay->n_listeners = 0;
+}
+
+/* What clients have sent already is taken still; after that they are not read any more, so that the
+ * flush comes to an end. */
+static void last_call(struct relay *relay)
+{
+        struct client *client, *next;
+
+        for (client = TAILQ_FIRST(&relay->all); client; client = next) {
+                next = TAILQ_NEXT(client, all);
+                if (!client->waiting)
+                        client_resume(client);
+        }
+}
+
+void relay_stop(struct relay *relay, uint64_t deadline)
+{
+        if (relay->stopping)
+                return;
+        close_listeners(relay);
+        last_call(relay);
+        relay->stopping = true;
+        link_stop(relay->link, deadline);
+}

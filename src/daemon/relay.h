@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Both edges together: the only one that sees the link and the clients. It owns the store with its
+ * two logs, hands what one edge committed to the other at the end of each turn of the event loop,
+ * and decides who may read.
+ */
+#include "core/config.h"
+#include "daemon/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <event2/event.h>
+
+struct relay;
+
+struct relay_ops {
+        /* The link's state has changed; text says it for people. */
+        void (*state)(void *context, enum link_state state, enum link_cause cause,
+                      const char *text);
+        /* After relay_stop(): everything is flushed or given up. left is what was not delivered to
+         * the upstream. */
+        void (*stopped)(void *context, struct count left);
+};
+
+/* config is borrowed until relay_configure() or relay_free(). Returns 0 or a negative errno. */
+int relay_new(struct relay **relay, struct event_base *base, const struct config *config,
+              const struct relay_ops *ops, void *context);
+void relay_free(struct relay *relay);
+
+/* Serves a listening socket; fd is taken, also on error. Returns 0 or a negative errno. */
+int relay_listen(struct relay *relay, int fd);
+
+/* Begins to dial. */
+void relay_start(struct relay *relay);
+
+/* Another configuration with the same frame and sockets. Returns 0, or -ENOMEM and keeps the old
+ * one. */
+int relay_configure(struct relay *relay, const struct config *config);
+
+/* After each turn of the event loop: what was received goes out. */
+void relay_turn(struct relay *relay);
+
+/* Stops accepting, flushes until the deadline (clock_usec()), closes the link and calls stopped().
+ */
+void relay_stop(struct relay *relay, uint64_t deadline);
+
+/* For control. */
+void relay_status(struct relay *relay, struct status *status);
+size_t relay_clients(struct relay *relay, struct status_client *clients, size_t max);

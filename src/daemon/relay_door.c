@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* Who comes in, who is turned away, and what a client may do. */
+#include "daemon/relay_own.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "util/socket.h"
+
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { RESERVE = 32 }; /* descriptors for the link, its resolver and the daemon itself */
+
+#define TELL_USEC (60 * USEC_PER_SEC)
+
+/* A free slot of the client table, with room to give it back; IMAGE_CLIENTS: none. */
+static uint32_t take_slot(struct relay *relay)
+{
+        struct image_totals *totals = &relay->store.image->totals;
+        uint32_t slot = (uint32_t)totals->client_slots;
+
+        if (relay->n_free_slots)
+                return relay->free_slots[--relay->n_free_slots];
+        if (slot >= relay->free_slots_room) {
+                size_t more = relay->free_slots_room * 2 + 64;
+                uint32_t *slots = reallocarray(relay->free_slots, more, sizeof(*slots));
+
+                if (!slots)
+                        return IMAGE_CLIENTS;
+                relay->free_slots = slots;
+                relay->free_slots_room = more;
+        }
+        if (!store_client_ready(&relay->store, slot))
+                return IMAGE_CLIENTS;
+        store_set(&totals->client_slots, slot + 1);
+        return slot;
+}
+
+static bool reader_room(struct relay *relay)
+{
+        size_t more = relay->readers_room * 2 + 64;
+        struct client **readers;
+
+        if (relay->n_readers < relay->readers_room)
+                return true;
+        readers = reallocarray(relay->readers, more, sizeof(struct client *));
+        if (!readers)
+                return false;
+        relay->readers = readers;
+        relay->readers_room = more;
+        return true;
+}
+
+/* A TCP client has no user, and only receives where senders are named. */
+static bool may_send(const struct relay *relay, const struct client *client,
+                     const struct socket_peer *peer)
+{
+        const struct config_people *senders = &relay->config->senders;
+
+        return !senders->set || (client->local && config_people_have(senders, peer->uid,
+                                                                     peer->groups, peer->n_groups));
+}
+
+static void introduce(struct relay *relay, struct client *client)
+{
+        struct sockaddr_storage address = {0};
+        socklen_t size = sizeof(address);
+        struct socket_peer peer = {0};
+        int on = 1;
+
+        getpeername(client->fd, (struct sockaddr *)&address, &size);
+        client->local = address.ss_family == AF_UNIX && socket_peer_get(client->fd, &peer) == 0;
+        if (client->local) {
+                client->pid = peer.pid;
+                client->uid = peer.uid;
+                client->gid = peer.gid;
+                memcpy(client->program, peer.program, sizeof(client->program));
+        } else {
+                setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+                socket_address_text((struct sockaddr *)&address, size, client->peer,
+                                    sizeof(client->peer));
+        }
+        client->receive_only = !may_send(relay, client, &peer);
+        socket_peer_done(&peer);
+        diag_debug("client %" PRIu64 " connected (%s, pid %d, uid %u)%s", client->id,
+                   client->local ? client->program : client->peer, (int)client->pid,
+                   (unsigned)client->uid, client->receive_only ? ", may only receive" : "");
+}
+
+void relay_permit(struct relay *relay, struct client *client)
+{
+        struct socket_peer peer = {0};
+
+        if (client->local && socket_peer_get(client->fd, &peer) < 0)
+                return;
+        client_permit(client, may_send(relay, client, &peer));
+        socket_peer_done(&peer);
+}
+
+/* A crowd at the door is counted one by one, but must not flood the log. */
+static void turn_away(struct relay *relay, int fd, const char *why)
+{
+        struct image_totals *totals = &relay->store.image->totals;
+        uint64_t now = clock_usec();
+
+        if (!relay->turned_away || now - relay->turned_away >= TELL_USEC) {
+                diag_warning("a client was refused: %s; told once a minute at most", why);
+                relay->turned_away = now;
+        }
+        store_set(&totals->clients_refused, totals->clients_refused + 1);
+        close(fd);
+}
+
+/* The link and the control socket must still find a descriptor when clients have taken the rest. */
+static bool is_among_last(const struct relay *relay, int fd)
+{
+        uint64_t reserve = relay->config->control_max_clients + RESERVE;
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return false;
+        if (reserve > limit.rlim_cur / 2)
+                reserve = limit.rlim_cur / 2;
+        return (rlim_t)fd >= limit.rlim_cur - reserve;
+}
+
+void relay_admit(void *context, int fd)
+{
+        struct relay *relay = context;
+        struct image_totals *totals = &relay->store.image->totals;
+        struct client_setup setup = {.base = relay->base,
+                                     .ops = &relay_client_ops,
+                                     .context = relay,
+                                     .watch = relay->watch,
+                                     .turn = &relay->turn,
+                                     .in = &relay->in,
+                                     .limits = relay_client_limits(relay->config),
+                                     .fd = fd};
+        struct client *client;
+
+        if (relay->n_clients >= relay->config->max_clients) {
+                turn_away(relay, fd, "MaxClients= are connected");
+                return;
+        }
+        if (is_among_last(relay, fd)) {
+                turn_away(relay, fd, "no more descriptors may be open (LimitNOFILE=)");
+                return;
+        }
+        setup.slot = reader_room(relay) ? take_slot(relay) : IMAGE_CLIENTS;
+        if (setup.slot == IMAGE_CLIENTS) {
+                turn_away(relay, fd, "no memory, or no slot");
+                return;
+        }
+        setup.id = totals->next_client_id + 1;
+        store_set(&totals->next_client_id, setup.id);
+        relay_deliver(relay); /* what came before it is not for it */
+        client = client_new(&setup);
+        if (!client) {
+                relay->free_slots[relay->n_free_slots++] = setup.slot;
+                diag_err("a client was refused: no memory");
+                store_set(&totals->clients_refused, totals->clients_refused + 1);
+                return;
+        }
+        store_set(&totals->clients_accepted, totals->clients_accepted + 1);
+        TAILQ_INSERT_TAIL(&relay->all, client, all);
+        relay->n_clients++;
+        client->place = relay->n_readers;
+        relay->readers[relay->n_readers++] = client;
+        introduce(relay, client);
+}

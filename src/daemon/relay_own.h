@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* The relay's own memory, for relay.c, relay_door.c and relay_status.c. */
+#include "core/cursor.h"
+#include "core/ledger.h"
+#include "core/log.h"
+#include "core/store.h"
+#include "core/turn.h"
+#include "daemon/relay.h"
+#include "edge/client.h"
+#include "edge/link.h"
+#include "edge/listener.h"
+#include "edge/watch.h"
+
+#include <sys/queue.h>
+
+TAILQ_HEAD(client_list, client);
+
+struct relay {
+        struct event_base *base;     /* borrowed */
+        const struct config *config; /* borrowed */
+        const struct relay_ops *ops;
+        void *context;
+        struct frame_spec frame; /* in force; logs point to it */
+        struct store store;
+        struct log in, out;
+        struct turn turn;
+        struct ledger ledger;
+        struct link *link;
+        struct watch *watch;
+        struct listener **listeners;
+        size_t n_listeners;
+        struct event *reaper;
+        struct client_list all;   /* the oldest first */
+        struct client_list queue; /* who waits for room in the out log, the longest wait first */
+        struct client_list begun; /* with a partial message, the oldest first */
+        struct client_list dead;  /* to be freed */
+        struct client **readers;  /* whom the in log is for */
+        size_t n_readers, readers_room;
+        uint32_t *free_slots;
+        size_t n_free_slots, free_slots_room;
+        size_t n_clients, n_over;
+        uint64_t partial_bytes; /* of all clients together */
+        uint64_t delivered_to;  /* the in log's end that was handed on */
+        bool stopping, resuming;
+        uint64_t turned_away;        /* when the log last told of a client that was refused */
+        uint64_t started, last_drop; /* when something was dropped for a reason nobody chose */
+};
+
+extern const struct client_ops relay_client_ops;
+
+struct client_limits relay_client_limits(const struct config *config);
+
+/* What was received goes to the clients that were there. */
+void relay_deliver(struct relay *relay);
+
+/* A connection to a listener (a listener_accepted): becomes a client, or is closed and counted. */
+void relay_admit(void *context, int fd);
+
+/* Looks anew whether a client may send, after Senders= has changed. */
+void relay_permit(struct relay *relay, struct client *client);
+
+/* Bytes to the upstream that are not acknowledged. */
+uint64_t relay_queued_bytes(const struct relay *relay);

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/service.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "util/diag.h"
+#include "util/text.h"
+
+static bool is_loopback(int fd)
+{
+        union {
+                struct sockaddr any;
+                struct sockaddr_in v4;
+                struct sockaddr_in6 v6;
+                struct sockaddr_storage storage;
+        } address = {0};
+        socklen_t size = sizeof(address);
+
+        if (getsockname(fd, &address.any, &size) < 0)
+                return false;
+        if (address.any.sa_family == AF_INET)
+                return ntohl(address.v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+        return address.any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&address.v6.sin6_addr);
+}
+
+/* What is wrong with a passed socket, or NULL. */
+static const char *find_fault(int fd, const char *name)
+{
+        bool data = strcmp(name, "data") == 0;
+
+        if (!data && strcmp(name, "varlink") != 0)
+                return "its name is neither data nor varlink (FileDescriptorName=)";
+        if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
+                return "it is no listening stream socket";
+        if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0)
+                return NULL;
+        if (!data)
+                return "the control socket must be a Unix socket";
+        if (sd_is_socket(fd, AF_INET, SOCK_STREAM, 1) <= 0 &&
+            sd_is_socket(fd, AF_INET6, SOCK_STREAM, 1) <= 0)
+                return "it is neither a Unix nor a TCP socket";
+        if (!is_loopback(fd))
+                diag_warning("systemd passed a data socket that is not on loopback: whoever "
+                             "reaches it receives every message");
+        return NULL;
+}
+
+static void sort_socket(struct service_sockets *sockets, int fd, const char *name)
+{
+        const char *fault = find_fault(fd, name);
+        int flags = fcntl(fd, F_GETFL);
+
+        if (fault) {
+                diag_warning("systemd passed the socket \"%s\", which is not used: %s", name,
+                             fault);
+                close(fd);
+                return;
+        }
+        fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+        if (strcmp(name, "data") == 0)
+                sockets->data[sockets->n_data++] = fd;
+        else
+                sockets->varlink[sockets->n_varlink++] = fd;
+}
+
+int service_take_sockets(struct service_sockets *sockets)
+{
+        char **names = NULL;
+        int n = sd_listen_fds_with_names(1, &names);
+
+        *sockets = (struct service_sockets){0};
+        if (n <= 0)
+                return n;
+        sockets->data = calloc((size_t)n, sizeof(int));
+        sockets->varlink = calloc((size_t)n, sizeof(int));
+        for (int i = 0; i < n; i++) {
+                if (sockets->data && sockets->varlink)
+                        sort_socket(sockets, SD_LISTEN_FDS_START + i, names[i]);
+                free(names[i]);
+        }
+        free(names);
+        return sockets->data && sockets->varlink ? 0 : -ENOMEM;
+}
+
+static void close_all(int *fds, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                if (fds[i] >= 0)
+                        close(fds[i]);
+        free(fds);
+}
+
+void service_sockets_done(struct service_sockets *sockets)
+{
+        close_all(sockets->data, sockets->n_data);
+        close_all(sockets->varlink, sockets->n_varlink);
+        *sockets = (struct service_sockets){0};
+}
+
+void service_ready(void)
+{
+        sd_notify(0, "READY=1");
+}
+
+void service_status(const char *format, ...)
+{
+        char text[512], line[512];
+        va_list args;
+
+        va_start(args, format);
+        vsnprintf(text, sizeof(text), format, args);
+        va_end(args);
+        text_escape(line, sizeof(line), text, strlen(text));
+        sd_notifyf(0, "STATUS=%s", line);
+}
+
+void service_reloading(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+                   (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+}
+
+void service_stopping(void)
+{
+        sd_notify(0, "STOPPING=1");
+}
+
+uint64_t service_watchdog_usec(void)
+{
+        uint64_t usec;
+
+        return sd_watchdog_enabled(0, &usec) > 0 ? usec / 2 : 0;
+}
+
+void service_watchdog(void)
+{
+        sd_notify(0, "WATCHDOG=1");
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * What ftcpd has to do with its service manager: words to it (sd_notify(3)), the watchdog, and the
+ * sockets that it passed. Without systemd the words go nowhere and no sockets are there.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+/* Listening stream sockets that systemd passed, by the name of their unit's FileDescriptorName=;
+ * non-blocking, closed on exec. Whoever takes one puts -1 in its place. */
+struct service_sockets {
+        int *data; /* Unix or TCP */
+        size_t n_data;
+        int *varlink; /* Unix */
+        size_t n_varlink;
+};
+
+/* Sorts what was passed; to be called once. What has another name or is no such socket is logged
+ * and closed. Returns 0 or a negative errno; sockets is to be freed in both cases. */
+int service_take_sockets(struct service_sockets *sockets);
+
+/* Frees, and closes what nobody took. */
+void service_sockets_done(struct service_sockets *sockets);
+
+/* The sockets listen and the configuration holds, at the start and after a reload. */
+void service_ready(void);
+
+/* One line about the link for "systemctl status". */
+void service_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A reload begins; service_ready() ends it, whatever came of it. */
+void service_reloading(void);
+
+void service_stopping(void);
+
+/* How often service_watchdog() should be called, half of what the unit allows; 0: never. */
+uint64_t service_watchdog_usec(void);
+void service_watchdog(void);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Snapshots of the daemon as the JSON of the interface io.ftcpd: the same members by the same
+ * names, absent ones left out. Text that is not UTF-8 is escaped; a number above 2^63 - 1
+ * (infinity) is that. All return a new reference, or NULL without memory.
+ */
+#include "core/config.h"
+#include "daemon/health.h"
+#include "daemon/status.h"
+
+#include <jansson.h>
+
+/* Text of any origin as a JSON string. */
+json_t *status_json_text(const char *value);
+
+/* The reply of Status. */
+json_t *status_json(const struct status *status, const struct health *health);
+
+/* The reply of Health. */
+json_t *status_json_health(const struct health *health);
+
+/* One Client. */
+json_t *status_json_client(const struct status_client *client);
+
+/* One Setting. value and file stand in place of the setting's own; file may be NULL. */
+json_t *status_json_setting(const struct config_setting *setting, const char *value,
+                            const char *file);

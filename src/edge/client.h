@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * One local program: what it sends goes through the turn into the out log, what the in log has goes
+ * to it at its own pace. It may stop doing either: a half-closed client goes on receiving, one that
+ * shut down its reading side only sends. Limits and policies live here, filled from the
+ * configuration.
+ */
+#include "core/books.h"
+#include "core/config.h"
+#include "core/cursor.h"
+#include "core/turn.h"
+#include "edge/watch.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <event2/event.h>
+
+struct client;
+
+struct client_ops {
+        /* How many bytes of it may be read now; 0: none, and client_resume() comes later. */
+        size_t (*room)(void *context, struct client *client);
+        /* Messages of it were committed to the out log. */
+        void (*accepted)(void *context, struct client *client, const struct log_taken *taken);
+        /* Its partial message has grown, or ended (grown_from is its size before). */
+        void (*partial)(void *context, struct client *client, uint64_t grown_from);
+        /* It is beyond its limit, or no longer. */
+        void (*over)(void *context, struct client *client, bool over);
+        /* It reads no more; what waited for it was dropped and is in the totals. */
+        void (*deaf)(void *context, struct client *client, enum drop_reason reason,
+                     struct count dropped);
+        /* The last call: it is closed and is to be freed, later. */
+        void (*gone)(void *context, struct client *client);
+};
+
+struct client_limits {
+        uint64_t queue_size, grace_usec, stall_usec, frame_usec; /* the last two 0: off */
+        enum config_slow slow;
+};
+
+struct client {
+        struct event_base *base; /* borrowed, as all but the events and the socket */
+        const struct client_ops *ops;
+        void *context;
+        struct watch *watch;
+        struct store *store;
+        struct image_client *image;
+        struct client_limits limits;
+        struct writer writer;
+        struct cursor cursor;
+        int fd; /* -1: closed */
+        struct event *readable, *writable, *timer;
+        uint64_t timer_at; /* when it fires; 0: not */
+        uint64_t id;
+        uint32_t slot;
+        /* who */
+        bool local;
+        pid_t pid;
+        uid_t uid;
+        gid_t gid;
+        char program[32], peer[80];
+        uint64_t since;
+        /* how */
+        bool send_only, receive_only; /* it shut down its reading side; it may not send */
+        bool ended;                   /* it sends no more */
+        bool hung;                    /* its other end is gone; what it had sent is still taken */
+        bool waiting;                 /* in the relay's list of those who wait for room */
+        bool blocked;                 /* its socket is full */
+        bool over;                    /* beyond its limit */
+        bool unplaced;   /* bytes of it were thrown away: where its next message begins is not known
+                          */
+        uint64_t probed; /* when it was asked whether it reads; 0: not yet */
+        uint64_t last_taken; /* it took bytes, or some began to wait */
+        uint64_t last_byte, partial_since;
+        uint64_t credit_usec, credit_at, over_since;
+        struct count refused; /* of it, never accepted */
+        TAILQ_ENTRY(client)
+        all, queue,
+                begun; /* everybody; waiting for room; with a partial message, the oldest first */
+        size_t place;  /* among those who read */
+};
+
+struct client_setup {
+        struct event_base *base;
+        const struct client_ops *ops;
+        void *context;
+        struct watch *watch;
+        struct turn *turn;
+        struct log *in;
+        struct client_limits limits;
+        uint32_t slot;
+        uint64_t id;
+        int fd; /* taken, also on error */
+};
+
+/* A slot of the table is filled for it. NULL without memory. Reading begins at once; receive_only
+ * is the caller's to set. */
+struct client *client_new(const struct client_setup *setup);
+
+/* Sends what waits, as far as its socket takes it. */
+void client_flush(struct client *client, uint64_t now);
+
+/* Looks whether it is beyond its limit, after messages came for it or went to it. */
+void client_check(struct client *client, uint64_t now);
+
+void client_configure(struct client *client, const struct client_limits *limits);
+
+/* Whether its messages are taken. Who was refused some may send again only after it has connected
+ * anew. */
+void client_permit(struct client *client, bool may_send);
+
+/* Its other end is gone: nothing goes to it any more, what it had sent is still taken. */
+void client_hung(struct client *client);
+
+/* Reading was stopped for want of room; there is some again. */
+void client_resume(struct client *client);
+
+/*
+ * The one way to end one. why is logged (at debug level if it is quiet); what waits for it counts
+ * as dropped for `drop`. Its partial message is discarded.
+ */
+void client_end(struct client *client, enum drop_reason drop, bool quiet, const char *why);
+
+/* After gone(), from the event loop. */
+void client_free(struct client *client);

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#include "edge/listener.h"
+#include "util/diag.h"
+#include "util/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { ACCEPTS = 64 }; /* in a row, so that a crowd at the door stops nobody inside */
+
+struct listener {
+        int fd;
+        struct event *readable, *rested;
+        listener_accepted *accepted;
+        void *context;
+        bool told; /* that descriptors ran out */
+};
+
+static void rest(struct listener *listener, int error)
+{
+        struct timeval wait = {0, 100000};
+
+        if (!listener->told)
+                diag_err("can't accept clients for now: %s (see LimitNOFILE=)", strerror(error));
+        listener->told = true;
+        event_del(listener->readable);
+        evtimer_add(listener->rested, &wait);
+}
+
+static void on_rested(evutil_socket_t fd, short what, void *arg)
+{
+        struct listener *listener = arg;
+
+        (void)fd;
+        (void)what;
+        event_add(listener->readable, NULL);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+        struct listener *listener = arg;
+
+        (void)what;
+        for (int i = 0; i < ACCEPTS; i++) {
+                int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+                if (client >= 0) {
+                        listener->accepted(listener->context, client);
+                } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+                           errno == ENOBUFS) {
+                        rest(listener, errno);
+                        return;
+                } else if (errno == EAGAIN) {
+                        listener->told = false;
+                        return;
+                }
+        }
+}
+
+struct listener *listener_new(struct event_base *base, int fd, listener_accepted *accepted,
+                              void *context)
+{
+        struct listener *listener = calloc(1, sizeof(*listener));
+
+        if (!listener) {
+                close(fd);
+                return NULL;
+        }
+        *listener = (struct listener){.fd = fd, .accepted = accepted, .context = context};
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        listener->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, listener);
+        listener->rested = evtimer_new(base, on_rested, listener);
+        if (!listener->readable || !listener->rested || event_add(listener->readable, NULL) < 0) {
+                listener_free(listener);
+                return NULL;
+        }
+        return listener;
+}
+
+void listener_free(struct listener *listener)
+{
+        if (!listener)
+                return;
+        if (listener->readable)
+                event_free(listener->readable);
+        if (listener->rested)
+                event_free(listener->rested);
+        close(listener->fd);
+        free(listener);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * What ftcpd says of itself: one line a call to standard error, written whole by one system call.
+ * Under systemd each line is headed by its level for the journal (sd-daemon(3)); else it is plain.
+ * Control characters in what is logged are escaped, so that a peer's words can't begin a line of
+ * their own.
+ *
+ * Levels are those of syslog.h. The arguments of a line that is not logged are not evaluated.
+ */
+#include <stdbool.h>
+#include <syslog.h>
+
+/* Once at start. Before it, lines down to LOG_INFO are written plain. */
+void diag_open(int level);
+void diag_set_level(int level);
+bool diag_enabled(int level);
+
+/* Takes no newline at the end. A line longer than about 2000 bytes is cut and ends in "...". Keeps
+ * errno. */
+void diag_write(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The level of a syslog name ("info", "debug" ...), or -1; and the name of a level. */
+int diag_level_parse(const char *name);
+const char *diag_level_name(int level);
+
+#define diag_line(level, ...) (diag_enabled(level) ? diag_write(level, __VA_ARGS__) : (void)0)
+#define diag_err(...)         diag_line(LOG_ERR, __VA_ARGS__)
+#define diag_warning(...)     diag_line(LOG_WARNING, __VA_ARGS__)
+#define diag_notice(...)      diag_line(LOG_NOTICE, __VA_ARGS__)
+#define diag_info(...)        diag_line(LOG_INFO, __VA_ARGS__)
+#define diag_debug(...)       diag_line(LOG_DEBUG, __VA_ARGS__)

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""What `make install` puts where, that its units hold for systemd, and that all of it goes again."""
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+import tap
+
+BUILD = os.environ.get('top_builddir') or os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), '..', '..', 'build')
+UNIT_DIR = '/units'
+
+UNITS = {f'{name}{at}.{kind}' for at in ('', '@')
+         for name, kind in [('ftcpd', 'service'), ('ftcpd', 'socket'), ('ftcpd-varlink', 'socket')]}
+FILES = {  # below the prefix
+    'sbin/ftcpd',
+    'bin/ftcpctl',
+    'lib/sysusers.d/ftcpd.conf',
+    'share/man/man1/ftcpctl.1',
+    'share/man/man5/ftcpd.conf.5',
+    'share/man/man7/ftcp-protocol.7',
+    'share/man/man8/ftcpd.8',
+    'share/doc/ftcpd/ftcpd.conf',
+} | {f'share/doc/ftcpd/examples/{name}.conf' for name in (
+    'command-channel', 'host-session', 'metered-link', 'ninjatcp', 'silent-feed')}
+
+
+def run(*command):
+    """Its output; a failure shows it."""
+    # The make that runs the suite has nothing to say to one that a test starts.
+    env = {k: v for k, v in os.environ.items() if k not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL')}
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          env=env)
+    if done.returncode:
+        raise AssertionError(f'{" ".join(command)}: exit {done.returncode}\n{done.stdout}')
+    return done.stdout
+
+
+def make(target, root):
+    return run('make', '-s', '-C', BUILD, target, f'DESTDIR={root}',
+               f'systemdsystemunitdir={UNIT_DIR}')
+
+
+def files(root):
+    return {os.path.join(folder, name)[len(root):]
+            for folder, _, names in os.walk(root) for name in names}
+
+
+class Install(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.root = tempfile.mkdtemp(prefix='ftcpd-install-')
+        cls.addClassCleanup(shutil.rmtree, cls.root, ignore_errors=True)
+        make('install', cls.root)
+        cls.files = files(cls.root)
+        cls.prefix = next(path for path in cls.files
+                          if path.endswith('/sbin/ftcpd')).removesuffix('/sbin/ftcpd')
+
+    def expected(self):
+        return {f'{self.prefix}/{name}' for name in FILES} | {f'{UNIT_DIR}/{u}' for u in UNITS}
+
+    def units(self, folder):
+        """The installed units in a folder of their own, where their programs stand in the root."""
+        for unit in UNITS:
+            with open(f'{self.root}{UNIT_DIR}/{unit}', encoding='utf-8') as file:
+                text = re.sub(r'^(Exec\w+=)', rf'\1{self.root}', file.read(), flags=re.M)
+            # A template is verified as one of its instances.
+            with open(f'{folder}/{unit.replace("@", "@x")}', 'w', encoding='utf-8') as file:
+                file.write(text)
+        return sorted(os.listdir(folder))
+
+    def test_every_file_goes_where_it_belongs_and_none_to_etc(self):
+        self.assertEqual(self.files, self.expected())
+
+    def test_programs_may_be_run_and_nothing_else_and_all_may_be_read(self):
+        for path in sorted(self.files):
+            program = path.endswith(('/sbin/ftcpd', '/bin/ftcpctl'))
+            with self.subTest(path=path):
+                mode = os.stat(self.root + path).st_mode & 0o777
+                self.assertEqual(oct(mode), oct(0o755 if program else 0o644))
+
+    def test_the_programs_run_from_where_they_are_installed(self):
+        for program in ('sbin/ftcpd', 'bin/ftcpctl'):
+            out = run(f'{self.root}{self.prefix}/{program}', '--version')
+            self.assertRegex(out, r'\d+\.\d+\.\d+')
+
+    def test_nothing_is_left_to_be_filled_in(self):
+        for path in self.files:
+            with open(self.root + path, 'rb') as file:
+                self.assertIsNone(re.search(rb'@[a-z]+dir@', file.read()), path)
+
+    def test_the_units_start_the_installed_programs(self):
+        for at in ('', '@'):
+            with open(f'{self.root}{UNIT_DIR}/ftcpd{at}.service', encoding='utf-8') as file:
+                commands = dict(re.findall(r'^(Exec\w+)=(\S+)', file.read(), re.M))
+            self.assertEqual(commands, {'ExecStart': f'{self.prefix}/sbin/ftcpd',
+                                        'ExecReload': f'{self.prefix}/bin/ftcpctl'})
+
+    def test_systemd_has_no_complaint_about_the_units(self):
+        if not shutil.which('systemd-analyze'):
+            self.skipTest('systemd-analyze is not installed (Debian: systemd)')
+        with tempfile.TemporaryDirectory() as folder:
+            for unit in self.units(folder):
+                with self.subTest(unit=unit):
+                    said = run('systemd-analyze', 'verify', '--man=no', f'{folder}/{unit}')
+                    self.assertNotIn('ftcpd', said)
+
+    def test_systemd_makes_the_user_that_the_units_name(self):
+        if not shutil.which('systemd-sysusers'):
+            self.skipTest('systemd-sysusers is not installed (Debian: systemd)')
+        with tempfile.TemporaryDirectory() as root:
+            os.mkdir(f'{root}/etc')
+            run('systemd-sysusers', f'--root={root}',
+                f'{self.root}{self.prefix}/lib/sysusers.d/ftcpd.conf')
+            for name in ('passwd', 'group'):
+                with open(f'{root}/etc/{name}', encoding='utf-8') as file:
+                    self.assertRegex(file.read(), r'(?m)^ftcpd:')
+
+    def test_make_uninstall_leaves_nothing(self):
+        with tempfile.TemporaryDirectory() as root:
+            make('install', root)
+            self.assertEqual(files(root), self.files)
+            make('uninstall', root)
+            self.assertEqual(files(root), set())
+
+
+if __name__ == '__main__':
+    tap.main()

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts of ftcpctl that need neither a daemon nor a socket. */
+#include "ctl/encode.h"
+#include "ctl/screen.h"
+#include "ctl/script.h"
+#include "ctl/show.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void spans_are_told_in_at_most_two_units(void **state)
+{
+        static const struct {
+                uint64_t usec;
+                const char *text;
+        } cases[] = {
+                {0, "0us"},
+                {999, "999us"},
+                {1234, "1.2ms"},
+                {12345, "12ms"},
+                {999999, "999ms"},
+                {1000000, "1.0s"},
+                {59999999, "59s"},
+                {60000000, "1min 0s"},
+                {3599000000, "59min 59s"},
+                {3600000000, "1h 0min"},
+                {86400000000, "1d 0h"},
+                {UINT64_MAX, "213503982d"},
+        };
+        char text[SHOW_SIZE];
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+                assert_string_equal(show_span(cases[i].usec, text), cases[i].text);
+}
+
+static void sizes_and_numbers_keep_three_digits(void **state)
+{
+        char text[SHOW_SIZE];
+
+        (void)state;
+        assert_string_equal(show_bytes(1023, text), "1023");
+        assert_string_equal(show_bytes(1024, text), "1.00K");
+        assert_string_equal(show_bytes(16 << 20, text), "16.0M");
+        assert_string_equal(show_bytes(UINT64_MAX, text), "16.0E");
+        assert_string_equal(show_number(999999, text), "999999");
+        assert_string_equal(show_number(1230000, text), "1.23M");
+        assert_string_equal(show_number(UINT64_MAX, text), "18.4E");
+}
+
+static void assert_safe(const void *data, size_t size, size_t max, const char *expected)
+{
+        char *text = NULL;
+        size_t n = 0;
+        FILE *to = open_memstream(&text, &n);
+
+        show_safe(to, data, size, max);
+        fclose(to);
+        assert_string_equal(text, expected);
+        free(text);
+}
+
+static void bytes_of_others_are_shown_without_harm(void **state)
+{
+        (void)state;
+        assert_safe("a\033[m\0\n\\", 7, 99, "a\\x1b[m\\x00\\n\\");
+        assert_safe("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x90\x9f", 15, 99,
+                    "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x90\x9f");
+        assert_safe("\xc2\x9b", 2, 99, "\\xc2\\x9b");          /* a C1 control */
+        assert_safe("\xc0\x8a\xff", 3, 99, "\\xc0\\x8a\\xff"); /* overlong, and no UTF-8 */
+        assert_safe("\xed\xa0\x80", 3, 99, "\\xed\\xa0\\x80"); /* a surrogate */
+        assert_safe("x\xe2\x82", 3, 99, "x\\xe2\\x82");        /* cut off */
+        assert_safe("0123456789", 10, 4, "0123... (10 bytes)");
+}
+
+static void wrapped_words_stay_within_the_width(void **state)
+{
+        char *text = NULL;
+        size_t n = 0;
+        FILE *to = open_memstream(&text, &n);
+
+        (void)state;
+        show_wrapped(to, "one two  three four", 4, 2, 10);
+        show_wrapped(to, "", 4, 2, 10);
+        fclose(to);
+        assert_string_equal(text, "one\n  two\n  three\n  four\n\n");
+        free(text);
+}
+
+static void a_screen_of_nothing_and_of_nonsense_is_drawn(void **state)
+{
+        static const char *const replies[] = {
+                "{}",
+                "{\"upstream\":[],\"toUpstream\":{\"dropped\":[1,{}]},\"reasons\":[1]}",
+                "{\"upstream\":{\"state\":7,\"partial\":{},\"stateUsec\":-1,\"rttUsec\":-5}}",
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(replies) / sizeof(*replies); i++) {
+                json_t *reply = json_loads(replies[i], 0, NULL);
+                char *text = NULL;
+                size_t n = 0;
+                FILE *to = open_memstream(&text, &n);
+
+                screen_status(to, reply, true);
+                fclose(to);
+                assert_non_null(strstr(text, "to clients"));
+                free(text);
+                json_decref(reply);
+        }
+}
+
+static struct frame_spec spec_of(enum frame_format format, uint32_t size, uint32_t offset,
+                                 int64_t adjust)
+{
+        struct frame_spec spec = frame_spec_default;
+
+        spec.format = format;
+        spec.length_size = size;
+        spec.length_offset = offset;
+        spec.length_adjust = adjust;
+        return spec;
+}
+
+static void a_numbered_frame_is_whole_in_every_kind(void **state)
+{
+        struct frame_spec delimiter = {.type = FRAME_DELIMITER,
+                                       .delimiter = "\r\n",
+                                       .delimiter_size = 2,
+                                       .max_message_size = 1000};
+        const struct frame_spec specs[] = {
+                frame_spec_default,
+                spec_of(FRAME_LITTLE, 2, 0, 0),
+                spec_of(FRAME_BIG, 2, 4, 0),
+                spec_of(FRAME_BIG, 4, 0, -4),
+                spec_of(FRAME_DECIMAL, 4, 0, 0),
+                spec_of(FRAME_HEX, 3, 2, -5),
+                delimiter,
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(specs) / sizeof(*specs); i++) {
+                for (size_t size = 0; size < 300; size += 7) {
+                        size_t whole = encode_numbered_size(&specs[i], size);
+                        unsigned char *frame = malloc(whole + 1);
+                        uint64_t total;
+
+                        encode_numbered(&specs[i], 12345, size, frame);
+                        assert_int_equal(frame_next(&specs[i], frame, whole, &total), FRAME_WHOLE);
+                        assert_int_equal(total, whole);
+                        free(frame);
+                }
+        }
+}
+
+static void a_length_is_written_as_it_is_told(void **state)
+{
+        struct frame_spec decimal = spec_of(FRAME_DECIMAL, 4, 2, -6);
+        unsigned char head[FRAME_HEADER_MAX];
+
+        (void)state;
+        assert_int_equal(encode_length(&frame_spec_default, UINT32_MAX, head), 4);
+        assert_memory_equal(head, "\xff\xff\xff\xff", 4);
+        assert_int_equal(encode_length(&frame_spec_default, (uint64_t)UINT32_MAX + 1, head), 0);
+        assert_int_equal(encode_length(&decimal, 9999, head), 6);
+        assert_memory_equal(head,
+                            "\0\0"
+                            "9999",
+                            6);
+        assert_int_equal(encode_length(&decimal, 10000, head), 0);
+}
+
+static const char *parse(struct script *script, const char *text)
+{
+        static char words[256];
+        FILE *from = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
+        const char *error = script_parse(script, from, &frame_spec_default, words, sizeof(words));
+
+        fclose(from);
+        return error;
+}
+
+static void a_script_becomes_parts_and_steps(void **state)
+{
+        struct script script;
+
+        (void)state;
+        assert_null(parse(&script, "# story\n"
+                                   "accept\r\n"
+                                   "\texpect \"a b\"\n"
+                                   "split 1 2\n"
+                                   "repeat 3 send x\\ty\n"
+                                   "accept\n"
+                                   "expect\n"
+                                   "length 99 z\n"
+                                   "stall 1min 2s\n"
+                                   "close"));
+        assert_int_equal(script.n_parts, 2);
+        assert_int_equal(script.parts[0].n, 2);
+        assert_int_equal(script.parts[1].first, 2);
+        assert_int_equal(script.parts[1].n, 4);
+        assert_int_equal(script.steps[0].op, SCRIPT_EXPECT);
+        assert_memory_equal(script.steps[0].data, "a b", 3);
+        assert_int_equal(script.steps[0].line, 3);
+        assert_int_equal(script.steps[1].op, SCRIPT_SEND);
+        assert_int_equal(script.steps[1].repeat, 3);
+        assert_int_equal(script.steps[1].n_pieces, 2);
+        assert_int_equal(script.steps[1].size, 7);
+        assert_memory_equal(script.steps[1].data, "\0\0\0\3x\ty", 7);
+        assert_int_equal(script.steps[2].op, SCRIPT_EXPECT_ANY);
+        assert_int_equal(script.steps[3].op, SCRIPT_SEND_BROKEN);
+        assert_memory_equal(script.steps[3].data, "\0\0\0\143z", 5);
+        assert_int_equal(script.steps[4].number, 62000000);
+        script_done(&script);
+}
+
+static void a_part_may_be_empty_and_comes_behind_what_has_no_accept(void **state)
+{
+        struct script script;
+
+        (void)state;
+        assert_null(parse(&script, "send a\naccept\naccept\nsend b\n"));
+        assert_int_equal(script.n_parts, 3);
+        assert_int_equal(script.parts[0].n, 1);
+        assert_int_equal(script.parts[1].n, 0);
+        assert_int_equal(script.parts[2].first, 1);
+        script_done(&script);
+}
+
+static void an_error_in_a_script_is_told_with_its_line(void **state)
+{
+        static const char *const bad[] = {"send\nnonsense", "send\nsend \\q", "send\nsplit",
+                                          "send\nrepeat", "send\nsend-hex"};
+        struct script script;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+                const char *error = parse(&script, bad[i]);
+
+                assert_non_null(error);
+                assert_int_equal(strncmp(error, "line 2: ", 8), 0);
+                script_done(&script);
+        }
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(spans_are_told_in_at_most_two_units),
+                cmocka_unit_test(sizes_and_numbers_keep_three_digits),
+                cmocka_unit_test(bytes_of_others_are_shown_without_harm),
+                cmocka_unit_test(wrapped_words_stay_within_the_width),
+                cmocka_unit_test(a_screen_of_nothing_and_of_nonsense_is_drawn),
+                cmocka_unit_test(a_numbered_frame_is_whole_in_every_kind),
+                cmocka_unit_test(a_length_is_written_as_it_is_told),
+                cmocka_unit_test(a_script_becomes_parts_and_steps),
+                cmocka_unit_test(a_part_may_be_empty_and_comes_behind_what_has_no_accept),
+                cmocka_unit_test(an_error_in_a_script_is_told_with_its_line),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

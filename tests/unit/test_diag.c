@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "util/diag.h"
+#include "util/text.h"
+
+static int saved_stderr, ends[2];
+
+/* Standard error becomes a socket that keeps each write() apart. */
+static int catch_stderr(void **state)
+{
+        (void)state;
+        saved_stderr = dup(STDERR_FILENO);
+        assert_return_code(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), errno);
+        dup2(ends[1], STDERR_FILENO);
+        unsetenv("JOURNAL_STREAM");
+        return 0;
+}
+
+static int release_stderr(void **state)
+{
+        (void)state;
+        dup2(saved_stderr, STDERR_FILENO);
+        close(saved_stderr);
+        close(ends[0]);
+        close(ends[1]);
+        return 0;
+}
+
+static const char *caught(void)
+{
+        static char line[8192];
+        ssize_t n = recv(ends[0], line, sizeof(line) - 1, 0);
+
+        line[n > 0 ? n : 0] = '\0';
+        return line;
+}
+
+static void name_journal(void)
+{
+        char stream[64];
+        struct stat st;
+
+        fstat(STDERR_FILENO, &st);
+        snprintf(stream, sizeof(stream), "%lu:%lu", (unsigned long)st.st_dev,
+                 (unsigned long)st.st_ino);
+        setenv("JOURNAL_STREAM", stream, 1);
+}
+
+static void a_line_is_plain_and_one_write(void **state)
+{
+        (void)state;
+        diag_open(LOG_INFO);
+        errno = ENOENT;
+        diag_info("%s: %d and %m", "link", 7);
+        assert_int_equal(errno, ENOENT);
+        assert_string_equal(caught(), "link: 7 and No such file or directory\n");
+        assert_string_equal(caught(), "");
+}
+
+static void the_journal_gets_the_level(void **state)
+{
+        (void)state;
+        name_journal();
+        diag_open(LOG_INFO);
+        diag_err("bad");
+        assert_string_equal(caught(), "<3>bad\n");
+        diag_notice("good");
+        assert_string_equal(caught(), "<5>good\n");
+}
+
+static void a_journal_stream_of_somebody_else_is_no_journal(void **state)
+{
+        (void)state;
+        setenv("JOURNAL_STREAM", "1:2", 1);
+        diag_open(LOG_INFO);
+        diag_err("bad");
+        assert_string_equal(caught(), "bad\n");
+        setenv("JOURNAL_STREAM", "garbage", 1);
+        diag_open(LOG_INFO);
+        diag_err("bad");
+        assert_string_equal(caught(), "bad\n");
+}
+
+static void what_is_below_the_level_is_not_even_evaluated(void **state)
+{
+        int evaluated = 0;
+
+        (void)state;
+        diag_open(LOG_WARNING);
+        diag_info("%d", ++evaluated);
+        assert_int_equal(evaluated, 0);
+        assert_string_equal(caught(), "");
+        diag_set_level(LOG_DEBUG);
+        diag_debug("%d", ++evaluated);
+        assert_string_equal(caught(), "1\n");
+}
+
+static void a_peer_cannot_begin_a_line_or_steer_a_terminal(void **state)
+{
+        (void)state;
+        diag_open(LOG_INFO);
+        diag_info("%s", "a\n<0>forged\r\x1b[2J\x7f\xc2\x9b"
+                        "2J\xff\xe2\x80\xa8z");
+        assert_string_equal(caught(), "a\\n<0>forged\\r\\x1b[2J\\x7f\\xc2\\x9b2J\\xff"
+                                      "\\xe2\\x80\\xa8z\n");
+}
+
+static void a_line_too_long_is_cut_visibly(void **state)
+{
+        static char text[10000];
+
+        (void)state;
+        name_journal();
+        diag_open(LOG_INFO);
+        for (int escaped = 0; escaped < 2; escaped++) {
+                const char *line;
+                size_t size;
+
+                memset(text, escaped ? '\x01' : 'x', sizeof(text) - 1);
+                diag_info("%s", text);
+                line = caught();
+                size = strlen(line);
+                assert_in_range(size, 2000, 2100);
+                assert_string_equal(line + size - 4, "...\n");
+        }
+}
+
+static void every_level_has_its_name(void **state)
+{
+        (void)state;
+        for (int level = LOG_EMERG; level <= LOG_DEBUG; level++)
+                assert_int_equal(diag_level_parse(diag_level_name(level)), level);
+        assert_int_equal(diag_level_parse("loud"), -1);
+}
+
+static void escape(const char *text, size_t room, const char *want)
+{
+        char out[64];
+
+        memset(out, 'X', sizeof(out));
+        assert_int_equal(text_escape(out, room, text, strlen(text)), strlen(want));
+        assert_string_equal(out, want);
+}
+
+static void text_is_cut_between_characters_and_escapes(void **state)
+{
+        (void)state;
+        escape("abc", 4, "abc");
+        escape("abc", 3, "ab");
+        escape("a\xc3\xa9", 4, "a\xc3\xa9");
+        escape("a\xc3\xa9", 3, "a");
+        escape("a\x01", 6, "a\\x01");
+        escape("a\x01", 5, "a");
+        escape("", 1, "");
+}
+
+static void only_valid_utf8_passes(void **state)
+{
+        (void)state;
+        escape("\xe2\x82\xac\xf0\x9f\x98\x80", 64, "\xe2\x82\xac\xf0\x9f\x98\x80");
+        escape("\xc0\xaf", 64, "\\xc0\\xaf");                   /* overlong */
+        escape("\xe0\x80\xaf", 64, "\\xe0\\x80\\xaf");          /* overlong */
+        escape("\xed\xa0\x80", 64, "\\xed\\xa0\\x80");          /* a surrogate */
+        escape("\xf4\x90\x80\x80", 64, "\\xf4\\x90\\x80\\x80"); /* above the last */
+        escape("\xe2\x82", 64, "\\xe2\\x82");                   /* cut off */
+        escape("\x80", 64, "\\x80");
+        escape("\\", 64, "\\");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, catch_stderr, release_stderr)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                TEST(a_line_is_plain_and_one_write),
+                TEST(the_journal_gets_the_level),
+                TEST(a_journal_stream_of_somebody_else_is_no_journal),
+                TEST(what_is_below_the_level_is_not_even_evaluated),
+                TEST(a_peer_cannot_begin_a_line_or_steer_a_terminal),
+                TEST(a_line_too_long_is_cut_visibly),
+                cmocka_unit_test(every_level_has_its_name),
+                cmocka_unit_test(text_is_cut_between_characters_and_escapes),
+                cmocka_unit_test(only_valid_utf8_passes),
+        };
+
+        return cmocka_run_group_tests_name("diag", tests, NULL, NULL);
+}

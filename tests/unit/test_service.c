@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* Plays the service manager: its notify socket, and sockets passed from descriptor 3 on. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "daemon/service.h"
+#include "util/diag.h"
+
+static int manager;
+
+static int listen_as_manager(void **state)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        socklen_t size = sizeof(address);
+        char name[120];
+
+        (void)state;
+        manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+        bind(manager, (struct sockaddr *)&address, sizeof(sa_family_t));
+        getsockname(manager, (struct sockaddr *)&address, &size);
+        snprintf(name, sizeof(name), "@%.*s", (int)(size - sizeof(sa_family_t) - 1),
+                 address.sun_path + 1);
+        setenv("NOTIFY_SOCKET", name, 1);
+        return 0;
+}
+
+static int leave(void **state)
+{
+        (void)state;
+        unsetenv("NOTIFY_SOCKET");
+        unsetenv("WATCHDOG_USEC");
+        close(manager);
+        return 0;
+}
+
+static const char *heard(void)
+{
+        static char text[2048];
+        ssize_t n = recv(manager, text, sizeof(text) - 1, 0);
+
+        text[n > 0 ? n : 0] = '\0';
+        return text;
+}
+
+static void the_manager_hears_each_word(void **state)
+{
+        const char *text;
+
+        (void)state;
+        service_ready();
+        assert_string_equal(heard(), "READY=1");
+        service_status("up, %d clients\nREADY=1", 7);
+        assert_string_equal(heard(), "STATUS=up, 7 clients\\nREADY=1");
+        service_reloading();
+        text = heard();
+        assert_memory_equal(text, "RELOADING=1\nMONOTONIC_USEC=", 27);
+        assert_true(atoll(text + 27) > 0);
+        service_watchdog();
+        assert_string_equal(heard(), "WATCHDOG=1");
+        service_stopping();
+        assert_string_equal(heard(), "STOPPING=1");
+}
+
+static void the_watchdog_is_fed_twice_as_often_as_it_bites(void **state)
+{
+        (void)state;
+        unsetenv("WATCHDOG_USEC");
+        assert_int_equal(service_watchdog_usec(), 0);
+        setenv("WATCHDOG_USEC", "10000000", 1);
+        assert_int_equal(service_watchdog_usec(), 5000000);
+}
+
+static void without_a_manager_nothing_happens(void **state)
+{
+        struct service_sockets sockets;
+
+        (void)state;
+        unsetenv("NOTIFY_SOCKET");
+        service_ready();
+        service_status("up");
+        service_watchdog();
+        assert_int_equal(service_take_sockets(&sockets), 0);
+        assert_int_equal(sockets.n_data + sockets.n_varlink, 0);
+        service_sockets_done(&sockets);
+}
+
+static int unix_listener(void)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+        bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t));
+        listen(fd, 1);
+        return fd;
+}
+
+static int tcp_listener(void)
+{
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+        bind(fd, (struct sockaddr *)&address, sizeof(address));
+        listen(fd, 1);
+        return fd;
+}
+
+static bool is_open(int fd)
+{
+        return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* In a child, whose descriptors from 3 on are at our disposal. */
+static int sort_in_child(void)
+{
+        int fds[] = {unix_listener(), tcp_listener(),  unix_listener(),
+                     tcp_listener(),  unix_listener(), socket(AF_UNIX, SOCK_STREAM, 0)};
+        enum { N = sizeof(fds) / sizeof(*fds) };
+        struct service_sockets s;
+        char pid[20];
+
+        for (int i = 0; i < N; i++)
+                dup2(fds[i], 100 + i);
+        for (int i = 0; i < N; i++)
+                dup2(100 + i, 3 + i);
+        for (int i = 3 + N; i < 200; i++)
+                close(i);
+        snprintf(pid, sizeof(pid), "%d", getpid());
+        setenv("LISTEN_PID", pid, 1);
+        setenv("LISTEN_FDS", "6", 1);
+        setenv("LISTEN_FDNAMES", "data:data:varlink:varlink:ftcpd.socket:data", 1);
+        if (service_take_sockets(&s) != 0 || s.n_data != 2 || s.n_varlink != 1)
+                return 1;
+        if (s.data[0] != 3 || s.data[1] != 4 || s.varlink[0] != 5)
+                return 2;
+        if (!(fcntl(3, F_GETFL) & O_NONBLOCK) || !(fcntl(5, F_GETFD) & FD_CLOEXEC))
+                return 3;
+        if (is_open(6) || is_open(7) || is_open(8) || getenv("LISTEN_FDS"))
+                return 4;
+        s.data[1] = -1;
+        service_sockets_done(&s);
+        return is_open(3) || !is_open(4) || is_open(5) ? 5 : 0;
+}
+
+static void sockets_are_sorted_by_name_and_wrong_ones_are_closed(void **state)
+{
+        pid_t pid;
+        int status;
+
+        (void)state;
+        diag_open(LOG_EMERG);
+        pid = fork();
+        if (pid == 0)
+                _exit(sort_in_child());
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, listen_as_manager, leave)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                TEST(the_manager_hears_each_word),
+                TEST(the_watchdog_is_fed_twice_as_often_as_it_bites),
+                TEST(without_a_manager_nothing_happens),
+                TEST(sockets_are_sorted_by_name_and_wrong_ones_are_closed),
+        };
+
+        return cmocka_run_group_tests_name("service", tests, NULL, NULL);
+}

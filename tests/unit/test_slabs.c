@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* What the readers of a log keep of its memory, and what they give back. */
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/cursor.h"
+#include "core/log.h"
+#include "core/store.h"
+
+enum { MESSAGE = 1 << 20, SLABS_A_MESSAGE = MESSAGE / IMAGE_SLAB_SIZE };
+
+static struct store store;
+static struct log in;
+
+static int set_up(void **state)
+{
+        (void)state;
+        assert_int_equal(store_init(&store), 0);
+        assert_true(store_client_ready(&store, 2));
+        log_init(&in, &store, &store.image->in, &frame_spec_default);
+        return 0;
+}
+
+static int tear_down(void **state)
+{
+        (void)state;
+        store_done(&store);
+        return 0;
+}
+
+/* One message of MESSAGE bytes with its length, all of them `byte`, as if it were received. */
+static void receive(int byte)
+{
+        uint64_t base = 0, fill = in.image->end;
+        uint32_t length = htonl(MESSAGE - 4);
+        struct iovec iov[SLABS_A_MESSAGE + 1];
+        int n = log_room(&in, fill, MESSAGE, iov, SLABS_A_MESSAGE + 1);
+        size_t room = 0;
+
+        for (int i = 0; i < n; i++) {
+                memset(iov[i].iov_base, byte, iov[i].iov_len);
+                room += iov[i].iov_len;
+        }
+        assert_int_equal(room, MESSAGE);
+        memcpy(iov[0].iov_base, &length, sizeof(length));
+        assert_int_equal(log_take(&in, &base, fill + MESSAGE, NULL, 1, 0).messages, 1);
+}
+
+/* Reads whatever waits; the last byte of it must be `byte`. */
+static void read_all(struct cursor *cursor, int byte)
+{
+        struct iovec iov[64];
+        int n, seen = -1;
+
+        while ((n = cursor_gather(cursor, 4 * MESSAGE, iov, 64))) {
+                const unsigned char *last = iov[n - 1].iov_base;
+                size_t bytes = 0;
+
+                seen = last[iov[n - 1].iov_len - 1];
+                for (int i = 0; i < n; i++)
+                        bytes += iov[i].iov_len;
+                cursor_advance(cursor, bytes);
+        }
+        assert_int_equal(seen, byte);
+}
+
+static void open_reader(struct cursor *cursor, unsigned slot)
+{
+        cursor_init(cursor, &in, &store.image->client[slot].cursor, true);
+}
+
+static void a_reader_from_before_the_first_message_keeps_no_more_than_it_needs(void **state)
+{
+        struct cursor reader;
+
+        (void)state;
+        open_reader(&reader, 0);
+        for (int i = 0; i < 64; i++) {
+                receive(i);
+                read_all(&reader, i);
+        }
+        assert_true(store.used_bytes <= 2 * MESSAGE);
+        cursor_done(&reader);
+}
+
+static void a_slow_reader_from_before_the_first_message_does_not_lose_it(void **state)
+{
+        struct cursor slow, fast;
+        struct iovec iov;
+
+        (void)state;
+        open_reader(&slow, 0);
+        open_reader(&fast, 1);
+        for (int i = 0; i < 64; i++) {
+                receive(i + 1);
+                read_all(&fast, i + 1);
+        }
+        for (int i = 0; i < 64; i++) {
+                size_t left = MESSAGE;
+
+                while (left && cursor_gather(&slow, left, &iov, 1)) {
+                        assert_int_equal(((unsigned char *)iov.iov_base)[iov.iov_len - 1], i + 1);
+                        cursor_advance(&slow, iov.iov_len);
+                        left -= iov.iov_len;
+                }
+                assert_int_equal(left, 0);
+        }
+        cursor_done(&slow);
+        cursor_done(&fast);
+}
+
+static void a_reader_from_before_the_first_message_may_leave_before_it_reads(void **state)
+{
+        struct cursor reader, gone;
+
+        (void)state;
+        open_reader(&reader, 0);
+        open_reader(&gone, 1);
+        cursor_done(&gone);
+        open_reader(&gone, 1);
+        receive(1);
+        receive(2);
+        cursor_done(&gone);
+        read_all(&reader, 2);
+        cursor_done(&reader);
+        assert_true(store.used_bytes <= MESSAGE);
+}
+
+static void a_reader_that_leaves_a_long_queue_lets_go_of_all_of_it(void **state)
+{
+        struct cursor reader;
+
+        (void)state;
+        open_reader(&reader, 0);
+        for (int i = 0; i < 300; i++) /* more slabs than one transaction has words */
+                receive(i);
+        assert_true(store.used_bytes >= 300u * MESSAGE);
+        cursor_done(&reader);
+        assert_true(store.used_bytes <= MESSAGE);
+}
+
+static void after_a_long_queue_memory_that_was_kept_is_used_again(void **state)
+{
+        struct cursor reader;
+        uint32_t cold;
+
+        (void)state;
+        open_reader(&reader, 0);
+        for (int i = 0; i < 64; i++)
+                receive(i);
+        read_all(&reader, 63);
+        cold = store.n_cold;
+        assert_true(cold > 0);
+        for (int i = 0; i < 8; i++) {
+                receive(i);
+                read_all(&reader, i);
+        }
+        assert_int_equal(store.n_cold, cold);
+        cursor_done(&reader);
+}
+
+#define slab_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                slab_test(a_reader_from_before_the_first_message_keeps_no_more_than_it_needs),
+                slab_test(a_slow_reader_from_before_the_first_message_does_not_lose_it),
+                slab_test(a_reader_from_before_the_first_message_may_leave_before_it_reads),
+                slab_test(a_reader_that_leaves_a_long_queue_lets_go_of_all_of_it),
+                slab_test(after_a_long_queue_memory_that_was_kept_is_used_again),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
