@@ -2,7 +2,8 @@
 /*
  * Always recoverable: the memory is copied after every store, and wherever the kernel did something
  * that no store tells yet; each copy is recovered, goes on to the end of the scenario, and must
- * come out with the truth. TEST_SEED=N repeats a run, TEST_RARER=N looks at so many times fewer.
+ * come out with the truth. FTCPD_TEST_SEED=N repeats a run, FTCPD_TEST_RARER=N looks at so many
+ * times fewer.
  */
 #include "sim.h"
 
@@ -94,7 +95,7 @@ static uint64_t test_seed(void)
         struct timespec now;
 
         clock_gettime(CLOCK_MONOTONIC, &now);
-        return number_from("TEST_SEED", (uint64_t)now.tv_nsec % 1000000);
+        return number_from("FTCPD_TEST_SEED", (uint64_t)now.tv_nsec % 1000000);
 }
 
 static void run(struct plan plan, uint64_t every)
@@ -106,7 +107,7 @@ static void run(struct plan plan, uint64_t every)
         plan.seed = test_seed();
         plan_make(&plan);
         crash.rng = plan.seed + 77;
-        crash.every = every * number_from("TEST_RARER", 1);
+        crash.every = every * number_from("FTCPD_TEST_RARER", 1);
         crash.side[0] = &side;
         crash.stores = crash.recovered = 0;
         world_init(world, &plan);
