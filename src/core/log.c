@@ -51,32 +51,30 @@ bool log_ready(struct log *log)
 int log_room(struct log *log, uint64_t fill, size_t want, struct iovec *iov, int max)
 {
         struct store *store = log->store;
+        uint32_t slab;
         int n = 0;
 
         if (!log_ready(log))
                 return 0;
         if (log->fill_slab == SLAB_NONE || slab_pos(store, log->fill_slab) > fill)
                 log->fill_slab = log->end_slab;
-        for (uint32_t slab = log_seek(log, log->fill_slab, fill); want && n < max;
-             slab = slab_next(store, slab)) {
-                uint64_t room, from;
+        slab = log->fill_slab = log_seek(log, log->fill_slab, fill);
+        while (want && n < max) {
+                uint64_t from = fill - slab_pos(store, slab), room = slab_limit(store, slab) - fill;
 
-                /* A slab in the middle may end early: what was joined behind it begins there. */
-                if (slab == SLAB_NONE || slab_limit(store, slab) == fill) {
-                        if (!attach(log))
-                                return n;
-                        slab = chain_tail(&log->image->data);
+                if (room == 0) {
+                        if (slab_next(store, slab) == SLAB_NONE && !attach(log))
+                                break;
+                        slab = slab_next(store, slab);
+                        continue;
                 }
-                if (n == 0)
-                        log->fill_slab = slab;
-                from = n == 0 ? fill - slab_pos(store, slab) : 0;
-                room = slab_limit(store, slab) - slab_pos(store, slab) - from;
                 if (room > want)
                         room = want;
-                /* A slab that was a partial message's own may have less memory than room. */
-                if (!slab_commit(log->store, slab, from + room))
-                        return n;
+                /* Slabs that a partial message brought along have as much memory as it had. */
+                if (!slab_commit(store, slab, from + room))
+                        break;
                 iov[n++] = (struct iovec){slab_data(store, slab) + from, room};
+                fill += room;
                 want -= room;
         }
         return n;
@@ -142,7 +140,7 @@ static int step_over(const struct log *log, struct walk *walk, uint64_t to, uint
         walk->pos += walk->total;
         walk->number++;
         walk->slab = log_seek(log, walk->slab, walk->pos);
-        walk->total = 0;
+        walk->total = walk->declared = 0;
         return WALK_STEP;
 }
 
@@ -172,36 +170,44 @@ static int walk_lengths(const struct log *log, struct walk *walk, uint64_t to,
         return step_over(log, walk, to, walk->total - header, stop);
 }
 
+/* Do the bytes before `end`, the last of them in this slab, end a delimiter? */
+static bool ends_delimiter(const struct log *log, const struct walk *walk, uint32_t slab,
+                           uint64_t end)
+{
+        const struct frame_spec *spec = log->spec;
+        uint64_t at = slab_pos(log->store, slab), size = spec->delimiter_size;
+        unsigned char bytes[FRAME_DELIMITER_MAX];
+
+        if (end - walk->pos < size)
+                return false;
+        if (end - size >= at)
+                return memcmp(slab_data(log->store, slab) + (end - size - at), spec->delimiter,
+                              size) == 0;
+        log_copy(log, walk->slab, end - size, bytes, size);
+        return memcmp(bytes, spec->delimiter, size) == 0;
+}
+
 /* Where the first delimiter ends that lies whole between the walk's place and `to`; 0: nowhere. */
 static uint64_t find_delimiter(const struct log *log, struct walk *walk, uint64_t to)
 {
-        const struct frame_spec *spec = log->spec;
-        uint32_t size = spec->delimiter_size, slab = log_seek(log, walk->slab, walk->scanned);
+        unsigned char last = log->spec->delimiter[log->spec->delimiter_size - 1];
+        uint32_t slab = log_seek(log, walk->slab, walk->scanned);
 
         while (walk->scanned < to) {
-                uint64_t at = slab_pos(log->store, slab), limit = slab_limit(log->store, slab), end;
+                uint64_t at = slab_pos(log->store, slab), limit = slab_limit(log->store, slab);
                 const unsigned char *data = slab_data(log->store, slab), *hit;
-                unsigned char bytes[FRAME_DELIMITER_MAX];
 
                 if (limit > to)
                         limit = to;
-                hit = memchr(data + (walk->scanned - at), spec->delimiter[size - 1],
-                             limit - walk->scanned);
+                hit = memchr(data + (walk->scanned - at), last, limit - walk->scanned);
                 if (!hit) {
                         walk->scanned = limit;
                         slab = log_seek(log, slab, limit);
                         continue;
                 }
-                end = walk->scanned = at + (uint64_t)(hit - data) + 1;
-                if (end - walk->pos < size)
-                        continue;
-                if (size > 1) {
-                        log_copy(log, end - size >= at ? slab : walk->slab, end - size, bytes,
-                                 size);
-                        if (memcmp(bytes, spec->delimiter, size) != 0)
-                                continue;
-                }
-                return end;
+                walk->scanned = at + (uint64_t)(hit - data) + 1;
+                if (ends_delimiter(log, walk, slab, walk->scanned))
+                        return walk->scanned;
         }
         return 0;
 }
@@ -239,7 +245,7 @@ static int walk_delimiters(const struct log *log, struct walk *walk, uint64_t to
 static int walk_slab(const struct log *log, struct walk *walk, uint64_t to, struct frame_range stop)
 {
         if (walk->pos == to) {
-                walk->total = 0;
+                walk->total = walk->declared = 0;
                 return FRAME_MORE;
         }
         return log->spec->type == FRAME_DELIMITER ? walk_delimiters(log, walk, to, stop)
@@ -266,12 +272,33 @@ static int walk_and_mark(struct log *log, struct walk *walk, uint64_t to, struct
         }
 }
 
+/* Out of the middle; but one that tells that the slab before it ends early stays. */
+static void drop_slab(struct log *log, uint32_t slab)
+{
+        const struct store *store = log->store;
+        uint32_t prev = store->slab[slab].prev;
+
+        if (prev != SLAB_NONE && slab_pos(store, prev) + IMAGE_SLAB_SIZE > slab_pos(store, slab))
+                return;
+        chain_remove(log->store, &log->image->data, slab);
+        slab_free(log->store, slab);
+        if (log->fill_slab == slab)
+                log->fill_slab = log->end_slab;
+}
+
 static void set_end(struct log *log, const struct walk *walk)
 {
+        uint32_t before = log->end_slab;
+        uint64_t end = log->image->end;
+
         store_put(log->store, &log->image->end, walk->pos);
         store_put(log->store, &log->image->number, walk->number);
         log->end_slab = walk->slab;
         log->scanned = walk->scanned;
+        /* Its readers were through while it was the end's, and none comes back to it. */
+        if (before != log->end_slab && before != SLAB_NONE && !log->open &&
+            !log->store->slab[before].refs && slab_limit(log->store, before) == end)
+                drop_slab(log, before);
 }
 
 /* Slabs that are being filled with a copy. */
@@ -350,19 +377,32 @@ static int filter_rest(struct log *log, struct walk walk, uint64_t fill,
         }
 }
 
-/* Puts what filter_rest() kept in the place of what was received. */
+/* Puts what filter_rest() kept in the place of what was received. Without memory for its marks,
+ * all is as it was. */
 static int put_rest(struct log *log, struct walk *walk, const struct copy *copy, uint64_t now,
                     uint32_t origin, bool *no_memory)
 {
+        struct image_chain *data = &log->image->data;
+        uint32_t kept = walk->slab, last = chain_tail(data), rest;
+        int result;
+
         walk->scanned = walk->pos;
-        walk->total = 0;
+        walk->total = walk->declared = 0;
         if (copy->first == SLAB_NONE)
                 return FRAME_MORE;
-        slabs_free(log->store, chain_cut(log->store, &log->image->data, walk->slab));
-        chain_join(log->store, &log->image->data, copy->first, copy->last);
-        log->fill_slab = walk->slab;
-        walk->slab = log_seek(log, walk->slab, walk->pos);
-        return walk_and_mark(log, walk, copy->pos, FRAME_NO_RANGE, now, origin, no_memory);
+        rest = chain_cut(log->store, data, kept);
+        chain_join(log->store, data, copy->first, copy->last);
+        log->fill_slab = kept;
+        walk->slab = log_seek(log, kept, walk->pos);
+        result = walk_and_mark(log, walk, copy->pos, FRAME_NO_RANGE, now, origin, no_memory);
+        if (!*no_memory) {
+                slabs_free(log->store, rest);
+                return result;
+        }
+        slabs_free(log->store, chain_cut(log->store, data, kept));
+        if (rest != SLAB_NONE)
+                chain_join(log->store, data, rest, last);
+        return result;
 }
 
 struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
@@ -372,7 +412,7 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
         struct walk walk = {log->end_slab, image->end, image->number, log->scanned, 0, 0};
         struct frame_range range = filter ? filter->range : FRAME_NO_RANGE;
         struct log_taken taken = {0};
-        uint64_t fill = *base + read, mark_next = image->mark_next;
+        uint64_t fill = *base + read, marks = image->mark_next;
         int result;
 
         if (fill == image->end)
@@ -391,8 +431,9 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
                                 slabs_free(log->store, copy.first);
                                 break;
                         }
-                        store_put(log->store, base, *base - (fill - copy.pos));
                         result = put_rest(log, &walk, &copy, now_usec, origin, &taken.no_memory);
+                        if (!taken.no_memory)
+                                store_put(log->store, base, *base - (fill - copy.pos));
                         break;
                 }
                 if (!marks_add(log, walk.pos, walk.number, walk.slab, now_usec, origin)) {
@@ -403,15 +444,15 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
                 walk.number++;
                 walk.slab = log_seek(log, walk.slab, walk.pos);
         }
-        taken.result = (enum frame_result)result;
-        taken.total = walk.total;
-        taken.declared = walk.declared;
-        if (!taken.no_memory) {
+        if (taken.no_memory) {
+                store_put(log->store, &image->mark_next, marks);
+        } else {
+                taken.result = (enum frame_result)result;
+                taken.total = walk.total;
+                taken.declared = walk.declared;
                 taken.messages = walk.number - image->number;
                 taken.bytes = walk.pos - image->end;
                 set_end(log, &walk);
-        } else {
-                store_put(log->store, &image->mark_next, mark_next);
         }
         store_commit(log->store);
         return taken;
@@ -476,24 +517,6 @@ void log_hold(struct log *log, uint32_t slab)
                 log->store->slab[slab].refs++;
 }
 
-static void drop_slab(struct log *log, uint32_t slab)
-{
-        chain_remove(log->store, &log->image->data, slab);
-        slab_free(log->store, slab);
-        if (log->fill_slab == slab)
-                log->fill_slab = log->end_slab;
-}
-
-/* May it go out of the middle? Not where it tells that the slab before it ends early. */
-static bool may_go(const struct log *log, uint32_t slab)
-{
-        const struct store *store = log->store;
-        uint32_t prev = store->slab[slab].prev;
-
-        return !log->open && slab != log->end_slab && slab_pos(store, slab) < log->image->end &&
-               slab_pos(store, prev) + IMAGE_SLAB_SIZE <= slab_pos(store, slab);
-}
-
 void log_release(struct log *log, uint32_t slab)
 {
         if (slab == SLAB_NONE)
@@ -503,7 +526,8 @@ void log_release(struct log *log, uint32_t slab)
                 return;
         if (!log->store->slab[chain_head(&log->image->data)].refs)
                 log_trim(log);
-        else if (may_go(log, slab))
+        else if (!log->open && slab != log->end_slab &&
+                 slab_pos(log->store, slab) < log->image->end)
                 drop_slab(log, slab);
 }
 
@@ -531,14 +555,11 @@ void log_trim(struct log *log)
 
 uint32_t log_cut(struct log *log)
 {
-        uint32_t first;
-
         if (log->end_slab == SLAB_NONE)
                 return SLAB_NONE;
-        log->fill_slab = log->end_slab;
+        log->fill_slab = log->end_slab = log_seek(log, log->end_slab, log->image->end);
         log->scanned = log->image->end;
-        first = chain_cut(log->store, &log->image->data, log->end_slab);
-        return first;
+        return chain_cut(log->store, &log->image->data, log->end_slab);
 }
 
 void log_join(struct log *log, uint32_t first, uint32_t last)

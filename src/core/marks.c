@@ -37,6 +37,8 @@ static bool run_goes_on(struct log *log, uint64_t pos, uint32_t slab, uint64_t n
         last = marks_get(log, image->mark_next - 1);
         if (last->where >> 32 != slab || last->time_usec / grain != now / grain)
                 return false;
+        if (last->pos < slab_pos(log->store, slab))
+                return false; /* the slab went out of the middle and came again */
         if ((uint32_t)last->where != origin) {
                 if (pos - last->pos >= MIXED_BYTES)
                         return false;

@@ -106,12 +106,13 @@ static void move_slabs(struct writer *writer, uint64_t begun, uint64_t partial)
         struct log *log = writer->turn->log;
         struct store *store = log->store;
         uint32_t rest = slab_next(store, log->end_slab), last = rest;
-        uint64_t own = begun;
 
-        for (uint32_t slab = rest; slab != SLAB_NONE && own < partial;
-             slab = slab_next(store, slab)) {
+        for (uint32_t slab = rest; slab != SLAB_NONE; slab = slab_next(store, slab)) {
+                uint64_t own = begun + slab_pos(store, slab) - slab_pos(store, rest);
+
+                if (own >= partial)
+                        break;
                 store->image->slab[slab].own = own;
-                own += slab_limit(store, slab) - slab_pos(store, slab);
                 last = slab;
         }
         log_cut(log);
@@ -247,7 +248,8 @@ static int own_room(struct writer *writer, size_t want, struct iovec *iov, int m
                         uint32_t more = slab_next(store, slab);
 
                         if (more == SLAB_NONE) {
-                                more = slab_new(store, want);
+                                more = slab_new(store,
+                                                want < IMAGE_SLAB_SIZE ? want : IMAGE_SLAB_SIZE);
                                 if (more == SLAB_NONE)
                                         return n;
                                 chain_append(store, chain, more, fill);
@@ -295,7 +297,7 @@ static bool own_has_delimiter(struct writer *writer, uint64_t fill)
         const struct store *store = writer->turn->log->store;
         const struct frame_spec *spec = writer->turn->log->spec;
 
-        if (fill > spec->max_message_size + spec->delimiter_size)
+        if (fill >= spec->max_message_size + spec->delimiter_size)
                 return true; /* too large: the log's walk will say so */
         for (uint32_t slab = chain_tail(&writer->image->own.data); slab != SLAB_NONE;
              slab = store->slab[slab].prev) {
@@ -311,15 +313,18 @@ static bool own_has_delimiter(struct writer *writer, uint64_t fill)
                                 memchr(slab_data(store, slab) + (from - at),
                                        spec->delimiter[spec->delimiter_size - 1], limit - from);
                         unsigned char bytes[FRAME_DELIMITER_MAX];
+                        uint32_t size = spec->delimiter_size;
 
                         if (!hit)
                                 break;
                         from = at + (uint64_t)(hit - slab_data(store, slab));
-                        if (from + 1 < spec->delimiter_size)
+                        if (from + 1 < size)
                                 continue;
-                        own_copy(writer, from + 1 - spec->delimiter_size, bytes,
-                                 spec->delimiter_size);
-                        if (memcmp(bytes, spec->delimiter, spec->delimiter_size) == 0)
+                        if (from + 1 - size >= at)
+                                memcpy(bytes, hit + 1 - size, size);
+                        else
+                                own_copy(writer, from + 1 - size, bytes, size);
+                        if (memcmp(bytes, spec->delimiter, size) == 0)
                                 return true;
                 }
         }
@@ -372,8 +377,8 @@ void writer_done(struct writer *writer)
 
         store_begin(store);
         if (turn->holder == writer) {
-                turn->log->scanned = turn->log->image->end;
                 put_turn(turn, NULL, 0);
+                slabs_free(store, log_cut(turn->log));
         }
         slabs_free(store, chain_cut(store, &writer->image->own.data, SLAB_NONE));
         store_commit(store);

@@ -94,6 +94,12 @@ const struct kind kinds[] = {
 };
 const size_t n_kinds = sizeof(kinds) / sizeof(*kinds);
 
+size_t frame_overhead(const struct frame_spec *spec)
+{
+        return spec->type == FRAME_DELIMITER ? spec->delimiter_size
+                                             : spec->length_offset + spec->length_size;
+}
+
 uint64_t kind_length(const struct frame_spec *spec, uint64_t body)
 {
         return (uint64_t)((int64_t)body - spec->length_adjust);
@@ -191,23 +197,25 @@ size_t stream_random(struct stream *stream, const struct frame_spec *spec, size_
         return n;
 }
 
-static size_t delimited_at(const struct frame_spec *spec, const unsigned char *bytes, size_t size)
+static size_t delimited_at(const struct frame_spec *spec, const unsigned char *bytes, size_t size,
+                           size_t seen)
 {
-        for (size_t i = spec->delimiter_size; i <= size; i++)
-                if (memcmp(bytes + i - spec->delimiter_size, spec->delimiter,
+        for (size_t i = seen > spec->delimiter_size ? seen : spec->delimiter_size; i <= size; i++)
+                if (bytes[i - 1] == spec->delimiter[spec->delimiter_size - 1] &&
+                    memcmp(bytes + i - spec->delimiter_size, spec->delimiter,
                            spec->delimiter_size) == 0)
                         return i;
         return 0;
 }
 
-size_t frame_at(const struct frame_spec *spec, const unsigned char *bytes, size_t size)
+size_t frame_at(const struct frame_spec *spec, const unsigned char *bytes, size_t size, size_t seen)
 {
         size_t header = spec->length_offset + spec->length_size;
         char digits[8] = "";
         uint64_t length = 0;
 
         if (spec->type == FRAME_DELIMITER)
-                return delimited_at(spec, bytes, size);
+                return delimited_at(spec, bytes, size, seen);
         if (size < header)
                 return 0;
         bytes += spec->length_offset;
@@ -219,6 +227,9 @@ size_t frame_at(const struct frame_spec *spec, const unsigned char *bytes, size_
         }
         if (spec->format == FRAME_DECIMAL || spec->format == FRAME_HEX)
                 length = strtoull(digits, NULL, spec->format == FRAME_HEX ? 16 : 10);
+        if (spec->format >= FRAME_DECIMAL &&
+            strspn(digits, "0123456789abcdef") != spec->length_size)
+                return 0;
         length = header + length + (uint64_t)spec->length_adjust;
         return length <= size ? length : 0;
 }
@@ -228,7 +239,7 @@ size_t frames_at(const struct frame_spec *spec, const unsigned char *bytes, size
 {
         size_t at = 0, n;
 
-        while ((n = frame_at(spec, bytes + at, size - at)) > 0) {
+        while ((n = frame_at(spec, bytes + at, size - at, 0)) > 0) {
                 at += n;
                 ++*frames;
         }

@@ -35,6 +35,9 @@ struct kind {
 extern const struct kind kinds[];
 extern const size_t n_kinds;
 
+/* What a frame has besides its body. */
+size_t frame_overhead(const struct frame_spec *spec);
+
 /* The number in a length field of such a body. */
 uint64_t kind_length(const struct frame_spec *spec, uint64_t body);
 
@@ -59,8 +62,9 @@ void stream_header(struct stream *stream, const struct frame_spec *spec, uint64_
 void stream_done(struct stream *stream);
 
 /* How long the first whole frame of these bytes is, one byte looked at after the other; 0: none is
- * whole. */
-size_t frame_at(const struct frame_spec *spec, const unsigned char *bytes, size_t size);
+ * whole. That none ends before `seen` is known. */
+size_t frame_at(const struct frame_spec *spec, const unsigned char *bytes, size_t size,
+                size_t seen);
 
 /* All whole frames together; *frames is raised by their number. */
 size_t frames_at(const struct frame_spec *spec, const unsigned char *bytes, size_t size,

@@ -310,9 +310,9 @@ static void a_text_is_refused_exactly_where_it_would_not_read_back(void **unused
                                 for (size_t i = 0; i < size; i++, rest /= n)
                                         text[i] = letters[rest % n];
                                 memcpy(text + size, k->spec.delimiter, d);
-                                on_kind(k,
-                                        (wrap(&k->spec, text, size) == NULL) ==
-                                                (frame_at(&k->spec, text, size + d) == size + d));
+                                on_kind(k, (wrap(&k->spec, text, size) == NULL) ==
+                                                   (frame_at(&k->spec, text, size + d, 0) ==
+                                                    size + d));
                         }
                 }
         }
