@@ -105,6 +105,7 @@ static void run(struct plan plan, uint64_t every)
 
         store_hook = NULL; /* a test that failed may have left it */
         plan.seed = test_seed();
+        print_message("%s: seed %llu\n", plan.name, (unsigned long long)plan.seed);
         plan_make(&plan);
         crash.rng = plan.seed + 77;
         crash.every = every * number_from("FTCPD_TEST_RARER", 1);
@@ -117,9 +118,8 @@ static void run(struct plan plan, uint64_t every)
                 side_step(&side);
         store_hook = NULL;
         side_finish(&side);
-        print_message("%s: seed %llu, %llu stores, %llu recovered\n", plan.name,
-                      (unsigned long long)plan.seed, (unsigned long long)crash.stores,
-                      (unsigned long long)crash.recovered);
+        print_message("%s: %llu stores, %llu recovered\n", plan.name,
+                      (unsigned long long)crash.stores, (unsigned long long)crash.recovered);
         side_done(&side);
         plan_done(&plan);
         free(world);
