@@ -128,7 +128,8 @@ void cursor_done(struct cursor *cursor)
                 log_release(log, cursor->pin);
         else if (cursor->pin != SLAB_NONE)
                 range_hold(cursor, cursor->pin, image->stop, false);
-        log_release(log, cursor->resume_pin);
+        if (cursor->resume_pin != SLAB_NONE)
+                log_release(log, cursor->resume_pin);
         for (uint64_t e = image->extent_head, next; e; e = next) {
                 next = extent_at(cursor, e)->next;
                 range_hold(cursor, pin_for(cursor, extent_at(cursor, e)->from),

@@ -55,32 +55,30 @@ bool log_ready(struct log *log)
 int log_room(struct log *log, uint64_t fill, size_t want, struct iovec *iov, int max)
 {
         struct store *store = log->store;
+        uint32_t slab;
         int n = 0;
 
         if (!log_ready(log))
                 return 0;
         if (log->fill_slab == SLAB_NONE || slab_pos(store, log->fill_slab) > fill)
                 log->fill_slab = log->end_slab;
-        for (uint32_t slab = log_seek(log, log->fill_slab, fill); want && n < max;
-             slab = slab_next(store, slab)) {
-                uint64_t room, from;
+        slab = log->fill_slab = log_seek(log, log->fill_slab, fill);
+        while (want && n < max) {
+                uint64_t from = fill - slab_pos(store, slab), room = slab_limit(store, slab) - fill;
 
-                /* A slab in the middle may end early: what was joined behind it begins there. */
-                if (slab == SLAB_NONE || slab_limit(store, slab) == fill) {
-                        if (!attach(log))
-                                return n;
-                        slab = chain_tail(&log->image->data);
+                if (room == 0) {
+                        if (slab_next(store, slab) == SLAB_NONE && !attach(log))
+                                break;
+                        slab = slab_next(store, slab);
+                        continue;
                 }
-                if (n == 0)
-                        log->fill_slab = slab;
-                from = n == 0 ? fill - slab_pos(store, slab) : 0;
-                room = slab_limit(store, slab) - slab_pos(store, slab) - from;
                 if (room > want)
                         room = want;
-                /* A slab that was a partial message's own may have less memory than room. */
-                if (!slab_commit(log->store, slab, from + room))
-                        return n;
+                /* Slabs that a partial message brought along have as much memory as it had. */
+                if (!slab_commit(store, slab, from + room))
+                        break;
                 iov[n++] = (struct iovec){slab_data(store, slab) + from, room};
+                fill += room;
                 want -= room;
         }
         return n;
@@ -436,7 +434,7 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
         struct walk walk = {log->end_slab, image->end, image->number, log->scanned, 0, 0};
         struct frame_range range = filter ? filter->range : FRAME_NO_RANGE;
         struct log_taken taken = {0};
-        uint64_t fill = *base + read, mark_next = image->mark_next;
+        uint64_t fill = *base + read, marks = image->mark_next;
         int result;
 
         if (fill == image->end)
@@ -468,15 +466,15 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
                 walk.number++;
                 walk.slab = log_seek(log, walk.slab, walk.pos);
         }
-        taken.result = (enum frame_result)result;
-        taken.total = walk.total;
-        taken.declared = walk.declared;
-        if (!taken.no_memory) {
+        if (taken.no_memory) {
+                store_put(log->store, &image->mark_next, marks);
+        } else {
+                taken.result = (enum frame_result)result;
+                taken.total = walk.total;
+                taken.declared = walk.declared;
                 taken.messages = walk.number - image->number;
                 taken.bytes = walk.pos - image->end;
                 set_end(log, &walk);
-        } else {
-                store_put(log->store, &image->mark_next, mark_next);
         }
         store_commit(log->store);
         return taken;

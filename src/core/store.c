@@ -75,6 +75,18 @@ void store_begin(struct store *store)
         store->depth++;
 }
 
+/* Was this word's old value noted a moment ago? So a run of slabs that leave a chain, however long,
+ * takes no more of the journal than one. */
+static bool is_noted(const struct image_journal *journal, uint64_t offset)
+{
+        uint64_t n = journal->count;
+
+        for (uint64_t back = 1; back <= n && back <= 4; back++)
+                if (journal->entry[n - back].offset == offset)
+                        return true;
+        return false;
+}
+
 void store_put(struct store *store, uint64_t *word, uint64_t value)
 {
         struct image_journal *journal = &store->image->journal;
@@ -84,9 +96,7 @@ void store_put(struct store *store, uint64_t *word, uint64_t value)
         assert(store->depth > 0);
         if (*word == value)
                 return;
-        /* What the word was stands there already. So a chain loses any number of slabs in one
-         * transaction. */
-        if (n == 0 || journal->entry[n - 1].offset != offset) {
+        if (!is_noted(journal, offset)) {
                 if (n == IMAGE_JOURNAL)
                         abort(); /* fixed bookkeeping: no transaction grows with anything that a
                                     peer chooses */

@@ -106,12 +106,13 @@ static void move_slabs(struct writer *writer, uint64_t begun, uint64_t partial)
         struct log *log = writer->turn->log;
         struct store *store = log->store;
         uint32_t rest = slab_next(store, log->end_slab), last = rest;
-        uint64_t own = begun;
 
-        for (uint32_t slab = rest; slab != SLAB_NONE && own < partial;
-             slab = slab_next(store, slab)) {
+        for (uint32_t slab = rest; slab != SLAB_NONE; slab = slab_next(store, slab)) {
+                uint64_t own = begun + slab_pos(store, slab) - slab_pos(store, rest);
+
+                if (own >= partial)
+                        break;
                 store->image->slab[slab].own = own;
-                own += slab_limit(store, slab) - slab_pos(store, slab);
                 last = slab;
         }
         log_cut(log);

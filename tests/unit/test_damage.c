@@ -2,7 +2,7 @@
 /*
  * An image that cannot be trusted: words overwritten anywhere in what is in use. It is refused, or
  * what is accepted does no harm: nothing crashes, nothing hangs, nobody reads outside of it.
- * TEST_SEED=N repeats a run, TEST_TIMES=N tries so many damaged images.
+ * FTCPD_TEST_SEED=N repeats a run, FTCPD_TEST_TIMES=N tries so many damaged images.
  */
 #include "sim.h"
 #include "core/recover.h"
@@ -255,12 +255,12 @@ static void damage_here(void)
 static void a_damaged_image_is_refused_or_does_no_harm(void **state)
 {
         struct timespec now;
-        uint64_t seed, times = number_from("TEST_TIMES", 1500);
+        uint64_t seed, times = number_from("FTCPD_TEST_TIMES", 1500);
         struct world *world = malloc(sizeof(*world));
 
         (void)state;
         clock_gettime(CLOCK_MONOTONIC, &now);
-        seed = number_from("TEST_SEED", (uint64_t)now.tv_nsec % 1000000);
+        seed = number_from("FTCPD_TEST_SEED", (uint64_t)now.tv_nsec % 1000000);
         print_message("seed %llu\n", (unsigned long long)seed);
         rng = seed * 2654435761u + 1;
         alarm(300); /* what hangs is killed */

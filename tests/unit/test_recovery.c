@@ -2,7 +2,8 @@
 /*
  * Always recoverable: the memory is copied after every store, and wherever the kernel did something
  * that no store tells yet; each copy is recovered, goes on to the end of the scenario, and must
- * come out with the truth. TEST_SEED=N repeats a run, TEST_RARER=N looks at so many times fewer.
+ * come out with the truth. FTCPD_TEST_SEED=N repeats a run, FTCPD_TEST_RARER=N looks at so many
+ * times fewer.
  */
 #include "sim.h"
 
@@ -94,7 +95,7 @@ static uint64_t test_seed(void)
         struct timespec now;
 
         clock_gettime(CLOCK_MONOTONIC, &now);
-        return number_from("TEST_SEED", (uint64_t)now.tv_nsec % 1000000);
+        return number_from("FTCPD_TEST_SEED", (uint64_t)now.tv_nsec % 1000000);
 }
 
 static void run(struct plan plan, uint64_t every)
@@ -104,9 +105,10 @@ static void run(struct plan plan, uint64_t every)
 
         store_hook = NULL; /* a test that failed may have left it */
         plan.seed = test_seed();
+        print_message("%s: seed %llu\n", plan.name, (unsigned long long)plan.seed);
         plan_make(&plan);
         crash.rng = plan.seed + 77;
-        crash.every = every * number_from("TEST_RARER", 1);
+        crash.every = every * number_from("FTCPD_TEST_RARER", 1);
         crash.side[0] = &side;
         crash.stores = crash.recovered = 0;
         world_init(world, &plan);
@@ -116,9 +118,8 @@ static void run(struct plan plan, uint64_t every)
                 side_step(&side);
         store_hook = NULL;
         side_finish(&side);
-        print_message("%s: seed %llu, %llu stores, %llu recovered\n", plan.name,
-                      (unsigned long long)plan.seed, (unsigned long long)crash.stores,
-                      (unsigned long long)crash.recovered);
+        print_message("%s: %llu stores, %llu recovered\n", plan.name,
+                      (unsigned long long)crash.stores, (unsigned long long)crash.recovered);
         side_done(&side);
         plan_done(&plan);
         free(world);
