@@ -174,6 +174,8 @@ void feed_some(struct scene *s, int n, uint64_t largest)
         if (random_one_in(2) && bytes.size)
                 cut = random_below(bytes.size);
         s->feed.now += random_below(3000);
+        if (n == 0)
+                return;
         feed_bytes(&s->feed, bytes.bytes, cut);
         feed_bytes(&s->feed, bytes.bytes + cut, bytes.size - cut);
         stream_done(&bytes);

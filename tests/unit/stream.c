@@ -107,8 +107,8 @@ uint64_t kind_length(const struct frame_spec *spec, uint64_t body)
 
 void stream_add(struct stream *stream, const void *bytes, size_t size)
 {
-        if (stream->size + size > stream->room) {
-                stream->room = (stream->size + size) * 2;
+        if (stream->size + size >= stream->room) {
+                stream->room = (stream->size + size) * 2 + 64;
                 stream->bytes = realloc(stream->bytes, stream->room);
                 assert(stream->bytes);
         }

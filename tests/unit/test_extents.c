@@ -84,7 +84,7 @@ static void extents_are_read_in_order_each_by_its_reader(void **unused)
                         s->feed.filter = &no_empty;
                         s->feed.leaves_out = is_empty;
                 }
-                for (int step = 0; step < 300; step++) {
+                for (int step = 0; step < 200; step++) {
                         int i = (int)random_below(READERS);
                         size_t from = s->feed.messages;
 

@@ -263,7 +263,7 @@ static void large_messages_drip_in_while_others_speak(void **unused)
                 }
                 for (uint32_t i = 0; i < 3; i++) {
                         slow[i] = speaker_come(s, i);
-                        stream_random(&slow[i]->sent, &k->spec, (i + 1) << 20);
+                        stream_random(&slow[i]->sent, &k->spec, (i + 1) << 19);
                 }
                 for (bool more = true; more;) {
                         struct speaker *fast = speaker_come(s, 3 + (uint32_t)random_below(5));
@@ -316,7 +316,7 @@ static void a_writer_that_vanishes_takes_only_its_part_along(void **unused)
 
                 for (int round = 0; round < 16; round++) {
                         struct speaker *a = speaker_come(s, 0), *b = speaker_come(s, 1);
-                        uint64_t large = k->largest < 400000 ? k->largest : 400000;
+                        uint64_t large = k->largest < 200000 ? k->largest : 200000;
 
                         stream_random(&a->sent, &k->spec, large);
                         stream_random(&a->sent, &k->spec, large);
@@ -344,7 +344,7 @@ static void a_message_too_large_costs_its_writer_alone(void **unused)
         for (const struct kind *k = kinds; k < kinds + n_kinds; k++) {
                 struct frame_spec spec = k->spec;
                 struct scene *s;
-                uint64_t largest = k->largest - 1 < 200000 ? k->largest - 1 : 200000;
+                uint64_t largest = k->largest - 1 < 150000 ? k->largest - 1 : 150000;
 
                 spec.max_message_size = largest;
                 s = scene_new(&spec);
