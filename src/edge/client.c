@@ -417,6 +417,20 @@ static void look_after(struct client *client, uint64_t now)
         evtimer_add(client->timer, &in);
 }
 
+/* The kernel calls a socket writable when three quarters of its buffer are free: who takes a little
+ * at a time, or stopped to read, is seen here. */
+static void ask(struct client *client, uint64_t now)
+{
+        if (!client->blocked) {
+                probe(client, now);
+                return;
+        }
+        client->probed = now;
+        client_flush(client, now);
+        if (client->fd >= 0 && client->over)
+                client_check(client, now);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
         struct client *client = arg;
@@ -426,14 +440,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         (void)fd;
         (void)what;
         client->timer_at = 0;
-        if (!client->probed || client->blocked || client->over)
-                probe(client, now);
-        /* The kernel calls a socket writable when three quarters of its buffer are free: who takes
-         * a little at a time is seen here. */
-        if (client->fd >= 0 && client->blocked)
-                client_flush(client, now);
-        if (client->fd >= 0 && client->over)
-                client_check(client, now);
+        ask(client, now);
         if (client->fd < 0)
                 return;
         if (client->blocked && client->limits.stall_usec &&
