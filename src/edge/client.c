@@ -20,7 +20,8 @@ enum {
         WRITE_SIZE = 1024 * 1024,
         WRITE_IOV = 18,
         PROBE_USEC = 100000, /* so long after it came it is asked whether it reads at all */
-        REFILL = 20,         /* credit comes back at 5 % of real time */
+        LATE_USEC = 50000,
+        REFILL = 20, /* credit comes back at 5 % of real time */
         EXPLAIN = 256,
 };
 
@@ -65,6 +66,7 @@ static void stop_reading_log(struct client *client, enum drop_reason reason)
         store_add(client->store, &totals->in_messages, done.messages + queued.messages);
         store_add(client->store, &totals->in_bytes, done.bytes + queued.bytes);
         add_dropped(client, reason, queued);
+        client->dropped = count_add(client->dropped, queued);
         store_put(client->store, &client->image->gone_messages, done.messages);
         store_put(client->store, &client->image->gone_bytes, done.bytes);
         store_put(client->store, &client->image->reading, 0);
@@ -430,6 +432,22 @@ static void ask(struct client *client, uint64_t now)
                 client_check(client, now);
 }
 
+static uint64_t later(uint64_t then, uint64_t late, uint64_t now)
+{
+        return now - then > late ? then + late : now;
+}
+
+/* Our own stall is not the client's. */
+static void overslept(struct client *client, uint64_t now)
+{
+        uint64_t late = now > client->timer_at ? now - client->timer_at : 0;
+
+        if (late < LATE_USEC)
+                return;
+        client->over_since = later(client->over_since, late, now);
+        client->last_taken = later(client->last_taken, late, now);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
         struct client *client = arg;
@@ -438,6 +456,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
         (void)fd;
         (void)what;
+        overslept(client, now);
         client->timer_at = 0;
         ask(client, now);
         if (client->fd < 0)

@@ -97,6 +97,20 @@ class Disconnect(harness.SystemTest):
         daemon.wait_clients(1)
         self.assertLess(time.monotonic() - begin, 0.4 * SLOW)
 
+    def test_a_stall_of_ftcpd_itself_is_not_charged(self):
+        daemon, session, (slow, reads) = self.linked_with(
+            "ClientQueueSize=4K\nSlowClientGrace=600ms")
+        reads.collect()
+        sender = threading.Thread(target=session.send, args=[KIB] * 2000, daemon=True)
+        sender.start()
+        daemon.wait_status(lambda s: s["upstream"]["paused"], "the pause")
+        daemon.process.send_signal(signal.SIGSTOP)
+        slow.recv_n(150)
+        time.sleep(1)
+        daemon.process.send_signal(signal.SIGCONT)
+        slow.recv_n(1850)
+        self.assertEqual(daemon.status()["clients"], 2)
+
     def test_a_queue_that_is_empty_takes_any_one_message(self):
         daemon, session, (slow, reads) = self.linked_with(
             "ClientQueueSize=4K\nSlowClientGrace=300ms")
@@ -145,7 +159,8 @@ class Disconnect(harness.SystemTest):
         status = check_books(daemon.status())
         self.assertEqual(status["clients"], 2)
         self.assertGreater(dropped(status, "toClients", "client_gone"), 0)
-        self.assertTrue(wait_listed(daemon, lambda c: c["sendOnly"], "it"))
+        listed = wait_listed(daemon, lambda c: c["sendOnly"], "it")
+        self.assertEqual(listed["dropped"]["messages"], dropped(status, "toClients", "client_gone"))
 
 
 class Wait(harness.SystemTest):
