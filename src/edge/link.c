@@ -441,6 +441,12 @@ void link_pause(struct link *link, bool pause)
                 session_pause(link->session, pause);
 }
 
+void link_rest(struct link *link, bool rest)
+{
+        if (link->session)
+                session_rest(link->session, rest);
+}
+
 void link_hurry(struct link *link, bool hurry)
 {
         link->hurry = hurry;
