@@ -389,6 +389,7 @@ static void redial(struct link *link)
 {
         if (link->stopping)
                 return;
+        evtimer_del(link->timer);
         if (link->session) {
                 link->redial = true;
                 session_close(link->session, CAUSE_OPERATOR,
@@ -396,7 +397,6 @@ static void redial(struct link *link)
                               clock_deadline(link->config->stop_timeout_usec), false);
                 return;
         }
-        evtimer_del(link->timer);
         dial_rewind(link->dial);
         start_round(link);
 }
