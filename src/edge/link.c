@@ -258,11 +258,12 @@ static void tell_loss(struct link *link, enum link_cause cause, const char *text
                 link->quiet = !tell_failure(link, cause, text);
         }
         if (fate->unacked.messages || fate->unsent.messages)
-                diag_notice("link: %" PRIu64 " messages (%" PRIu64
-                            " bytes) were sent and not acknowledged, %" PRIu64 " (%" PRIu64
-                            " bytes) begun and not sent: they go again",
-                            fate->unacked.messages, fate->unacked.bytes, fate->unsent.messages,
-                            fate->unsent.bytes);
+                diag_line(link->quiet ? LOG_DEBUG : LOG_NOTICE,
+                          "link: %" PRIu64 " messages (%" PRIu64
+                          " bytes) were sent and not acknowledged, %" PRIu64 " (%" PRIu64
+                          " bytes) begun and not sent: they go again",
+                          fate->unacked.messages, fate->unacked.bytes, fate->unsent.messages,
+                          fate->unsent.bytes);
 }
 
 static void on_lost(void *context, enum link_cause cause, const char *text,
