@@ -272,8 +272,14 @@ static int walk_and_mark(struct log *log, struct walk *walk, uint64_t to, struct
         }
 }
 
+/* Out of the middle; but one that tells that the slab before it ends early stays. */
 static void drop_slab(struct log *log, uint32_t slab)
 {
+        const struct store *store = log->store;
+        uint32_t prev = store->slab[slab].prev;
+
+        if (prev != SLAB_NONE && slab_pos(store, prev) + IMAGE_SLAB_SIZE > slab_pos(store, slab))
+                return;
         chain_remove(log->store, &log->image->data, slab);
         slab_free(log->store, slab);
         if (log->fill_slab == slab)
@@ -496,8 +502,8 @@ struct log_place log_behind(const struct log *log, struct log_place place)
 {
         uint64_t hint = log->image->mark_first;
         const struct image_mark *mark = log_mark(log, place.pos, &hint);
-        struct walk walk = {
-                (uint32_t)(mark->where >> 32), place.pos, place.number, place.pos, 0, 0};
+        uint32_t slab = log_seek(log, (uint32_t)(mark->where >> 32), place.pos);
+        struct walk walk = {slab, place.pos, place.number, place.pos, 0, 0};
 
         walk_committed(log, &walk, log->image->end, (struct frame_range){0, UINT64_MAX - 1});
         return (struct log_place){place.pos + walk.total, place.number + 1, 0};

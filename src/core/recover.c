@@ -29,12 +29,20 @@ static bool know_slab(struct store *store, uint32_t slab)
         return true;
 }
 
-/*
- * Every slab of a chain is in no other one, in order, and the last one is its tail. Slabs of one
- * log may be missing in the middle; in the others (whole) they follow each other.
- */
-static const char *check_chain(struct recovery *r, const struct image_chain *chain, bool own,
-                               bool whole)
+/* Slabs may be missing in the middle of a log. Those of partial messages, and what is injected,
+ * follow each other; those of marks are full, too. */
+enum chain_kind { CHAIN_HOLES, CHAIN_WHOLE, CHAIN_FULL };
+
+static bool in_order(enum chain_kind kind, bool first, uint64_t last, uint64_t pos)
+{
+        if (kind == CHAIN_FULL)
+                return pos % IMAGE_SLAB_SIZE == 0 && (first || pos - last == IMAGE_SLAB_SIZE);
+        return first || (pos >= last && (kind == CHAIN_HOLES || pos - last <= IMAGE_SLAB_SIZE));
+}
+
+/* Every slab of a chain is in no other one, in order, and the last one is its tail. */
+static const char *check_chain(struct recovery *r, const struct image_chain *chain,
+                               enum chain_kind kind, bool own)
 {
         uint32_t prev = SLAB_NONE, slab = chain_head(chain);
         uint64_t last = 0;
@@ -50,7 +58,7 @@ static const char *check_chain(struct recovery *r, const struct image_chain *cha
                 s = &r->image->slab[slab];
                 pos = own ? s->own : s->pos;
                 if (s->next > IMAGE_SLABS || pos > UINT64_MAX / 2 ||
-                    (prev != SLAB_NONE && (pos < last || (whole && pos - last > IMAGE_SLAB_SIZE))))
+                    !in_order(kind, prev == SLAB_NONE, last, pos))
                         return "the slabs of a chain are not in order";
                 r->store->slab[slab] = (struct store_slab){.prev = prev, .used = true};
                 last = pos;
@@ -141,12 +149,12 @@ static bool end_is_good(struct recovery *r, struct image_log *image)
 static const char *check_log(struct recovery *r, struct image_log *image,
                              const struct frame_spec *spec)
 {
-        const char *wrong = check_chain(r, &image->data, false, false);
+        const char *wrong = check_chain(r, &image->data, CHAIN_HOLES, false);
         uint64_t size = sizeof(struct image_mark), most = UINT64_MAX / 2 / size;
         struct log log;
 
         if (!wrong)
-                wrong = check_chain(r, &image->marks, false, true);
+                wrong = check_chain(r, &image->marks, CHAIN_FULL, false);
         if (wrong)
                 return wrong;
         if (!end_is_good(r, image))
@@ -364,7 +372,7 @@ static const char *check_clients(struct recovery *r, const struct frame_spec *sp
 
                 if (!client->id)
                         continue;
-                wrong = check_chain(r, &client->own.data, true, true);
+                wrong = check_chain(r, &client->own.data, CHAIN_WHOLE, true);
                 if (!wrong && client->reading)
                         wrong = check_cursor(r, &image->in, &client->cursor, spec);
                 if (wrong)
@@ -433,7 +441,7 @@ const char *recover_image(struct store *store, const struct frame_spec *spec)
 
         if ((wrong = check_log(&r, &image->in, spec)) ||
             (wrong = check_log(&r, &image->out, spec)) ||
-            (wrong = check_chain(&r, &image->session.inject.data, false, true)) ||
+            (wrong = check_chain(&r, &image->session.inject.data, CHAIN_WHOLE, false)) ||
             (wrong = check_clients(&r, spec)) || (wrong = check_acked(&r, spec)) ||
             (wrong = check_session(&r, spec)) || (wrong = check_turn(&r)))
                 return wrong;

@@ -210,7 +210,8 @@ static bool add_signals(struct daemon *daemon)
 
 /* ---- sockets ---- */
 
-static int own_socket(struct socket_path *own, const char *path, mode_t mode, gid_t gid)
+static int own_socket(struct socket_path *own, const char *section, const char *path, mode_t mode,
+                      gid_t gid)
 {
         static const char of_instances[] = "/run/ftcpd/";
         char text[512];
@@ -222,7 +223,7 @@ static int own_socket(struct socket_path *own, const char *path, mode_t mode, gi
         result = socket_path_listen(own, path, mode, gid, text, sizeof(text));
 
         if (result < 0)
-                diag_err("%s", result == -ENOMEM ? "no memory" : text);
+                diag_err("[%s] Socket: %s", section, result == -ENOMEM ? "no memory" : text);
         return result;
 }
 
@@ -240,7 +241,7 @@ static int listen_data(struct daemon *daemon, struct service_sockets *passed)
         }
         if (passed->n_data || result < 0)
                 return result;
-        result = own_socket(&daemon->data, config->local_socket, config->local_socket_mode,
+        result = own_socket(&daemon->data, "Local", config->local_socket, config->local_socket_mode,
                             config->local_socket_gid);
         if (result < 0)
                 return result;
@@ -261,8 +262,8 @@ static int listen_control(struct daemon *daemon, struct service_sockets *passed)
         }
         if (passed->n_varlink || result < 0)
                 return result;
-        result = own_socket(&daemon->varlink, config->control_socket, config->control_socket_mode,
-                            config->control_socket_gid);
+        result = own_socket(&daemon->varlink, "Control", config->control_socket,
+                            config->control_socket_mode, config->control_socket_gid);
         if (result < 0)
                 return result;
         result = control_listen(daemon->control, daemon->varlink.fd);

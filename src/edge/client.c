@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/client.h"
+#include "edge/timer.h"
 #include "util/clock.h"
 #include "util/diag.h"
 #include "wire/verdict.h"
@@ -407,14 +408,12 @@ static uint64_t due_at(const struct client *client)
 static void look_after(struct client *client, uint64_t now)
 {
         uint64_t at = due_at(client), wait;
-        struct timeval in;
 
         if (!at || client->fd < 0 || (client->timer_at && client->timer_at <= at))
                 return;
         wait = at > now ? at - now : 0;
-        in = (struct timeval){(time_t)(wait / USEC_PER_SEC), (suseconds_t)(wait % USEC_PER_SEC)};
         client->timer_at = at;
-        evtimer_add(client->timer, &in);
+        timer_arm(client->timer, wait);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

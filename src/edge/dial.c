@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/dial.h"
 #include "edge/resolver.h"
+#include "edge/timer.h"
 #include "util/clock.h"
 #include "util/socket.h"
 
@@ -29,11 +30,6 @@ struct dial {
 };
 
 static void next_try(struct dial *dial);
-
-static struct timeval span(uint64_t usec)
-{
-        return (struct timeval){(time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC)};
-}
 
 static void forget_addresses(struct dial *dial)
 {
@@ -78,13 +74,11 @@ static enum link_cause cause_of(int error)
 /* From the timer, so that a long row of failures is no deep recursion. */
 static void try_failed(struct dial *dial, enum link_cause cause, const char *text)
 {
-        struct timeval now = {0, 0};
-
         drop_socket(dial);
         dial->tried = true;
         dial->ops->failed(dial->context, cause, text);
         if (dial->config)
-                evtimer_add(dial->timer, &now);
+                timer_arm(dial->timer, 0);
 }
 
 static void connect_failed(struct dial *dial, int error, const char *why)
@@ -173,7 +167,6 @@ static int bind_source(struct dial *dial, int fd, int family)
 
 static void connect_to(struct dial *dial, const struct addrinfo *to)
 {
-        struct timeval timeout = span(dial->config->connect_timeout_usec);
         char text[128];
         int error;
 
@@ -200,7 +193,7 @@ static void connect_to(struct dial *dial, const struct addrinfo *to)
         if (error)
                 connect_failed(dial, error, strerror(error));
         else if (dial->config->connect_timeout_usec != CONFIG_INFINITY)
-                evtimer_add(dial->timer, &timeout);
+                timer_arm(dial->timer, dial->config->connect_timeout_usec);
 }
 
 static void resolve_failed(struct dial *dial, enum link_cause cause, const char *why)
@@ -233,7 +226,6 @@ static void resolve(struct dial *dial)
         struct addrinfo hints = {.ai_family = AF_UNSPEC,
                                  .ai_socktype = SOCK_STREAM,
                                  .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-        struct timeval timeout = span(RESOLVE_USEC);
         int result;
 
         if (getaddrinfo(address->host, address->port, &hints, &dial->addresses) == 0) {
@@ -248,7 +240,7 @@ static void resolve(struct dial *dial)
                                result == -EBUSY ? "earlier questions are still unanswered"
                                                 : strerror(-result));
         else
-                evtimer_add(dial->timer, &timeout);
+                timer_arm(dial->timer, RESOLVE_USEC);
 }
 
 static void next_try(struct dial *dial)
@@ -330,12 +322,10 @@ void dial_free(struct dial *dial)
 
 void dial_start(struct dial *dial, const struct config *config)
 {
-        struct timeval now = {0, 0};
-
         dial_stop(dial);
         dial->config = config;
         dial->tried = false;
-        evtimer_add(dial->timer, &now);
+        timer_arm(dial->timer, 0);
 }
 
 void dial_stop(struct dial *dial)

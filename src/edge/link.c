@@ -3,6 +3,7 @@
 #include "core/backoff.h"
 #include "core/telling.h"
 #include "edge/dial.h"
+#include "edge/timer.h"
 #include "util/clock.h"
 #include "util/diag.h"
 
@@ -58,11 +59,6 @@ static void set_state(struct link *link, enum link_state state, enum link_cause 
         link->ops->state(link->context, state, cause, text);
 }
 
-static struct timeval span(uint64_t usec)
-{
-        return (struct timeval){(time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC)};
-}
-
 static void keep_error(struct link *link, enum link_cause cause, const char *text)
 {
         link->last_cause = cause;
@@ -92,11 +88,10 @@ static bool tell_failure(struct link *link, enum link_cause cause, const char *t
 static void wait_for_round(struct link *link, enum link_cause cause, const char *text)
 {
         uint64_t delay = backoff_wait(&link->backoff, clock_jitter());
-        struct timeval in = span(delay);
 
         link->next_attempt = clock_usec() + delay;
         set_state(link, LINK_WAITING, cause, text);
-        evtimer_add(link->timer, &in);
+        timer_arm(link->timer, delay);
 }
 
 static void start_round(struct link *link)
@@ -146,12 +141,10 @@ static void on_connected(void *context, int fd, const char *address, const char 
         session_pause(link->session, link->paused);
         session_hurry(link->session, link->hurry);
         if (link->config->greeting_expect.size) {
-                struct timeval timeout = span(link->config->greeting_timeout_usec);
-
                 set_state(link, LINK_GREETING, CAUSE_NONE,
                           "waiting for the answer to the greeting");
                 if (link->config->greeting_timeout_usec != CONFIG_INFINITY)
-                        evtimer_add(link->timer, &timeout);
+                        timer_arm(link->timer, link->config->greeting_timeout_usec);
         }
 }
 
@@ -171,7 +164,6 @@ static void on_up(void *context)
 {
         struct link *link = context;
         uint64_t stable = backoff_stable_usec(&link->backoff);
-        struct timeval in = span(stable);
         char text[400];
 
         evtimer_del(link->timer);
@@ -182,7 +174,7 @@ static void on_up(void *context)
                 diag_notice("link: up: %s", text);
         set_state(link, LINK_UP, CAUSE_NONE, text);
         if (stable != UINT64_MAX)
-                evtimer_add(link->timer, &in);
+                timer_arm(link->timer, stable);
 }
 
 static void on_received(void *context, const struct log_taken *taken)
@@ -228,9 +220,7 @@ static void is_stable(struct link *link)
         char text[400];
 
         if (!has_proved(link)) { /* no byte yet */
-                struct timeval later = {1, 0};
-
-                evtimer_add(link->timer, &later);
+                timer_arm(link->timer, USEC_PER_SEC);
                 return;
         }
         untold = telling_over(&link->telling);
@@ -280,7 +270,6 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
 {
         struct link *link = context;
         bool proved = has_proved(link);
-        struct timeval now = {0, 0};
 
         evtimer_del(link->timer);
         if (proved)
@@ -292,7 +281,7 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
         link->gone = link->session;
         link->session = NULL;
         link->peer[0] = '\0';
-        evtimer_add(link->reaper, &now);
+        timer_arm(link->reaper, 0);
         if (link->stopping)
                 return; /* the reaper says so */
         if (link->redial) {
@@ -429,8 +418,6 @@ int link_configure(struct link *link, const struct config *config)
 
 void link_stop(struct link *link, uint64_t deadline)
 {
-        struct timeval now = {0, 0};
-
         link->stopping = true;
         evtimer_del(link->timer);
         dial_stop(link->dial);
@@ -438,7 +425,7 @@ void link_stop(struct link *link, uint64_t deadline)
         if (link->session)
                 session_close(link->session, CAUSE_OPERATOR, "stopping", deadline, true);
         else
-                evtimer_add(link->reaper, &now);
+                timer_arm(link->reaper, 0);
 }
 
 void link_flush(struct link *link)

@@ -85,6 +85,7 @@ static int bind_path(const struct sockaddr_un *address, mode_t mode, gid_t gid, 
 {
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         mode_t old;
+        bool bound;
         int result;
 
         if (fd < 0)
@@ -92,19 +93,32 @@ static int bind_path(const struct sockaddr_un *address, mode_t mode, gid_t gid, 
         old = umask(0177);
         result = bind(fd, (const struct sockaddr *)address, sizeof(*address));
         umask(old);
+        bound = result == 0;
         if (result < 0)
                 result = fail(text, size, "bind", address->sun_path);
         else if (gid != (gid_t)-1 && chown(address->sun_path, (uid_t)-1, gid) < 0)
-                result = fail(text, size, "give its group to", address->sun_path);
+                result = fail(text, size, "give SocketGroup= to", address->sun_path);
         else if (chmod(address->sun_path, mode) < 0)
                 result = fail(text, size, "set the mode of", address->sun_path);
         else if (listen(fd, 4096) < 0)
                 result = fail(text, size, "listen on", address->sun_path);
         if (result < 0) {
                 close(fd);
+                if (bound)
+                        unlink(address->sun_path);
                 return result;
         }
         return fd;
+}
+
+/* Whoever holds the lock may remove its name. */
+static void unlock_path(int lock, const char *path)
+{
+        char name[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
+
+        snprintf(name, sizeof(name), "%s.lock", path);
+        unlink(name);
+        close(lock);
 }
 
 int socket_path_listen(struct socket_path *sock, const char *path, mode_t mode, gid_t gid,
@@ -131,7 +145,7 @@ int socket_path_listen(struct socket_path *sock, const char *path, mode_t mode, 
         if (result >= 0)
                 return 0;
         if (sock->lock >= 0)
-                close(sock->lock); /* its name stays: whoever waits for it must find the same one */
+                unlock_path(sock->lock, path);
         free(sock->path);
         *sock = (struct socket_path){.fd = -1, .lock = -1};
         return result;
@@ -140,12 +154,8 @@ int socket_path_listen(struct socket_path *sock, const char *path, mode_t mode, 
 void socket_path_done(struct socket_path *sock)
 {
         if (sock->lock >= 0) {
-                char name[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
-
                 unlink(sock->path);
-                snprintf(name, sizeof(name), "%s.lock", sock->path);
-                unlink(name);
-                close(sock->lock);
+                unlock_path(sock->lock, sock->path);
         }
         if (sock->fd >= 0)
                 close(sock->fd);

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What the tests of the local side share: the books, and what ftcpd costs its host."""
 import os
+import socket
+import tempfile
 import threading
 import time
 
-from framed import DEADLINE, SLOW, until
+from framed import DEADLINE, SLOW, Framed, until
+from harness import program
 
 # A thing that must not happen is given this long to happen.
 MOMENT = 0.3 * SLOW
@@ -149,3 +152,47 @@ def wait_listed(daemon, condition, what):
         return next((c for c in daemon.call("ListClients")["clients"] if condition(c)), None)
 
     return until(look, what)
+
+
+def connect_as(path, uid, gid, groups=()):
+    """A client that another user has connected. It belongs to us from then on."""
+    ours, theirs = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups(list(groups))
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            sock.connect(path)
+            socket.send_fds(theirs, [b"!"], [sock.fileno()])
+        finally:
+            os._exit(0)
+    theirs.close()
+    with ours:
+        _, fds, _, _ = socket.recv_fds(ours, 1, 1)
+        os.waitpid(child, 0)
+    if not fds:
+        raise AssertionError(f"user {uid} could not connect to {path}")
+    return Framed(socket.socket(fileno=fds[0]))
+
+
+class Wrapped:
+    """While it is entered, the daemons that start are started by a script; {ftcpd} stands for ours."""
+
+    def __init__(self, test, script):
+        self.test, self.script, self.old = test, script, os.environ.get("FTCPD")
+
+    def __enter__(self):
+        handle, path = tempfile.mkstemp(prefix="ftcpd-test-")
+        self.test.addCleanup(os.unlink, path)
+        with os.fdopen(handle, "w") as file:
+            file.write(self.script.replace("{ftcpd}", program("ftcpd")))
+        os.chmod(path, 0o755)
+        os.environ["FTCPD"] = path
+        return self
+
+    def __exit__(self, *_):
+        del os.environ["FTCPD"]
+        if self.old:
+            os.environ["FTCPD"] = self.old

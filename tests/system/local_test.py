@@ -2,16 +2,16 @@
 """The local side: clients come and go, everything whole, in order, and nobody pays for another."""
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
 import threading
-import unittest
 
 import harness
 from harness import random_size, seed, stamp, unstamp, until
 from local import BooksWatch, check_books, check_rests, descriptors, dropped, resident
-from local import stays, wait_listed
+from local import Wrapped, stays, wait_listed
 
 QUIET = "[Heartbeat]\nInterval=0\nTimeout=0\n"
 
@@ -455,14 +455,12 @@ class Listing(harness.SystemTest):
                 "s.connect(sys.argv[1])\n"
                 "s.sendall(b'\\0\\0\\0\\3one\\0\\0\\0\\5three\\0\\0\\0\\x09half')\n"
                 "s.recv(100)\nsys.stdin.read()\n")
-        other = self.spawn(["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
-                            sys.executable, "-c", code, daemon.data_path], stdin=subprocess.PIPE) \
-            if self.open_up(daemon) else None
+        other = self.spawn([sys.executable, "-c", code, daemon.data_path], stdin=subprocess.PIPE)
         session.expect(b"one", b"three")
         session.send(b"four")
         listed = wait_listed(daemon, lambda c: c.get("partial") and c["sent"]["messages"], "it")
         self.assertEqual(listed["pid"], other.pid)
-        self.assertEqual((listed["uid"], listed["gid"]), (65534, 65534))
+        self.assertEqual((listed["uid"], listed["gid"]), (os.getuid(), os.getgid()))
         self.assertIn("python", listed["program"])
         self.assertEqual(listed["received"], {"messages": 2, "bytes": 16})
         self.assertEqual(listed["sent"], {"messages": 1, "bytes": 8})
@@ -475,11 +473,6 @@ class Listing(harness.SystemTest):
         self.assertGreater(listed["connectedUsec"], 0)
         other.stdin.close()
         daemon.wait_clients(0)
-
-    def open_up(self, daemon):
-        os.chmod(daemon.directory, 0o755)
-        os.chmod(daemon.data_path, 0o666)
-        return True
 
     def test_a_program_with_an_odd_name_does_not_break_the_list(self):
         _, daemon, _ = self.linked()
@@ -527,9 +520,8 @@ class Crowds(harness.SystemTest):
 
     def test_without_descriptors_it_rests_and_recovers_and_keeps_its_link(self):
         upstream = self.upstream()
-        path = self.limited()
-        daemon = self.daemon(f"[Upstream]\nAddress={upstream.address}\nReconnectDelay=50ms\n",
-                             env={"FTCPD": path})
+        with Wrapped(self, '#!/bin/sh\nulimit -n 64\nexec {ftcpd} "$@"\n'):
+            daemon = self.daemon(f"[Upstream]\nAddress={upstream.address}\nReconnectDelay=50ms\n")
         session = upstream.accept()
         daemon.wait_state("up")
         crowd = [daemon.client() for _ in range(100)]
@@ -551,23 +543,9 @@ class Crowds(harness.SystemTest):
             session.expect(b"recovered")
         self.assertLessEqual(daemon.log.count("LimitNOFILE="), 4)
 
-    def limited(self):
-        """A program that is ftcpd with few descriptors."""
-        import tempfile
-        handle, path = tempfile.mkstemp(prefix="ftcpd-test-")
-        os.write(handle, f"#!/bin/sh\nulimit -n 64\nexec {harness.program('ftcpd')} \"$@\"\n".encode())
-        os.close(handle)
-        os.chmod(path, 0o755)
-        self.addCleanup(os.unlink, path)
-        old = os.environ.get("FTCPD")
-        os.environ["FTCPD"] = path
-        self.addCleanup(lambda: os.environ.__setitem__("FTCPD", old) if old
-                        else os.environ.pop("FTCPD"))
-        return path
-
     def test_idle_clients_cost_little(self):
-        import resource
-        resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         _, daemon, session = self.linked("[Local]\nMaxClients=2000\n")
         before = resident(daemon.pid)
         clients = [daemon.client() for _ in range(2000)]

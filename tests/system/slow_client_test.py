@@ -2,11 +2,10 @@
 """Who is slow: a client that takes nothing, an upstream that takes nothing, a link that is down."""
 import threading
 import time
-import unittest
 
 import harness
 from harness import SLOW, stamp, unstamp, until
-from local import MOMENT, BooksWatch, check_books, check_rests, dropped, fill, stays, wait_listed
+from local import BooksWatch, check_books, check_rests, dropped, fill, stays, wait_listed
 
 KIB = b"k" * 1024
 

@@ -165,6 +165,7 @@ void side_recover(struct side *side, struct world *world, int fd);
 /* Only takes it up, as it is; returns what recover_image() says, or what store_open() would. */
 const char *side_open(struct side *side, const struct plan *plan, int fd);
 void side_done(struct side *side);
+void side_init_logs(struct side *side, bool recovered);
 void side_step(struct side *side);
 
 /* Everything that is to come, comes. */
@@ -173,3 +174,20 @@ void side_check(struct side *side);
 
 /* To the end of the scenario. */
 void side_run(struct side *side);
+
+/* ---- what recovery does, too ---- */
+
+struct image_client *side_client(const struct side *side, uint32_t slot);
+uint32_t side_number(const struct side *side, uint32_t slot); /* in the world */
+void side_take_received(struct side *side, uint64_t read);
+void side_give(struct side *side);
+void side_dispose(struct side *side, uint32_t slot);
+void side_connection_ends(struct side *side);
+void world_given(struct world *world, uint32_t c, uint32_t from, uint32_t to);
+
+/*
+ * Only what is in use: the image is 64 GiB of nearly nothing. known: the store that works on it,
+ * where it knows which slabs are in use; NULL: all of them.
+ */
+void sim_copy_image(struct image *to, const struct image *from, const struct store *known,
+                    uint32_t slabs, uint32_t extents);

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "sim.h"
-#include "core/recover.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 /* A crash may come here, too, where the kernel did something and no store says so yet. */
 static void crash_point(void)
@@ -13,14 +11,14 @@ static void crash_point(void)
                 store_hook();
 }
 
-static struct image_client *image_of(const struct side *side, uint32_t slot)
+struct image_client *side_client(const struct side *side, uint32_t slot)
 {
         return &side->store.image->client[slot];
 }
 
-static uint32_t client_of(const struct side *side, uint32_t slot)
+uint32_t side_number(const struct side *side, uint32_t slot)
 {
-        return (uint32_t)image_of(side, slot)->id - 1;
+        return (uint32_t)side_client(side, slot)->id - 1;
 }
 
 /* A slot in use, or SIM_SLOTS. */
@@ -29,7 +27,7 @@ static uint32_t any_slot(struct side *side)
         uint32_t slot = (uint32_t)world_random(side->world, SIM_SLOTS);
 
         for (int i = 0; i < SIM_SLOTS; i++, slot = (slot + 1) % SIM_SLOTS)
-                if (image_of(side, slot)->id)
+                if (side_client(side, slot)->id)
                         return slot;
         return SIM_SLOTS;
 }
@@ -48,7 +46,7 @@ static uint64_t any_size(struct world *world)
 
 static void fill_slot(struct side *side, uint32_t slot, uint32_t c)
 {
-        struct image_client *client = image_of(side, slot);
+        struct image_client *client = side_client(side, slot);
         enum sim_kind kind = side->world->client[c].kind;
         struct store *store = &side->store;
 
@@ -74,7 +72,7 @@ static void do_connect(struct side *side)
         uint64_t kind = world_random(world, 100);
         uint32_t slot = 0;
 
-        while (slot < side->plan->slots && image_of(side, slot)->id)
+        while (slot < side->plan->slots && side_client(side, slot)->id)
                 slot++;
         if (slot == side->plan->slots || world->n_clients == SIM_CLIENTS)
                 return;
@@ -88,10 +86,10 @@ static void do_connect(struct side *side)
 }
 
 /* The end of a client that closed, or was closed. */
-static void dispose(struct side *side, uint32_t slot)
+void side_dispose(struct side *side, uint32_t slot)
 {
-        struct image_client *client = image_of(side, slot);
-        uint32_t c = client_of(side, slot);
+        struct image_client *client = side_client(side, slot);
+        uint32_t c = side_number(side, slot);
         struct store *store = &side->store;
 
         store_begin(store);
@@ -110,9 +108,9 @@ static void do_vanish(struct side *side)
 
         if (slot == SIM_SLOTS || world_random(side->world, 4))
                 return;
-        side->world->client[client_of(side, slot)].state = SIM_DEAD;
+        side->world->client[side_number(side, slot)].state = SIM_DEAD;
         crash_point();
-        dispose(side, slot);
+        side_dispose(side, slot);
 }
 
 static bool read_client(struct side *side, uint32_t slot, size_t want)
@@ -124,7 +122,7 @@ static bool read_client(struct side *side, uint32_t slot, size_t want)
         struct log_taken taken;
 
         world_check(world, n > 0, "no room for a client's bytes");
-        took = world_client_recv(world, client_of(side, slot), iov, n);
+        took = world_client_recv(world, side_number(side, slot), iov, n);
         crash_point();
         if (!took)
                 return false;
@@ -135,7 +133,7 @@ static bool read_client(struct side *side, uint32_t slot, size_t want)
 
 static bool write_client(struct side *side, uint32_t slot, size_t limit)
 {
-        struct image_client *client = image_of(side, slot);
+        struct image_client *client = side_client(side, slot);
         struct world *world = side->world;
         struct iovec iov[SIM_IOV];
         uint64_t went, sum = 0;
@@ -149,7 +147,7 @@ static bool write_client(struct side *side, uint32_t slot, size_t limit)
         if (!sum)
                 return false;
         store_set(&client->sending, 1);
-        went = world_client_send(world, client_of(side, slot), iov, n,
+        went = world_client_send(world, side_number(side, slot), iov, n,
                                  world_random(world, 3) ? sum : 1 + world_random(world, sum));
         crash_point();
         store_begin(&side->store);
@@ -184,7 +182,7 @@ static void do_jump(struct side *side)
 
         if (slot == SIM_SLOTS || world_random(world, 3))
                 return;
-        c = client_of(side, slot);
+        c = side_number(side, slot);
         client = &world->client[c];
         if (client->kind != SIM_OPEN || client->at >= world->down)
                 return;
@@ -210,20 +208,20 @@ static uint32_t closed_slot(struct side *side)
         uint32_t slot = (uint32_t)world_random(side->world, SIM_SLOTS);
 
         for (int i = 0; i < SIM_SLOTS; i++, slot = (slot + 1) % SIM_SLOTS)
-                if (image_of(side, slot)->id &&
-                    side->world->client[client_of(side, slot)].kind == SIM_CLOSED)
+                if (side_client(side, slot)->id &&
+                    side->world->client[side_number(side, slot)].kind == SIM_CLOSED)
                         return slot;
         return SIM_SLOTS;
 }
 
-static void given(struct world *world, uint32_t c, uint32_t from, uint32_t to)
+void world_given(struct world *world, uint32_t c, uint32_t from, uint32_t to)
 {
         memset(world->owner + from, (int)c + 1, to - from);
         world->given = to;
 }
 
 /* Messages nobody has been given yet go to readers of extents, some to each. */
-static void give(struct side *side)
+void side_give(struct side *side)
 {
         struct world *world = side->world;
 
@@ -237,7 +235,7 @@ static void give(struct side *side)
                 }
                 if (to > world->down)
                         to = world->down;
-                c = client_of(side, slot);
+                c = side_number(side, slot);
                 world->extending.client = c + 1;
                 world->extending.from = from;
                 world->extending.to = to;
@@ -246,12 +244,12 @@ static void give(struct side *side)
                                           place_of(side->plan, to)) == 0,
                             "no memory");
                 world->extending.client = 0;
-                given(world, c, from, to);
+                world_given(world, c, from, to);
         }
         log_trim(&side->in);
 }
 
-static void take_received(struct side *side, uint64_t read)
+void side_take_received(struct side *side, uint64_t read)
 {
         struct image_session *session = &side->store.image->session;
         struct log_filter filter = side->plan->filter;
@@ -279,8 +277,8 @@ static bool read_link(struct side *side, size_t want)
         world_check(world, n > 0, "no room for the peer's bytes");
         world_tcp_recv(world, iov, n);
         crash_point();
-        take_received(side, world->rx_read);
-        give(side);
+        side_take_received(side, world->rx_read);
+        side_give(side);
         return true;
 }
 
@@ -359,7 +357,7 @@ static bool same(struct count a, struct count b)
         return a.messages == b.messages && (a.bytes == b.bytes || b.bytes == UINT64_MAX);
 }
 
-static void connection_ends(struct side *side)
+void side_connection_ends(struct side *side)
 {
         struct world *world = side->world;
         bool in_message = ledger_in_message(&side->ledger);
@@ -382,7 +380,7 @@ static void do_connection(struct side *side)
         } else if (world_random(world, 5) == 0) {
                 world->conn = CONN_DEAD;
                 crash_point();
-                connection_ends(side);
+                side_connection_ends(side);
         }
 }
 
@@ -451,7 +449,7 @@ void side_finish(struct side *side)
         while (more) {
                 more = read_link(side, 100000);
                 for (uint32_t slot = 0; slot < SIM_SLOTS; slot++)
-                        if (image_of(side, slot)->id) {
+                        if (side_client(side, slot)->id) {
                                 more |= read_client(side, slot, 100000);
                                 more |= write_client(side, slot, 1000000);
                         }
@@ -483,9 +481,9 @@ void side_run(struct side *side)
 static void check_client(const struct side *side, uint32_t slot)
 {
         const struct world *world = side->world;
-        uint32_t c = client_of(side, slot);
+        uint32_t c = side_number(side, slot);
         const struct sim_client *client = &world->client[c];
-        const struct image_client *image = image_of(side, slot);
+        const struct image_client *image = side_client(side, slot);
         uint64_t boundary = side->plan->up[c].boundary[client->sent];
 
         world_check(world, client->state == SIM_THERE && image->taken == client->read,
@@ -540,153 +538,21 @@ void side_check(struct side *side)
                             side->in.image->end == side->plan->down.boundary[world->down],
                     "messages from the peer are lost or too many");
         for (uint32_t slot = 0; slot < SIM_SLOTS; slot++)
-                if (image_of(side, slot)->id)
+                if (side_client(side, slot)->id)
                         check_client(side, slot);
         check_ledger(side);
 }
 
-/* ---- beginning and taking up ---- */
-
-static void init_logs(struct side *side, bool recovered)
-{
-        struct image *image = side->store.image;
-
-        log_init(&side->in, &side->store, &image->in, &side->plan->spec);
-        log_init(&side->out, &side->store, &image->out, &side->plan->spec);
-        turn_init(&side->turn, &side->out, &image->turn);
-        ledger_init(&side->ledger, &side->out, recovered);
-}
+/* ---- beginning ---- */
 
 void side_init(struct side *side, struct world *world)
 {
         *side = (struct side){.plan = world->plan, .world = world};
         world_check(world, store_init(&side->store) == 0, "no image");
-        init_logs(side, false);
+        side_init_logs(side, false);
 }
 
 void side_done(struct side *side)
 {
         store_done(&side->store);
-}
-
-const char *side_open(struct side *side, const struct plan *plan, int fd)
-{
-        const char *wrong;
-
-        side->plan = plan;
-        if (store_open(&side->store, fd) < 0)
-                return "store_open";
-        wrong = recover_image(&side->store, &plan->spec);
-        if (wrong)
-                return wrong;
-        init_logs(side, true);
-        for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
-                struct image_client *client = image_of(side, slot);
-
-                if (!client->id || slot >= side->store.image->totals.client_slots)
-                        continue;
-                writer_init(&side->writer[slot], &side->turn, slot);
-                if (client->reading)
-                        cursor_recover(&side->cursor[slot], &side->in, &client->cursor);
-        }
-        return NULL;
-}
-
-/* What the kernel did that no store tells yet. */
-static void take_kernel(struct side *side)
-{
-        struct image_session *session = &side->store.image->session;
-        struct world *world = side->world;
-
-        if (session->live && world->rx_read > 0)
-                take_received(side, world->rx_read);
-        for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
-                struct image_client *client = image_of(side, slot);
-
-                if (client->id && world->client[client->id - 1].read > client->taken)
-                        turn_take(&side->writer[slot],
-                                  world->client[client->id - 1].read - client->taken, world->now);
-        }
-        if (session->live && world->written > session->written)
-                ledger_sent(&side->ledger, world->written - session->written);
-        if (session->live && world->conn != CONN_DEAD)
-                ledger_acked(&side->ledger, world->acked);
-}
-
-/* What was under way happened wholly or not at all: the image tells. */
-static void settle(struct side *side, uint32_t slot)
-{
-        const struct image_cursor *cursor = &image_of(side, slot)->cursor;
-        const uint64_t *boundary = side->plan->down.boundary;
-        struct world *world = side->world;
-        uint32_t c = client_of(side, slot);
-
-        if (world->jumping.client == c + 1) {
-                uint64_t to = boundary[world->jumping.to];
-
-                if (cursor->resume == to || cursor->from == to)
-                        world_jump(world, c, world->jumping.to);
-                world->jumping.client = 0;
-        }
-        if (world->extending.client == c + 1) {
-                const struct image_extent *extent = side->store.image->extent;
-                uint64_t to =
-                        cursor->extent_tail ? extent[cursor->extent_tail - 1].to : cursor->stop;
-
-                if (to == boundary[world->extending.to])
-                        given(world, c, world->extending.from, world->extending.to);
-                world->extending.client = 0;
-        }
-}
-
-static void settle_clients(struct side *side)
-{
-        bool known[SIM_CLIENTS] = {false};
-        struct world *world = side->world;
-
-        for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
-                if (!image_of(side, slot)->id)
-                        continue;
-                settle(side, slot);
-                known[client_of(side, slot)] = true;
-                if (image_of(side, slot)->sending ||
-                    world->client[client_of(side, slot)].state == SIM_DEAD)
-                        dispose(side, slot);
-        }
-        for (uint32_t c = 0; c < world->n_clients; c++)
-                if (!known[c])
-                        world->client[c].state = SIM_GONE;
-}
-
-static void settle_link(struct side *side)
-{
-        const struct image_session *session = &side->store.image->session;
-        struct world *world = side->world;
-
-        if (world->injecting && session->inject.end > world->inject_end)
-                world->inject++;
-        world->injecting = false;
-        world->inject_end = session->inject.end;
-        if (world->conn == CONN_NEW)
-                world->conn = session->live ? CONN_UP : CONN_NONE;
-        else if (world->conn == CONN_DEAD && session->live)
-                connection_ends(side);
-        else if (world->conn == CONN_DEAD)
-                world_cut(world, session->begun_number > world->index);
-        world->inject_end = session->inject.end;
-}
-
-void side_recover(struct side *side, struct world *world, int fd)
-{
-        const char *wrong;
-
-        *side = (struct side){.world = world};
-        wrong = side_open(side, world->plan, fd);
-        if (wrong)
-                world_fail(world, wrong);
-        take_kernel(side);
-        settle_link(side);
-        settle_clients(side);
-        give(side);
-        side_check(side);
 }

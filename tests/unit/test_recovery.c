@@ -2,31 +2,24 @@
 /*
  * Always recoverable: the memory is copied after every store, and wherever the kernel did something
  * that no store tells yet; each copy is recovered, goes on to the end of the scenario, and must
- * come out with the truth. TEST_SEED=N repeats a run, TEST_RARER=N looks at so many times fewer.
+ * come out with the truth. FTCPD_TEST_SEED=N repeats a run, FTCPD_TEST_RARER=N looks at so many
+ * times fewer.
  */
 #include "sim.h"
-#include "core/recover.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-/* A memfd that images are copied into. What it holds of earlier copies is the garbage of freed
- * slabs. */
-struct copy {
-        struct store store;
-};
-
 static struct {
         struct side *side[2]; /* the daemon, and one that is recovering */
-        struct copy copy[2];
+        struct store copy[2]; /* what they hold of earlier copies is the garbage of freed slabs */
         uint64_t rng, every, stores, recovered;
 } crash;
 
@@ -36,28 +29,6 @@ static uint64_t dice(uint64_t below)
         crash.rng ^= crash.rng >> 7;
         crash.rng ^= crash.rng << 17;
         return (crash.rng >> 11) % below;
-}
-
-/* Only what is in use: the image is 64 GiB of nearly nothing. */
-static void copy_image(struct image *to, const struct image *from, const struct store *known,
-                       uint32_t slabs, uint32_t extents)
-{
-        size_t journal = offsetof(struct image_journal, entry[from->journal.count]);
-
-        memcpy(&to->header, &from->header, sizeof(to->header));
-        memcpy(&to->journal, &from->journal, journal);
-        memcpy(&to->in, &from->in, offsetof(struct image, client) - offsetof(struct image, in));
-        memcpy(to->client, from->client, SIM_SLOTS * sizeof(*to->client));
-        memcpy(to->slab, from->slab, slabs * sizeof(*to->slab));
-        memcpy(to->extent, from->extent, extents * sizeof(*to->extent));
-        for (uint32_t i = 0; i < slabs; i++) {
-                size_t at = (size_t)i * IMAGE_SLAB_SIZE;
-
-                if (!known)
-                        memcpy(to->data + at, from->data + at, IMAGE_SLAB_SIZE);
-                else if (known->slab[i].used)
-                        memcpy(to->data + at, from->data + at, known->slab[i].committed);
-        }
 }
 
 static uint32_t larger(uint32_t a, uint32_t b)
@@ -77,11 +48,11 @@ static void crash_again(void)
                 return;
         }
         store_hook = NULL;
-        copy_image(crash.copy[1].store.image, crash.copy[0].store.image, NULL,
-                   larger(first->slabs, second->slabs),
-                   larger(first->extents_used, second->extents_used));
+        sim_copy_image(crash.copy[1].image, crash.copy[0].image, NULL,
+                       larger(first->slabs, second->slabs),
+                       larger(first->extents_used, second->extents_used));
         *world = *crash.side[1]->world;
-        side_recover(&side, world, dup(crash.copy[1].store.fd));
+        side_recover(&side, world, dup(crash.copy[1].fd));
         side_run(&side);
         side_done(&side);
         free(world);
@@ -101,10 +72,9 @@ static void crash_here(void)
         world = malloc(sizeof(*world));
         *world = *crash.side[0]->world;
         crash.side[1] = &side;
-        copy_image(crash.copy[0].store.image, store->image, store, store->slabs,
-                   store->extents_used);
+        sim_copy_image(crash.copy[0].image, store->image, store, store->slabs, store->extents_used);
         store_hook = dice(12) ? NULL : crash_again;
-        side_recover(&side, world, dup(crash.copy[0].store.fd));
+        side_recover(&side, world, dup(crash.copy[0].fd));
         store_hook = NULL;
         side_run(&side);
         side_done(&side);
@@ -125,7 +95,7 @@ static uint64_t test_seed(void)
         struct timespec now;
 
         clock_gettime(CLOCK_MONOTONIC, &now);
-        return number_from("TEST_SEED", (uint64_t)now.tv_nsec % 1000000);
+        return number_from("FTCPD_TEST_SEED", (uint64_t)now.tv_nsec % 1000000);
 }
 
 static void run(struct plan plan, uint64_t every)
@@ -135,9 +105,10 @@ static void run(struct plan plan, uint64_t every)
 
         store_hook = NULL; /* a test that failed may have left it */
         plan.seed = test_seed();
+        print_message("%s: seed %llu\n", plan.name, (unsigned long long)plan.seed);
         plan_make(&plan);
         crash.rng = plan.seed + 77;
-        crash.every = every * number_from("TEST_RARER", 1);
+        crash.every = every * number_from("FTCPD_TEST_RARER", 1);
         crash.side[0] = &side;
         crash.stores = crash.recovered = 0;
         world_init(world, &plan);
@@ -147,9 +118,8 @@ static void run(struct plan plan, uint64_t every)
                 side_step(&side);
         store_hook = NULL;
         side_finish(&side);
-        print_message("%s: seed %llu, %llu stores, %llu recovered\n", plan.name,
-                      (unsigned long long)plan.seed, (unsigned long long)crash.stores,
-                      (unsigned long long)crash.recovered);
+        print_message("%s: %llu stores, %llu recovered\n", plan.name,
+                      (unsigned long long)crash.stores, (unsigned long long)crash.recovered);
         side_done(&side);
         plan_done(&plan);
         free(world);
@@ -300,14 +270,14 @@ static void many_clients_and_much_data_survive_crashes(void **state)
 static int setup(void **state)
 {
         (void)state;
-        return store_init(&crash.copy[0].store) || store_init(&crash.copy[1].store);
+        return store_init(&crash.copy[0]) || store_init(&crash.copy[1]);
 }
 
 static int teardown(void **state)
 {
         (void)state;
-        store_done(&crash.copy[0].store);
-        store_done(&crash.copy[1].store);
+        store_done(&crash.copy[0]);
+        store_done(&crash.copy[1]);
         return 0;
 }
 

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/store.h"
+#include "edge/session_own.h"
+#include "wire/verdict.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+
+enum {
+        READ_SIZE = 256 * 1024, /* 4 K cost 55 ns a message of 64 B, 64 K 26, 256 K 23 */
+        ANSWERS_MAX =
+                64 *
+                1024 /* answers that the peer has not taken; what it asks behind them gets none */
+};
+
+uint64_t session_received_to(const struct session *session)
+{
+        const struct image_session *image = session->setup.ledger->image;
+
+        return image->rx_base + image->rx_read;
+}
+
+uint64_t session_partial(const struct session *session)
+{
+        return session_received_to(session) - session->setup.in->image->end;
+}
+
+static bool is_one_of(const struct session *session, uint32_t slab, uint64_t pos, uint64_t size)
+{
+        const struct phrases *phrases = session->setup.phrases;
+
+        for (size_t i = 0; i < phrases->n_received; i++) {
+                unsigned char bytes[4096];
+                const struct config_bytes *frame = &phrases->received[i];
+                size_t at = 0;
+
+                if (frame->size != size)
+                        continue;
+                while (at < size) {
+                        size_t n = size - at < sizeof(bytes) ? size - at : sizeof(bytes);
+
+                        log_copy(session->setup.in, slab, pos + at, bytes, n);
+                        if (memcmp(bytes, frame->data + at, n) != 0)
+                                break;
+                        at += n;
+                }
+                if (at == size)
+                        return true;
+        }
+        return false;
+}
+
+/* The first message that is no heartbeat answers all greetings. */
+static void judge_answer(struct session *session, uint32_t slab, uint64_t pos, uint64_t size)
+{
+        const struct config *config = session->setup.config;
+        const struct config_bytes *expect = &config->greeting_expect;
+        unsigned char *frame = malloc(size + 1);
+        const unsigned char *message;
+        size_t length = 0;
+
+        if (frame) {
+                log_copy(session->setup.in, slab, pos, frame, size);
+                frame_message(&config->frame, frame, size, &message, &length);
+                if (length >= expect->size && memcmp(message, expect->data, expect->size) == 0)
+                        session->greeting = false;
+        }
+        free(frame);
+        if (session->greeting) {
+                session->wrong_answer = true;
+                session->wrong_size = length;
+        }
+}
+
+static bool drop_frame(void *context, uint32_t slab, uint64_t pos, uint64_t size)
+{
+        struct session *session = context;
+        struct image_totals *totals = session->setup.ledger->totals;
+        bool was_greeting = session->greeting;
+
+        if (session->wrong_answer)
+                return true;
+        if (is_one_of(session, slab, pos, size)) {
+                store_add(session->setup.in->store, &totals->heartbeats_received, 1);
+                if (session->setup.phrases->answer.data && !session->greeting &&
+                    ledger_injected(session->setup.ledger) < ANSWERS_MAX)
+                        session_inject(session, &session->setup.phrases->answer);
+                return !session->setup.config->heartbeat_relay || session->greeting;
+        }
+        if (was_greeting)
+                judge_answer(session, slab, pos, size);
+        return was_greeting;
+}
+
+static void framing_lost(struct session *session, const struct log_taken *taken)
+{
+        unsigned char first[SESSION_EXPLAIN];
+        size_t n = session_partial(session) < sizeof(first) ? (size_t)session_partial(session)
+                                                            : sizeof(first);
+        char text[320];
+
+        log_copy(session->setup.in, session->setup.in->end_slab, session->setup.in->image->end,
+                 first, n);
+        verdict_text(&session->setup.config->frame, taken->result, taken->declared, first, n, text,
+                     sizeof(text));
+        session_end(session, CAUSE_FRAMING, text);
+}
+
+/* False: the session has ended. */
+static bool take(struct session *session)
+{
+        struct image_session *image = session->setup.ledger->image;
+        struct log_filter filter = {session->setup.phrases->range, drop_frame, session};
+        bool was_greeting = session->greeting, had_partial = session->partial_since != 0;
+        struct log_taken taken;
+
+        if (session->greeting)
+                filter.range = (struct frame_range){0, UINT64_MAX - 1};
+        taken = log_take(session->setup.in, &image->rx_base, image->rx_read, &filter,
+                         session->last_byte, 0);
+        if (taken.no_memory) {
+                session_end(session, CAUSE_LOCAL, "no memory for what was received");
+                return false;
+        }
+        session->partial_total = taken.total;
+        session->declared = taken.declared;
+        if (!session_partial(session))
+                session->partial_since = 0;
+        else if (!had_partial || taken.messages)
+                session->partial_since = session->last_byte;
+        if (taken.messages)
+                session->setup.ops->received(session->setup.context, &taken);
+        if (session->fd < 0)
+                return false;
+        if (session->wrong_answer) {
+                char text[128];
+
+                snprintf(text, sizeof(text),
+                         "another answer to the greeting than GreetingExpect=, of %zu bytes",
+                         session->wrong_size);
+                session_end(session, CAUSE_GREETING, text);
+                return false;
+        }
+        if (taken.result == FRAME_TOO_LARGE || taken.result == FRAME_BROKEN) {
+                framing_lost(session, &taken);
+                return false;
+        }
+        if (was_greeting && !session->greeting) {
+                session->setup.ops->up(session->setup.context);
+                session_look_after(session);
+        }
+        return session->fd >= 0;
+}
+
+static void read_ends(struct session *session, int error)
+{
+        uint64_t partial = session_partial(session);
+        const char *early = session->greeting ? " before it answered the greeting" : "";
+        char text[160];
+
+        if (!error && partial)
+                snprintf(text, sizeof(text),
+                         "closed by the peer in the middle of a message, %" PRIu64
+                         " bytes of it came",
+                         partial);
+        else
+                snprintf(text, sizeof(text), "%s%s",
+                         !error                                  ? "closed by the peer"
+                         : error == ECONNRESET || error == EPIPE ? "reset by the peer"
+                                                                 : strerror(error),
+                         early);
+        session_end(session,
+                    !error ? CAUSE_CLOSED
+                    : error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH
+                            ? CAUSE_PATH
+                            : CAUSE_RESET,
+                    text);
+}
+
+/* One read. Returns false when there was nothing, or the session has ended. */
+bool session_read(struct session *session)
+{
+        struct image_session *image = session->setup.ledger->image;
+        struct iovec iov[READ_SIZE / IMAGE_SLAB_SIZE + 1];
+        int n = log_room(session->setup.in, session_received_to(session), READ_SIZE, iov,
+                         (int)(sizeof(iov) / sizeof(*iov)));
+        ssize_t got;
+
+        if (n == 0) {
+                session_end(session, CAUSE_LOCAL, "no memory to receive into");
+                return false;
+        }
+        got = readv(session->fd, iov, n);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+                return false;
+        if (got <= 0) {
+                read_ends(session, got < 0 ? errno : 0);
+                return false;
+        }
+        session->last_byte = clock_usec();
+        session->got_byte = true;
+        store_set(&image->rx_read, image->rx_read + (uint64_t)got);
+        if (session->silent) {
+                session->silent = false;
+                session->setup.ops->silent(session->setup.context, false, "bytes come again");
+        }
+        return take(session);
+}
+
+void session_write_failed(struct session *session, int error)
+{
+        while (session_read(session))
+                ;
+        if (session->fd >= 0)
+                read_ends(session, error);
+}
+
+void session_on_readable(evutil_socket_t fd, short what, void *arg)
+{
+        (void)fd;
+        (void)what;
+        session_read(arg);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/liveness.h"
+#include "edge/session_own.h"
+#include "edge/tcp.h"
+#include "edge/timer.h"
+#include "wire/verdict.h"
+
+#include <stdio.h>
+
+static void ask_kernel(struct session *session, uint64_t now)
+{
+        struct tcp_state state;
+
+        if (!tcp_look(session->fd, &state))
+                return;
+        session->last_ack = now > state.since_ack_usec ? now - state.since_ack_usec : 1;
+        session->window_closed = state.window_closed;
+}
+
+static struct liveness judge(struct session *session, uint64_t now)
+{
+        const struct config *config = session->setup.config;
+        const struct liveness_limits limits = {
+                .interval_usec = session->setup.phrases->heartbeat.data
+                                         ? config->heartbeat_interval_usec
+                                         : 0,
+                .silence_usec = config->heartbeat_timeout_usec,
+                .path_usec = config->path_timeout_usec,
+                .stall_usec = config->stall_timeout_usec,
+                .frame_usec = config->frame_timeout_usec,
+        };
+        const struct liveness_seen seen = {
+                .now = now,
+                .last_byte = session->last_byte,
+                .last_ack = session->last_ack,
+                .last_sent = session->last_sent,
+                .last_progress = session->last_progress,
+                .paused = session->paused,
+                .greeting = session->greeting,
+                .silence_known = session->silent,
+                .waiting = session->was_waiting,
+                .unsent = session_unsent(session) || session->closing,
+                .window_closed = session->window_closed,
+                .partial = session_partial(session) != 0,
+        };
+
+        return liveness_judge(&limits, &seen);
+}
+
+static void unfinished(struct session *session, uint64_t now)
+{
+        unsigned char first[SESSION_EXPLAIN];
+        uint64_t partial = session_partial(session);
+        size_t n = partial < sizeof(first) ? (size_t)partial : sizeof(first);
+        char text[320];
+
+        log_copy(session->setup.in, session->setup.in->end_slab, session->setup.in->image->end,
+                 first, n);
+        verdict_unfinished(&session->setup.config->frame, partial, session->partial_total,
+                           (now - session->last_byte) / USEC_PER_SEC, first, n, text, sizeof(text));
+        session_end(session, CAUSE_FRAMING, text);
+}
+
+static void silent(struct session *session, uint64_t now)
+{
+        const struct config *config = session->setup.config;
+        double seconds = (double)(now - session->last_byte) / 1e6;
+        char text[240];
+
+        snprintf(text, sizeof(text),
+                 "no byte for %.3gs: if this peer is silent by nature see [Heartbeat] Timeout=, if "
+                 "it does not know the "
+                 "empty message see Interval=",
+                 seconds);
+        if (config->on_silence == SILENCE_RECONNECT) {
+                session_end(session, CAUSE_SILENT, text);
+                return;
+        }
+        session->silent = true;
+        session->setup.ops->silent(session->setup.context, true, text);
+}
+
+static void send_heartbeat(struct session *session)
+{
+        struct ledger *ledger = session->setup.ledger;
+
+        if (!session_inject(session, &session->setup.phrases->heartbeat))
+                return;
+        store_set(&ledger->totals->heartbeats_sent, ledger->totals->heartbeats_sent + 1);
+        session_flush(session);
+}
+
+void session_on_tick(evutil_socket_t fd, short what, void *arg)
+{
+        struct session *session = arg;
+        struct liveness life;
+        char text[160];
+        uint64_t now;
+
+        (void)fd;
+        (void)what;
+        /* What the socket already holds is read first: our own stall is not the peer's silence. */
+        for (int i = 0; i < 64 && !session->paused && session_read(session); i++)
+                ;
+        if (session->fd < 0)
+                return;
+        session_poll_acks(session);
+        if (session->fd < 0)
+                return;
+        session->was_waiting = session_waiting(session);
+        now = clock_usec();
+        if (session->closing) {
+                session_close_on(session, now);
+                return;
+        }
+        if (session->setup.config->path_timeout_usec)
+                ask_kernel(session, now);
+        life = judge(session, now);
+        switch (life.verdict) {
+        case LIVENESS_SILENT: silent(session, now); break;
+        case LIVENESS_PATH:
+                snprintf(text, sizeof(text),
+                         "neither a byte nor an acknowledgement for %.3gs (PathTimeout=)",
+                         (double)(now - (session->last_ack > session->last_byte
+                                                 ? session->last_ack
+                                                 : session->last_byte)) /
+                                 1e6);
+                session_end(session, CAUSE_PATH, text);
+                break;
+        case LIVENESS_STALLED:
+                snprintf(text, sizeof(text),
+                         "data waits and the peer took none for %.3gs (StallTimeout=): its kernel "
+                         "lives, its program "
+                         "does not read",
+                         (double)(now - session->last_progress) / 1e6);
+                session_end(session, CAUSE_STALLED, text);
+                break;
+        case LIVENESS_PARTIAL: unfinished(session, now); break;
+        case LIVENESS_GOOD: break;
+        }
+        if (session->fd < 0)
+                return;
+        if (life.heartbeat)
+                send_heartbeat(session);
+        session_look_after(session);
+}
+
+/* Looks again when something could be due. */
+void session_look_after(struct session *session)
+{
+        uint64_t now = clock_usec(), wait;
+        struct liveness life;
+
+        if (session->fd < 0)
+                return;
+        if (session->closing) {
+                timer_arm(session->tick, SESSION_CLOSING_USEC);
+                return;
+        }
+        life = judge(session, now);
+        if (life.verdict != LIVENESS_GOOD || life.next <= now)
+                wait = 1000;
+        else
+                wait = life.next - now + 500;
+        if (wait > 3600 * USEC_PER_SEC)
+                wait = 3600 * USEC_PER_SEC;
+        timer_arm(session->tick, wait);
+}

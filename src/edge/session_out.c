@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+#include "edge/session_own.h"
+#include "edge/tcp.h"
+#include "edge/timer.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+enum {
+        WRITE_SIZE = 1024 * 1024,
+        WRITE_IOV = 20,
+        ASK_BYTES = 256 * 1024, /* acknowledgements are asked for when so much was sent since, or by
+                                   the timer: with 1 M the out log leaves the cache, which costs a
+                                   third more at 64 K */
+        ACK_USEC = 50000,
+        HURRY_USEC = 1000,
+};
+
+static bool holds_log(const struct session *session)
+{
+        return session->greeting || (session->closing && !session->closing_all);
+}
+
+bool session_unsent(const struct session *session)
+{
+        const struct ledger *ledger = session->setup.ledger;
+
+        if (!holds_log(session))
+                return ledger_pending(ledger, false);
+        return ledger_pending(ledger, true) || ledger_in_message(ledger);
+}
+
+bool session_waiting(const struct session *session)
+{
+        const struct image_session *image = session->setup.ledger->image;
+
+        return image->acked != image->written || session_unsent(session);
+}
+
+void session_poll_acks(struct session *session)
+{
+        struct ledger *ledger = session->setup.ledger;
+        uint64_t acked;
+
+        if (session->fd < 0 || session->fin_sent || ledger->image->acked == ledger->image->written)
+                return;
+        session->asked_at = ledger->image->written;
+        acked = tcp_acked(session->fd, ledger->image->written);
+        if (acked <= ledger->image->acked)
+                return;
+        session->last_progress = clock_usec();
+        ledger_acked(ledger, acked);
+        session->was_waiting = session_waiting(session);
+        session->setup.ops->acked(session->setup.context);
+}
+
+void session_arm_acks(struct session *session)
+{
+        if (session->setup.ledger->image->acked != session->setup.ledger->image->written &&
+            !evtimer_pending(session->acks, NULL))
+                timer_arm(session->acks, session->closing ? SESSION_CLOSING_USEC
+                                         : session->hurry ? HURRY_USEC
+                                                          : ACK_USEC);
+}
+
+static void set_blocked(struct session *session, bool blocked)
+{
+        if (blocked == session->blocked)
+                return;
+        session->blocked = blocked;
+        if (blocked)
+                event_add(session->writable, NULL);
+        else
+                event_del(session->writable);
+}
+
+void session_flush(struct session *session)
+{
+        struct ledger *ledger = session->setup.ledger;
+        uint64_t before = ledger_written(ledger);
+        bool any = false;
+
+        while (session->fd >= 0 && !session->fin_sent) {
+                struct iovec iov[WRITE_IOV];
+                int n = ledger_gather(ledger, WRITE_SIZE, holds_log(session), iov, WRITE_IOV);
+                struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)n};
+                size_t size = 0;
+                ssize_t sent;
+
+                if (n == 0) {
+                        set_blocked(session, false);
+                        break;
+                }
+                for (int i = 0; i < n; i++)
+                        size += iov[i].iov_len;
+                sent = sendmsg(session->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+                if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+                        session_write_failed(session, errno);
+                        return;
+                }
+                if (sent > 0) {
+                        ledger_sent(ledger, (uint64_t)sent);
+                        any = true;
+                }
+                if (sent < (ssize_t)size) {
+                        set_blocked(session, true);
+                        break;
+                }
+        }
+        if (session->fd < 0)
+                return;
+        if (any)
+                session->last_sent = clock_usec();
+        /* A heartbeat that fits into our own kernel is no sign that the peer takes anything. */
+        if (ledger_written(ledger) != before)
+                session->last_progress = session->last_sent;
+        if (ledger->image->written - session->asked_at >= ASK_BYTES)
+                session_poll_acks(session);
+        if (session->fd < 0)
+                return;
+        if (!session->was_waiting && session_waiting(session)) {
+                session->was_waiting = true;
+                session->last_progress = clock_usec();
+                session_look_after(session);
+        }
+        session_arm_acks(session);
+}
+
+bool session_inject(struct session *session, const struct config_bytes *frame)
+{
+        struct iovec iov = {frame->data, frame->size};
+
+        return ledger_inject(session->setup.ledger, &iov, 1);
+}
+
+void session_on_writable(evutil_socket_t fd, short what, void *arg)
+{
+        struct session *session = arg;
+
+        (void)fd;
+        (void)what;
+        session_poll_acks(session);
+        session_flush(session);
+}
+
+void session_on_acks(evutil_socket_t fd, short what, void *arg)
+{
+        struct session *session = arg;
+
+        (void)fd;
+        (void)what;
+        session_poll_acks(session);
+        if (session->fd >= 0)
+                session_arm_acks(session);
+}

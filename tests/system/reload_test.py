@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: MIT
+"""The configuration at start and at reload: all errors at once, all or nothing, and a quiet change."""
+import os
+import socket
+import subprocess
+import tempfile
+
+import harness
+
+QUICK = "[Upstream]\nReconnectDelay=50ms\nReconnectDelayMax=100ms\n"
+
+
+class Start(harness.SystemTest):
+    def refused(self, *args, config=None):
+        """Starts ftcpd, which must exit with 78; returns what it said."""
+        directory = tempfile.mkdtemp(prefix="ftcpd-test-")
+        self.addCleanup(subprocess.run, ["rm", "-r", directory], check=False)
+        path = os.path.join(directory, "ftcpd.conf")
+        if config is not None:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(config)
+        result = subprocess.run(
+            [harness.program("ftcpd"), "--config", path, *args],
+            capture_output=True,
+            text=True,
+            timeout=harness.DEADLINE,
+            check=False,
+        )
+        self.assertEqual(result.returncode, 78, result)
+        self.assertEqual(os.listdir(directory), ["ftcpd.conf"] if config is not None else [])
+        return path, result.stderr
+
+    def test_without_a_file_it_says_what_to_write_where(self):
+        for args in ((), ("--check-config",)):
+            path, text = self.refused(*args)
+            self.assertIn(path, text)
+            self.assertIn("Address=HOST:PORT", text)
+            self.assertIn("[Upstream]", text)
+
+    def test_without_an_address_it_says_what_to_write_where(self):
+        path, text = self.refused(config="[Service]\nLogLevel=info\n")
+        self.assertRegex(text, r"\[Upstream\] Address: there is none, expected .*Address=HOST:PORT")
+        self.assertIn(path, text)
+
+    def test_all_errors_are_told_at_once_with_file_and_line(self):
+        path, text = self.refused(
+            config="[Upstream]\nAddress=nowhere\nReconnectDelay=soon\nthis is no line\n"
+            "[Frame]\nType=lengthy\nMaxMessageSize=0\n[Service]\nLogLevel=loud\n"
+        )
+        for line, key in (
+            (2, r"\[Upstream\] Address"),
+            (3, r"\[Upstream\] ReconnectDelay"),
+            (4, ".*"),
+            (6, r"\[Frame\] Type"),
+            (7, r"\[Frame\] MaxMessageSize"),
+            (9, r"\[Service\] LogLevel"),
+        ):
+            self.assertRegex(text, f"(?m){path}:{line}: {key}")
+
+    def test_an_unknown_key_is_a_warning_with_the_nearest_name(self):
+        upstream = self.upstream()
+        daemon = self.daemon(
+            f"[Upstream]\nAddress={upstream.address}\nReconectDelay=1s\n[Hearbeat]\nInterval=1s\n"
+        )
+        upstream.accept()
+        self.assertRegex(daemon.log, r":3: .*ReconectDelay.*ReconnectDelay")
+        self.assertRegex(daemon.log, r":4: .*Hearbeat.*Heartbeat")
+
+
+class Reload(harness.SystemTest):
+    def ctl(self, daemon):
+        return subprocess.run(
+            [harness.program("ftcpctl"), "--socket", daemon.control_path, "reload"],
+            capture_output=True,
+            text=True,
+            timeout=harness.DEADLINE,
+            check=False,
+        )
+
+    def setting(self, daemon, section, key):
+        for setting in daemon.call("GetConfig")["settings"]:
+            if (setting["section"], setting["key"]) == (section, key):
+                return setting["value"]
+        return None
+
+    def test_a_good_file_is_applied_and_the_link_is_not_touched(self):
+        upstream, daemon, session = self.linked("[Heartbeat]\nTimeout=20s\n")
+        client = daemon.client()
+        daemon.wait_clients(1)
+        daemon.configure(
+            f"[Upstream]\nAddress={upstream.address}\n[Heartbeat]\nTimeout=30s\nInterval=50ms\n"
+        )
+        daemon.hangup()
+        daemon.wait_log("the configuration was reloaded")
+        self.assertEqual(self.setting(daemon, "Heartbeat", "Timeout"), "30s")
+        before = session.skipped
+        session.send(b"data")
+        client.expect(b"data")
+        client.send(b"data")
+        session.expect(b"data")
+        status = daemon.wait_status(lambda s: s["upstream"]["heartbeatsSent"] > 5, "heartbeats")
+        self.assertEqual(status["upstream"]["heartbeatTimeoutUsec"], 30000000)
+        self.assertEqual((status["upstream"]["connects"], status["clients"]), (1, 1))
+        self.assertGreaterEqual(before, 0)
+
+    def test_a_bad_file_changes_nothing_and_ftcpctl_tells_the_errors(self):
+        upstream, daemon, session = self.linked("[Heartbeat]\nTimeout=20s\n")
+        daemon.configure(
+            f"[Upstream]\nAddress={upstream.address}\n[Heartbeat]\nTimeout=5s\nInterval=often\n"
+            "[Health]\nFlaps=-1\n"
+        )
+        result = self.ctl(daemon)
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(result.stdout, "")
+        self.assertRegex(result.stderr, rf"{daemon.config_path}:5: \[Heartbeat\] Interval: ")
+        self.assertRegex(result.stderr, rf"{daemon.config_path}:7: \[Health\] Flaps: ")
+        self.assertIn("nothing has changed", daemon.log)
+        self.assertRegex(daemon.log, rf"{daemon.config_path}:5: \[Heartbeat\] Interval: ")
+        self.assertEqual(self.setting(daemon, "Heartbeat", "Timeout"), "20s")
+        with self.assertRaises(harness.VarlinkError) as raised:
+            daemon.call("Reload")
+        self.assertEqual(raised.exception.name, "io.ftcpd.ConfigInvalid")
+        self.assertEqual(len(raised.exception.parameters["errors"]), 2)
+        os.remove(daemon.config_path)
+        self.assertEqual(self.ctl(daemon).returncode, 1)
+        session.send(b"data")
+        self.assertEqual(daemon.wait_state("up")["upstream"]["connects"], 1)
+
+    def test_another_frame_or_socket_is_refused_and_named(self):
+        upstream, daemon, _ = self.linked()
+        for text, name in (
+            ("[Frame]\nLengthSize=2\n", "[Frame] LengthSize"),
+            ("[Frame]\nType=delimiter\n", "[Frame] Type"),
+            ("[Local]\nSocket=/tmp/ftcpd-elsewhere\n", "[Local] Socket"),
+            (f"[Local]\nSocket={daemon.data_path}\nSocketMode=0600\n", "[Local] SocketMode"),
+            ("[Control]\nSocket=/tmp/ftcpd-elsewhere\n", "[Control] Socket"),
+        ):
+            data, control = daemon.data_path, daemon.control_path
+            daemon.configure(
+                f"[Upstream]\nAddress={upstream.address}\n[Heartbeat]\nTimeout=9s\n{text}"
+            )
+            daemon.data_path, daemon.control_path = data, control
+            result = self.ctl(daemon)
+            self.assertEqual(result.returncode, 1, name)
+            self.assertIn(f"only a restart can change {name}", result.stderr)
+            self.assertEqual(self.setting(daemon, "Heartbeat", "Timeout"), "3s")
+        self.assertEqual(daemon.status()["upstream"]["connects"], 1)
+
+    def test_the_largest_message_may_change(self):
+        upstream, daemon, session = self.linked("[Frame]\nMaxMessageSize=1K\n")
+        client = daemon.client()
+        daemon.wait_clients(1)
+        daemon.configure(f"[Upstream]\nAddress={upstream.address}\n[Frame]\nMaxMessageSize=1M\n")
+        self.assertEqual(self.ctl(daemon).returncode, 0)
+        session.send(bytes(100000))
+        client.expect(bytes(100000))
+        self.assertEqual(daemon.status()["upstream"]["connects"], 1)
+
+    def move(self, daemon, upstream, config=""):
+        daemon.configure(f"{QUICK}Address={upstream.address}\n{config}")
+        daemon.hangup()
+        daemon.wait_log("the configuration was reloaded")
+
+    def test_another_address_closes_quietly_and_finishes_the_half_written_message(self):
+        first, second = self.upstream(), self.upstream()
+        first.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        daemon = self.daemon(f"{QUICK}Address={first.address}\n[Service]\nStopTimeout=20s\n")
+        session = first.accept()
+        client = daemon.client()
+        messages = [harness.stamp(1, i, bytes(3000000)) for i in range(2)]
+        client.send(messages[0])
+        client.send(messages[1])
+        daemon.wait_status(lambda s: s["toUpstream"]["accepted"]["messages"] == 2, "both")
+        self.move(daemon, second, "[Service]\nStopTimeout=20s\n")
+        session.expect(messages[0])
+        self.assertEqual(session.expect_end(), "closed")
+        session.close()
+        session = second.accept()
+        session.expect(messages[1])
+        client.send(b"and more")
+        session.expect(b"and more")
+        session.send(b"hello")
+        client.expect(b"hello")
+        status = daemon.wait_state("up")
+        self.assertEqual(status["upstream"]["address"], second.address)
+        self.assertEqual(status["upstream"]["lastCause"], "operator")
+        self.assertEqual(status["upstream"]["resent"]["messages"], 0)
+        self.assertEqual((status["clients"], status["upstream"]["connects"]), (1, 2))
+
+    def test_a_peer_that_does_not_read_delays_the_change_by_stop_timeout_only(self):
+        first, second = self.upstream(), self.upstream()
+        first.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        daemon = self.daemon(f"{QUICK}Address={first.address}\n")
+        first.accept()
+        client = daemon.client()
+        message = harness.stamp(1, 0, bytes(3000000))
+        client.send(message)
+        daemon.wait_status(lambda s: s["toUpstream"]["accepted"]["messages"] == 1, "the message")
+        self.move(daemon, second, "[Service]\nStopTimeout=500ms\n")
+        second.accept().expect(message)
+        status = daemon.wait_state("up")["upstream"]
+        self.assertEqual(status["resent"]["messages"], 1)
+
+    def test_another_address_is_dialled_at_once_whatever_delay_is_due(self):
+        upstream = self.upstream()
+        upstream.refuse()
+        daemon = self.daemon(
+            f"[Upstream]\nAddress={upstream.address}\nReconnectDelay=30s\nReconnectDelayMax=30s\n"
+        )
+        daemon.wait_state("waiting")
+        other = self.upstream()
+        self.move(daemon, other)
+        other.accept()
+        self.assertEqual(daemon.wait_state("up")["upstream"]["address"], other.address)
+
+    def test_other_limits_hold_for_the_connection_that_stands(self):
+        upstream, daemon, session = self.linked("[Heartbeat]\nTimeout=0\n", heartbeat=None)
+        daemon.configure(
+            f"{QUICK}Address={upstream.address}\n[Heartbeat]\nTimeout=300ms\nInterval=100ms\n"
+        )
+        daemon.hangup()
+        self.assertEqual(session.expect_end(), "reset")
+        daemon.wait_log("silent: no byte for")
+
+
+if __name__ == "__main__":
+    harness.main()

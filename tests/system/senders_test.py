@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""Senders=: whose messages are taken, told by who connected."""
+import grp
+import os
+import pwd
+
+import harness
+from local import check_books, connect_as, stays, wait_listed
+
+NOBODY, DAEMON, GAMES = 65534, 1, 60  # as in Debian's base-passwd
+
+
+class Senders(harness.SystemTest):
+    """The upstream, a reader of root's, and clients of other users."""
+
+    def setUp(self):
+        super().setUp()
+        if os.getuid() != 0:
+            self.skipTest("only root can connect as another user")
+        try:
+            names = (pwd.getpwuid(NOBODY).pw_name, grp.getgrgid(DAEMON).gr_name,
+                     grp.getgrgid(GAMES).gr_name)
+        except KeyError:
+            names = None
+        if names != ("nobody", "daemon", "games"):
+            self.skipTest("the users and groups of this system have other numbers")
+
+    def linked_with(self, senders):
+        _, daemon, session = self.linked(f"[Local]\nSocketMode=0666\nSenders={senders}\n")
+        os.chmod(daemon.directory, 0o755)
+        return daemon, session
+
+    def connect_as(self, daemon, *who):
+        client = connect_as(daemon.data_path, *who)
+        self.addCleanup(client.close)
+        return client
+
+    def check_sends(self, daemon, session, client, text):
+        client.send(text)
+        session.expect(text)
+        self.assertEqual([c["receiveOnly"] for c in daemon.call("ListClients")["clients"]][-1], False)
+
+    def check_refused(self, daemon, session, client, text):
+        before = daemon.status()["refused"]
+        client.send(text)
+        status = daemon.wait_status(lambda s: s["refused"] != before, "it to be refused")
+        self.assertEqual(status["refused"]["messages"], before["messages"] + 1)
+        self.assertEqual(status["refused"]["bytes"], before["bytes"] + len(text) + 4)
+        self.assertTrue(daemon.call("ListClients")["clients"][-1]["receiveOnly"])
+        client.send(b"more")
+        session.send(b"for all")
+        client.expect(b"for all")
+
+    def test_a_user_that_is_named_sends_and_root_is_no_exception(self):
+        daemon, session = self.linked_with("nobody")
+        nobody = self.connect_as(daemon, NOBODY, NOBODY)
+        self.check_sends(daemon, session, nobody, b"from nobody")
+        root = daemon.client()
+        self.check_refused(daemon, session, root, b"from root")
+        daemon.wait_log(r"client 2 \(.*uid 0\): may not send \(Senders=\)")
+        self.check_sends(daemon, session, self.connect_as(daemon, NOBODY, NOBODY), b"again")
+        self.assertEqual(daemon.log.count("may not send"), 1)
+        self.assertEqual(check_books(daemon.status())["toUpstream"]["accepted"]["messages"], 2)
+
+    def test_a_group_is_the_first_or_any_other_one(self):
+        daemon, session = self.linked_with("@daemon")
+        self.check_sends(daemon, session, self.connect_as(daemon, NOBODY, DAEMON), b"first")
+        other = self.connect_as(daemon, NOBODY, NOBODY, [GAMES, DAEMON])
+        self.check_sends(daemon, session, other, b"supplementary")
+        self.check_refused(daemon, session, self.connect_as(daemon, NOBODY, NOBODY, [GAMES]), b"no")
+        self.check_refused(daemon, session, self.connect_as(daemon, DAEMON, NOBODY), b"a user only")
+
+    def test_many_groups_are_all_looked_at(self):
+        daemon, session = self.linked_with("@daemon")
+        groups = list(range(5000, 5200)) + [DAEMON]
+        self.check_sends(daemon, session, self.connect_as(daemon, NOBODY, NOBODY, groups), b"200")
+
+    def test_several_may_be_named_by_name_or_number(self):
+        daemon, session = self.linked_with("root 65534 @60")
+        self.check_sends(daemon, session, daemon.client(), b"root")
+        self.check_sends(daemon, session, self.connect_as(daemon, NOBODY, NOBODY), b"nobody")
+        self.check_sends(daemon, session, self.connect_as(daemon, DAEMON, GAMES), b"games")
+        self.check_refused(daemon, session, self.connect_as(daemon, DAEMON, DAEMON), b"daemon")
+
+    def test_who_only_receives_may_say_anything_and_is_neither_blocked_nor_cut_off(self):
+        daemon, session = self.linked_with("nobody")
+        root = daemon.client()
+        root.send_raw(b"GET / HTTP/1.1\r\n\r\n")
+        root.send_raw(b"\xff" * 3_000_000)
+        session.send(b"still here")
+        root.expect(b"still here")
+        status = daemon.wait_status(lambda s: s["refused"]["bytes"] == 3_000_018, "all its bytes")
+        self.assertEqual(status["refused"]["messages"], 1)
+        self.assertEqual(status["clients"], 1)
+        root.shut_write()
+        stays(lambda: daemon.status()["clients"] == 1, 0.1)
+        root.close()
+        daemon.wait_clients(0)
+
+    def reload(self, daemon, senders):
+        with open(daemon.config_path, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        with open(daemon.config_path, "w", encoding="utf-8") as file:
+            for line in lines:
+                file.write(f"Senders={senders}\n" if line.startswith("Senders=") else line + "\n")
+        daemon.call("Reload")
+
+    def test_a_reload_counts_for_those_who_are_connected(self):
+        daemon, session = self.linked_with("nobody")
+        nobody, root, quiet = (self.connect_as(daemon, NOBODY, NOBODY), daemon.client(),
+                               daemon.client())
+        daemon.wait_clients(3)
+        root.send(b"in vain")
+        daemon.wait_status(lambda s: s["refused"]["messages"] == 1, "it to be refused")
+        nobody.send_raw(b"\0\0\0\x08part")
+        wait_listed(daemon, lambda c: c.get("partial"), "a part of a message")
+        self.reload(daemon, "root")
+        status = daemon.wait_status(lambda s: s["refused"]["messages"] == 2, "the part to go")
+        self.assertEqual(status["clients"], 3)
+        nobody.send_raw(b"rest")
+        quiet.send(b"now I may")
+        session.expect(b"now I may")
+        # Of the stream of one whose bytes were thrown away nobody knows where a message begins.
+        root.send(b"still in vain")
+        quiet.send(b"last")
+        session.expect(b"last")
+        listed = {c["id"]: c["receiveOnly"] for c in daemon.call("ListClients")["clients"]}
+        self.assertEqual(listed, {1: True, 2: True, 3: False})
+        self.reload(daemon, "")
+        with daemon.client() as fresh:
+            fresh.send(b"everybody")
+            session.expect(b"everybody")
+
+
+if __name__ == "__main__":
+    harness.main()

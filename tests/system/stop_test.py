@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""SIGTERM: what is queued is flushed within StopTimeout=, what is left is told, and the exit is 0."""
+import os
+import signal
+import socket
+import threading
+import time
+
+import harness
+
+QUICK = "[Upstream]\nReconnectDelay=50ms\nReconnectDelayMax=100ms\n"
+
+
+class Stop(harness.SystemTest):
+    def deaf(self, config=""):
+        """A link whose upstream does not read, a client, and its messages that wait."""
+        upstream = self.upstream()
+        upstream.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        daemon = self.daemon(f"{QUICK}Address={upstream.address}\n{config}")
+        session = upstream.accept()
+        daemon.wait_state("up")
+        client = daemon.client()
+        messages = [harness.stamp(1, i, bytes(10000)) for i in range(200)]
+        client.send(*messages)
+        daemon.wait_status(
+            lambda s: s["toUpstream"]["accepted"]["messages"] == 200, "all to be accepted"
+        )
+        return daemon, session, messages
+
+    def test_what_is_queued_is_flushed_and_the_exit_is_0(self):
+        daemon, session, messages = self.deaf()
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.wait_log("SIGTERM: stopping")
+        session.expect(*messages)
+        self.assertIsNone(session.recv(), "the connection was not closed quietly")
+        session.close()
+        self.assertEqual(daemon.wait_exit(), 0)
+        self.assertIn("stopped; everything was delivered to the upstream", daemon.log)
+
+    def test_an_idle_link_ends_at_once(self):
+        _, daemon, session = self.linked("[Service]\nStopTimeout=20s\n")
+        session.send(b"data")
+        daemon.process.send_signal(signal.SIGTERM)
+        start = time.monotonic()
+        self.assertEqual(session.expect_end(), "closed")
+        session.close()
+        self.assertEqual(daemon.wait_exit(), 0)
+        self.assertLess(time.monotonic() - start, 3)
+
+    def test_an_upstream_that_does_not_read_is_given_stop_timeout_and_no_more(self):
+        daemon, _, _ = self.deaf("[Service]\nStopTimeout=700ms\n")
+        start = time.monotonic()
+        self.assertEqual(daemon.stop(), 0)
+        took = time.monotonic() - start
+        self.assertGreater(took, 0.6)
+        self.assertLess(took, 0.7 + 2 * harness.SLOW)
+        self.assertRegex(
+            daemon.log, r"stopped; \d+ messages \(\d+ bytes\) were not delivered to the upstream"
+        )
+
+    def test_stop_timeout_0_waits_for_nothing(self):
+        daemon, _, _ = self.deaf("[Service]\nStopTimeout=0\n")
+        start = time.monotonic()
+        self.assertEqual(daemon.stop(), 0)
+        self.assertLess(time.monotonic() - start, 2 * harness.SLOW)
+        self.assertRegex(daemon.log, r"stopped; \d+ messages .* were not delivered")
+
+    def test_what_is_left_is_told_when_the_link_is_down(self):
+        upstream = self.upstream()
+        upstream.refuse()
+        daemon = self.daemon(f"{QUICK}Address={upstream.address}\n[Service]\nStopTimeout=20s\n")
+        client = daemon.client()
+        client.send(b"one", b"two")
+        daemon.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 2, "two messages")
+        self.assertEqual(daemon.stop(), 0)
+        self.assertIn("stopped; 2 messages (14 bytes) were not delivered", daemon.log)
+
+    def test_clients_get_what_was_received_and_then_the_end(self):
+        _, daemon, session = self.linked()
+        client = daemon.client()
+        daemon.wait_clients(1)
+        messages = [harness.stamp(1, i, bytes(5000)) for i in range(200)]
+        session.send(*messages)
+        daemon.wait_status(lambda s: s["upstream"]["received"]["messages"] == 200, "all of them")
+        daemon.process.send_signal(signal.SIGTERM)
+        client.expect(*messages)
+        self.assertEqual(client.expect_end(), "closed")
+        session.close()
+        self.assertEqual(daemon.wait_exit(), 0)
+
+    def test_an_interrupt_is_a_stop_too_and_a_second_signal_changes_nothing(self):
+        daemon, session, messages = self.deaf("[Service]\nStopTimeout=20s\n")
+        daemon.process.send_signal(signal.SIGINT)
+        daemon.wait_log("SIGINT: stopping")
+        daemon.process.send_signal(signal.SIGTERM)
+        session.expect(*messages)
+        self.assertEqual(session.expect_end(), "closed")
+        session.close()
+        self.assertEqual(daemon.wait_exit(), 0)
+
+    def test_a_link_that_is_lost_while_stopping_is_not_dialled_again(self):
+        daemon, session, _ = self.deaf("[Service]\nStopTimeout=20s\n")
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.wait_log("SIGTERM: stopping")
+        session.reset()
+        self.assertEqual(daemon.wait_exit(), 0)
+        self.assertRegex(daemon.log, r"stopped; \d+ messages .* were not delivered")
+
+    def test_clients_that_never_cease_to_send_do_not_delay_the_end(self):
+        _, daemon, session = self.linked("[Service]\nStopTimeout=20s\n")
+        client = daemon.client()
+        collector = session.collect()
+        sender = threading.Thread(target=self.send_on, args=(client,), daemon=True)
+        sender.start()
+        collector.wait_count(1000)
+        start = time.monotonic()
+        daemon.process.send_signal(signal.SIGTERM)
+        collector.wait_end()
+        session.close()
+        self.assertEqual(daemon.wait_exit(), 0)
+        self.assertLess(time.monotonic() - start, 5 * harness.SLOW)
+        self.assertIn("stopped; everything was delivered to the upstream", daemon.log)
+        numbers = [harness.unstamp(message)[1] for message in collector.messages]
+        self.assertEqual(numbers, list(range(len(numbers))))
+        sender.join(harness.DEADLINE)
+
+    @staticmethod
+    def send_on(client):
+        number = 0
+        try:
+            while True:
+                client.send(*(harness.stamp(1, number + i, bytes(1000)) for i in range(20)))
+                number += 20
+        except OSError:
+            pass
+
+    def test_the_sockets_are_gone_afterwards_and_the_state_is_told_meanwhile(self):
+        daemon, session, messages = self.deaf("[Service]\nStopTimeout=20s\n")
+        daemon.process.send_signal(signal.SIGTERM)
+        status = daemon.wait_state("stopping")
+        self.assertGreater(status["toUpstream"]["queued"]["messages"], 0)
+        session.expect(*messages)
+        session.close()
+        self.assertEqual(daemon.wait_exit(), 0)
+        self.assertFalse(os.path.exists(daemon.data_path))
+        self.assertFalse(os.path.exists(daemon.control_path))
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+#include "sim.h"
+#include "core/recover.h"
+
+#include <stddef.h>
+#include <string.h>
+
+void sim_copy_image(struct image *to, const struct image *from, const struct store *known,
+                    uint32_t slabs, uint32_t extents)
+{
+        size_t journal = offsetof(struct image_journal, entry[from->journal.count]);
+
+        memcpy(&to->header, &from->header, sizeof(to->header));
+        memcpy(&to->journal, &from->journal, journal);
+        memcpy(&to->in, &from->in, offsetof(struct image, client) - offsetof(struct image, in));
+        memcpy(to->client, from->client, SIM_SLOTS * sizeof(*to->client));
+        memcpy(to->slab, from->slab, slabs * sizeof(*to->slab));
+        memcpy(to->extent, from->extent, extents * sizeof(*to->extent));
+        for (uint32_t i = 0; i < slabs; i++) {
+                size_t at = (size_t)i * IMAGE_SLAB_SIZE;
+
+                if (!known)
+                        memcpy(to->data + at, from->data + at, IMAGE_SLAB_SIZE);
+                else if (known->slab[i].used)
+                        memcpy(to->data + at, from->data + at, known->slab[i].committed);
+        }
+}
+
+void side_init_logs(struct side *side, bool recovered)
+{
+        struct image *image = side->store.image;
+
+        log_init(&side->in, &side->store, &image->in, &side->plan->spec);
+        log_init(&side->out, &side->store, &image->out, &side->plan->spec);
+        turn_init(&side->turn, &side->out, &image->turn);
+        ledger_init(&side->ledger, &side->out, recovered);
+}
+
+const char *side_open(struct side *side, const struct plan *plan, int fd)
+{
+        const char *wrong;
+
+        side->plan = plan;
+        if (store_open(&side->store, fd) < 0)
+                return "store_open";
+        wrong = recover_image(&side->store, &plan->spec);
+        if (wrong)
+                return wrong;
+        side_init_logs(side, true);
+        for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
+                struct image_client *client = side_client(side, slot);
+
+                if (!client->id || slot >= side->store.image->totals.client_slots)
+                        continue;
+                writer_init(&side->writer[slot], &side->turn, slot);
+                if (client->reading)
+                        cursor_recover(&side->cursor[slot], &side->in, &client->cursor);
+        }
+        return NULL;
+}
+
+/* What the kernel did that no store tells yet. */
+static void take_kernel(struct side *side)
+{
+        struct image_session *session = &side->store.image->session;
+        struct world *world = side->world;
+
+        if (session->live && world->rx_read > 0)
+                side_take_received(side, world->rx_read);
+        for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
+                struct image_client *client = side_client(side, slot);
+
+                if (client->id && world->client[client->id - 1].read > client->taken)
+                        turn_take(&side->writer[slot],
+                                  world->client[client->id - 1].read - client->taken, world->now);
+        }
+        if (session->live && world->written > session->written)
+                ledger_sent(&side->ledger, world->written - session->written);
+        if (session->live && world->conn != CONN_DEAD)
+                ledger_acked(&side->ledger, world->acked);
+}
+
+/* What was under way happened wholly or not at all: the image tells. */
+static void settle(struct side *side, uint32_t slot)
+{
+        const struct image_cursor *cursor = &side_client(side, slot)->cursor;
+        const uint64_t *boundary = side->plan->down.boundary;
+        struct world *world = side->world;
+        uint32_t c = side_number(side, slot);
+
+        if (world->jumping.client == c + 1) {
+                uint64_t to = boundary[world->jumping.to];
+
+                if (cursor->resume == to || cursor->from == to)
+                        world_jump(world, c, world->jumping.to);
+                world->jumping.client = 0;
+        }
+        if (world->extending.client == c + 1) {
+                const struct image_extent *extent = side->store.image->extent;
+                uint64_t to =
+                        cursor->extent_tail ? extent[cursor->extent_tail - 1].to : cursor->stop;
+
+                if (to == boundary[world->extending.to])
+                        world_given(world, c, world->extending.from, world->extending.to);
+                world->extending.client = 0;
+        }
+}
+
+static void settle_clients(struct side *side)
+{
+        bool known[SIM_CLIENTS] = {false};
+        struct world *world = side->world;
+
+        for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
+                if (!side_client(side, slot)->id)
+                        continue;
+                settle(side, slot);
+                known[side_number(side, slot)] = true;
+                if (side_client(side, slot)->sending ||
+                    world->client[side_number(side, slot)].state == SIM_DEAD)
+                        side_dispose(side, slot);
+        }
+        for (uint32_t c = 0; c < world->n_clients; c++)
+                if (!known[c])
+                        world->client[c].state = SIM_GONE;
+}
+
+static void settle_link(struct side *side)
+{
+        const struct image_session *session = &side->store.image->session;
+        struct world *world = side->world;
+
+        if (world->injecting && session->inject.end > world->inject_end)
+                world->inject++;
+        world->injecting = false;
+        world->inject_end = session->inject.end;
+        if (world->conn == CONN_NEW)
+                world->conn = session->live ? CONN_UP : CONN_NONE;
+        else if (world->conn == CONN_DEAD && session->live)
+                side_connection_ends(side);
+        else if (world->conn == CONN_DEAD)
+                world_cut(world, session->begun_number > world->index);
+        world->inject_end = session->inject.end;
+}
+
+void side_recover(struct side *side, struct world *world, int fd)
+{
+        const char *wrong;
+
+        *side = (struct side){.world = world};
+        wrong = side_open(side, world->plan, fd);
+        if (wrong)
+                world_fail(world, wrong);
+        take_kernel(side);
+        settle_link(side);
+        settle_clients(side);
+        side_give(side);
+        side_check(side);
+}

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An image that cannot be trusted: words overwritten anywhere in what is in use. It is refused, or
+ * what is accepted does no harm: nothing crashes, nothing hangs, nobody reads outside of it.
+ * FTCPD_TEST_SEED=N repeats a run, FTCPD_TEST_TIMES=N tries so many damaged images.
+ */
+#include "sim.h"
+#include "core/recover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct store copy;
+static uint64_t rng, refused, accepted;
+
+static uint64_t dice(uint64_t below)
+{
+        rng ^= rng << 13;
+        rng ^= rng >> 7;
+        rng ^= rng << 17;
+        return (rng >> 11) % below;
+}
+
+static uint64_t number_from(const char *name, uint64_t otherwise)
+{
+        const char *text = getenv(name);
+
+        return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+/* ---- what is done with an image that was accepted ---- */
+
+static uint64_t touched;
+
+static uint64_t touch(const struct iovec *iov, int n)
+{
+        uint64_t sum = 0;
+
+        for (int i = 0; i < n; i++) {
+                sum += iov[i].iov_len;
+                touched += *(const unsigned char *)iov[i].iov_base;
+                touched += ((const unsigned char *)iov[i].iov_base)[iov[i].iov_len - 1];
+        }
+        return sum;
+}
+
+static void use_writer(struct writer *writer)
+{
+        unsigned char bytes[100];
+
+        writer_peek(writer, bytes, sizeof(bytes));
+        turn_take(writer, 0, 1);
+        for (int i = 0; i < 4; i++) {
+                struct iovec iov[SIM_IOV];
+                int n = turn_room(writer, 1 + dice(100000), iov, SIM_IOV);
+
+                for (int k = 0; k < n; k++)
+                        memset(iov[k].iov_base, 0, iov[k].iov_len);
+                turn_take(writer, n ? dice(touch(iov, n) + 1) : 0, 1);
+        }
+}
+
+static void use_cursor(struct cursor *cursor)
+{
+        for (int i = 0; i < 1000; i++) {
+                struct iovec iov[SIM_IOV];
+                int n = cursor_gather(cursor, 1 + dice(100000), iov, SIM_IOV);
+
+                cursor_queued(cursor);
+                cursor_delivered(cursor);
+                cursor_oldest(cursor);
+                cursor_waiting(cursor);
+                if (n == 0)
+                        break;
+                cursor_advance(cursor, 1 + dice(touch(iov, n)));
+                if (cursor->image->stop == IMAGE_OPEN && dice(20) == 0)
+                        cursor_jump(cursor,
+                                    log_place(cursor->log, cursor->image->pos + dice(100000)).pos);
+        }
+}
+
+static void use_received(struct side *side)
+{
+        struct image_session *session = &side->store.image->session;
+        struct log_filter filter = side->plan->filter;
+        const void *context[] = {side->plan, &side->in};
+
+        filter.context = context;
+        log_take(&side->in, &session->rx_base, session->rx_read, &filter, 1, 0);
+}
+
+static void use_connection(struct side *side)
+{
+        struct ledger *ledger = &side->ledger;
+        struct image_session *session = &side->store.image->session;
+
+        ledger_inject(ledger, &(struct iovec){(void *)"abcd", 4}, 1);
+        for (int i = 0; i < 1000; i++) {
+                struct iovec iov[SIM_IOV];
+                int n = ledger_gather(ledger, 1 + dice(100000), dice(4) == 0, iov, SIM_IOV);
+
+                ledger_unacked(ledger);
+                ledger_sent_count(ledger);
+                ledger_resent_count(ledger);
+                if (n)
+                        ledger_sent(ledger, 1 + dice(touch(iov, n)));
+                ledger_acked(ledger, session->acked + dice(session->written - session->acked + 1));
+                if (!ledger_pending(ledger, false))
+                        break;
+        }
+        ledger_end(ledger, session->acked, session->written);
+}
+
+static void use(struct side *side)
+{
+        struct image *image = side->store.image;
+
+        if (image->session.live) {
+                use_received(side);
+                use_connection(side);
+        }
+        for (uint32_t slot = 0; slot < SIM_SLOTS && slot < image->totals.client_slots; slot++) {
+                if (!image->client[slot].id)
+                        continue;
+                use_writer(&side->writer[slot]);
+                if (image->client[slot].reading)
+                        use_cursor(&side->cursor[slot]);
+        }
+        ledger_begin(&side->ledger, side->in.image->end);
+        use_connection(side);
+        for (uint32_t slot = 0; slot < SIM_SLOTS && slot < image->totals.client_slots; slot++) {
+                if (!image->client[slot].id)
+                        continue;
+                writer_done(&side->writer[slot]);
+                if (image->client[slot].reading)
+                        cursor_done(&side->cursor[slot]);
+        }
+        log_trim(&side->in);
+}
+
+static void attempt(const struct plan *plan)
+{
+        struct side side = {0};
+
+        if (side_open(&side, plan, dup(copy.fd))) {
+                refused++;
+        } else {
+                accepted++;
+                use(&side);
+        }
+        side_done(&side);
+}
+
+/* ---- damage ---- */
+
+static uint64_t *words_of(void *at, uint64_t size)
+{
+        return (uint64_t *)at + dice(size / 8);
+}
+
+static uint64_t *any_word(struct image *image, const struct store *store)
+{
+        uint32_t slab = (uint32_t)dice(store->slabs);
+
+        switch (dice(12)) {
+        case 0: return words_of(&image->header, sizeof(image->header));
+        case 1: return words_of(&image->journal, 64);
+        case 2: return words_of(&image->in, sizeof(image->in));
+        case 3: return words_of(&image->out, sizeof(image->out));
+        case 4: return words_of(&image->acked, sizeof(image->acked) + sizeof(image->turn));
+        case 5: return words_of(&image->session, offsetof(struct image_session, piece));
+        case 6:
+                return words_of(&image->session.inject,
+                                sizeof(struct image_session) -
+                                        offsetof(struct image_session, inject));
+        case 7:
+                return words_of(&image->session.piece[image->session.piece_first % IMAGE_PIECES],
+                                3 * sizeof(struct image_piece));
+        case 8: return words_of(image->client, 6 * sizeof(*image->client));
+        case 9: return words_of(image->slab, store->slabs * sizeof(*image->slab));
+        case 10: return words_of(image->extent, (store->extents_used + 1) * sizeof(*image->extent));
+        default:
+                return words_of(slab_data(store, slab) - (unsigned char *)store->image +
+                                        (unsigned char *)image,
+                                dice(2) ? 256 : IMAGE_SLAB_SIZE);
+        }
+}
+
+static void damage(struct image *image, const struct store *store)
+{
+        uint64_t *word = any_word(image, store);
+
+        switch (dice(7)) {
+        case 0: *word = dice(UINT64_MAX); break;
+        case 1: *word = dice(1000); break;
+        case 2: *word += 1 + dice(3); break;
+        case 3: *word -= 1 + dice(3); break;
+        case 4: *word ^= UINT64_C(1) << dice(64); break;
+        case 5: *word = UINT64_MAX; break;
+        default: *word = *any_word(image, store);
+        }
+}
+
+static struct plan some_plan(void)
+{
+        struct plan plan = {.name = "damage",
+                            .spec = frame_spec_default,
+                            .seed = 1 + dice(1000000),
+                            .steps = 400,
+                            .large = 30,
+                            .down_n = 300,
+                            .up_n = 30,
+                            .slots = 6,
+                            .closed = 30,
+                            .empty_heartbeat = true};
+
+        if (dice(4) == 0) {
+                plan.spec = (struct frame_spec){.type = FRAME_DELIMITER,
+                                                .delimiter_size = 2,
+                                                .delimiter = "\r\n",
+                                                .max_message_size = 1 << 20};
+                plan.empty_heartbeat = false;
+        }
+        plan_make(&plan);
+        return plan;
+}
+
+static const struct side *running;
+
+/* At any store, so that the journal of a transaction under way can be damaged, too. */
+static void damage_here(void)
+{
+        const struct store *store = &running->store;
+
+        if (dice(15))
+                return;
+        store_hook = NULL;
+        sim_copy_image(copy.image, store->image, store, store->slabs, store->extents_used);
+        for (uint64_t n = 1 + dice(3); n; n--)
+                damage(copy.image, store);
+        attempt(running->plan);
+        store_hook = damage_here;
+}
+
+static void a_damaged_image_is_refused_or_does_no_harm(void **state)
+{
+        struct timespec now;
+        uint64_t seed, times = number_from("FTCPD_TEST_TIMES", 1500);
+        struct world *world = malloc(sizeof(*world));
+
+        (void)state;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        seed = number_from("FTCPD_TEST_SEED", (uint64_t)now.tv_nsec % 1000000);
+        print_message("seed %llu\n", (unsigned long long)seed);
+        rng = seed * 2654435761u + 1;
+        alarm(300); /* what hangs is killed */
+        while (refused + accepted < times) {
+                struct plan plan = some_plan();
+                struct side side;
+
+                world_init(world, &plan);
+                side_init(&side, world);
+                running = &side;
+                while (world->step < plan.steps) {
+                        store_hook = damage_here;
+                        side_step(&side);
+                }
+                store_hook = NULL;
+                side_done(&side);
+                plan_done(&plan);
+        }
+        alarm(0);
+        print_message("%llu refused, %llu accepted\n", (unsigned long long)refused,
+                      (unsigned long long)accepted);
+        free(world);
+}
+
+/* ---- what is no image ---- */
+
+static int open_result(int fd)
+{
+        struct store store;
+        int result = store_open(&store, fd);
+
+        if (result == 0)
+                store_done(&store);
+        return result;
+}
+
+static void a_file_of_another_size_is_refused(void **state)
+{
+        struct store store;
+        int fd;
+
+        (void)state;
+        assert_int_equal(store_init(&store), 0);
+        fd = dup(store.fd);
+        assert_int_equal(open_result(dup(fd)), 0);
+        assert_int_equal(ftruncate(fd, (off_t)store.mapped - 1), 0);
+        assert_int_equal(open_result(dup(fd)), -EPROTO);
+        assert_int_equal(ftruncate(fd, (off_t)store.mapped + 4096), 0);
+        assert_int_equal(open_result(dup(fd)), -EPROTO);
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(open_result(fd), -EPROTO);
+        store_done(&store);
+}
+
+static void what_is_no_image_is_refused(void **state)
+{
+        int ends[2];
+
+        (void)state;
+        assert_int_equal(pipe(ends), 0);
+        assert_int_equal(open_result(ends[0]), -EPROTO);
+        close(ends[1]);
+        assert_int_equal(open_result(open("/dev/null", O_RDWR | O_CLOEXEC)), -EPROTO);
+        assert_int_equal(open_result(memfd_create("empty", MFD_CLOEXEC)), -EPROTO);
+}
+
+static void each_word_of_the_header_counts(void **state)
+{
+        struct store store;
+        uint64_t *words;
+
+        (void)state;
+        assert_int_equal(store_init(&store), 0);
+        words = (uint64_t *)&store.image->header;
+        for (size_t i = 0; i < sizeof(store.image->header) / sizeof(*words); i++) {
+                words[i]++;
+                assert_int_equal(open_result(dup(store.fd)), -EPROTO);
+                words[i]--;
+        }
+        assert_int_equal(open_result(dup(store.fd)), 0);
+        store_done(&store);
+}
+
+static void a_new_image_is_taken_up_as_it_is(void **state)
+{
+        struct store store, again;
+
+        (void)state;
+        assert_int_equal(store_init(&store), 0);
+        assert_int_equal(store_open(&again, dup(store.fd)), 0);
+        assert_null(recover_image(&again, &frame_spec_default));
+        store_done(&again);
+        store_done(&store);
+}
+
+static int setup(void **state)
+{
+        (void)state;
+        return store_init(&copy);
+}
+
+static int teardown(void **state)
+{
+        (void)state;
+        store_done(&copy);
+        return 0;
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_new_image_is_taken_up_as_it_is),
+                cmocka_unit_test(a_file_of_another_size_is_refused),
+                cmocka_unit_test(what_is_no_image_is_refused),
+                cmocka_unit_test(each_word_of_the_header_counts),
+                cmocka_unit_test(a_damaged_image_is_refused_or_does_no_harm),
+        };
+
+        return cmocka_run_group_tests(tests, setup, teardown);
+}
