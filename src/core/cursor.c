@@ -315,27 +315,38 @@ static void finish_then(struct cursor *cursor, struct log_place end, struct log_
         log_hold(cursor->log, cursor->resume_pin);
 }
 
+/* The message that is begun is finished already; what comes then begins later. */
+static struct count resume_later(struct cursor *cursor, struct log_place to)
+{
+        struct image_cursor *image = cursor->image;
+        struct log *log = cursor->log;
+        struct count skipped = {to.number - image->resume_number, to.pos - image->resume};
+        uint32_t pin = pin_for(cursor, to.pos);
+
+        store_put(log->store, &image->resume, to.pos);
+        store_put(log->store, &image->resume_number, to.number);
+        log_hold(log, pin);
+        log_release(log, cursor->resume_pin);
+        cursor->resume_pin = pin;
+        return skipped;
+}
+
 struct count cursor_jump(struct cursor *cursor, uint64_t to)
 {
         struct image_cursor *image = cursor->image;
         struct log *log = cursor->log;
-        struct log_place target = log_place(log, to), at, begun;
         struct count skipped = {0, 0};
+        struct log_place target, at, begun;
 
+        /* What is behind the cursor may be gone. */
+        if (to <= (is_open(cursor) ? image->pos : image->resume) ||
+            (!is_open(cursor) && image->resume == IMAGE_OPEN))
+                return skipped;
+        target = log_place(log, to);
         store_begin(log->store);
         if (image->resume != IMAGE_OPEN) {
-                if (to > image->resume) {
-                        uint32_t pin = pin_for(cursor, to);
-
-                        skipped = (struct count){target.number - image->resume_number,
-                                                 to - image->resume};
-                        store_put(log->store, &image->resume, target.pos);
-                        store_put(log->store, &image->resume_number, target.number);
-                        log_hold(log, pin);
-                        log_release(log, cursor->resume_pin);
-                        cursor->resume_pin = pin;
-                }
-        } else if (is_open(cursor) && to > image->pos) {
+                skipped = resume_later(cursor, target);
+        } else {
                 at = log_place(log, image->pos);
                 begun = at.pos < image->pos ? log_behind(log, at) : at;
                 if (begun.pos < to)

@@ -8,7 +8,11 @@
 void log_init(struct log *log, struct store *store, struct image_log *image,
               const struct frame_spec *spec)
 {
-        *log = (struct log){.store = store, .image = image, .spec = spec, .scanned = image->end};
+        *log = (struct log){.store = store,
+                            .image = image,
+                            .spec = spec,
+                            .scanned = image->end,
+                            .left = UINT64_MAX};
         log->end_slab = log_seek(log, SLAB_NONE, image->end);
         log->fill_slab = log->end_slab;
 }
@@ -272,18 +276,22 @@ static int walk_and_mark(struct log *log, struct walk *walk, uint64_t to, struct
         }
 }
 
-/* Out of the middle; but one that tells that the slab before it ends early stays. */
 static void drop_slab(struct log *log, uint32_t slab)
 {
-        const struct store *store = log->store;
-        uint32_t prev = store->slab[slab].prev;
-
-        if (prev != SLAB_NONE && slab_pos(store, prev) + IMAGE_SLAB_SIZE > slab_pos(store, slab))
-                return;
         chain_remove(log->store, &log->image->data, slab);
         slab_free(log->store, slab);
         if (log->fill_slab == slab)
                 log->fill_slab = log->end_slab;
+}
+
+/* May it go out of the middle? Not where it tells that the slab before it ends early. */
+static bool may_go(const struct log *log, uint32_t slab)
+{
+        const struct store *store = log->store;
+        uint32_t prev = store->slab[slab].prev;
+
+        return !log->open && slab != log->end_slab && slab_pos(store, slab) < log->image->end &&
+               slab_pos(store, prev) + IMAGE_SLAB_SIZE <= slab_pos(store, slab);
 }
 
 static void set_end(struct log *log, const struct walk *walk)
@@ -295,9 +303,10 @@ static void set_end(struct log *log, const struct walk *walk)
         store_put(log->store, &log->image->number, walk->number);
         log->end_slab = walk->slab;
         log->scanned = walk->scanned;
-        /* Its readers were through while it was the end's, and none comes back to it. */
-        if (before != log->end_slab && before != SLAB_NONE && !log->open &&
-            !log->store->slab[before].refs && slab_limit(log->store, before) == end)
+        /* Its readers were through with it while it was the end's, and nothing came behind. */
+        if (before != SLAB_NONE && log->left == end && !log->store->slab[before].refs &&
+            slab_limit(log->store, before) == end && before != chain_head(&log->image->data) &&
+            may_go(log, before))
                 drop_slab(log, before);
 }
 
@@ -377,22 +386,35 @@ static int filter_rest(struct log *log, struct walk walk, uint64_t fill,
         }
 }
 
+/* What put_rest() replaces; a slab that would become empty goes too, unless somebody is in it. */
+static uint32_t kept_slab(struct log *log, const struct walk *walk)
+{
+        uint32_t slab = walk->slab, prev = log->store->slab[slab].prev;
+
+        if (walk->pos > slab_pos(log->store, slab) || log->store->slab[slab].refs ||
+            prev == SLAB_NONE || slab_pos(log->store, prev) + IMAGE_SLAB_SIZE < walk->pos)
+                return slab;
+        if (log->end_slab == slab)
+                log->end_slab = prev;
+        return prev;
+}
+
 /* Puts what filter_rest() kept in the place of what was received. Without memory for its marks,
  * all is as it was. */
 static int put_rest(struct log *log, struct walk *walk, const struct copy *copy, uint64_t now,
                     uint32_t origin, bool *no_memory)
 {
         struct image_chain *data = &log->image->data;
-        uint32_t kept = walk->slab, last = chain_tail(data), rest;
+        uint32_t kept, last = chain_tail(data), rest;
         int result;
 
         walk->scanned = walk->pos;
         walk->total = walk->declared = 0;
         if (copy->first == SLAB_NONE)
                 return FRAME_MORE;
+        kept = log->fill_slab = kept_slab(log, walk);
         rest = chain_cut(log->store, data, kept);
         chain_join(log->store, data, copy->first, copy->last);
-        log->fill_slab = kept;
         walk->slab = log_seek(log, kept, walk->pos);
         result = walk_and_mark(log, walk, copy->pos, FRAME_NO_RANGE, now, origin, no_memory);
         if (!*no_memory) {
@@ -524,10 +546,11 @@ void log_release(struct log *log, uint32_t slab)
         assert(log->store->slab[slab].refs > 0);
         if (--log->store->slab[slab].refs)
                 return;
+        if (slab == log->end_slab)
+                log->left = log->image->end;
         if (!log->store->slab[chain_head(&log->image->data)].refs)
                 log_trim(log);
-        else if (!log->open && slab != log->end_slab &&
-                 slab_pos(log->store, slab) < log->image->end)
+        else if (may_go(log, slab))
                 drop_slab(log, slab);
 }
 

@@ -25,6 +25,7 @@ struct log {
         uint32_t fill_slab;            /* a slab at or before the last place asked for */
         uint64_t scanned;              /* no delimiter begins and ends between the end and here */
         unsigned open; /* cursors that read whatever comes: they need all slabs from theirs on */
+        uint64_t left; /* the end, when its slab lost its last reader */
 };
 
 /* Frames that are looked at before they are committed: heartbeats, answers. */
