@@ -580,7 +580,7 @@ uint32_t log_cut(struct log *log)
 {
         if (log->end_slab == SLAB_NONE)
                 return SLAB_NONE;
-        log->fill_slab = log->end_slab = log_seek(log, log->end_slab, log->image->end);
+        log->fill_slab = log->end_slab;
         log->scanned = log->image->end;
         return chain_cut(log->store, &log->image->data, log->end_slab);
 }

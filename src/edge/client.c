@@ -93,8 +93,8 @@ static void unfinished(struct client *client, uint64_t now)
         char why[320];
 
         verdict_unfinished(client->writer.turn->log->spec, writer_partial(&client->writer),
-                           client->writer.total, (now - client->last_byte) / USEC_PER_SEC, first, n,
-                           why, sizeof(why));
+                           client->writer.total, now - client->last_byte, first, n, why,
+                           sizeof(why));
         client_end(client, DROP_CLIENT_GONE, false, why);
 }
 

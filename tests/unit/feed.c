@@ -59,6 +59,17 @@ static void model_take(struct feed *feed)
         tail->size -= at;
 }
 
+void check_memory(const struct store *store, const struct iovec *iov, int n)
+{
+        for (int i = 0; i < n; i++) {
+                size_t at = (size_t)((unsigned char *)iov[i].iov_base - store->image->data);
+
+                assert_true(store->slab[at / IMAGE_SLAB_SIZE].used);
+                assert_true(store->slab[at / IMAGE_SLAB_SIZE].committed >=
+                            at % IMAGE_SLAB_SIZE + iov[i].iov_len);
+        }
+}
+
 void feed_receive(struct feed *feed, const void *bytes, size_t size)
 {
         struct image_session *session = &feed->store.image->session;
@@ -70,6 +81,7 @@ void feed_receive(struct feed *feed, const void *bytes, size_t size)
                 int n = log_room(&feed->log, session->rx_base + session->rx_read, size, iov, IOVS);
 
                 assert_true(n > 0);
+                check_memory(&feed->store, iov, n);
                 for (int i = 0; i < n; i++) {
                         memcpy(iov[i].iov_base, p, iov[i].iov_len);
                         p += iov[i].iov_len;
@@ -77,6 +89,17 @@ void feed_receive(struct feed *feed, const void *bytes, size_t size)
                         store_set(&session->rx_read, session->rx_read + iov[i].iov_len);
                 }
         }
+}
+
+/* What the outcome says of the partial message is what the model knows of it. */
+static void check_partial(const struct feed *feed, const struct log_taken *taken)
+{
+        uint64_t total = 0, declared = 0;
+
+        if (feed->spec.type == FRAME_LENGTH && feed->tail.size >= frame_overhead(&feed->spec))
+                frame_measure(&feed->spec, feed->tail.bytes, &total, &declared);
+        assert_int_equal(taken->total, total);
+        assert_int_equal(taken->declared, declared);
 }
 
 struct log_taken feed_take(struct feed *feed)
@@ -95,6 +118,8 @@ struct log_taken feed_take(struct feed *feed)
         assert_int_equal(image->end, feed->bytes.size);
         assert_int_equal(image->number, feed->messages);
         assert_int_equal(session->rx_base + session->rx_read - image->end, feed->tail.size);
+        if (!taken.no_memory && taken.result == FRAME_MORE)
+                check_partial(feed, &taken);
         return taken;
 }
 

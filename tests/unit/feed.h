@@ -32,6 +32,9 @@ void feed_start(struct feed *feed, const struct frame_spec *spec);
 /* Lets go of everything. */
 void feed_done(struct feed *feed);
 
+/* Fails the test where room that was given has no memory of its own. */
+void check_memory(const struct store *store, const struct iovec *iov, int n);
+
 /* Receives these bytes, and no more. */
 void feed_receive(struct feed *feed, const void *bytes, size_t size);
 

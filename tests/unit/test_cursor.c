@@ -580,6 +580,30 @@ static void slabs_in_the_middle_are_freed_while_one_reader_hangs(void **unused)
         }
 }
 
+/* The end leaves a slab whose readers are through; what came behind them waits to be dealt. */
+static void what_is_dealt_late_is_still_there(void **unused)
+{
+        struct scene *s = scene_new(&frame_spec_default);
+
+        (void)unused;
+        reader_open(s, 0, false);
+        reader_open(s, 1, false);
+        feed_align(&s->feed, IMAGE_SLAB_SIZE + 1000);
+        extend(s, &s->reader[0], 0, 1);
+        extend(s, &s->reader[1], 1, s->feed.messages);
+        reader_read(s, &s->reader[1], SIZE_MAX);
+        for (uint64_t slab = 2; slab < 6; slab++) {
+                size_t from = s->feed.messages;
+
+                feed_align(&s->feed, slab * IMAGE_SLAB_SIZE);
+                feed_align(&s->feed, slab * IMAGE_SLAB_SIZE + 1000);
+                extend(s, &s->reader[1], from, s->feed.messages);
+                reader_check(s, &s->reader[1]);
+                reader_read(s, &s->reader[1], SIZE_MAX);
+        }
+        scene_free(s);
+}
+
 /* ---- the store below ---- */
 
 static void however_many_slabs_leave_a_chain_one_transaction_holds_it(void **unused)
@@ -650,6 +674,7 @@ int main(void)
                 cmocka_unit_test(extents_are_read_in_order_each_by_its_reader),
                 cmocka_unit_test(extents_and_open_readers_share_a_log),
                 cmocka_unit_test(slabs_in_the_middle_are_freed_while_one_reader_hangs),
+                cmocka_unit_test(what_is_dealt_late_is_still_there),
                 cmocka_unit_test(however_many_slabs_leave_a_chain_one_transaction_holds_it),
                 cmocka_unit_test(memory_beyond_some_megabytes_goes_back),
         };

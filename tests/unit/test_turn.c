@@ -12,6 +12,7 @@
 
 #include "core/cursor.h"
 #include "core/turn.h"
+#include "feed.h"
 #include "stream.h"
 
 enum { WRITERS = 24, IOVS = 8 };
@@ -156,6 +157,7 @@ static size_t speak(struct scene *s, struct speaker *p, size_t want, size_t most
         int n = turn_room(&p->writer, want, iov, 1 + (int)random_below(IOVS));
         size_t said = 0, left = p->sent.size - p->said;
 
+        check_memory(&s->store, iov, n);
         most = most < left ? most : left;
         for (int i = 0; i < n && most; i++) {
                 size_t part = iov[i].iov_len < most ? iov[i].iov_len : most;
@@ -201,7 +203,7 @@ static void messages_of_many_writers_go_in_whole_in_any_schedule(void **unused)
         for (const struct kind *k = kinds; k < kinds + n_kinds; k++) {
                 struct scene *s = scene_new(&k->spec);
 
-                for (int step = 0; step < 2500; step++) {
+                for (int step = 0; step < 6000; step++) {
                         uint32_t slot = (uint32_t)random_below(WRITERS);
                         struct speaker *p = &s->speaker[slot];
                         size_t most =
@@ -312,7 +314,7 @@ static void a_writer_that_vanishes_takes_only_its_part_along(void **unused)
         for (const struct kind *k = kinds; k < kinds + n_kinds; k++) {
                 struct scene *s = scene_new(&k->spec);
 
-                for (int round = 0; round < 60; round++) {
+                for (int round = 0; round < 16; round++) {
                         struct speaker *a = speaker_come(s, 0), *b = speaker_come(s, 1);
                         uint64_t large = k->largest < 400000 ? k->largest : 400000;
 
@@ -346,7 +348,7 @@ static void a_message_too_large_costs_its_writer_alone(void **unused)
 
                 spec.max_message_size = largest;
                 s = scene_new(&spec);
-                for (int round = 0; round < 10; round++) {
+                for (int round = 0; round < 3; round++) {
                         struct speaker *bad = speaker_come(s, 0), *good = speaker_come(s, 1);
                         enum frame_result result = FRAME_MORE;
 
@@ -457,6 +459,7 @@ static void without_memory_only_the_one_that_asked_is_stopped(void **unused)
                         while (p->sent.size - p->said < 100)
                                 add_random(k, &p->sent, 200000);
                         rooms = turn_room(&p->writer, 1 + random_size(300000), iov, IOVS);
+                        check_memory(&s->store, iov, rooms);
                         if (rooms == 0) {
                                 refused++;
                                 if (random_one_in(20))
