@@ -197,6 +197,16 @@ size_t stream_random(struct stream *stream, const struct frame_spec *spec, size_
         return n;
 }
 
+void stream_messages(struct stream *s, const struct kind *k, int n)
+{
+        for (int i = 0; i < n; i++) {
+                uint64_t body = random_one_in(4) ? 0 : random_below(14);
+
+                body = body < k->smallest ? k->smallest : body;
+                stream_random(s, &k->spec, body > k->largest ? k->largest : body);
+        }
+}
+
 static size_t delimited_at(const struct frame_spec *spec, const unsigned char *bytes, size_t size,
                            size_t seen)
 {
