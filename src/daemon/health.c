@@ -42,22 +42,6 @@ add_reason(struct health *health, enum severity severity, const char *format, ..
                 health->severity = severity;
 }
 
-struct span_text {
-        char text[UNITS_TEXT_MAX];
-};
-
-/* For people, who need no microseconds: "250ms", "12s", "5min 3s", "2h 10min". */
-static struct span_text span_words(uint64_t usec)
-{
-        uint64_t unit = usec >= 3600 * USEC_PER_SEC ? 60 * USEC_PER_SEC
-                        : usec >= USEC_PER_SEC      ? USEC_PER_SEC
-                                                    : 1000;
-        struct span_text span = {0};
-
-        units_span_format(usec - usec % unit, span.text);
-        return span;
-}
-
 /* While an operator holds the link, that it is down is no fault of its own. */
 static void judge_link(const struct status_upstream *up, const struct config *config,
                        struct health *health)
@@ -75,7 +59,7 @@ static void judge_link(const struct status_upstream *up, const struct config *co
         severity =
                 up->down_usec >= config->critical_after_usec ? SEVERITY_CRITICAL : SEVERITY_WARNING;
         add_reason(health, severity, "the link has not been up for %s, it is %s%s%s",
-                   span_words(up->down_usec).text, link_state_name(up->state),
+                   units_span_words(up->down_usec).text, link_state_name(up->state),
                    up->last_error ? ": " : "", up->last_error ? up->last_error : "");
 }
 
@@ -84,7 +68,7 @@ static void judge_peer(const struct status_upstream *up, const struct config *co
 {
         if (up->silent_reported && up->silent_usec != STATUS_NONE)
                 add_reason(health, SEVERITY_WARNING, "the upstream has been silent for %s",
-                           span_words(up->silent_usec).text);
+                           units_span_words(up->silent_usec).text);
         else if (up->silent_reported)
                 add_reason(health, SEVERITY_WARNING, "the upstream is silent");
         /* While ftcpd does not read, it is not the peer that keeps the rest back. */
@@ -97,7 +81,8 @@ static void judge_peer(const struct status_upstream *up, const struct config *co
                 add_reason(health, SEVERITY_WARNING,
                            "waiting for the rest of a message for %s: %" PRIu64
                            " bytes of it arrived%s",
-                           span_words(up->partial.age_usec).text, up->partial.received_bytes, of);
+                           units_span_words(up->partial.age_usec).text, up->partial.received_bytes,
+                           of);
         }
         if (config->flaps > 0 && up->recent_losses >= config->flaps)
                 add_reason(health, SEVERITY_WARNING, "the link was lost %u times in 10 minutes",
@@ -117,7 +102,7 @@ static void judge_books(const struct books *books, const char *whither, const st
             books->oldest_usec > config->max_age_usec)
                 add_reason(health, SEVERITY_WARNING,
                            "the oldest message in %s queue has waited for %s", whither,
-                           span_words(books->oldest_usec).text);
+                           units_span_words(books->oldest_usec).text);
 }
 
 void health_judge(const struct status *status, const struct config *config, struct health *health)

@@ -12,6 +12,7 @@
 enum {
         READ_SIZE = 256 * 1024,
         LEAST_SIZE = 64 * 1024,
+        PLENTY_BYTES = 512 * 1024,
         EARLY_BYTES =
                 256 * 1024, /* so much goes out at once, else it leaves the cache before it does */
 };
@@ -32,6 +33,19 @@ static void count_unheard(struct relay *relay, const struct log_taken *taken)
         log_trim(&relay->in);
 }
 
+/* Has every client enough to take for now? What is read ahead of them all has left the cache when
+ * they take it: resting brought 10 % of the CPU at 64 B, a third at 4 K and 64 K. */
+static bool all_have_plenty(const struct relay *relay)
+{
+        for (size_t i = 0; i < relay->n_readers; i++) {
+                const struct client *client = relay->readers[i];
+
+                if (!client->blocked || cursor_waiting(&client->cursor) < PLENTY_BYTES)
+                        return false;
+        }
+        return relay->n_readers > 0;
+}
+
 void relay_deliver(struct relay *relay)
 {
         uint64_t end = relay->in.image->end, now;
@@ -49,6 +63,9 @@ void relay_deliver(struct relay *relay)
                 if (client->fd >= 0 && (client->blocked || client->over))
                         client_check(client, now);
         }
+        relay->resting = all_have_plenty(relay);
+        if (relay->resting)
+                link_rest(relay->link, true);
 }
 
 static void on_received(void *context, const struct log_taken *taken)
@@ -342,6 +359,10 @@ void relay_turn(struct relay *relay)
         if (!TAILQ_EMPTY(&relay->queue))
                 resume_clients(relay);
         relay_deliver(relay);
+        if (relay->resting && !all_have_plenty(relay)) {
+                relay->resting = false;
+                link_rest(relay->link, false);
+        }
         link_flush(relay->link);
 }
 

@@ -42,6 +42,7 @@ struct relay {
         size_t n_clients, n_over;
         uint64_t partial_bytes; /* of all clients together */
         uint64_t delivered_to;  /* the in log's end that was handed on */
+        bool resting;           /* every client has enough to take for now */
         bool stopping, resuming;
         uint64_t turned_away;        /* when the log last told of a client that was refused */
         uint64_t started, last_drop; /* when something was dropped for a reason nobody chose */

@@ -167,6 +167,7 @@ static void fill_client(struct status_client *out, struct client *client, uint64
                 .send_only = client->send_only,
                 .receive_only = client->receive_only,
                 .received = {image->accepted_messages, image->accepted_bytes},
+                .dropped = client->dropped,
                 .queue_limit_bytes = client->limits.queue_size,
                 .partial = partial_of(now, writer_partial(writer), writer->declared,
                                       writer->total != 0, client->partial_since),

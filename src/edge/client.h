@@ -77,6 +77,7 @@ struct client {
         uint64_t last_byte, partial_since;
         uint64_t credit_usec, credit_at, over_since;
         struct count refused; /* of it, never accepted */
+        struct count dropped; /* that waited for it */
         TAILQ_ENTRY(client)
         all, queue,
                 begun; /* everybody; waiting for room; with a partial message, the oldest first */

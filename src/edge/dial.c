@@ -165,26 +165,34 @@ static int bind_source(struct dial *dial, int fd, int family)
         return error;
 }
 
+/* False: it came to nothing, and that was told. */
+static bool make_socket(struct dial *dial, int family)
+{
+        int error;
+
+        dial->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (dial->fd < 0) {
+                connect_failed(dial, errno, strerror(errno));
+                return false;
+        }
+        error = bind_source(dial, dial->fd, family);
+        if (error)
+                source_failed(dial, error);
+        return !error;
+}
+
 static void connect_to(struct dial *dial, const struct addrinfo *to)
 {
         char text[128];
-        int error;
+        int error = 0;
 
         socket_address_text(to->ai_addr, to->ai_addrlen, dial->peer, sizeof(dial->peer));
         snprintf(text, sizeof(text), "to %s", dial->peer);
         dial->ops->progress(dial->context, LINK_CONNECTING,
                             dial->config->addresses[dial->entry].text, text);
-        dial->fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        error = dial->fd < 0 ? errno : 0;
-        if (!error) {
-                int unbound = bind_source(dial, dial->fd, to->ai_family);
-
-                if (unbound) {
-                        source_failed(dial, unbound);
-                        return;
-                }
-        }
-        if (!error && connect(dial->fd, to->ai_addr, to->ai_addrlen) < 0 && errno != EINPROGRESS)
+        if (!make_socket(dial, to->ai_family))
+                return;
+        if (connect(dial->fd, to->ai_addr, to->ai_addrlen) < 0 && errno != EINPROGRESS)
                 error = errno;
         if (!error) {
                 dial->writable = event_new(dial->base, dial->fd, EV_WRITE, connect_ends, dial);
@@ -206,14 +214,13 @@ static void resolve_failed(struct dial *dial, enum link_cause cause, const char 
         try_failed(dial, cause, text);
 }
 
-static void resolved(void *context, int error, struct addrinfo *addresses)
+static void resolved(void *context, const char *wrong, struct addrinfo *addresses)
 {
         struct dial *dial = context;
 
         evtimer_del(dial->timer);
-        if (error) {
-                resolve_failed(dial, CAUSE_RESOLVE,
-                               error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
+        if (wrong) {
+                resolve_failed(dial, CAUSE_RESOLVE, wrong);
                 return;
         }
         dial->addresses = addresses;

@@ -258,11 +258,12 @@ static void tell_loss(struct link *link, enum link_cause cause, const char *text
                 link->quiet = !tell_failure(link, cause, text);
         }
         if (fate->unacked.messages || fate->unsent.messages)
-                diag_notice("link: %" PRIu64 " messages (%" PRIu64
-                            " bytes) were sent and not acknowledged, %" PRIu64 " (%" PRIu64
-                            " bytes) begun and not sent: they go again",
-                            fate->unacked.messages, fate->unacked.bytes, fate->unsent.messages,
-                            fate->unsent.bytes);
+                diag_line(link->quiet ? LOG_DEBUG : LOG_NOTICE,
+                          "link: %" PRIu64 " messages (%" PRIu64
+                          " bytes) were sent and not acknowledged, %" PRIu64 " (%" PRIu64
+                          " bytes) begun and not sent: they go again",
+                          fate->unacked.messages, fate->unacked.bytes, fate->unsent.messages,
+                          fate->unsent.bytes);
 }
 
 static void on_lost(void *context, enum link_cause cause, const char *text,
@@ -378,6 +379,7 @@ static void redial(struct link *link)
 {
         if (link->stopping)
                 return;
+        evtimer_del(link->timer);
         if (link->session) {
                 link->redial = true;
                 session_close(link->session, CAUSE_OPERATOR,
@@ -385,7 +387,6 @@ static void redial(struct link *link)
                               clock_deadline(link->config->stop_timeout_usec), false);
                 return;
         }
-        evtimer_del(link->timer);
         dial_rewind(link->dial);
         start_round(link);
 }
@@ -439,6 +440,12 @@ void link_pause(struct link *link, bool pause)
         link->paused = pause;
         if (link->session)
                 session_pause(link->session, pause);
+}
+
+void link_rest(struct link *link, bool rest)
+{
+        if (link->session)
+                session_rest(link->session, rest);
 }
 
 void link_hurry(struct link *link, bool hurry)

@@ -44,6 +44,7 @@ void link_stop(struct link *link, uint64_t deadline);
 
 void link_flush(struct link *link);
 void link_pause(struct link *link, bool pause);
+void link_rest(struct link *link, bool rest);
 void link_hurry(struct link *link, bool hurry);
 void link_poll_acks(struct link *link);
 

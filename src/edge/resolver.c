@@ -27,7 +27,7 @@ struct resolver {
 struct question {
         int to; /* our own end, so that the thread depends on nobody's life */
         uint64_t number;
-        int error;
+        const char *wrong; /* a constant, or NULL */
         struct addrinfo *addresses;
         char *host, *port;
 };
@@ -49,9 +49,15 @@ static void *look_up(void *arg)
         /* No AI_ADDRCONFIG: it would hide ::1 on a host that has no other IPv6 address. The system
          * sorts those last that can't be reached. */
         struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-        int to = question->to;
+        int to = question->to, error;
 
-        question->error = getaddrinfo(question->host, question->port, &hints, &question->addresses);
+        error = getaddrinfo(question->host, question->port, &hints, &question->addresses);
+        if (error == EAI_SYSTEM)
+                question->wrong = strerrordesc_np(errno);
+        else if (error)
+                question->wrong = gai_strerror(error);
+        if (error && !question->wrong)
+                question->wrong = "the system's resolver failed";
         question->to = -1;
         if (write(to, &question, sizeof(struct question *)) != sizeof(struct question *))
                 question_free(question);
@@ -64,7 +70,7 @@ static void answer_comes(evutil_socket_t fd, short what, void *arg)
         struct resolver *resolver = arg;
         struct question *question;
         struct addrinfo *addresses;
-        int error;
+        const char *wrong;
 
         (void)what;
         if (read(fd, &question, sizeof(struct question *)) != sizeof(struct question *))
@@ -75,11 +81,11 @@ static void answer_comes(evutil_socket_t fd, short what, void *arg)
                 return;
         }
         resolver->asked = 0;
-        error = question->error;
+        wrong = question->wrong;
         addresses = question->addresses;
         question->addresses = NULL;
         question_free(question);
-        resolver->answer(resolver->context, error, addresses);
+        resolver->answer(resolver->context, wrong, addresses);
 }
 
 struct resolver *resolver_new(struct event_base *base, resolver_answer *answer, void *context)

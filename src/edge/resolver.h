@@ -13,9 +13,9 @@
 
 struct resolver;
 
-/* error is 0, or one of getaddrinfo(3). The addresses are the callee's to free with freeaddrinfo().
- */
-typedef void resolver_answer(void *context, int error, struct addrinfo *addresses);
+/* wrong is NULL, or says in words why there are none; the addresses are the callee's to free with
+ * freeaddrinfo(). */
+typedef void resolver_answer(void *context, const char *wrong, struct addrinfo *addresses);
 
 /* Returns NULL without memory or descriptors. */
 struct resolver *resolver_new(struct event_base *base, resolver_answer *answer, void *context);

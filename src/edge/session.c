@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 enum {
+        REST_USEC = 1000,
         COURTESY_USEC = 250000, /* for the peer's end, when all is acknowledged: a close with unread
                                    data would reset */
 };
@@ -30,6 +31,7 @@ void session_end(struct session *session, enum link_cause cause, const char *tex
         event_del(session->writable);
         evtimer_del(session->tick);
         evtimer_del(session->acks);
+        evtimer_del(session->rest);
         if (session->fin_sent) {
                 fate = ledger_end(ledger, ledger->image->acked, ledger->image->written);
                 close(fd);
@@ -93,6 +95,8 @@ void session_pause(struct session *session, bool pause)
         if (pause == session->paused || session->fd < 0)
                 return;
         session->paused = pause;
+        session->resting = false;
+        evtimer_del(session->rest);
         if (pause) {
                 event_del(session->readable);
                 return;
@@ -100,6 +104,27 @@ void session_pause(struct session *session, bool pause)
         session->last_byte = clock_usec();
         event_add(session->readable, NULL);
         session_look_after(session);
+}
+
+void session_rest(struct session *session, bool rest)
+{
+        if (session->fd < 0 || session->paused || rest == session->resting)
+                return;
+        session->resting = rest;
+        if (rest) {
+                event_del(session->readable);
+                timer_arm(session->rest, REST_USEC);
+        } else {
+                evtimer_del(session->rest);
+                event_add(session->readable, NULL);
+        }
+}
+
+static void on_rested(evutil_socket_t fd, short what, void *arg)
+{
+        (void)fd;
+        (void)what;
+        session_rest(arg, false);
 }
 
 void session_hurry(struct session *session, bool hurry)
@@ -166,8 +191,9 @@ struct session *session_new(const struct session_setup *setup)
                                       session_on_writable, session);
         session->tick = evtimer_new(setup->base, session_on_tick, session);
         session->acks = evtimer_new(setup->base, session_on_acks, session);
+        session->rest = evtimer_new(setup->base, on_rested, session);
         if (!session->begin || !session->readable || !session->writable || !session->tick ||
-            !session->acks) {
+            !session->acks || !session->rest) {
                 session_free(session);
                 return NULL;
         }
@@ -196,6 +222,8 @@ void session_free(struct session *session)
                 event_free(session->tick);
         if (session->acks)
                 event_free(session->acks);
+        if (session->rest)
+                event_free(session->rest);
         if (session->fd >= 0)
                 close(session->fd);
         free(session);

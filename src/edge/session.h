@@ -58,6 +58,13 @@ void session_flush(struct session *session);
 /* We do not read while a client's queue is full; its silence is not judged then. */
 void session_pause(struct session *session, bool pause);
 
+/*
+ * Every client has enough to take for now: reading rests until one of them has taken something, or
+ * for a moment. Reading ahead of them fills their queues with what has left the cache by the time
+ * they take it.
+ */
+void session_rest(struct session *session, bool rest);
+
 /* Somebody waits for acknowledgements: ask for them often. */
 void session_hurry(struct session *session, bool hurry);
 void session_poll_acks(struct session *session);

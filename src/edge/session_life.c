@@ -3,6 +3,7 @@
 #include "edge/session_own.h"
 #include "edge/tcp.h"
 #include "edge/timer.h"
+#include "util/units.h"
 #include "wire/verdict.h"
 
 #include <stdio.h>
@@ -57,21 +58,19 @@ static void unfinished(struct session *session, uint64_t now)
         log_copy(session->setup.in, session->setup.in->end_slab, session->setup.in->image->end,
                  first, n);
         verdict_unfinished(&session->setup.config->frame, partial, session->partial_total,
-                           (now - session->last_byte) / USEC_PER_SEC, first, n, text, sizeof(text));
+                           now - session->last_byte, first, n, text, sizeof(text));
         session_end(session, CAUSE_FRAMING, text);
 }
 
 static void silent(struct session *session, uint64_t now)
 {
         const struct config *config = session->setup.config;
-        double seconds = (double)(now - session->last_byte) / 1e6;
         char text[240];
 
         snprintf(text, sizeof(text),
-                 "no byte for %.3gs: if this peer is silent by nature see [Heartbeat] Timeout=, if "
-                 "it does not know the "
-                 "empty message see Interval=",
-                 seconds);
+                 "no byte for %s: if this peer is silent by nature see [Heartbeat] Timeout=, if it "
+                 "does not know the empty message see Interval=",
+                 units_span_words(now - session->last_byte).text);
         if (config->on_silence == SILENCE_RECONNECT) {
                 session_end(session, CAUSE_SILENT, text);
                 return;
@@ -94,8 +93,8 @@ void session_on_tick(evutil_socket_t fd, short what, void *arg)
 {
         struct session *session = arg;
         struct liveness life;
-        char text[160];
-        uint64_t now;
+        char text[240];
+        uint64_t now, heard;
 
         (void)fd;
         (void)what;
@@ -119,20 +118,18 @@ void session_on_tick(evutil_socket_t fd, short what, void *arg)
         switch (life.verdict) {
         case LIVENESS_SILENT: silent(session, now); break;
         case LIVENESS_PATH:
+                heard = session->last_ack > session->last_byte ? session->last_ack
+                                                               : session->last_byte;
                 snprintf(text, sizeof(text),
-                         "neither a byte nor an acknowledgement for %.3gs (PathTimeout=)",
-                         (double)(now - (session->last_ack > session->last_byte
-                                                 ? session->last_ack
-                                                 : session->last_byte)) /
-                                 1e6);
+                         "neither a byte nor an acknowledgement for %s (PathTimeout=)",
+                         units_span_words(now - heard).text);
                 session_end(session, CAUSE_PATH, text);
                 break;
         case LIVENESS_STALLED:
                 snprintf(text, sizeof(text),
-                         "data waits and the peer took none for %.3gs (StallTimeout=): its kernel "
-                         "lives, its program "
-                         "does not read",
-                         (double)(now - session->last_progress) / 1e6);
+                         "data waits and the peer took none for %s (StallTimeout=): its kernel "
+                         "lives, its program does not read",
+                         units_span_words(now - session->last_progress).text);
                 session_end(session, CAUSE_STALLED, text);
                 break;
         case LIVENESS_PARTIAL: unfinished(session, now); break;

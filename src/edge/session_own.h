@@ -16,10 +16,10 @@ enum {
 struct session {
         struct session_setup setup;
         int fd; /* -1: closed */
-        struct event *begin, *readable, *writable, *tick, *acks;
+        struct event *begin, *readable, *writable, *tick, *acks, *rest;
         uint64_t since, last_byte, last_ack, last_sent, last_progress, partial_since, asked_at;
         uint64_t partial_total, declared;
-        bool window_closed, was_waiting, paused, silent, got_byte, hurry, blocked;
+        bool resting, window_closed, was_waiting, paused, silent, got_byte, hurry, blocked;
         bool greeting, wrong_answer; /* waits for the answer */
         bool greeted;                /* the greetings are under way */
         size_t wrong_size;

@@ -163,6 +163,18 @@ void units_span_format(uint64_t usec, char text[UNITS_TEXT_MAX])
         }
 }
 
+struct units_words units_span_words(uint64_t usec)
+{
+        uint64_t unit = usec >= HOUR       ? MIN
+                        : usec >= 10 * SEC ? SEC
+                        : usec >= SEC      ? 100 * MSEC
+                                           : MSEC;
+        struct units_words words;
+
+        units_span_format(usec - usec % unit, words.text);
+        return words;
+}
+
 int units_number_parse(const char *text, uint64_t *number)
 {
         uint64_t value;

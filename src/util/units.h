@@ -21,6 +21,12 @@ enum { UNITS_TEXT_MAX = 80 }; /* room for any formatted span or size */
 int units_span_parse(const char *text, uint64_t *usec);
 void units_span_format(uint64_t usec, char text[UNITS_TEXT_MAX]);
 
+/* The same for people, who need no microseconds: "250ms", "1s 500ms", "5min 3s", "2h 10min". */
+struct units_words {
+        char text[UNITS_TEXT_MAX];
+};
+struct units_words units_span_words(uint64_t usec);
+
 /* Bytes, with K, M, G or T to the base of 1024. */
 int units_size_parse(const char *text, uint64_t *bytes);
 void units_size_format(uint64_t bytes, char text[UNITS_TEXT_MAX]);

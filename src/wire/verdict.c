@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "wire/verdict.h"
+#include "util/units.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,20 +38,18 @@ void verdict_text(const struct frame_spec *spec, enum frame_result result, uint6
 }
 
 void verdict_unfinished(const struct frame_spec *spec, uint64_t received, uint64_t total,
-                        uint64_t seconds, const unsigned char *data, size_t n, char *text,
-                        size_t size)
+                        uint64_t usec, const unsigned char *data, size_t n, char *text, size_t size)
 {
         int used;
 
         if (total)
                 used = snprintf(text, size,
-                                "no byte for %" PRIu64 "s in the middle of a message: %" PRIu64
-                                " of %" PRIu64 " bytes came",
-                                seconds, received, total);
+                                "no byte for %s in the middle of a message: %" PRIu64 " of %" PRIu64
+                                " bytes came",
+                                units_span_words(usec).text, received, total);
         else
                 used = snprintf(text, size,
-                                "no byte for %" PRIu64 "s in the middle of a message: %" PRIu64
-                                " bytes came",
-                                seconds, received);
+                                "no byte for %s in the middle of a message: %" PRIu64 " bytes came",
+                                units_span_words(usec).text, received);
         add_guess(spec, data, n, text, size, used);
 }

@@ -310,7 +310,7 @@ class SystemTest(unittest.TestCase):
     """A test with daemons and upstreams that end with it."""
 
     def setUp(self):
-        self.daemons = []
+        self.daemons, self.upstreams = [], []
         left = signal.alarm(0)
         if left:  # the runner has set a limit already
             signal.alarm(left)
@@ -330,11 +330,18 @@ class SystemTest(unittest.TestCase):
         self.daemons.append(daemon)
         daemon.__init__(config, **options)
         self.addCleanup(daemon.close)
+        self.addCleanup(self._hang_up)
         return daemon
+
+    def _hang_up(self):
+        """A daemon whose peer has gone ends at once; else it would wait for the peer's goodbye."""
+        for upstream in self.upstreams:
+            upstream.close()
 
     def upstream(self, *args, **options):
         upstream = Upstream(*args, **options)
         self.addCleanup(upstream.close)
+        self.upstreams.append(upstream)
         return upstream
 
     def linked(self, config="", **options):

@@ -179,6 +179,20 @@ class Merging(harness.SystemTest):
         session.send(b"", b"b", b"")
         client.expect(b"", b"b", b"")
 
+    def test_messages_of_the_largest_size_pass_both_ways_among_small_ones(self):
+        _, daemon, session = self.linked(QUIET, heartbeat=None)
+        clients = [daemon.client() for _ in range(3)]
+        daemon.wait_clients(3)
+        largest = random.Random(1).randbytes(16 << 20)
+        got = session.collect()
+        in_threads(*(lambda c=c: c.send(b"small", largest, b"small") for c in clients))
+        got.wait_count(9)
+        self.assertEqual(sorted(map(len, got.messages)), [5] * 6 + [16 << 20] * 3)
+        self.assertTrue(all(m in (b"small", largest) for m in got.messages))
+        in_threads(lambda: session.send(b"before", largest, b"after"),
+                   *(lambda c=c: c.expect(b"before", largest, b"after") for c in clients))
+        check_books(daemon.status())
+
     def test_a_client_that_floods_does_not_keep_others_from_sending(self):
         _, daemon, session = self.linked("[Delivery]\nUpstreamQueueSize=16M\n")
         done, flood = threading.Event(), daemon.client()
@@ -542,6 +556,23 @@ class Crowds(harness.SystemTest):
             client.send(b"recovered")
             session.expect(b"recovered")
         self.assertLessEqual(daemon.log.count("LimitNOFILE="), 4)
+
+    def test_a_crowd_at_the_control_socket_that_takes_the_last_descriptors_stops_nobody(self):
+        upstream = self.upstream()
+        with Wrapped(self, '#!/bin/sh\nulimit -n 64\nexec {ftcpd} "$@"\n'):
+            daemon = self.daemon(f"[Upstream]\nAddress={upstream.address}\n")
+        session = upstream.accept()
+        client = daemon.client()
+        daemon.wait_clients(1)
+        crowd = [harness.Varlink(daemon.control_path) for _ in range(70)]
+        daemon.wait_log("can't accept clients for now: Too many open files")
+        check_rests(daemon, 0.5)
+        client.send(b"through")
+        session.expect(b"through")
+        self.assertEqual(daemon.log.count("can't accept"), 1)
+        for one in crowd:
+            one.close()
+        daemon.wait_status(lambda s: s["clients"] == 1, "an answer")
 
     def test_idle_clients_cost_little(self):
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

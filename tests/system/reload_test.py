@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The configuration at start and at reload: all errors at once, all or nothing, and a quiet change."""
+"""The configuration at start and at reload: all errors at once, all or nothing, quiet changes."""
 import os
 import socket
 import subprocess

@@ -83,6 +83,17 @@ static void a_span_that_is_written_is_read_as_the_same(void **state)
         }
 }
 
+static void a_span_for_people_is_rounded_down_to_what_they_care_for(void **state)
+{
+        (void)state;
+        assert_string_equal(units_span_words(0).text, "0");
+        assert_string_equal(units_span_words(999999).text, "999ms");
+        assert_string_equal(units_span_words(3 * SEC + 4321).text, "3s");
+        assert_string_equal(units_span_words(1599999).text, "1s 500ms");
+        assert_string_equal(units_span_words(303 * SEC + 999999).text, "5min 3s");
+        assert_string_equal(units_span_words(7859 * SEC).text, "2h 10min");
+}
+
 static void sizes_have_suffixes_to_the_base_of_1024(void **state)
 {
         static const struct {
@@ -243,6 +254,7 @@ int main(void)
                 cmocka_unit_test(spans_are_read_as_in_systemd_time),
                 cmocka_unit_test(what_is_no_span_is_refused),
                 cmocka_unit_test(a_span_that_is_written_is_read_as_the_same),
+                cmocka_unit_test(a_span_for_people_is_rounded_down_to_what_they_care_for),
                 cmocka_unit_test(sizes_have_suffixes_to_the_base_of_1024),
                 cmocka_unit_test(a_size_that_is_written_is_read_as_the_same),
                 cmocka_unit_test(numbers_are_digits_only),

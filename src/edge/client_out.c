@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/* What goes to a client, and how long it is waited for. */
+#include "edge/client_own.h"
+#include "util/diag.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+enum {
+        WRITE_SIZE = 1024 * 1024,
+        WRITE_IOV = 18,
+        REFILL = 20, /* credit comes back at 5 % of real time */
+};
+
+const char *client_name(const struct client *client)
+{
+        static char text[160];
+
+        if (client->local)
+                snprintf(text, sizeof(text), "client %" PRIu64 " (%s, pid %d, uid %u)", client->id,
+                         client->program[0] ? client->program : "?", (int)client->pid,
+                         (unsigned)client->uid);
+        else
+                snprintf(text, sizeof(text), "client %" PRIu64 " (%s)", client->id, client->peer);
+        return text;
+}
+
+static void add_dropped(struct client *client, enum drop_reason reason, struct count count)
+{
+        struct image_totals *totals = &client->store->image->totals;
+
+        store_add(client->store, &totals->in_dropped[reason][0], count.messages);
+        store_add(client->store, &totals->in_dropped[reason][1], count.bytes);
+}
+
+/* Nothing goes to it any more: what was delivered and what waited moves over to the totals. */
+void client_deafen(struct client *client, enum drop_reason reason)
+{
+        struct image_totals *totals = &client->store->image->totals;
+        struct count done, queued;
+
+        if (!client->image->reading)
+                return;
+        done = cursor_delivered(&client->cursor);
+        queued = cursor_queued(&client->cursor);
+        store_begin(client->store);
+        store_add(client->store, &totals->in_done_messages, done.messages);
+        store_add(client->store, &totals->in_done_bytes, done.bytes);
+        store_add(client->store, &totals->in_messages, done.messages + queued.messages);
+        store_add(client->store, &totals->in_bytes, done.bytes + queued.bytes);
+        add_dropped(client, reason, queued);
+        client->dropped = count_add(client->dropped, queued);
+        store_put(client->store, &client->image->gone_messages, done.messages);
+        store_put(client->store, &client->image->gone_bytes, done.bytes);
+        store_put(client->store, &client->image->reading, 0);
+        cursor_done(&client->cursor);
+        store_commit(client->store);
+        if (client->blocked)
+                event_del(client->writable);
+        client->blocked = false;
+        if (client->over) {
+                client->over = false;
+                client->ops->over(client->context, client, false);
+        }
+        client->ops->deaf(client->context, client, reason, queued);
+        if (queued.messages)
+                diag_info("%s: %" PRIu64 " messages (%" PRIu64
+                          " bytes) were waiting for it and are dropped (%s)",
+                          client_name(client), queued.messages, queued.bytes,
+                          drop_reason_name(reason));
+}
+
+/* It shut down its reading side: it only sends from here on, and if it had stopped sending too,
+ * that is its end. */
+static void is_deaf(struct client *client)
+{
+        if (!client->hung)
+                client->send_only = true;
+        client_deafen(client, DROP_CLIENT_GONE);
+        if (client->ended)
+                client_end(client, DROP_CLIENT_GONE, true, "closed");
+}
+
+void client_hung(struct client *client)
+{
+        client->hung = true;
+        client_deafen(client, DROP_CLIENT_GONE);
+        if (client->ended)
+                client_end(client, DROP_CLIENT_GONE, true, "closed");
+}
+
+/* Its shutdown of the reading side raises no event. */
+void client_probe(struct client *client, uint64_t now)
+{
+        client->probed = now;
+        if (client->image->reading && send(client->fd, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+            errno == EPIPE)
+                is_deaf(client);
+}
+
+static void set_blocked(struct client *client, bool blocked, uint64_t now)
+{
+        if (blocked == client->blocked)
+                return;
+        client->blocked = blocked;
+        if (blocked) {
+                client->last_taken = now;
+                event_add(client->writable, NULL);
+                client_look_after(client, now);
+        } else {
+                event_del(client->writable);
+        }
+}
+
+void client_flush(struct client *client, uint64_t now)
+{
+        while (client->image->reading) {
+                struct iovec iov[WRITE_IOV];
+                int n = cursor_gather(&client->cursor, WRITE_SIZE, iov, WRITE_IOV);
+                struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)n};
+                size_t size = 0;
+                ssize_t sent;
+
+                if (n == 0) {
+                        set_blocked(client, false, now);
+                        return;
+                }
+                for (int i = 0; i < n; i++)
+                        size += iov[i].iov_len;
+                /* The one thing that no counter of the kernel tells afterwards is how much of this
+                 * was sent. */
+                store_set(&client->image->sending, 1);
+                sent = sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+                store_begin(client->store);
+                store_put(client->store, &client->image->sending, 0);
+                if (sent > 0)
+                        cursor_advance(&client->cursor, (uint64_t)sent);
+                store_commit(client->store);
+                if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+                        is_deaf(client);
+                        return;
+                }
+                if (sent > 0)
+                        client->last_taken = now;
+                if (sent < (ssize_t)size) {
+                        set_blocked(client, true, now);
+                        return;
+                }
+        }
+}
+
+/* ---- its limit ---- */
+
+/* A queue that was empty takes any one message. */
+static bool is_beyond(const struct client *client)
+{
+        if (!client->image->reading || cursor_waiting(&client->cursor) <= client->limits.queue_size)
+                return false;
+        return cursor_queued(&client->cursor).messages > 1;
+}
+
+static void settle_credit(struct client *client, uint64_t now)
+{
+        uint64_t grace = client->limits.grace_usec, refill = (now - client->credit_at) / REFILL;
+
+        client->credit_usec =
+                refill >= grace - (client->credit_usec < grace ? client->credit_usec : grace)
+                        ? grace
+                        : client->credit_usec + refill;
+        client->credit_at = now;
+}
+
+void client_check(struct client *client, uint64_t now)
+{
+        bool over = is_beyond(client);
+
+        if (over == client->over)
+                return;
+        if (over) {
+                settle_credit(client, now);
+                client->over_since = now;
+        } else {
+                uint64_t used = client->limits.slow == SLOW_WAIT ? 0 : now - client->over_since;
+
+                client->credit_usec = used < client->credit_usec ? client->credit_usec - used : 0;
+                client->credit_at = now;
+        }
+        client->over = over;
+        client->ops->over(client->context, client, over);
+        if (client->fd >= 0)
+                client_look_after(client, now);
+}
+
+void client_too_slow(struct client *client)
+{
+        char why[160];
+
+        snprintf(why, sizeof(why),
+                 "too slow: %" PRIu64 " bytes were waiting for it (ClientQueueSize=%" PRIu64
+                 ") and its SlowClientGrace= is used up",
+                 cursor_waiting(&client->cursor), client->limits.queue_size);
+        client_end(client, DROP_QUEUE_FULL, false, why);
+}

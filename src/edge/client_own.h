@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* What client.c and client_out.c, the two halves of one client, have in common. */
+#include "edge/client.h"
+
+/* For the log; in static memory, one at a time. */
+const char *client_name(const struct client *client);
+
+/* Arms its timer for what could be due earlier than it stands. */
+void client_look_after(struct client *client, uint64_t now);
+
+/* Asks whether it reads at all: its shutdown of the reading side raises no event. */
+void client_probe(struct client *client, uint64_t now);
+
+/* Nothing goes to it any more: what waited for it is dropped for this reason. */
+void client_deafen(struct client *client, enum drop_reason reason);
+
+/* Ends it, because its credit is used up. */
+void client_too_slow(struct client *client);
