@@ -288,6 +288,28 @@ static void large_messages_drip_in_while_others_speak(void **unused)
         }
 }
 
+static void a_delimiter_across_the_slabs_of_a_message_set_aside_is_found(void **unused)
+{
+        (void)unused;
+        for (const struct kind *k = kinds; k < kinds + n_kinds; k++) {
+                for (uint32_t before = 0; before <= k->spec.delimiter_size; before++) {
+                        struct scene *s = scene_new(&k->spec);
+                        struct speaker *slow = speaker_come(s, 0), *fast = speaker_come(s, 1);
+
+                        if (k->spec.type == FRAME_DELIMITER) {
+                                stream_random(&slow->sent, &k->spec, IMAGE_SLAB_SIZE - before);
+                                stream_random(&slow->sent, &k->spec, 1000);
+                                stream_random(&fast->sent, &k->spec, 5);
+                                speak(s, slow, 1000, 1000);
+                                speak_all(s, fast);
+                                speak_all(s, slow);
+                                assert_int_equal(slow->messages, 2);
+                        }
+                        scene_free(s);
+                }
+        }
+}
+
 /* The memory that a dripping message takes is what arrived, and the room that was asked for. */
 static void a_partial_message_takes_no_more_memory_than_it_has_bytes(void **unused)
 {
@@ -503,6 +525,7 @@ int main(void)
                 cmocka_unit_test(messages_of_many_writers_go_in_whole_in_any_schedule),
                 cmocka_unit_test(every_cut_between_two_writers_is_mended),
                 cmocka_unit_test(large_messages_drip_in_while_others_speak),
+                cmocka_unit_test(a_delimiter_across_the_slabs_of_a_message_set_aside_is_found),
                 cmocka_unit_test(a_partial_message_takes_no_more_memory_than_it_has_bytes),
                 cmocka_unit_test(a_writer_that_vanishes_takes_only_its_part_along),
                 cmocka_unit_test(a_message_too_large_costs_its_writer_alone),
