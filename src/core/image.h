@@ -56,12 +56,17 @@ struct image_mark {
         uint64_t where;       /* slab << 32 | client of origin + 1 */
 };
 
+/* Bytes that stand in a slab of nobody's and belong at this place of the log, behind its end. */
+struct image_move {
+        uint64_t slab, pos, size; /* slab 0: there are none */
+};
+
 struct image_log {
         struct image_chain data;
         uint64_t end, number; /* committed: bytes and messages since the start */
         struct image_chain marks;
-        uint64_t mark_first,
-                mark_next; /* counted since the start; 32 bytes each in the chain's space */
+        uint64_t mark_first, mark_next; /* since the start; 32 bytes each in the chain's space */
+        struct image_move move;
 };
 
 struct image_cursor {

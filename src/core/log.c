@@ -103,6 +103,24 @@ void log_copy(const struct log *log, uint32_t slab, uint64_t pos, void *to, size
         }
 }
 
+void log_write(const struct log *log, uint32_t slab, uint64_t pos, const void *from, size_t size)
+{
+        const unsigned char *p = from;
+
+        while (size) {
+                uint64_t n;
+
+                slab = log_seek(log, slab, pos);
+                n = slab_limit(log->store, slab) - pos;
+                if (n > size)
+                        n = size;
+                memcpy(slab_data(log->store, slab) + (pos - slab_pos(log->store, slab)), p, n);
+                p += n;
+                pos += n;
+                size -= n;
+        }
+}
+
 int log_gather(const struct log *log, uint32_t *slab, uint64_t pos, uint64_t to, size_t limit,
                struct iovec *iov, int max)
 {

@@ -73,6 +73,9 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
 /* Copies size bytes that stand at pos; slab is one at or before it. */
 void log_copy(const struct log *log, uint32_t slab, uint64_t pos, void *to, size_t size);
 
+/* The other way round, into room behind the end. */
+void log_write(const struct log *log, uint32_t slab, uint64_t pos, const void *from, size_t size);
+
 /* The slab that holds pos, searching from `slab` (at or before it; SLAB_NONE: the first). */
 uint32_t log_seek(const struct log *log, uint32_t slab, uint64_t pos);
 

@@ -153,6 +153,30 @@ static int put_rest(struct log *log, struct walk *walk, const struct copy *copy,
         return result;
 }
 
+/*
+ * A rest of at most a slab goes back to where it was received, just without what was left out. Its
+ * bytes overlap there, so what was committed so far and where they belong is made final first: a
+ * successor then does it again. Leaves another transaction open.
+ */
+static void move_back(struct log *log, struct walk *walk, const struct copy *copy)
+{
+        struct image_log *image = log->image;
+        struct store *store = log->store;
+        uint64_t size = copy->pos - copy->start;
+
+        walk->scanned = walk->pos;
+        set_end(log, walk);
+        store_put(store, &image->move.pos, walk->pos);
+        store_put(store, &image->move.size, size);
+        store_put(store, &image->move.slab, copy->first + 1);
+        store_commit(store);
+        log_write(log, log->end_slab, walk->pos, slab_data(store, copy->first), size);
+        store_begin(store);
+        store_put(store, &image->move.slab, 0);
+        slab_free(store, copy->first);
+        walk->slab = log_seek(log, log->end_slab, walk->pos);
+}
+
 struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
                           const struct log_filter *filter, uint64_t now_usec, uint32_t origin)
 {
@@ -161,6 +185,7 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
         struct frame_range range = filter ? filter->range : FRAME_NO_RANGE;
         struct log_taken taken = {0};
         uint64_t fill = *base + read, marks = image->mark_next;
+        uint64_t number = image->number, end = image->end;
         int result;
 
         if (fill == image->end)
@@ -178,6 +203,15 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
                         if (taken.no_memory) {
                                 slabs_free(log->store, copy.first);
                                 break;
+                        }
+                        if (copy.first != SLAB_NONE && copy.first == copy.last &&
+                            log->store->depth == 1) {
+                                store_put(log->store, base, *base - (fill - copy.pos));
+                                move_back(log, &walk, &copy);
+                                marks = image->mark_next;
+                                fill = copy.pos;
+                                range = FRAME_NO_RANGE;
+                                continue;
                         }
                         result = put_rest(log, &walk, &copy, now_usec, origin, &taken.no_memory);
                         if (!taken.no_memory)
@@ -198,8 +232,8 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
                 taken.result = (enum frame_result)result;
                 taken.total = walk.total;
                 taken.declared = walk.declared;
-                taken.messages = walk.number - image->number;
-                taken.bytes = walk.pos - image->end;
+                taken.messages = walk.number - number;
+                taken.bytes = walk.pos - end;
                 set_end(log, &walk);
         }
         store_commit(log->store);

@@ -146,6 +146,26 @@ static bool end_is_good(struct recovery *r, struct image_log *image)
                image->end >= slab_pos(r->store, log.end_slab);
 }
 
+/* Bytes that were on their way to their place in the log go there, perhaps for the second time. */
+static const char *finish_move(struct recovery *r, struct image_log *image)
+{
+        struct image_move *move = &image->move;
+        struct log log;
+
+        if (!move->slab)
+                return NULL;
+        if (move->slab > IMAGE_SLABS || !know_slab(r->store, (uint32_t)move->slab - 1) ||
+            r->store->slab[move->slab - 1].used || move->size > IMAGE_SLAB_SIZE ||
+            move->pos < image->end || move->pos > UINT64_MAX / 2 || !image->data.head ||
+            move->pos + move->size > chain_room(r->store, &image->data))
+                return "bytes on their way into a log are not where they should be";
+        log_init(&log, r->store, image, NULL);
+        log_write(&log, log.end_slab, move->pos, slab_data(r->store, (uint32_t)move->slab - 1),
+                  move->size);
+        store_set(&move->slab, 0);
+        return NULL;
+}
+
 static const char *check_log(struct recovery *r, struct image_log *image,
                              const struct frame_spec *spec)
 {
@@ -159,6 +179,9 @@ static const char *check_log(struct recovery *r, struct image_log *image,
                 return wrong;
         if (!end_is_good(r, image))
                 return "the end of a log is out of range";
+        wrong = finish_move(r, image);
+        if (wrong)
+                return wrong;
         if (image->mark_first > image->mark_next || image->mark_next > most)
                 return "the marks of a log are out of range";
         if (image->mark_first < image->mark_next &&

@@ -165,6 +165,41 @@ static void after_a_long_queue_memory_that_was_kept_is_used_again(void **state)
         cursor_done(&reader);
 }
 
+static bool leave_out(void *context, uint32_t slab, uint64_t pos, uint64_t size)
+{
+        (void)context;
+        (void)slab;
+        (void)pos;
+        return size == 4;
+}
+
+/* The empty message is a heartbeat; it came in one read with the message behind it. */
+static void a_heartbeat_with_a_message_behind_it_costs_a_stuck_reader_no_slab(void **state)
+{
+        const struct log_filter filter = {{0, 0}, leave_out, NULL};
+        const uint32_t length = htonl(96);
+        uint64_t base = 0, read = 0;
+        struct cursor stuck;
+
+        (void)state;
+        open_reader(&stuck, 0);
+        for (int i = 0; i < 2000; i++) {
+                unsigned char bytes[104] = {0};
+                struct iovec iov[2];
+                int n = log_room(&in, base + read, sizeof(bytes), iov, 2);
+                size_t at = 0;
+
+                memcpy(bytes + 4, &length, sizeof(length));
+                for (int k = 0; k < n; at += iov[k++].iov_len)
+                        memcpy(iov[k].iov_base, bytes + at, iov[k].iov_len);
+                assert_int_equal(at, sizeof(bytes));
+                read += sizeof(bytes);
+                assert_int_equal(log_take(&in, &base, read, &filter, 1, 0).messages, 1);
+        }
+        assert_int_equal(cursor_queued(&stuck).messages, 2000);
+        assert_in_range(store.used_bytes, 200000, 200000 + 8 * IMAGE_SLAB_SIZE);
+}
+
 #define slab_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -174,6 +209,7 @@ int main(void)
                 slab_test(a_slow_reader_from_before_the_first_message_does_not_lose_it),
                 slab_test(a_reader_from_before_the_first_message_may_leave_before_it_reads),
                 slab_test(a_reader_that_leaves_a_long_queue_lets_go_of_all_of_it),
+                slab_test(a_heartbeat_with_a_message_behind_it_costs_a_stuck_reader_no_slab),
                 slab_test(after_a_long_queue_memory_that_was_kept_is_used_again),
         };
 
