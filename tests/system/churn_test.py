@@ -109,6 +109,7 @@ class Clients:
         self.threads = []
 
     def start(self, function):
+        """In a thread; a fault of one ends the trial."""
         rng = random.Random(self.rng.random())
 
         def run():
