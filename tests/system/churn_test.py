@@ -211,7 +211,8 @@ class Churn(harness.SystemTest):
     timeout = int(110 * harness.SLOW + SECONDS)
 
     def reload(self, daemon, rng, config):
-        daemon.configure(config.format(queue=rng.choice(("4K", "64K", "1M")), up=rng.choice(("1M", "4M")),
+        daemon.configure(config.format(queue=rng.choice(("4K", "64K", "1M")),
+                                       up=rng.choice(("1M", "4M")),
                                        slow=rng.choice(("disconnect", "wait"))))
         daemon.hangup()
         daemon.call("ListClients")
@@ -249,7 +250,7 @@ class Churn(harness.SystemTest):
               f"{status['clientsAccepted']} clients, {status['clientsRefused']} refused,",
               f"{status['toUpstream']['delivered']['messages']} messages to the upstream,",
               f"{status['toClients']['delivered']['messages']} to clients,",
-              f"dropped {[(d['reason'], d['messages']) for d in status['toClients']['dropped'] if d['messages']]}")
+              "dropped", {d["reason"]: d["messages"] for d in status["toClients"]["dropped"]})
         check_rests(daemon)
         until(lambda: descriptors(daemon.pid) <= before + 1, "all descriptors to be closed")
 

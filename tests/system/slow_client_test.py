@@ -220,7 +220,8 @@ class Wait(harness.SystemTest):
 class SlowUpstream(harness.SystemTest):
     """UpstreamQueueSize=, and a link that is down."""
 
-    CONFIG = (f"[Frame]\nMaxMessageSize=64K\nTimeout={1000 * SLOW:.0f}ms\n[Delivery]\nUpstreamQueueSize=256K\n"
+    CONFIG = (f"[Frame]\nMaxMessageSize=64K\nTimeout={1000 * SLOW:.0f}ms\n"
+              "[Delivery]\nUpstreamQueueSize=256K\n"
               "[Heartbeat]\nInterval=0\nTimeout=0\n")
 
     def full(self, config=""):
@@ -277,7 +278,7 @@ class SlowUpstream(harness.SystemTest):
         pouring = [threading.Thread(target=pour, args=(c,), daemon=True) for c in floods]
         for thread in pouring:
             thread.start()
-        daemon.wait_status(lambda s: s["toUpstream"]["queued"]["bytes"] > 256 * 1024, "a full queue")
+        until(lambda: queued(daemon, "toUpstream")["bytes"] > 256 * 1024, "a full queue")
         waits = []
         for _ in range(20):
             shy.send(b"let me through")
