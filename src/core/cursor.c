@@ -339,8 +339,7 @@ struct count cursor_jump(struct cursor *cursor, uint64_t to)
         struct log_place target, at, begun;
 
         /* What is behind the cursor may be gone. */
-        if (to <= (is_open(cursor) ? image->pos : image->resume) ||
-            (!is_open(cursor) && image->resume == IMAGE_OPEN))
+        if (to <= (is_open(cursor) ? image->pos : image->resume))
                 return skipped;
         target = log_place(log, to);
         store_begin(log->store);

@@ -197,7 +197,6 @@ static bool add_signals(struct daemon *daemon)
         uint64_t usec = service_watchdog_usec();
         struct timeval every = {(time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC)};
 
-        signal(SIGPIPE, SIG_IGN);
         daemon->hup = evsignal_new(daemon->base, SIGHUP, on_hup, daemon);
         daemon->term = evsignal_new(daemon->base, SIGTERM, on_term, daemon);
         daemon->intr = evsignal_new(daemon->base, SIGINT, on_term, daemon);
@@ -301,6 +300,21 @@ static void raise_limits(const struct config *config)
                              (unsigned long long)limit.rlim_max, config->max_clients);
 }
 
+/* Both limits surprise: one counts the memory of a memfd, the other what is reserved and not used.
+ */
+static void tell_no_store(int error)
+{
+        struct rlimit space;
+        const char *hint = "";
+
+        if (error == EFBIG)
+                hint = ": see LimitFSIZE=, which holds for it";
+        else if (error == ENOMEM && getrlimit(RLIMIT_AS, &space) == 0 &&
+                 space.rlim_cur != RLIM_INFINITY)
+                hint = ": it reserves 64G of addresses, see LimitAS=";
+        diag_err("can't make the store: %s%s", strerror(error), hint);
+}
+
 static int build(struct daemon *daemon)
 {
         int result;
@@ -310,7 +324,7 @@ static int build(struct daemon *daemon)
                 return -ENOMEM;
         result = relay_new(&daemon->relay, daemon->base, daemon->config, &relay_ops, daemon);
         if (result < 0) {
-                diag_err("can't make the store: %s", strerror(-result));
+                tell_no_store(-result);
                 return result;
         }
         daemon->control = control_new(daemon->base, &control_ops, daemon);
@@ -344,6 +358,9 @@ int daemon_run(const struct options *options, struct config *config)
                                 .data = {.fd = -1, .lock = -1},
                                 .varlink = {.fd = -1, .lock = -1}};
 
+        signal(SIGPIPE, SIG_IGN);
+        signal(SIGXFSZ,
+               SIG_IGN); /* the store's memory counts as a file: a limit is an error there */
         raise_limits(config);
         if (build(&daemon) < 0) {
                 tear_down(&daemon);

@@ -4,8 +4,10 @@
 #include "daemon/options.h"
 #include "util/diag.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static int check(const struct options *options)
 {
@@ -42,10 +44,26 @@ static int run(const struct options *options)
         return daemon_run(options, config);
 }
 
+/* Where standard error is closed, the next descriptor would take its number, and the log would be
+ * written into the store or to a client. */
+static void fill_standard_descriptors(void)
+{
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        if (fd >= 0)
+                close(fd);
+}
+
 int main(int argc, char **argv)
 {
         struct options options;
-        int result = options_parse(&options, argc, argv);
+        int result;
+
+        fill_standard_descriptors();
+        result = options_parse(&options, argc, argv);
 
         if (result >= 0)
                 return result;

@@ -344,6 +344,12 @@ void dial_stop(struct dial *dial)
         dial->config = NULL;
 }
 
+void dial_configure(struct dial *dial, const struct config *config)
+{
+        if (dial->config)
+                dial->config = config;
+}
+
 void dial_rewind(struct dial *dial)
 {
         forget_addresses(dial);

@@ -33,6 +33,10 @@ void dial_free(struct dial *dial);
 void dial_start(struct dial *dial, const struct config *config);
 void dial_stop(struct dial *dial);
 
+/* A round under way goes on with this configuration, whose addresses are the same. The one before
+ * is no longer borrowed. */
+void dial_configure(struct dial *dial, const struct config *config);
+
 /* The next round begins with the first address, or with the one behind that of the last connection.
  */
 void dial_rewind(struct dial *dial);

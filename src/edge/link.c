@@ -400,8 +400,6 @@ int link_configure(struct link *link, const struct config *config)
                 free(phrases);
                 return -ENOMEM;
         }
-        if (link->config && !link->session && link->state != LINK_WAITING)
-                changed = true; /* a round under way reads the old one */
         link->config = config;
         link->phrases = phrases;
         backoff_configure(&link->backoff, config->reconnect_delay_usec,
@@ -414,6 +412,8 @@ int link_configure(struct link *link, const struct config *config)
         }
         if (changed)
                 redial(link);
+        else
+                dial_configure(link->dial, config);
         return 0;
 }
 

@@ -169,7 +169,7 @@ struct units_words units_span_words(uint64_t usec)
                         : usec >= 10 * SEC ? SEC
                         : usec >= SEC      ? 100 * MSEC
                                            : MSEC;
-        struct units_words words;
+        struct units_words words = {""};
 
         units_span_format(usec - usec % unit, words.text);
         return words;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From one connection to the next: addresses in their order, delays, and what the log says of it."""
+"""From one connection to the next: addresses in their order, delays, what the log says of it."""
 import ctypes
 import os
 import socket
@@ -243,7 +243,8 @@ class Delays(harness.SystemTest):
     def test_no_stable_time_and_no_timeout_still_make_no_tight_loop(self):
         upstream = self.upstream(heartbeat=None)
         self.daemon(
-            upstream_section(upstream.address, StableTime=0, **self.KEYS) + "[Heartbeat]\nTimeout=0\n"
+            upstream_section(upstream.address, StableTime=0, **self.KEYS)
+            + "[Heartbeat]\nTimeout=0\n"
         )
         gaps = self.gaps(upstream, *[closed] * 4)
         self.assertGreater(sum(gaps[-2:]), 0.5 * (0.2 + 0.4) - 0.02, gaps)
@@ -275,7 +276,10 @@ class Telling(harness.SystemTest):
         upstream.refuse()
         daemon = self.daemon(
             upstream_section(
-                upstream.address, ReconnectDelay="10ms", ReconnectDelayMax="20ms", StableTime="300ms"
+                upstream.address,
+                ReconnectDelay="10ms",
+                ReconnectDelayMax="20ms",
+                StableTime="300ms",
             )
         )
         time.sleep(0.5)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The configuration at start and at reload: all errors at once, all or nothing, and a quiet change."""
+"""The configuration at start and at reload: all errors at once, all or nothing, quiet changes."""
 import os
 import socket
 import subprocess
 import tempfile
+import time
 
 import harness
 
@@ -212,6 +213,42 @@ class Reload(harness.SystemTest):
         self.move(daemon, other)
         other.accept()
         self.assertEqual(daemon.wait_state("up")["upstream"]["address"], other.address)
+
+    def test_reloads_at_every_moment_of_a_redial_harm_nothing(self):
+        upstream = self.upstream()
+        upstream.refuse()
+        daemon = self.daemon(
+            f"[Upstream]\nAddress={upstream.address}\nReconnectDelay=1ms\nReconnectDelayMax=1ms\n",
+            env={"MALLOC_PERTURB_": "85"},  # freed memory is no configuration
+        )
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            daemon.hangup()
+            time.sleep(0.0005)
+        daemon.check_alive()
+        upstream.listen()
+        upstream.accept()
+        daemon.wait_state("up")
+
+    def test_a_reload_does_not_begin_a_dial_under_way_anew(self):
+        # A backlog that is full: a third connection gets no answer.
+        mute = self.upstream(backlog=0)
+        full = [socket.socket() for _ in range(2)]
+        for sock in full:
+            self.addCleanup(sock.close)
+            sock.setblocking(False)
+            sock.connect_ex((mute.host, mute.port))
+        upstream = self.upstream()
+        daemon = self.daemon(
+            f"[Upstream]\nAddress={mute.address}\nAddress={upstream.address}\nConnectTimeout=1s\n"
+        )
+        daemon.wait_state("connecting")
+        self.assertEqual(daemon.status()["upstream"]["address"], mute.address)
+        end = time.monotonic() + 2
+        while time.monotonic() < end and daemon.status()["upstream"]["state"] != "up":
+            daemon.call("Reload")
+            time.sleep(0.1)
+        self.assertEqual(daemon.wait_state("up", 0.1)["upstream"]["address"], upstream.address)
 
     def test_other_limits_hold_for_the_connection_that_stands(self):
         upstream, daemon, session = self.linked("[Heartbeat]\nTimeout=0\n", heartbeat=None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""SIGTERM: what is queued is flushed within StopTimeout=, what is left is told, and the exit is 0."""
+"""SIGTERM: what is queued is flushed within StopTimeout=, what is left is told, exit 0."""
 import os
 import signal
 import socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An upstream that breaks the frame, speaks something else, or does not read: what ftcpd says of it.
+"""An upstream that breaks the frame, speaks something else, or does not read: what ftcpd says.
 
 Each costs the connection and nothing else: clients stay, and what was accepted is not lost.
 """

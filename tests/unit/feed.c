@@ -228,3 +228,41 @@ bool feed_is_small(const struct feed *feed)
         /* The slab of the end, the one before it, and the last one of the marks. */
         return feed->store.used_bytes <= 4 * IMAGE_SLAB_SIZE;
 }
+
+/* Of what is still there: from a reader's place on. */
+static void check_places(const struct feed *feed, uint64_t from)
+{
+        struct log_place place = log_place(&feed->log, feed->bytes.size);
+
+        assert_int_equal(place.pos, feed->bytes.size);
+        assert_int_equal(place.number, feed->messages);
+        assert_int_equal(place.time_usec, 0);
+        for (int i = 0; i < 40 && from < feed->bytes.size; i++) {
+                uint64_t pos = from + random_below(feed->bytes.size - from);
+                size_t number = feed_number(feed, pos);
+
+                place = log_place(&feed->log, pos);
+                assert_int_equal(place.pos, feed_pos(feed, number));
+                assert_int_equal(place.number, number);
+                place = log_behind(&feed->log, place);
+                assert_int_equal(place.pos, feed_pos(feed, number + 1));
+                assert_int_equal(place.number, number + 1);
+        }
+}
+
+void follower_start(struct follower *f, const struct frame_spec *spec)
+{
+        feed_start(&f->feed, spec);
+        cursor_init(&f->cursor, &f->feed.log, &f->feed.store.image->client[0].cursor, true);
+}
+
+void follower_done(struct follower *f)
+{
+        check_places(&f->feed, f->cursor.image->pos);
+        feed_read(&f->feed, &f->cursor, SIZE_MAX);
+        assert_int_equal(f->cursor.image->pos, f->feed.bytes.size);
+        slabs_free(&f->feed.store, log_cut(&f->feed.log));
+        assert_true(feed_is_small(&f->feed));
+        cursor_done(&f->cursor);
+        feed_done(&f->feed);
+}

@@ -65,3 +65,14 @@ size_t feed_read(struct feed *feed, struct cursor *cursor, size_t limit);
 
 /* Is no more memory in use than a log needs whose readers have read everything? */
 bool feed_is_small(const struct feed *feed);
+
+/* A feed with one open cursor, there since the start. */
+struct follower {
+        struct feed feed;
+        struct cursor cursor;
+};
+
+void follower_start(struct follower *f, const struct frame_spec *spec);
+
+/* Fails the test unless all that the model has is there and its memory goes when it was read. */
+void follower_done(struct follower *f);

@@ -107,8 +107,8 @@ uint64_t kind_length(const struct frame_spec *spec, uint64_t body)
 
 void stream_add(struct stream *stream, const void *bytes, size_t size)
 {
-        if (stream->size + size > stream->room) {
-                stream->room = (stream->size + size) * 2;
+        if (stream->size + size >= stream->room) {
+                stream->room = (stream->size + size) * 2 + 64;
                 stream->bytes = realloc(stream->bytes, stream->room);
                 assert(stream->bytes);
         }
@@ -195,6 +195,16 @@ size_t stream_random(struct stream *stream, const struct frame_spec *spec, size_
         n = stream_frame(stream, spec, body, size);
         free(body);
         return n;
+}
+
+void stream_messages(struct stream *s, const struct kind *k, int n)
+{
+        for (int i = 0; i < n; i++) {
+                uint64_t body = random_one_in(4) ? 0 : random_below(14);
+
+                body = body < k->smallest ? k->smallest : body;
+                stream_random(s, &k->spec, body > k->largest ? k->largest : body);
+        }
 }
 
 static size_t delimited_at(const struct frame_spec *spec, const unsigned char *bytes, size_t size,

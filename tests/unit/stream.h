@@ -57,6 +57,9 @@ size_t stream_frame(struct stream *stream, const struct frame_spec *spec, const 
                     size_t size);
 size_t stream_random(struct stream *stream, const struct frame_spec *spec, size_t size);
 
+/* Small messages, among them empty ones, as far as this kind of frame knows them. */
+void stream_messages(struct stream *stream, const struct kind *k, int n);
+
 /* Only the header of a frame with this body, for bytes that never come. */
 void stream_header(struct stream *stream, const struct frame_spec *spec, uint64_t body);
 void stream_done(struct stream *stream);

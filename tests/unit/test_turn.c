@@ -263,7 +263,7 @@ static void large_messages_drip_in_while_others_speak(void **unused)
                 }
                 for (uint32_t i = 0; i < 3; i++) {
                         slow[i] = speaker_come(s, i);
-                        stream_random(&slow[i]->sent, &k->spec, (i + 1) << 20);
+                        stream_random(&slow[i]->sent, &k->spec, (i + 1) << 19);
                 }
                 for (bool more = true; more;) {
                         struct speaker *fast = speaker_come(s, 3 + (uint32_t)random_below(5));
@@ -285,6 +285,28 @@ static void large_messages_drip_in_while_others_speak(void **unused)
                 for (int i = 0; i < 3; i++)
                         assert_int_equal(slow[i]->messages, 1);
                 scene_free(s);
+        }
+}
+
+static void a_delimiter_across_the_slabs_of_a_message_set_aside_is_found(void **unused)
+{
+        (void)unused;
+        for (const struct kind *k = kinds; k < kinds + n_kinds; k++) {
+                for (uint32_t before = 0; before <= k->spec.delimiter_size; before++) {
+                        struct scene *s = scene_new(&k->spec);
+                        struct speaker *slow = speaker_come(s, 0), *fast = speaker_come(s, 1);
+
+                        if (k->spec.type == FRAME_DELIMITER) {
+                                stream_random(&slow->sent, &k->spec, IMAGE_SLAB_SIZE - before);
+                                stream_random(&slow->sent, &k->spec, 1000);
+                                stream_random(&fast->sent, &k->spec, 5);
+                                speak(s, slow, 1000, 1000);
+                                speak_all(s, fast);
+                                speak_all(s, slow);
+                                assert_int_equal(slow->messages, 2);
+                        }
+                        scene_free(s);
+                }
         }
 }
 
@@ -316,7 +338,7 @@ static void a_writer_that_vanishes_takes_only_its_part_along(void **unused)
 
                 for (int round = 0; round < 16; round++) {
                         struct speaker *a = speaker_come(s, 0), *b = speaker_come(s, 1);
-                        uint64_t large = k->largest < 400000 ? k->largest : 400000;
+                        uint64_t large = k->largest < 200000 ? k->largest : 200000;
 
                         stream_random(&a->sent, &k->spec, large);
                         stream_random(&a->sent, &k->spec, large);
@@ -344,7 +366,7 @@ static void a_message_too_large_costs_its_writer_alone(void **unused)
         for (const struct kind *k = kinds; k < kinds + n_kinds; k++) {
                 struct frame_spec spec = k->spec;
                 struct scene *s;
-                uint64_t largest = k->largest - 1 < 200000 ? k->largest - 1 : 200000;
+                uint64_t largest = k->largest - 1 < 150000 ? k->largest - 1 : 150000;
 
                 spec.max_message_size = largest;
                 s = scene_new(&spec);
@@ -503,6 +525,7 @@ int main(void)
                 cmocka_unit_test(messages_of_many_writers_go_in_whole_in_any_schedule),
                 cmocka_unit_test(every_cut_between_two_writers_is_mended),
                 cmocka_unit_test(large_messages_drip_in_while_others_speak),
+                cmocka_unit_test(a_delimiter_across_the_slabs_of_a_message_set_aside_is_found),
                 cmocka_unit_test(a_partial_message_takes_no_more_memory_than_it_has_bytes),
                 cmocka_unit_test(a_writer_that_vanishes_takes_only_its_part_along),
                 cmocka_unit_test(a_message_too_large_costs_its_writer_alone),

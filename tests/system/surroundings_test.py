@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""A process is started in odd surroundings: what it lacks is told, and harms nobody."""
+import os
+import resource
+import subprocess
+import tempfile
+
+import harness
+import local
+
+
+class Surroundings(harness.SystemTest):
+    def test_closed_standard_descriptors_do_not_become_the_store_or_a_client(self):
+        upstream = self.upstream()
+        with local.Wrapped(self, "#!/bin/sh\nexec {ftcpd} \"$@\" 0<&- 1>&- 2>&-\n"):
+            daemon = self.daemon(f"[Upstream]\nAddress={upstream.address}\n")
+        for fd in range(3):
+            self.assertEqual(os.readlink(f"/proc/{daemon.pid}/fd/{fd}"), "/dev/null")
+        session = upstream.accept()
+        client = daemon.client()
+        daemon.wait_clients(1)
+        daemon.hangup()  # something to log
+        session.send(b"whole")
+        client.expect(b"whole")
+        self.assertEqual(daemon.stop(), 0)
+
+    def fails(self, *limits):
+        """Starts ftcpd under these limits, which it must refuse with exit 1; returns what it said."""
+        directory = tempfile.mkdtemp(prefix="ftcpd-test-")
+        self.addCleanup(subprocess.run, ["rm", "-r", directory], check=False)
+        path = os.path.join(directory, "ftcpd.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(
+                f"[Upstream]\nAddress=127.0.0.1:1\n[Local]\nSocket={directory}/data\n"
+                f"[Control]\nSocket={directory}/varlink\n"
+            )
+
+        def limit():
+            for which, value in limits:
+                resource.setrlimit(which, (value, value))
+
+        result = subprocess.run(
+            [harness.program("ftcpd"), "--config", path],
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=harness.DEADLINE,
+            check=False,
+            preexec_fn=limit,
+        )
+        self.assertEqual(result.returncode, 1, result)
+        return result.stderr
+
+    def test_a_limit_of_file_sizes_is_told_and_no_death_by_a_signal(self):
+        self.assertIn("LimitFSIZE=", self.fails((resource.RLIMIT_FSIZE, 1 << 20)))
+
+    def test_a_limit_of_addresses_is_told(self):
+        if subprocess.run(
+            ["grep", "-q", "__asan_init", harness.program("ftcpd")], check=False
+        ).returncode == 0:
+            self.skipTest("a sanitizer needs more addresses than any limit")
+        self.assertIn("LimitAS=", self.fails((resource.RLIMIT_AS, 1 << 30)))
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/store.h"
+
+static void however_many_slabs_leave_a_chain_one_transaction_holds_it(void **unused)
+{
+        struct image_chain *chain;
+        struct store store;
+
+        (void)unused;
+        assert_int_equal(store_init(&store), 0);
+        chain = &store.image->in.data;
+        for (uint64_t i = 0; i < 3 * IMAGE_JOURNAL; i++)
+                chain_append(&store, chain, slab_new(&store, 0), i * IMAGE_SLAB_SIZE);
+        store_begin(&store);
+        for (uint32_t i = 0; i < IMAGE_JOURNAL; i++) { /* from the front, then from the middle */
+                uint32_t head = chain_head(chain);
+
+                chain_remove(&store, chain, head);
+                slab_free(&store, head);
+        }
+        for (uint32_t i = 1; i < IMAGE_JOURNAL; i++) {
+                uint32_t second = slab_next(&store, chain_head(chain));
+
+                chain_remove(&store, chain, second);
+                slab_free(&store, second);
+        }
+        store_commit(&store);
+        assert_int_equal(slab_pos(&store, chain_head(chain)), IMAGE_JOURNAL * IMAGE_SLAB_SIZE);
+        assert_int_equal(slab_pos(&store, slab_next(&store, chain_head(chain))),
+                         UINT64_C(2) * IMAGE_JOURNAL * IMAGE_SLAB_SIZE);
+        assert_int_equal(store.n_free + store.n_cold, 2 * IMAGE_JOURNAL - 1);
+        store_done(&store);
+}
+
+static void memory_beyond_some_megabytes_goes_back(void **unused)
+{
+        uint32_t slab[300];
+        struct store store;
+
+        (void)unused;
+        assert_int_equal(store_init(&store), 0);
+        for (int i = 0; i < 300; i++)
+                slab[i] = slab_new(&store, IMAGE_SLAB_SIZE);
+        assert_int_equal(store.used_bytes, 300 * IMAGE_SLAB_SIZE);
+        for (int i = 0; i < 300; i++)
+                slab_free(&store, slab[i]);
+        assert_int_equal(store.used_bytes, 0);
+        assert_true(store.free_bytes <= 8 << 20);
+        for (int i = 0; i < 300; i++) {
+                slab[i] = slab_new(&store, IMAGE_SLAB_SIZE);
+                memset(slab_data(&store, slab[i]), i & 0xff, IMAGE_SLAB_SIZE);
+        }
+        assert_int_equal(store.used_bytes, 300 * IMAGE_SLAB_SIZE);
+        assert_int_equal(store.free_bytes, 0);
+        for (int i = 0; i < 300; i++)
+                assert_int_equal(slab_data(&store, slab[i])[IMAGE_SLAB_SIZE - 1], i & 0xff);
+        store_done(&store);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(however_many_slabs_leave_a_chain_one_transaction_holds_it),
+                cmocka_unit_test(memory_beyond_some_megabytes_goes_back),
+        };
+
+        return cmocka_run_group_tests_name("store", tests, NULL, NULL);
+}
