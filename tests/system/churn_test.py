@@ -52,11 +52,12 @@ class Peer:
                 continue
             self.connections += 1
             stop = threading.Event()
-            sender = threading.Thread(target=self.send, args=(session, stop), daemon=True)
-            sender.start()
-            self.read(session)
-            stop.set()
-            sender.join()
+            with harness.Framed(session.sock.dup()) as other:  # with a patience of its own
+                sender = threading.Thread(target=self.send, args=(other, stop), daemon=True)
+                sender.start()
+                self.read(session)
+                stop.set()
+                sender.join()
             session.close()
 
     def send(self, session, stop):
