@@ -211,13 +211,14 @@ static uint64_t due_at(const struct client *client)
 /* One timer for all: armed when something could be due earlier than it stands. */
 void client_look_after(struct client *client, uint64_t now)
 {
-        uint64_t at = due_at(client), wait;
+        uint64_t at = due_at(client);
 
+        if (at && at < now)
+                at = now;
         if (!at || client->fd < 0 || (client->timer_at && client->timer_at <= at))
                 return;
-        wait = at > now ? at - now : 0;
         client->timer_at = at;
-        timer_arm(client->timer, wait);
+        timer_arm(client->timer, at - now);
 }
 
 /* The kernel calls a socket writable when three quarters of its buffer are free: who takes a little

@@ -52,11 +52,12 @@ class Peer:
                 continue
             self.connections += 1
             stop = threading.Event()
-            sender = threading.Thread(target=self.send, args=(session, stop), daemon=True)
-            sender.start()
-            self.read(session)
-            stop.set()
-            sender.join()
+            with harness.Framed(session.sock.dup()) as other:  # with a patience of its own
+                sender = threading.Thread(target=self.send, args=(other, stop), daemon=True)
+                sender.start()
+                self.read(session)
+                stop.set()
+                sender.join()
             session.close()
 
     def send(self, session, stop):
@@ -109,6 +110,7 @@ class Clients:
         self.threads = []
 
     def start(self, function):
+        """In a thread; a fault of one ends the trial."""
         rng = random.Random(self.rng.random())
 
         def run():
@@ -210,7 +212,8 @@ class Churn(harness.SystemTest):
     timeout = int(110 * harness.SLOW + SECONDS)
 
     def reload(self, daemon, rng, config):
-        daemon.configure(config.format(queue=rng.choice(("4K", "64K", "1M")), up=rng.choice(("1M", "4M")),
+        daemon.configure(config.format(queue=rng.choice(("4K", "64K", "1M")),
+                                       up=rng.choice(("1M", "4M")),
                                        slow=rng.choice(("disconnect", "wait"))))
         daemon.hangup()
         daemon.call("ListClients")
@@ -248,7 +251,7 @@ class Churn(harness.SystemTest):
               f"{status['clientsAccepted']} clients, {status['clientsRefused']} refused,",
               f"{status['toUpstream']['delivered']['messages']} messages to the upstream,",
               f"{status['toClients']['delivered']['messages']} to clients,",
-              f"dropped {[(d['reason'], d['messages']) for d in status['toClients']['dropped'] if d['messages']]}")
+              "dropped", {d["reason"]: d["messages"] for d in status["toClients"]["dropped"]})
         check_rests(daemon)
         until(lambda: descriptors(daemon.pid) <= before + 1, "all descriptors to be closed")
 

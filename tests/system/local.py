@@ -178,7 +178,7 @@ def connect_as(path, uid, gid, groups=()):
 
 
 class Wrapped:
-    """While it is entered, the daemons that start are started by a script; {ftcpd} stands for ours."""
+    """While it is entered, daemons are started by a script, in which {ftcpd} stands for ours."""
 
     def __init__(self, test, script):
         self.test, self.script, self.old = test, script, os.environ.get("FTCPD")

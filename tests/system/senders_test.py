@@ -38,7 +38,7 @@ class Senders(harness.SystemTest):
     def check_sends(self, daemon, session, client, text):
         client.send(text)
         session.expect(text)
-        self.assertEqual([c["receiveOnly"] for c in daemon.call("ListClients")["clients"]][-1], False)
+        self.assertFalse(daemon.call("ListClients")["clients"][-1]["receiveOnly"])
 
     def check_refused(self, daemon, session, client, text):
         before = daemon.status()["refused"]

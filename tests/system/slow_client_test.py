@@ -220,7 +220,8 @@ class Wait(harness.SystemTest):
 class SlowUpstream(harness.SystemTest):
     """UpstreamQueueSize=, and a link that is down."""
 
-    CONFIG = ("[Frame]\nMaxMessageSize=64K\nTimeout=1s\n[Delivery]\nUpstreamQueueSize=256K\n"
+    CONFIG = (f"[Frame]\nMaxMessageSize=64K\nTimeout={1000 * SLOW:.0f}ms\n"
+              "[Delivery]\nUpstreamQueueSize=256K\n"
               "[Heartbeat]\nInterval=0\nTimeout=0\n")
 
     def full(self, config=""):
@@ -255,7 +256,7 @@ class SlowUpstream(harness.SystemTest):
         wait_listed(daemon, lambda c: c.get("partial"), "the part")
         sent, rest = fill(client, b"F" * 4000)
         other.send_raw(b"un")  # is not read now
-        stays(lambda: daemon.status()["clients"] == 2, 1.3)
+        stays(lambda: daemon.status()["clients"] == 2, 1.3 * SLOW)
         got = session.collect()
         if rest:
             client.send_raw(rest)
@@ -277,7 +278,7 @@ class SlowUpstream(harness.SystemTest):
         pouring = [threading.Thread(target=pour, args=(c,), daemon=True) for c in floods]
         for thread in pouring:
             thread.start()
-        daemon.wait_status(lambda s: s["toUpstream"]["queued"]["bytes"] > 256 * 1024, "a full queue")
+        until(lambda: queued(daemon, "toUpstream")["bytes"] > 256 * 1024, "a full queue")
         waits = []
         for _ in range(20):
             shy.send(b"let me through")

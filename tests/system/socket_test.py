@@ -2,6 +2,7 @@
 """The sockets that ftcpd listens on, its own and those it is passed, and what it tells systemd."""
 import fcntl
 import grp
+import json
 import os
 import shutil
 import signal
@@ -201,13 +202,14 @@ class Activation(harness.SystemTest):
         fds = [sock.fileno() for _, sock in named]
         for fd in fds:
             os.set_inheritable(fd, True)
-        script = ACTIVATOR.format(python=sys.executable, environment=harness.json.dumps(environment),
-                                  fds=harness.json.dumps(fds))
+        script = ACTIVATOR.format(python=sys.executable, environment=json.dumps(environment),
+                                  fds=json.dumps(fds))
         spawn = harness.spawn
         harness.spawn = lambda *a, **o: spawn(*a, close_fds=False, **o)
         try:
             with Wrapped(self, script):
-                daemon = self.daemon(f"[Upstream]\nAddress={upstream.address}\n{config}", wait=False)
+                daemon = self.daemon(f"[Upstream]\nAddress={upstream.address}\n{config}",
+                                     wait=False)
         finally:
             harness.spawn = spawn
         return upstream, daemon
