@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+enum { OWN_LEAST = 16 * 1024 }; /* room for a message that was set aside */
+
 void turn_init(struct turn *turn, struct log *log, struct image_turn *image)
 {
         *turn = (struct turn){log, image, NULL};
@@ -271,7 +273,7 @@ int turn_room(struct writer *writer, size_t want, struct iovec *iov, int max)
         struct turn *turn = writer->turn;
         struct log *log = turn->log;
         bool aside = stays_aside(writer);
-        uint64_t most = IMAGE_SLAB_SIZE;
+        uint64_t partial = writer_partial(writer), most = IMAGE_SLAB_SIZE;
         int n = 0;
 
         if (!aside && turn->holder != writer && !set_aside(turn))
@@ -280,7 +282,10 @@ int turn_room(struct writer *writer, size_t want, struct iovec *iov, int max)
         if (aside) {
                 /* Exactly what is missing: more would have to be copied behind it. */
                 if (log->spec->type == FRAME_LENGTH)
-                        most = writer->total - writer_partial(writer);
+                        most = writer->total - partial;
+                /* Memory follows what has arrived, not what was declared. */
+                if (most > partial && most > OWN_LEAST)
+                        most = partial > OWN_LEAST ? partial : OWN_LEAST;
                 n = own_room(writer, want < most ? want : most, iov, max);
         } else if (turn->holder == writer || take_turn(writer)) {
                 n = log_room(log, log->image->end + writer_partial(writer), want, iov, max);
