@@ -3,10 +3,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/control_client.h"
+#include "util/clock.h"
 #include "util/diag.h"
+
+#define TELL_USEC (60 * USEC_PER_SEC)
 
 static void bury(struct control *control)
 {
@@ -48,22 +52,73 @@ struct control *control_new(struct event_base *base, const struct control_ops *o
         return control;
 }
 
+static uid_t uid_of(int fd)
+{
+        struct ucred peer = {.uid = (uid_t)-1};
+        socklen_t size = sizeof(peer);
+
+        return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.uid : (uid_t)-1;
+}
+
+/* The oldest connection of the user, another than uid, who has more than half of them all; or
+ * NULL. */
+static struct control_client *hoarded(struct control *control, uid_t uid)
+{
+        struct control_client *client, *oldest = NULL;
+        size_t votes = 0, n = 0;
+        uid_t most = uid;
+
+        LIST_FOREACH(client, &control->clients, link)
+        {
+                if (votes == 0)
+                        most = client->uid;
+                votes += client->uid == most ? 1 : (size_t)-1;
+        }
+        LIST_FOREACH(client, &control->clients, link)
+        {
+                if (client->uid == most) {
+                        oldest = client; /* new ones stand in front */
+                        n++;
+                }
+        }
+        return most != uid && n > control->n_clients / 2 ? oldest : NULL;
+}
+
+static void tell_full(struct control *control)
+{
+        uint64_t now = clock_usec();
+
+        if (control->full_told && now - control->full_told < TELL_USEC)
+                return;
+        diag_warning("control: %zu clients are connected, no more are served ([Control] "
+                     "MaxClients); told once a minute at most",
+                     control->n_clients);
+        control->full_told = now;
+}
+
+/* Whoever may read may connect, so one user must not shut out the others, who watch or steer. */
+static bool has_place(struct control *control, uid_t uid)
+{
+        uint64_t limit = control->ops->config(control->ctx)->control_max_clients;
+        struct control_client *client;
+
+        if (control->n_clients < limit)
+                return true;
+        tell_full(control);
+        client = hoarded(control, uid);
+        if (client)
+                control_client_close(client, "another user needs a place, and its user has most");
+        return control->n_clients < limit;
+}
+
 static void admit(void *context, int fd)
 {
         struct control *control = context;
-        uint64_t limit = control->ops->config(control->ctx)->control_max_clients;
+        uid_t uid = uid_of(fd);
 
-        if (control->n_clients >= limit) {
-                if (!control->full)
-                        diag_warning("control: %zu clients are connected, no more are served "
-                                     "([Control] MaxClients)",
-                                     control->n_clients);
-                control->full = true;
+        if (!has_place(control, uid))
                 control_hang_up(fd);
-                return;
-        }
-        control->full = false;
-        if (control_client_new(control, fd) < 0)
+        else if (control_client_new(control, fd, uid) < 0)
                 diag_warning("control: out of memory for one more client");
 }
 

@@ -259,7 +259,7 @@ static void on_ready(int fd, short events, void *arg)
                 account(client);
 }
 
-int control_client_new(struct control *control, int fd)
+int control_client_new(struct control *control, int fd, uid_t uid)
 {
         struct control_client *client = calloc(1, sizeof(*client));
 
@@ -272,6 +272,7 @@ int control_client_new(struct control *control, int fd)
         }
         client->control = control;
         client->fd = fd;
+        client->uid = uid;
         varlink_reader_init(&client->in);
         LIST_INSERT_HEAD(&control->clients, client, link);
         control->n_clients++;

@@ -12,13 +12,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 
 struct control_client {
         LIST_ENTRY(control_client) link; /* in clients, or in dead once it is closed */
         struct control *control;
         struct event *event; /* one-shot; armed for what the connection waits for */
         int fd;              /* -1 once it is closed */
+        uid_t uid;           /* (uid_t)-1: unknown */
         struct varlink_reader in;
         char *out; /* replies, owned */
         size_t out_size, out_sent;
@@ -43,12 +46,12 @@ struct control {
         struct event *turn;  /* comes with the next turn of the loop */
         uint64_t spent_usec; /* on requests in this turn, by all clients together */
         size_t n_clients;
-        size_t held; /* bytes of requests and replies of all clients */
-        bool full;   /* MaxClients= was hit, which was logged */
+        size_t held;        /* bytes of requests and replies of all clients */
+        uint64_t full_told; /* when it was last logged that MaxClients= are connected; 0: never */
 };
 
 /* Serves an accepted, non-blocking socket, which it takes (also on error). Returns 0 or -ENOMEM. */
-int control_client_new(struct control *control, int fd);
+int control_client_new(struct control *control, int fd, uid_t uid);
 
 /* The one way to end a connection. why is logged for debugging. The memory goes later. */
 void control_client_close(struct control_client *client, const char *why);
