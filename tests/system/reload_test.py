@@ -58,6 +58,12 @@ class Start(harness.SystemTest):
         ):
             self.assertRegex(text, f"(?m){path}:{line}: {key}")
 
+    def test_a_delay_without_an_end_is_told_as_what_it_is(self):
+        _, text = self.refused(config="[Upstream]\nAddress=[::1]:1\nReconnectDelayMax=infinity\n")
+        self.assertIn('"infinity" is out of range, expected more than 0, and not infinity', text)
+        _, text = self.refused(config="[Upstream]\nAddress=[::1]:1\nConnectTimeout=0\n")
+        self.assertRegex(text, "(?m)expected more than 0$")
+
     def test_an_unknown_key_is_a_warning_with_the_nearest_name(self):
         upstream = self.upstream()
         daemon = self.daemon(
