@@ -34,8 +34,7 @@ static void describe_range(const struct config_row *row, show_fn *show, char *te
         if (row->max && row->max < UNITS_SPAN_MAX)
                 snprintf(text, size, "%s%s to %s", zero, min, max);
         else if (row->min <= 1)
-                snprintf(text, size, "%smore than 0%s", zero,
-                         row->max ? ", and not infinity" : "");
+                snprintf(text, size, "%smore than 0%s", zero, row->max ? ", and not infinity" : "");
         else
                 snprintf(text, size, "%sat least %s", zero, min);
 }
