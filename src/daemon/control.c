@@ -68,14 +68,12 @@ static struct control_client *hoarded(struct control *control, uid_t uid)
         size_t votes = 0, n = 0;
         uid_t most = uid;
 
-        LIST_FOREACH(client, &control->clients, link)
-        {
+        for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link)) {
                 if (votes == 0)
                         most = client->uid;
                 votes += client->uid == most ? 1 : (size_t)-1;
         }
-        LIST_FOREACH(client, &control->clients, link)
-        {
+        for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link)) {
                 if (client->uid == most) {
                         oldest = client; /* new ones stand in front */
                         n++;
