@@ -46,6 +46,9 @@ struct config_people {
 
 enum config_silence { SILENCE_RECONNECT, SILENCE_REPORT };
 enum config_slow { SLOW_DISCONNECT, SLOW_WAIT };
+enum config_down { DOWN_QUEUE, DOWN_DISCARD, DOWN_REFUSE };
+enum config_loss { LOSS_KEEP, LOSS_DISCONNECT };
+enum config_resend { RESEND_UNACKED, RESEND_UNSENT, RESEND_NONE };
 
 struct config {
         /* [Upstream] */
@@ -73,6 +76,10 @@ struct config {
         enum config_slow slow_client;
         uint64_t slow_client_grace_usec, client_stall_timeout_usec; /* the second: 0 is off */
         uint64_t client_queue_size, upstream_queue_size;
+        enum config_down when_down;
+        enum config_loss on_link_loss;
+        uint64_t message_ttl_usec; /* CONFIG_INFINITY: for ever */
+        enum config_resend resend;
         /* [Local] */
         char *local_socket;
         mode_t local_socket_mode;

@@ -132,6 +132,12 @@ static void note_times(struct config_draft *draft)
         if (config->reconnect_delay_usec > config->reconnect_delay_max_usec)
                 config_note(draft, "ReconnectDelay= is above ReconnectDelayMax=, which then is the "
                                    "only delay");
+        if (config->message_ttl_usec < config->reconnect_delay_max_usec)
+                config_note(draft,
+                            "MessageTTL=%s is below ReconnectDelayMax=%s: while the link is down, "
+                            "messages may grow too old between two attempts",
+                            span(config->message_ttl_usec).text,
+                            span(config->reconnect_delay_max_usec).text);
         if (config->heartbeat_timeout_usec &&
             config->heartbeat_timeout_usec <= config->heartbeat_interval_usec)
                 config_note(draft, "[Heartbeat] Timeout= is not above Interval=: a peer that sends "

@@ -20,6 +20,11 @@
 static const char *const frame_types[] = {"length", "delimiter", NULL};
 static const char *const frame_formats[] = {"big", "little", "decimal", "hex", NULL};
 static const char *const silences[] = {"reconnect", "report", NULL};
+static const char *const downs[] = {
+        [DOWN_QUEUE] = "queue", [DOWN_DISCARD] = "discard", [DOWN_REFUSE] = "refuse", NULL};
+static const char *const losses[] = {[LOSS_KEEP] = "keep", [LOSS_DISCONNECT] = "disconnect", NULL};
+static const char *const resends[] = {
+        [RESEND_UNACKED] = "unacked", [RESEND_UNSENT] = "unsent", [RESEND_NONE] = "none", NULL};
 static const char *const slows[] = {"disconnect", "wait", NULL};
 static const char *const levels[] = {"emerg",  "alert", "crit",  "err", "warning",
                                      "notice", "info",  "debug", NULL};
@@ -118,6 +123,17 @@ const struct config_row config_rows[] = {
         {PLACE("Delivery", "UpstreamQueueSize", size, upstream_queue_size), .fallback = "64M",
          .min = 1, .max = T,
          .doc = "What may wait for the peer's acknowledgement; at least MaxMessageSize=."},
+        {PLACE("Delivery", "WhenDown", word, when_down), .fallback = "queue", .words = downs,
+         .doc = "Clients' messages while the link is not up: queue, discard, or refuse (disconnect "
+                "the clients)."},
+        {PLACE("Delivery", "OnLinkLoss", word, on_link_loss), .fallback = "keep", .words = losses,
+         .doc = "Clients when the link is lost: keep, or disconnect once they have what was "
+                "received."},
+        {PLACE("Delivery", "MessageTTL", span, message_ttl_usec), .fallback = "infinity",
+         .doc = "A message that waited for as long is not sent to the upstream any more."},
+        {PLACE("Delivery", "Resend", word, resend), .fallback = "unacked", .words = resends,
+         .doc = "What of a lost connection goes again: unacked (at least once), unsent (at most "
+                "once) or none."},
         {PLACE("Local", "Socket", socket, local_socket), .fallback = "/run/ftcpd.sock",
          .named_fallback = "/run/ftcpd/%s.sock", .reload = CONFIG_RELOAD_REFUSED,
          .doc = "Where clients connect; used when systemd passed no socket."},

@@ -364,6 +364,27 @@ struct count cursor_jump(struct cursor *cursor, uint64_t to)
         return skipped;
 }
 
+void cursor_close(struct cursor *cursor)
+{
+        struct image_cursor *image = cursor->image;
+        struct log *log = cursor->log;
+
+        if (!is_open(cursor))
+                return;
+        store_begin(log->store);
+        store_put(log->store, &image->stop, log->image->end);
+        store_put(log->store, &image->stop_number, log->image->number);
+        log->open--;
+        if (image->pos < image->stop) {
+                range_hold(cursor, slab_next(log->store, cursor->pin), image->stop, true);
+        } else {
+                range_done(cursor, image->stop, image->stop_number);
+                log_release(log, cursor->pin);
+                cursor->pin = cursor->slab = SLAB_NONE;
+        }
+        store_commit(log->store);
+}
+
 /* The slabs that [from, to) needs beyond those of a range that ends at `from`. */
 static void hold_more(struct cursor *cursor, uint64_t from, uint64_t to)
 {

@@ -54,6 +54,9 @@ uint64_t cursor_oldest(struct cursor *cursor);
  */
 struct count cursor_jump(struct cursor *cursor, uint64_t to);
 
+/* An open one reads what is waiting, and nothing that comes later. */
+void cursor_close(struct cursor *cursor);
+
 /* Queues the messages of [from, to), both boundaries, behind what it has. -ENOMEM: nothing has
  * changed. */
 int cursor_extend(struct cursor *cursor, struct log_place from, struct log_place to);

@@ -126,6 +126,10 @@ struct image_session {
         uint64_t inject_next; /* from here on it has not been begun, unless the last piece says more
                                */
         uint64_t start, start_number; /* of the out log, where this connection began */
+        uint64_t skip_from, skip_to;  /* boundaries of the out log: given up, behind a message that
+                                         is  half written; 0: nothing */
+        uint64_t skipped_messages, skipped_bytes; /* of it, holes of this connection's map */
+        uint64_t skipped_begun_messages, skipped_begun_bytes; /* and of these, before `begun` */
         uint64_t begun, begun_number; /* the boundary behind the last message begun on any earlier
                                          connection */
 };

@@ -7,6 +7,7 @@
  * describes.
  */
 #include "core/books.h"
+#include "core/config.h"
 #include "core/cursor.h"
 #include "core/log.h"
 
@@ -21,7 +22,8 @@ struct ledger {
         struct cursor acked;         /* the out log's only reader */
         struct log inject;
         uint32_t slab, inject_slab; /* hints */
-        uint64_t slab_at; /* the position of the first byte in `slab`, when it was found */
+        uint64_t slab_at;   /* the position of the first byte in `slab`, when it was found */
+        struct count ahead; /* given up behind the acknowledged place, while the log has it still */
 };
 
 /* On an image that is new (recovered: false) or that was checked. */
@@ -34,13 +36,24 @@ void ledger_begin(struct ledger *ledger, uint64_t rx_base);
 /* How a connection ended, in messages that were begun on it. */
 struct ledger_end {
         struct count acked, unacked, unsent;
+        struct count dropped; /* of these, not to be sent again */
 };
 
 /*
  * The connection ended; the numbers are the kernel's, as TCP offsets: acknowledged, transmitted.
- * Those acknowledged are delivered, the others go again, whole.
+ * Those acknowledged are delivered; of the others, those that may go again do, whole.
  */
-struct ledger_end ledger_end(struct ledger *ledger, uint64_t acked, uint64_t transmitted);
+struct ledger_end ledger_end(struct ledger *ledger, uint64_t acked, uint64_t transmitted,
+                             enum config_resend resend);
+
+/*
+ * What came before this time (of the clock of log_take()) and is not begun is dropped as expired; a
+ * message that is half written is finished. Returns what was dropped.
+ */
+struct count ledger_expire(struct ledger *ledger, uint64_t before_usec);
+
+/* The books of the way to the upstream, but for its limit and ages. */
+void ledger_books(const struct ledger *ledger, struct books *books);
 
 /* Sends these bytes, whole frames, at the next message boundary. False: no memory, or too much is
  * under way. */

@@ -26,6 +26,7 @@ struct log {
         uint64_t scanned;              /* no delimiter begins and ends between the end and here */
         unsigned open; /* cursors that read whatever comes: they need all slabs from theirs on */
         uint64_t left; /* the end, when its slab lost its last reader */
+        bool exact;    /* times matter: they stay exact to the millisecond however much waits */
 };
 
 /* Frames that are looked at before they are committed: heartbeats, answers. */

@@ -29,7 +29,8 @@ struct image_mark *marks_get(const struct log *log, uint64_t k)
 static bool run_goes_on(struct log *log, uint64_t pos, uint32_t slab, uint64_t now, uint32_t origin)
 {
         const struct image_log *image = log->image;
-        uint64_t grain = image->mark_next - image->mark_first > DEEP ? RUN_USEC_DEEP : RUN_USEC;
+        uint64_t grain = !log->exact && image->mark_next - image->mark_first > DEEP ? RUN_USEC_DEEP
+                                                                                    : RUN_USEC;
         struct image_mark *last;
 
         if (image->mark_next == image->mark_first)

@@ -287,8 +287,35 @@ static uint64_t piece_at(const struct image_session *session, uint64_t k, uint64
         return piece->inject == IMAGE_OPEN ? piece->log + (offset - piece->offset) : piece->log;
 }
 
+static bool is_boundary(const struct log *log, uint64_t pos)
+{
+        return log_place(log, pos).pos == pos;
+}
+
+/* What was given up in front of the acknowledged place is whole messages. */
+static bool hole_is_good(const struct log *out, uint64_t from, uint64_t to)
+{
+        return from <= to && to <= out->image->end && from >= out->store->image->acked.pos &&
+               is_boundary(out, from) && is_boundary(out, to);
+}
+
+/* What is to be skipped begins behind the message that is half written. */
+static bool skip_is_good(const struct image_session *s, const struct log *out)
+{
+        uint64_t written = piece_at(s, s->piece_next - 1, s->written);
+        struct log_place place;
+
+        if (!s->skip_to)
+                return s->skip_from == 0;
+        if (s->skip_from >= s->skip_to || s->skip_from < written ||
+            !hole_is_good(out, s->skip_from, s->skip_to))
+                return false;
+        place = log_place(out, written);
+        return s->skip_from == (place.pos == written ? place : log_behind(out, place)).pos;
+}
+
 /* The pieces follow each other in both spaces, and the last one describes what comes next. */
-static bool map_is_good(const struct image *image)
+static bool map_is_good(const struct image *image, const struct log *out)
 {
         const struct image_session *s = &image->session;
         uint64_t inject = s->inject_next;
@@ -304,7 +331,12 @@ static bool map_is_good(const struct image *image)
                 uint64_t log = last ? UINT64_MAX : s->piece[(k + 1) % IMAGE_PIECES].log;
 
                 if (to < piece->offset || to > s->written || piece->log > image->out.end ||
-                    piece_at(s, k, to) > image->out.end || (!last && piece_at(s, k, to) != log))
+                    piece_at(s, k, to) > image->out.end)
+                        return false;
+                if (!last && piece_at(s, k, to) != log && to > s->acked &&
+                    !hole_is_good(out, piece_at(s, k, to), log))
+                        return false;
+                if (!last && log < piece_at(s, k, to))
                         return false;
                 if (piece->inject != IMAGE_OPEN &&
                     (piece->inject > s->inject.end ||
@@ -342,6 +374,9 @@ static const char *check_session(struct recovery *r, const struct frame_spec *sp
         log_init(&inject, r->store, &session->inject, spec);
         if (!end_is_good(r, &session->inject))
                 return "the end of what is sent besides is out of range";
+        if (!session->live &&
+            (session->skip_from || session->skip_to || session->piece_first != session->piece_next))
+                return "there is a map without a connection";
         if (!session->live)
                 return log_place(&out, image->acked.pos).pos == image->acked.pos
                                ? NULL
@@ -349,8 +384,10 @@ static const char *check_session(struct recovery *r, const struct frame_spec *sp
         if (fill < image->in.end || fill - image->in.end > UINT64_MAX / 2 ||
             (fill > image->in.end && fill > chain_room(r->store, &image->in.data)))
                 return "the bytes received are out of range";
-        if (!map_is_good(image))
+        if (!map_is_good(image, &out))
                 return "the map is out of order";
+        if (!skip_is_good(session, &out))
+                return "what is to be skipped is out of range";
         return inject_is_good(&inject, session) ? NULL : "what is to be sent besides is missing";
 }
 

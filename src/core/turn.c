@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/turn.h"
+#include "core/books.h"
 
 #include <assert.h>
 #include <string.h>
@@ -8,7 +9,7 @@ enum { OWN_LEAST = 16 * 1024 }; /* room for a message that was set aside */
 
 void turn_init(struct turn *turn, struct log *log, struct image_turn *image)
 {
-        *turn = (struct turn){log, image, NULL};
+        *turn = (struct turn){.log = log, .image = image};
 }
 
 static bool has_own(const struct writer *writer)
@@ -348,12 +349,29 @@ static bool own_is_whole(struct writer *writer, uint64_t bytes)
                                                                 : fill >= writer->total;
 }
 
+/* What comes while nothing may be queued: the count of a log_filter that leaves out everything. */
+static bool discard_frame(void *context, uint32_t slab, uint64_t pos, uint64_t size)
+{
+        struct writer *writer = context;
+        struct store *store = writer->turn->log->store;
+        uint64_t *dropped = store->image->totals.out_dropped[DROP_LINK_DOWN];
+
+        (void)slab;
+        (void)pos;
+        store_add(store, &dropped[0], 1);
+        store_add(store, &dropped[1], size);
+        store_add(store, &writer->image->accepted_messages, 1);
+        store_add(store, &writer->image->accepted_bytes, size);
+        return true;
+}
+
 struct log_taken turn_take(struct writer *writer, uint64_t bytes, uint64_t now_usec)
 {
         struct turn *turn = writer->turn;
         struct log *log = turn->log;
         struct log_taken taken = {
                 .result = FRAME_MORE, .total = writer->total, .declared = writer->declared};
+        const struct log_filter all = {{0, UINT64_MAX - 1}, discard_frame, writer};
         bool whole = own_is_whole(writer, bytes);
 
         taken.no_memory = whole && !set_aside(turn);
@@ -362,8 +380,8 @@ struct log_taken turn_take(struct writer *writer, uint64_t bytes, uint64_t now_u
         if (whole && !taken.no_memory)
                 taken.no_memory = !take_turn(writer);
         if (turn->holder == writer && !taken.no_memory) {
-                taken = log_take(log, &turn->image->base, writer->image->taken, NULL, now_usec,
-                                 writer->slot + 1);
+                taken = log_take(log, &turn->image->base, writer->image->taken,
+                                 turn->discard ? &all : NULL, now_usec, writer->slot + 1);
                 store_put(log->store, &writer->image->accepted_messages,
                           writer->image->accepted_messages + taken.messages);
                 store_put(log->store, &writer->image->accepted_bytes,

@@ -16,6 +16,7 @@ struct turn {
         struct log *log;          /* borrowed */
         struct image_turn *image; /* in the store */
         struct writer *holder;    /* NULL: nobody's bytes stand behind the end */
+        bool discard; /* whole messages are counted as dropped for link_down and left out */
 };
 
 struct writer {

@@ -68,11 +68,20 @@ void relay_deliver(struct relay *relay)
                 link_rest(relay->link, true);
 }
 
+/* Somebody who gets what comes now: those who are leaving get what came before. */
+static bool anybody_stays(const struct relay *relay)
+{
+        for (size_t i = 0; i < relay->n_readers; i++)
+                if (!relay->readers[i]->leaving)
+                        return true;
+        return false;
+}
+
 static void on_received(void *context, const struct log_taken *taken)
 {
         struct relay *relay = context;
 
-        if (!relay->n_readers)
+        if (!anybody_stays(relay))
                 count_unheard(relay, taken);
         else if (relay->in.image->end - relay->delivered_to >= EARLY_BYTES)
                 relay_deliver(relay);
@@ -106,13 +115,16 @@ uint64_t relay_queued_bytes(const struct relay *relay)
         return relay->out.image->end - relay->ledger.acked.image->pos;
 }
 
-/* Judged on what stands there already: while there is any room, there is some for a message, or for
- * a good part of one. */
+/* Judged on what stands there already, with what was given up behind what is under way: that takes
+ * memory still, what is discarded takes none. While there is any room, there is some for a message,
+ * or for a good part of one. */
 static size_t room(const struct relay *relay)
 {
         uint64_t queued = relay_queued_bytes(relay), limit = relay->config->upstream_queue_size;
         uint64_t largest = relay->config->frame.max_message_size, left;
 
+        if (relay->turn.discard && !relay->stopping)
+                return READ_SIZE;
         if (queued >= limit || relay->stopping)
                 return 0;
         left = limit - queued;
@@ -257,17 +269,19 @@ static void on_state(void *context, enum link_state state, enum link_cause cause
 {
         struct relay *relay = context;
 
+        relay_follow_link(relay, state == LINK_UP);
         relay->ops->state(relay->context, state, cause, text);
+        relay_look_at_drops(relay);
 }
 
 static void on_stopped(void *context)
 {
         struct relay *relay = context;
-        struct log_place acked = log_place(&relay->out, relay->ledger.acked.image->pos);
-        struct count left = {relay->out.image->number - acked.number,
-                             relay->out.image->end - acked.pos};
+        struct books books = {0};
 
-        relay->ops->stopped(relay->context, left);
+        relay_look_at_drops(relay);
+        ledger_books(&relay->ledger, &books);
+        relay->ops->stopped(relay->context, books.queued);
 }
 
 static const struct link_ops link_ops = {on_state, on_received, on_acked, on_stopped};
@@ -301,8 +315,9 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
         ledger_init(&relay->ledger, &relay->out, false);
         relay->watch = watch_new(base, on_hung);
         relay->reaper = evtimer_new(base, on_reaper, relay);
+        relay->expirer = relay_expirer_new(relay);
         relay->link = link_new(base, config, &relay->in, &relay->ledger, &link_ops, relay);
-        if (!relay->watch || !relay->reaper || !relay->link) {
+        if (!relay->watch || !relay->reaper || !relay->expirer || !relay->link) {
                 relay_free(relay);
                 return -ENOMEM;
         }
@@ -324,6 +339,8 @@ void relay_free(struct relay *relay)
         watch_free(relay->watch);
         if (relay->reaper)
                 event_free(relay->reaper);
+        if (relay->expirer)
+                event_free(relay->expirer);
         store_done(&relay->store);
         free(relay->readers);
         free(relay->free_slots);
@@ -332,6 +349,7 @@ void relay_free(struct relay *relay)
 
 void relay_start(struct relay *relay)
 {
+        relay_apply_fate(relay);
         link_start(relay->link);
 }
 
@@ -345,6 +363,7 @@ int relay_configure(struct relay *relay, const struct config *config)
                 return result;
         relay->config = config;
         relay->frame = config->frame;
+        relay_apply_fate(relay);
         for (client = TAILQ_FIRST(&relay->all); client; client = next) {
                 next = TAILQ_NEXT(client, all);
                 client_configure(client, &limits);

@@ -146,6 +146,10 @@ void relay_admit(void *context, int fd)
                 turn_away(relay, fd, "MaxClients= are connected");
                 return;
         }
+        if (relay->config->when_down == DOWN_REFUSE && !relay->was_up) {
+                turn_away(relay, fd, "the link is down (WhenDown=refuse)");
+                return;
+        }
         if (is_among_last(relay, fd)) {
                 turn_away(relay, fd, "no more descriptors may be open (LimitNOFILE=)");
                 return;

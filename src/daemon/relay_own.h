@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The relay's own memory, for relay.c, relay_door.c and relay_status.c. */
+/* The relay's own memory, for relay.c, relay_door.c, relay_fate.c and relay_status.c. */
 #include "core/cursor.h"
 #include "core/ledger.h"
 #include "core/log.h"
@@ -40,9 +40,15 @@ struct relay {
         uint32_t *free_slots;
         size_t n_free_slots, free_slots_room;
         size_t n_clients, n_over;
-        uint64_t partial_bytes; /* of all clients together */
-        uint64_t delivered_to;  /* the in log's end that was handed on */
-        bool resting;           /* every client has enough to take for now */
+        uint64_t partial_bytes;      /* of all clients together */
+        uint64_t delivered_to;       /* the in log's end that was handed on */
+        struct event *expirer;       /* while messages may grow too old, or drops are to be told */
+        uint64_t expirer_usec;       /* how often it looks; 0: not at all */
+        bool was_up;                 /* the link, at the last change of its state */
+        uint64_t told[DROP_REASONS]; /* messages to the upstream, dropped and told */
+        uint64_t told_at[DROP_REASONS];
+        uint64_t noted; /* of them, those that health knows of */
+        bool resting;   /* every client has enough to take for now */
         bool stopping, resuming;
         uint64_t turned_away;        /* when the log last told of a client that was refused */
         uint64_t started, last_drop; /* when something was dropped for a reason nobody chose */
@@ -60,6 +66,13 @@ void relay_admit(void *context, int fd);
 
 /* Looks anew whether a client may send, after Senders= has changed. */
 void relay_permit(struct relay *relay, struct client *client);
+
+/* relay_fate.c: the link is up, or no longer; other values; new drops are told and judged; the
+ * timer for all this, the caller's to free. */
+void relay_follow_link(struct relay *relay, bool up);
+void relay_apply_fate(struct relay *relay);
+void relay_look_at_drops(struct relay *relay);
+struct event *relay_expirer_new(struct relay *relay);
 
 /* Bytes to the upstream that are not acknowledged. */
 uint64_t relay_queued_bytes(const struct relay *relay);

@@ -82,18 +82,12 @@ static void fill_dropped(struct books *books, const uint64_t dropped[][2])
 
 static void fill_to_upstream(struct relay *relay, struct books *books, uint64_t now)
 {
-        struct log_place acked = log_place(&relay->out, relay->ledger.acked.image->pos);
-
         *books = (struct books){
-                .accepted = {relay->out.image->number, relay->out.image->end},
-                .delivered = {acked.number, acked.pos},
-                .queued = {relay->out.image->number - acked.number,
-                           relay->out.image->end - acked.pos},
                 .limit_bytes = relay->config->upstream_queue_size,
                 .oldest_usec = age_of(&relay->ledger.acked, now),
         };
+        ledger_books(&relay->ledger, books);
         books->fullest_bytes = books->queued.bytes;
-        fill_dropped(books, relay->store.image->totals.out_dropped);
 }
 
 static void fill_to_clients(struct relay *relay, struct books *books, uint64_t now)
@@ -143,8 +137,7 @@ void relay_status(struct relay *relay, struct status *status)
                 .clients_accepted = totals->clients_accepted,
                 .clients_refused = totals->clients_refused,
                 .refused = {totals->refused_messages, totals->refused_bytes},
-                .recent_loss = totals->in_dropped[DROP_QUEUE_FULL][0] &&
-                               since(now, relay->last_drop) < 60 * USEC_PER_SEC,
+                .recent_loss = relay->last_drop && since(now, relay->last_drop) < 60 * USEC_PER_SEC,
         };
         fill_upstream(relay, &status->upstream, now);
         fill_to_upstream(relay, &status->to_upstream, now);

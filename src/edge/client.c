@@ -58,6 +58,21 @@ static void sends_no_more(struct client *client)
                 client_end(client, DROP_CLIENT_GONE, true, "closed");
 }
 
+void client_leave(struct client *client, const char *why)
+{
+        if (client->fd < 0 || client->leaving)
+                return;
+        client->leaving = why;
+        client->ended = true;
+        event_del(client->readable);
+        drop_partial(client);
+        if (client->image->reading)
+                cursor_close(&client->cursor);
+        client_flush(client, clock_usec());
+        if (client->fd >= 0 && !client->image->reading)
+                client_end(client, DROP_CLIENT_GONE, false, why);
+}
+
 /* What a client sends that may only receive is read, so that it does not block, and thrown away. */
 static void discard(struct client *client)
 {
@@ -101,6 +116,7 @@ static void unfinished(struct client *client, uint64_t now)
 static void take(struct client *client, size_t got)
 {
         uint64_t before = writer_partial(&client->writer), partial;
+        uint64_t messages = client->image->accepted_messages;
         struct log_taken taken;
 
         client->last_byte = clock_usec();
@@ -108,7 +124,7 @@ static void take(struct client *client, size_t got)
         partial = writer_partial(&client->writer);
         if (!partial) {
                 client->partial_since = 0;
-        } else if (!before || taken.messages) {
+        } else if (!before || client->image->accepted_messages != messages) {
                 client->partial_since = client->last_byte;
                 client_look_after(client, client->last_byte);
         }

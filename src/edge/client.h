@@ -66,6 +66,7 @@ struct client {
         /* how */
         bool send_only, receive_only; /* it shut down its reading side; it may not send */
         bool ended;                   /* it sends no more */
+        const char *leaving;          /* why it is to go, static; NULL: it is not */
         bool hung;                    /* its other end is gone; what it had sent is still taken */
         bool waiting;                 /* in the relay's list of those who wait for room */
         bool blocked;                 /* its socket is full */
@@ -115,6 +116,9 @@ void client_permit(struct client *client, bool may_send);
 
 /* Its other end is gone: nothing goes to it any more, what it had sent is still taken. */
 void client_hung(struct client *client);
+
+/* It is to go, once it has what waits for it; nothing more is taken from it. */
+void client_leave(struct client *client, const char *why);
 
 /* Reading was stopped for want of room; there is some again. */
 void client_resume(struct client *client);

@@ -126,6 +126,8 @@ void client_flush(struct client *client, uint64_t now)
 
                 if (n == 0) {
                         set_blocked(client, false, now);
+                        if (client->leaving)
+                                client_end(client, DROP_CLIENT_GONE, false, client->leaving);
                         return;
                 }
                 for (int i = 0; i < n; i++)

@@ -261,9 +261,13 @@ static void tell_loss(struct link *link, enum link_cause cause, const char *text
                 diag_line(link->quiet ? LOG_DEBUG : LOG_NOTICE,
                           "link: %" PRIu64 " messages (%" PRIu64
                           " bytes) were sent and not acknowledged, %" PRIu64 " (%" PRIu64
-                          " bytes) begun and not sent: they go again",
+                          " bytes) begun and not sent: %s",
                           fate->unacked.messages, fate->unacked.bytes, fate->unsent.messages,
-                          fate->unsent.bytes);
+                          fate->unsent.bytes,
+                          link->config->resend == RESEND_UNACKED ? "they go again"
+                          : link->config->resend == RESEND_UNSENT
+                                  ? "only what was not sent goes again (Resend=unsent)"
+                                  : "they are dropped (Resend=none)");
 }
 
 static void on_lost(void *context, enum link_cause cause, const char *text,

@@ -33,14 +33,16 @@ void session_end(struct session *session, enum link_cause cause, const char *tex
         evtimer_del(session->acks);
         evtimer_del(session->rest);
         if (session->fin_sent) {
-                fate = ledger_end(ledger, ledger->image->acked, ledger->image->written);
+                fate = ledger_end(ledger, ledger->image->acked, ledger->image->written,
+                                  session->setup.config->resend);
                 close(fd);
         } else {
                 tcp_silence(fd);
                 books = tcp_books(fd, ledger->image->written);
                 if (books.acked < ledger->image->acked)
                         books.acked = ledger->image->acked;
-                fate = ledger_end(ledger, books.acked, books.transmitted);
+                fate = ledger_end(ledger, books.acked, books.transmitted,
+                                  session->setup.config->resend);
                 if (cause == CAUSE_CLOSED && books.acked == ledger->image->written)
                         close(fd); /* nothing is under way: no need to be rude */
                 else

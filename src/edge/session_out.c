@@ -10,12 +10,26 @@
 enum {
         WRITE_SIZE = 1024 * 1024,
         WRITE_IOV = 20,
+        EARLY_USEC = 1000, /* a message's time is told to the millisecond; better early than late */
         ASK_BYTES = 256 * 1024, /* acknowledgements are asked for when so much was sent since, or by
                                    the timer: with 1 M the out log leaves the cache, which costs a
                                    third more at 64 K */
         ACK_USEC = 50000,
         HURRY_USEC = 1000,
 };
+
+/* Messages that are too old go no further. */
+static void expire(struct session *session)
+{
+        struct ledger *ledger = session->setup.ledger;
+        uint64_t ttl = session->setup.config->message_ttl_usec, now;
+
+        if (ttl == CONFIG_INFINITY || ledger_written(ledger) == ledger->log->image->end)
+                return;
+        now = clock_usec();
+        if (now + EARLY_USEC > ttl)
+                ledger_expire(ledger, now + EARLY_USEC - ttl);
+}
 
 static bool holds_log(const struct session *session)
 {
@@ -83,11 +97,14 @@ void session_flush(struct session *session)
 
         while (session->fd >= 0 && !session->fin_sent) {
                 struct iovec iov[WRITE_IOV];
-                int n = ledger_gather(ledger, WRITE_SIZE, holds_log(session), iov, WRITE_IOV);
-                struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)n};
+                struct msghdr message = {.msg_iov = iov};
                 size_t size = 0;
                 ssize_t sent;
+                int n;
 
+                expire(session);
+                n = ledger_gather(ledger, WRITE_SIZE, holds_log(session), iov, WRITE_IOV);
+                message.msg_iovlen = (size_t)n;
                 if (n == 0) {
                         set_blocked(session, false);
                         break;

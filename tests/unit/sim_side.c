@@ -361,7 +361,8 @@ void side_connection_ends(struct side *side)
 {
         struct world *world = side->world;
         bool in_message = ledger_in_message(&side->ledger);
-        struct ledger_end end = ledger_end(&side->ledger, world->acked, world->transmitted);
+        struct ledger_end end =
+                ledger_end(&side->ledger, world->acked, world->transmitted, RESEND_UNACKED);
         struct ledger_end expected = world_cut(world, in_message);
 
         world_check(world,

@@ -508,6 +508,11 @@ static void a_check_tells_what_follows_from_the_values(void **state)
         assert_true(room_warns(room, "may never be noticed"));
         assert_true(room_warns(room, "only while something is to be sent, after 30s"));
 
+        room_take(room, "[Delivery]\nMessageTTL=10s\n");
+        assert_true(room_warns(room, "MessageTTL=10s is below ReconnectDelayMax=30s"));
+        room_take(room, "ReconnectDelayMax=10s\n[Delivery]\nMessageTTL=10s\n");
+        assert_false(room_warns(room, "MessageTTL="));
+
         room_load(room, false);
         assert_int_equal(room->report.n_warnings, 0);
 }

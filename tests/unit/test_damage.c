@@ -118,7 +118,7 @@ static void use_connection(struct side *side)
                 if (!ledger_pending(ledger, false))
                         break;
         }
-        ledger_end(ledger, session->acked, session->written);
+        ledger_end(ledger, session->acked, session->written, RESEND_UNACKED);
 }
 
 static void use(struct side *side)

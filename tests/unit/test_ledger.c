@@ -139,7 +139,7 @@ static void each_begun_message_is_in_one_class(void **state)
         begin();
         assert_int_equal(write_all(5 * FRAME + 50, false), 5 * FRAME + 50);
         /* The first is there, of the second a part; the fourth was transmitted but for a byte. */
-        end = ledger_end(&room.ledger, FRAME + 1, 4 * FRAME - 1);
+        end = ledger_end(&room.ledger, FRAME + 1, 4 * FRAME - 1, RESEND_UNACKED);
         assert_count(end.acked, 1);
         assert_count(end.unacked, 2);
         assert_count(end.unsent, 3);
@@ -155,7 +155,7 @@ static void a_message_counts_with_its_last_byte(void **state)
         put_messages(4);
         begin();
         write_all(4 * FRAME, false);
-        end = ledger_end(&room.ledger, 2 * FRAME, 3 * FRAME);
+        end = ledger_end(&room.ledger, 2 * FRAME, 3 * FRAME, RESEND_UNACKED);
         assert_count(end.acked, 2);
         assert_count(end.unacked, 1);
         assert_count(end.unsent, 1);
@@ -168,7 +168,7 @@ static void a_connection_on_which_nothing_went_ends_with_nothing(void **state)
         (void)state;
         put_messages(2);
         begin();
-        end = ledger_end(&room.ledger, 0, 0);
+        end = ledger_end(&room.ledger, 0, 0, RESEND_UNACKED);
         assert_count(end.acked, 0);
         assert_count(end.unacked, 0);
         assert_count(end.unsent, 0);
@@ -184,7 +184,7 @@ static void what_was_acknowledged_long_ago_is_still_told_at_the_end(void **state
         begin();
         write_all(4000 * FRAME, false);
         ledger_acked(&room.ledger, 3000 * FRAME + 7);
-        end = ledger_end(&room.ledger, 3500 * FRAME, 3600 * FRAME);
+        end = ledger_end(&room.ledger, 3500 * FRAME, 3600 * FRAME, RESEND_UNACKED);
         assert_count(end.acked, 3500);
         assert_count(end.unacked, 100);
         assert_count(end.unsent, 400);
@@ -208,7 +208,7 @@ static void injected_frames_are_in_no_class(void **state)
         assert_beat(BEAT + FRAME, "two");
         assert_message(2 * BEAT + FRAME, 1);
         /* Acknowledged into the second heartbeat, transmitted all of it. */
-        end = ledger_end(&room.ledger, BEAT + FRAME + 2, 2 * BEAT + FRAME);
+        end = ledger_end(&room.ledger, BEAT + FRAME + 2, 2 * BEAT + FRAME, RESEND_UNACKED);
         assert_count(end.acked, 1);
         assert_count(end.unacked, 0);
         assert_count(end.unsent, 1);
@@ -222,7 +222,7 @@ static void the_first_unacknowledged_message_goes_again_from_byte_0(void **state
         put_messages(6);
         begin();
         write_all(3 * FRAME + 60, false);
-        ledger_end(&room.ledger, FRAME + 99, 3 * FRAME + 60);
+        ledger_end(&room.ledger, FRAME + 99, 3 * FRAME + 60, RESEND_UNACKED);
         put_messages(2);
         begin();
         assert_int_equal(write_all(UINT32_MAX, false), 7 * FRAME);
@@ -236,7 +236,7 @@ static void what_is_acknowledged_never_goes_again(void **state)
         put_messages(4);
         begin();
         write_all(4 * FRAME, false);
-        ledger_end(&room.ledger, 4 * FRAME, 4 * FRAME);
+        ledger_end(&room.ledger, 4 * FRAME, 4 * FRAME, RESEND_UNACKED);
         begin();
         assert_int_equal(write_all(UINT32_MAX, false), 0);
         assert_false(ledger_pending(&room.ledger, false));
@@ -253,7 +253,7 @@ static void a_half_written_message_goes_again_whole(void **state)
         for (uint64_t half = 1; half < FRAME; half += 17) {
                 write_all(half, false);
                 assert_true(ledger_in_message(&room.ledger));
-                ledger_end(&room.ledger, half, half);
+                ledger_end(&room.ledger, half, half, RESEND_UNACKED);
                 assert_false(ledger_in_message(&room.ledger));
                 begin();
         }
@@ -271,7 +271,7 @@ static void repeats_count_as_sent_and_as_sent_again(void **state)
         write_all(3 * FRAME + 1, false);
         assert_count(ledger_sent_count(&room.ledger), 3);
         assert_count(ledger_resent_count(&room.ledger), 0);
-        ledger_end(&room.ledger, FRAME, 3 * FRAME);
+        ledger_end(&room.ledger, FRAME, 3 * FRAME, RESEND_UNACKED);
         begin();
         write_all(FRAME, false);
         assert_count(ledger_sent_count(&room.ledger), 4);
@@ -280,7 +280,7 @@ static void repeats_count_as_sent_and_as_sent_again(void **state)
         /* Of these four, the second, third and fourth had been begun, the fifth had not. */
         assert_count(ledger_sent_count(&room.ledger), 7);
         assert_count(ledger_resent_count(&room.ledger), 3);
-        ledger_end(&room.ledger, 0, 4 * FRAME);
+        ledger_end(&room.ledger, 0, 4 * FRAME, RESEND_UNACKED);
         assert_count(ledger_sent_count(&room.ledger), 7);
         assert_count(ledger_resent_count(&room.ledger), 3);
         begin();
@@ -295,10 +295,10 @@ static void a_short_connection_does_not_forget_what_was_begun_before(void **stat
         put_messages(3);
         begin();
         write_all(3 * FRAME, false);
-        ledger_end(&room.ledger, 0, 0);
+        ledger_end(&room.ledger, 0, 0, RESEND_UNACKED);
         begin();
         write_all(FRAME / 2, false);
-        ledger_end(&room.ledger, 0, 0);
+        ledger_end(&room.ledger, 0, 0, RESEND_UNACKED);
         begin();
         write_all(UINT32_MAX, false);
         assert_count(ledger_sent_count(&room.ledger), 6);
@@ -318,7 +318,7 @@ static void unacked_is_what_was_written_whole_and_is_not_acknowledged(void **sta
         assert_count(cursor_delivered(&room.ledger.acked), 1);
         ledger_acked(&room.ledger, 3 * FRAME + 50);
         assert_count(ledger_unacked(&room.ledger), 0);
-        ledger_end(&room.ledger, 3 * FRAME + 50, 3 * FRAME + 50);
+        ledger_end(&room.ledger, 3 * FRAME + 50, 3 * FRAME + 50, RESEND_UNACKED);
         assert_count(ledger_unacked(&room.ledger), 0);
 }
 
@@ -384,7 +384,7 @@ static void what_is_injected_is_lost_with_its_connection(void **state)
         beat("one");
         write_all(3, false);
         beat("two");
-        ledger_end(&room.ledger, 0, 3);
+        ledger_end(&room.ledger, 0, 3, RESEND_UNACKED);
         begin();
         assert_false(ledger_pending(&room.ledger, true));
         assert_int_equal(write_all(UINT32_MAX, false), FRAME);
