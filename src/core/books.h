@@ -32,6 +32,7 @@ struct books {
         struct count dropped[DROP_REASONS];
         uint64_t fullest_bytes; /* of the fullest single queue */
         uint64_t limit_bytes;   /* and its limit */
+        bool fullest_held;      /* it is what is held, no client's */
         uint64_t oldest_usec;   /* age of the oldest queued message; BOOKS_NONE where nothing is
                                    queued */
 };

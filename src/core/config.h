@@ -45,7 +45,8 @@ struct config_people {
 };
 
 enum config_silence { SILENCE_RECONNECT, SILENCE_REPORT };
-enum config_slow { SLOW_DISCONNECT, SLOW_WAIT };
+enum config_to_clients { TO_BROADCAST, TO_BALANCE };
+enum config_slow { SLOW_DISCONNECT, SLOW_DROP, SLOW_WAIT };
 enum config_down { DOWN_QUEUE, DOWN_DISCARD, DOWN_REFUSE };
 enum config_loss { LOSS_KEEP, LOSS_DISCONNECT };
 enum config_resend { RESEND_UNACKED, RESEND_UNSENT, RESEND_NONE };
@@ -73,9 +74,11 @@ struct config {
         struct config_messages heartbeat_answer;   /* n is 0 or 1 */
         bool heartbeat_relay;
         /* [Delivery] */
+        enum config_to_clients to_clients;
         enum config_slow slow_client;
         uint64_t slow_client_grace_usec, client_stall_timeout_usec; /* the second: 0 is off */
         uint64_t client_queue_size, upstream_queue_size;
+        uint64_t hold_size; /* 0: nothing is held */
         enum config_down when_down;
         enum config_loss on_link_loss;
         uint64_t message_ttl_usec; /* CONFIG_INFINITY: for ever */

@@ -78,20 +78,29 @@ static void note_dead_peer(struct config_draft *draft)
                                    "Timeout= and [Upstream] StallTimeout= are off");
 }
 
-/* All clients read from one copy, so that one ClientQueueSize= stands for all of them. */
+/* What is queued for whom: all clients read from one copy, but in balance each has its own. */
 static void note_memory(struct config_draft *draft)
 {
         const struct config *config = draft->config;
         uint64_t message = config->frame.max_message_size;
-        uint64_t sum = config->upstream_queue_size + config->client_queue_size +
-                       config->partial_size + message;
+        uint64_t clients = config->to_clients == TO_BALANCE ? config->max_clients : 1;
+        uint64_t sum = config->upstream_queue_size + clients * config->client_queue_size +
+                       config->hold_size + config->partial_size + message;
+        char times[40] = "", hold[UNITS_TEXT_MAX + 16] = "";
 
+        if (clients > 1)
+                snprintf(times, sizeof(times), " for each of %" PRIu64, clients);
+        if (config->hold_size)
+                snprintf(hold, sizeof(hold), "HoldSize=%s, ", size(config->hold_size).text);
         config_note(draft,
                     "messages take at most %s of memory: UpstreamQueueSize=%s, "
-                    "ClientQueueSize=%s, PartialSize=%s, and one MaxMessageSize=%s",
+                    "ClientQueueSize=%s%s, %sPartialSize=%s, and one MaxMessageSize=%s",
                     size(rounded(sum)).text, size(config->upstream_queue_size).text,
-                    size(config->client_queue_size).text, size(config->partial_size).text,
-                    size(message).text);
+                    size(config->client_queue_size).text, times, hold,
+                    size(config->partial_size).text, size(message).text);
+        if (config->hold_size > config->client_queue_size && config->slow_client != SLOW_WAIT)
+                config_note(draft, "HoldSize= is above ClientQueueSize=: whoever is given all that "
+                                   "was held is a slow client at once (SlowClient=)");
         if (config->partial_size < message)
                 config_note(draft, "PartialSize= is below MaxMessageSize=: a client with a larger "
                                    "message is disconnected before it is whole");

@@ -25,7 +25,9 @@ static const char *const downs[] = {
 static const char *const losses[] = {[LOSS_KEEP] = "keep", [LOSS_DISCONNECT] = "disconnect", NULL};
 static const char *const resends[] = {
         [RESEND_UNACKED] = "unacked", [RESEND_UNSENT] = "unsent", [RESEND_NONE] = "none", NULL};
-static const char *const slows[] = {"disconnect", "wait", NULL};
+static const char *const spreads[] = {[TO_BROADCAST] = "broadcast", [TO_BALANCE] = "balance", NULL};
+static const char *const slows[] = {
+        [SLOW_DISCONNECT] = "disconnect", [SLOW_DROP] = "drop", [SLOW_WAIT] = "wait", NULL};
 static const char *const levels[] = {"emerg",  "alert", "crit",  "err", "warning",
                                      "notice", "info",  "debug", NULL};
 
@@ -107,10 +109,14 @@ const struct config_row config_rows[] = {
          .doc = "The message to answer a received heartbeat with; not set: none."},
         {PLACE("Heartbeat", "Relay", bool, heartbeat_relay), .fallback = "no",
          .doc = "Whether clients get the received heartbeats too."},
+        {PLACE("Delivery", "ToClients", word, to_clients), .fallback = "broadcast",
+         .words = spreads,
+         .doc = "Who gets a message of the upstream: every client (broadcast), or one of them "
+                "(balance)."},
         {PLACE("Delivery", "SlowClient", word, slow_client), .fallback = "disconnect",
          .words = slows,
-         .doc = "What becomes of a client slower than its grace allows: disconnect, or wait for "
-                "it."},
+         .doc = "What becomes of a client slower than its grace allows: disconnect, drop its "
+                "oldest messages (without any grace), or wait for it."},
         {PLACE("Delivery", "SlowClientGrace", span, slow_client_grace_usec), .fallback = "1s",
          .zero = CONFIG_ZERO_FINE,
          .doc = "How long a slow client may hold up the others, refilled at 5 % of real time."},
@@ -120,6 +126,10 @@ const struct config_row config_rows[] = {
                 "0: off."},
         {PLACE("Delivery", "ClientQueueSize", size, client_queue_size), .fallback = "16M", .min = 1,
          .max = T, .doc = "What may wait for one client."},
+        {PLACE("Delivery", "HoldSize", size, hold_size), .fallback = "0", .max = T,
+         .zero = CONFIG_ZERO_FINE,
+         .doc = "What is held for the next client while there is none; the oldest go first. 0: "
+                "nothing."},
         {PLACE("Delivery", "UpstreamQueueSize", size, upstream_queue_size), .fallback = "64M",
          .min = 1, .max = T,
          .doc = "What may wait for the peer's acknowledgement; at least MaxMessageSize=."},

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/cursor.h"
+#include "core/cursor_own.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
-/* Holds or releases each slab of [from, to), beginning with the one given. */
-static void range_hold(struct cursor *cursor, uint32_t slab, uint64_t to, bool hold)
+void range_hold(struct cursor *cursor, uint32_t slab, uint64_t to, bool hold)
 {
         const struct store *store = cursor->log->store;
 
@@ -21,8 +20,7 @@ static void range_hold(struct cursor *cursor, uint32_t slab, uint64_t to, bool h
         }
 }
 
-/* The slab in which the message at pos can be told from: that of its mark. */
-static uint32_t pin_for(struct cursor *cursor, uint64_t pos)
+uint32_t pin_for(struct cursor *cursor, uint64_t pos)
 {
         struct log *log = cursor->log;
         const struct image_mark *mark;
@@ -34,11 +32,6 @@ static uint32_t pin_for(struct cursor *cursor, uint64_t pos)
         mark = log_mark(log, pos, &cursor->mark);
         assert(mark);
         return (uint32_t)(mark->where >> 32);
-}
-
-static bool is_open(const struct cursor *cursor)
-{
-        return cursor->image->stop == IMAGE_OPEN;
 }
 
 /* Moves an open cursor's hold to where it is now. */
@@ -86,11 +79,6 @@ void cursor_init(struct cursor *cursor, struct log *log, struct image_cursor *im
                 cursor->pin = pin_for(cursor, image->pos);
                 log_hold(log, cursor->pin);
         }
-}
-
-static struct image_extent *extent_at(const struct cursor *cursor, uint64_t number)
-{
-        return &cursor->log->store->image->extent[number - 1];
 }
 
 void cursor_recover(struct cursor *cursor, struct log *log, struct image_cursor *image)
@@ -143,22 +131,53 @@ void cursor_done(struct cursor *cursor)
         cursor->pin = cursor->resume_pin = SLAB_NONE;
 }
 
+/* What of the extents fits behind a range that is gathered whole: messages dealt out one by one go
+ * in one call of the system all the same. */
+static int gather_extents(struct cursor *cursor, size_t limit, struct iovec *iov, int max)
+{
+        uint64_t hint = cursor->mark;
+        int n = 0;
+
+        for (uint64_t e = cursor->image->extent_head; e && limit && n < max;
+             e = extent_at(cursor, e)->next) {
+                const struct image_extent *extent = extent_at(cursor, e);
+                uint64_t size = extent->to - extent->from;
+                uint32_t slab = (uint32_t)(log_mark(cursor->log, extent->from, &hint)->where >> 32);
+                int more = log_gather(cursor->log, &slab, extent->from, extent->to, limit, iov + n,
+                                      max - n);
+
+                for (int i = 0; i < more; i++)
+                        size -= iov[n + i].iov_len;
+                n += more;
+                if (size)
+                        break;
+                limit -= extent->to - extent->from;
+        }
+        return n;
+}
+
 int cursor_gather(struct cursor *cursor, size_t limit, struct iovec *iov, int max)
 {
         const struct image_cursor *image = cursor->image;
         uint64_t to = is_open(cursor) ? cursor->log->image->end : image->stop;
+        uint64_t left = to - image->pos;
+        int n;
 
-        if (image->pos == to)
+        if (!left)
                 return 0;
         /* A cursor that had read everything may hold the slab before; the one it finds now holds
          * it. */
         if (cursor->slab == SLAB_NONE)
                 cursor->slab = cursor->pin;
-        return log_gather(cursor->log, &cursor->slab, image->pos, to, limit, iov, max);
+        n = log_gather(cursor->log, &cursor->slab, image->pos, to, limit, iov, max);
+        if (!image->extent_head || left >= limit)
+                return n;
+        for (int i = 0; i < n; i++)
+                left -= iov[i].iov_len;
+        return left ? n : n + gather_extents(cursor, limit - (to - image->pos), iov + n, max - n);
 }
 
-/* The range is read: on to the next extent, or to the open end. */
-static void range_next(struct cursor *cursor)
+void range_next(struct cursor *cursor)
 {
         struct image_cursor *image = cursor->image;
         struct log *log = cursor->log;
@@ -193,9 +212,7 @@ static void range_next(struct cursor *cursor)
         }
 }
 
-/* A closed range lets go of the slabs it has passed, but for the one that tells where its message
- * began. */
-static void range_passed(struct cursor *cursor)
+void range_passed(struct cursor *cursor)
 {
         const struct image_cursor *image = cursor->image;
         const struct store *store = cursor->log->store;
@@ -213,8 +230,7 @@ static void range_passed(struct cursor *cursor)
         cursor->slab = cursor->pin;
 }
 
-/* What was read of the current range counts as done. */
-static void range_done(struct cursor *cursor, uint64_t pos, uint64_t number)
+void range_done(struct cursor *cursor, uint64_t pos, uint64_t number)
 {
         struct image_cursor *image = cursor->image;
         struct store *store = cursor->log->store;
@@ -226,22 +242,34 @@ static void range_done(struct cursor *cursor, uint64_t pos, uint64_t number)
         store_put(store, &image->from_number, number);
 }
 
+/* So many bytes of a closed range; returns how many of them it had. */
+static uint64_t range_advance(struct cursor *cursor, uint64_t bytes)
+{
+        struct image_cursor *image = cursor->image;
+        uint64_t left = image->stop - image->pos, n = bytes < left ? bytes : left;
+
+        store_put(cursor->log->store, &image->pos, image->pos + n);
+        if (n == left)
+                range_done(cursor, image->stop, image->stop_number);
+        range_passed(cursor);
+        if (n == left)
+                range_next(cursor);
+        return n;
+}
+
 void cursor_advance(struct cursor *cursor, uint64_t bytes)
 {
         struct image_cursor *image = cursor->image;
         struct store *store = cursor->log->store;
 
         store_begin(store);
-        store_put(store, &image->pos, image->pos + bytes);
-        if (is_open(cursor)) {
+        while (!is_open(cursor) && bytes) {
+                assert(image->pos < image->stop);
+                bytes -= range_advance(cursor, bytes);
+        }
+        if (bytes) {
+                store_put(store, &image->pos, image->pos + bytes);
                 repin(cursor);
-        } else {
-                assert(image->pos <= image->stop);
-                if (image->pos == image->stop)
-                        range_done(cursor, image->stop, image->stop_number);
-                range_passed(cursor);
-                if (image->pos == image->stop)
-                        range_next(cursor);
         }
         store_commit(store);
 }
@@ -362,111 +390,4 @@ struct count cursor_jump(struct cursor *cursor, uint64_t to)
         }
         store_commit(log->store);
         return skipped;
-}
-
-void cursor_close(struct cursor *cursor)
-{
-        struct image_cursor *image = cursor->image;
-        struct log *log = cursor->log;
-
-        if (!is_open(cursor))
-                return;
-        store_begin(log->store);
-        store_put(log->store, &image->stop, log->image->end);
-        store_put(log->store, &image->stop_number, log->image->number);
-        log->open--;
-        if (image->pos < image->stop) {
-                range_hold(cursor, slab_next(log->store, cursor->pin), image->stop, true);
-        } else {
-                range_done(cursor, image->stop, image->stop_number);
-                log_release(log, cursor->pin);
-                cursor->pin = cursor->slab = SLAB_NONE;
-        }
-        store_commit(log->store);
-}
-
-/* The slabs that [from, to) needs beyond those of a range that ends at `from`. */
-static void hold_more(struct cursor *cursor, uint64_t from, uint64_t to)
-{
-        const struct store *store = cursor->log->store;
-        uint32_t slab = pin_for(cursor, from), prev;
-
-        if (slab_pos(store, slab) < from)
-                slab = slab_next(store, slab);
-        else /* slabs that lost all their bytes to a filter stand at the same position */
-                while ((prev = store->slab[slab].prev) != SLAB_NONE &&
-                       slab_pos(store, prev) == from)
-                        slab = prev;
-        range_hold(cursor, slab, to, true);
-}
-
-static void extent_put(struct cursor *cursor, uint32_t e, struct log_place from,
-                       struct log_place to)
-{
-        struct store *store = cursor->log->store;
-        struct image_extent *extent = &store->image->extent[e];
-        struct image_cursor *image = cursor->image;
-
-        store_put(store, &extent->from, from.pos);
-        store_put(store, &extent->to, to.pos);
-        store_put(store, &extent->from_number, from.number);
-        store_put(store, &extent->to_number, to.number);
-        store_put(store, &extent->next, 0);
-        if (image->extent_tail)
-                store_put(store, &extent_at(cursor, image->extent_tail)->next, e + 1);
-        else
-                store_put(store, &image->extent_head, e + 1);
-        store_put(store, &image->extent_tail, e + 1);
-        range_hold(cursor, pin_for(cursor, from.pos), to.pos, true);
-}
-
-static int extend_list(struct cursor *cursor, struct log_place from, struct log_place to)
-{
-        struct image_cursor *image = cursor->image;
-        struct store *store = cursor->log->store;
-        struct image_extent *tail =
-                image->extent_tail ? extent_at(cursor, image->extent_tail) : NULL;
-
-        if (tail && tail->to == from.pos) {
-                store_put(store, &tail->to, to.pos);
-                store_put(store, &tail->to_number, to.number);
-                hold_more(cursor, from.pos, to.pos);
-        } else {
-                uint32_t e = extent_new(store);
-
-                if (e == UINT32_MAX)
-                        return -ENOMEM;
-                extent_put(cursor, e, from, to);
-        }
-        store_put(store, &image->extent_messages,
-                  image->extent_messages + (to.number - from.number));
-        store_put(store, &image->extent_bytes, image->extent_bytes + (to.pos - from.pos));
-        return 0;
-}
-
-int cursor_extend(struct cursor *cursor, struct log_place from, struct log_place to)
-{
-        struct image_cursor *image = cursor->image;
-        struct store *store = cursor->log->store;
-        int result = 0;
-
-        assert(!is_open(cursor) && image->resume == IMAGE_OPEN);
-        store_begin(store);
-        if (image->pos < image->stop && !image->extent_head && image->stop == from.pos) {
-                store_put(store, &image->stop, to.pos);
-                store_put(store, &image->stop_number, to.number);
-                hold_more(cursor, from.pos, to.pos);
-        } else if (image->pos < image->stop) {
-                result = extend_list(cursor, from, to);
-        } else {
-                store_put(store, &image->pos, from.pos);
-                store_put(store, &image->stop, to.pos);
-                store_put(store, &image->stop_number, to.number);
-                store_put(store, &image->from, from.pos);
-                store_put(store, &image->from_number, from.number);
-                cursor->slab = cursor->pin = pin_for(cursor, from.pos);
-                range_hold(cursor, cursor->pin, to.pos, true);
-        }
-        store_commit(store);
-        return result;
 }

@@ -54,9 +54,34 @@ uint64_t cursor_oldest(struct cursor *cursor);
  */
 struct count cursor_jump(struct cursor *cursor, uint64_t to);
 
-/* An open one reads what is waiting, and nothing that comes later. */
-void cursor_close(struct cursor *cursor);
+/* From here on it reads what is waiting, and of what comes later only the extents that it is given.
+ * -ENOMEM: nothing has changed. */
+int cursor_close(struct cursor *cursor);
 
-/* Queues the messages of [from, to), both boundaries, behind what it has. -ENOMEM: nothing has
- * changed. */
+/* And the other way round: a closed one reads what it has, then whatever stands or comes in the log
+ * from this boundary on, which is behind all that it has. */
+void cursor_open(struct cursor *cursor, struct log_place from);
+
+/* Queues the messages of [from, to), both boundaries, behind what a closed one has. -ENOMEM:
+ * nothing has changed. */
 int cursor_extend(struct cursor *cursor, struct log_place from, struct log_place to);
+
+/* The same, but in the order of the log, searching behind the extent *at, which is kept up: 0 at
+ * first, and stale when it has read or lost anything. */
+int cursor_insert(struct cursor *cursor, struct log_place from, struct log_place to, uint64_t *at);
+
+/* All that one has, read or not, becomes that of the heir, a closed one that never had anything.
+ * The words of the first are stale then. */
+void cursor_inherit(struct cursor *heir, struct cursor *cursor);
+
+/* Messages that stand together. */
+struct log_range {
+        struct log_place from, to;
+};
+
+/* The first of the messages that it has not begun: one at least, else as many as stand together in
+ * `most` bytes. False: there are none. */
+bool cursor_first(const struct cursor *cursor, uint64_t most, struct log_range *range);
+
+/* It won't read these, which are what cursor_first() said. -ENOMEM: nothing has changed. */
+int cursor_drop(struct cursor *cursor, const struct log_range *range);

@@ -98,7 +98,9 @@ struct image_own {
 struct image_client {
         uint64_t id;      /* 0: the slot is free */
         uint64_t taken;   /* bytes read from its socket; the kernel's count is the truth */
-        uint64_t reading; /* 1: messages are for it; its cursor holds */
+        uint64_t reading; /* enum reader_role; 0: nothing is for it, else its cursor holds */
+        uint64_t waits;   /* it reads nothing until it is trusted with what is held, and then from
+                             here on: a position of the in log plus one; 0: it does not wait */
         uint64_t sending; /* 1: a send to it is under way */
         struct image_own own;
         struct image_cursor cursor;
@@ -153,6 +155,14 @@ struct image_totals {
         uint64_t client_slots; /* entries of the client table that were ever used */
 };
 
+/* Who gets what the upstream sent. */
+struct image_spread {
+        uint64_t given; /* the in log, up to here, was given to its readers or counted as dropped */
+        uint64_t balance;         /* 1: each message to one reader; 0: to all */
+        uint64_t holding;         /* 1: the cursor below keeps what comes while nobody reads */
+        struct image_cursor held; /* for the next one who does */
+};
+
 struct image {
         struct image_header header;
         struct image_journal journal;
@@ -161,6 +171,7 @@ struct image {
                                       kernel, or given up */
         struct image_turn turn;
         struct image_session session;
+        struct image_spread spread;
         struct image_totals totals;
         struct image_client client[IMAGE_CLIENTS] __attribute__((aligned(4096)));
         struct image_slab slab[IMAGE_SLABS] __attribute__((aligned(4096)));

@@ -94,6 +94,9 @@ struct log_place log_place(const struct log *log, uint64_t pos);
  * told. */
 struct log_place log_behind(const struct log *log, struct log_place place);
 
+/* The same, again and again: *slab is a hint that is kept up, SLAB_NONE at first. */
+struct log_place log_step(const struct log *log, uint32_t *slab, struct log_place place);
+
 /* The last mark at or before pos, searching from mark *hint on; NULL: none (pos is the end). */
 const struct image_mark *log_mark(const struct log *log, uint64_t pos, uint64_t *hint);
 

@@ -163,13 +163,24 @@ struct log_place log_place(const struct log *log, uint64_t pos)
         return log_walk(log, mark, pos);
 }
 
-struct log_place log_behind(const struct log *log, struct log_place place)
+struct log_place log_step(const struct log *log, uint32_t *slab, struct log_place place)
 {
-        uint64_t hint = log->image->mark_first;
-        const struct image_mark *mark = log_mark(log, place.pos, &hint);
-        uint32_t slab = log_seek(log, (uint32_t)(mark->where >> 32), place.pos);
-        struct walk walk = {slab, place.pos, place.number, place.pos, 0, 0};
+        struct walk walk;
 
+        if (*slab == SLAB_NONE) {
+                uint64_t hint = log->image->mark_first;
+
+                *slab = (uint32_t)(log_mark(log, place.pos, &hint)->where >> 32);
+        }
+        *slab = log_seek(log, *slab, place.pos);
+        walk = (struct walk){*slab, place.pos, place.number, place.pos, 0, 0};
         walk_committed(log, &walk, log->image->end, (struct frame_range){0, UINT64_MAX - 1});
         return (struct log_place){place.pos + walk.total, place.number + 1, 0};
+}
+
+struct log_place log_behind(const struct log *log, struct log_place place)
+{
+        uint32_t slab = SLAB_NONE;
+
+        return log_step(log, &slab, place);
 }

@@ -2,6 +2,7 @@
 #include "core/recover.h"
 #include "core/books.h"
 #include "core/marks.h"
+#include "core/spread.h"
 
 #include <stdlib.h>
 
@@ -244,7 +245,7 @@ static const char *check_extents(struct recovery *r, const struct log *log,
 
                 if (r->store->extents_used < e)
                         r->store->extents_used = (uint32_t)e;
-                if (extent->from >= extent->to ||
+                if (extent->from >= extent->to || extent->to > cursor->resume ||
                     !holds_messages(log, extent->from, extent->from_number, extent->to,
                                     extent->to_number))
                         return "an extent is not in its log";
@@ -273,7 +274,7 @@ static const char *check_cursor(struct recovery *r, struct image_log *image,
         if (open ? jump || cursor->extent_head
                  : cursor->pos == cursor->stop && (jump || cursor->extent_head))
                 return "a cursor reads nothing while something waits";
-        if (jump && (cursor->extent_head || cursor->resume < cursor->stop ||
+        if (jump && (cursor->resume < cursor->stop ||
                      !holds_messages(&log, cursor->resume, cursor->resume_number, image->end,
                                      image->number)))
                 return "a jump is not in its log";
@@ -420,6 +421,33 @@ static bool partial_is_good(const struct image *image, const struct image_client
                partial <= image->slab[data->tail - 1].own + IMAGE_SLAB_SIZE;
 }
 
+/* Who gets what: all that is not given yet is there, as what is held. */
+static const char *check_spread(struct recovery *r, const struct frame_spec *spec)
+{
+        const struct image_spread *spread = &r->image->spread;
+        const struct image_log *in = &r->image->in;
+        struct log log;
+
+        log_init(&log, r->store, &r->image->in, spec);
+        if (spread->given > in->end || spread->balance > 1 || spread->holding > 1)
+                return "what was given to readers is out of range";
+        if (spread->given < in->end &&
+            (!holds(&log, spread->given, in->end, in->number) || !is_boundary(&log, spread->given)))
+                return "what is to be given to readers is missing";
+        return spread->holding ? check_cursor(r, &r->image->in, &spread->held, spec) : NULL;
+}
+
+/* Who waits has nothing yet, and waits for what is held. */
+static bool role_is_good(const struct image *image, const struct image_client *client)
+{
+        bool waits = client->reading == READER_WAITS;
+
+        if (client->reading > READER_LEAVING || waits != (client->waits != 0))
+                return false;
+        return !waits || (image->spread.holding && client->waits - 1 <= image->in.end &&
+                          client->cursor.pos == client->cursor.stop);
+}
+
 static const char *check_clients(struct recovery *r, const struct frame_spec *spec)
 {
         struct image *image = r->image;
@@ -432,6 +460,8 @@ static const char *check_clients(struct recovery *r, const struct frame_spec *sp
 
                 if (!client->id)
                         continue;
+                if (!role_is_good(image, client))
+                        return "a client is not what it should be";
                 wrong = check_chain(r, &client->own.data, CHAIN_WHOLE, true);
                 if (!wrong && client->reading)
                         wrong = check_cursor(r, &image->in, &client->cursor, spec);
@@ -451,22 +481,30 @@ static const char *check_acked(struct recovery *r, const struct frame_spec *spec
         return check_cursor(r, &r->image->out, &r->image->acked, spec);
 }
 
+/* Marks the extents of this list; false: one is in two. */
+static bool mark_extents(const struct recovery *r, const struct image_cursor *cursor, bool *taken)
+{
+        for (uint64_t e = cursor->extent_head; e; e = r->image->extent[e - 1].next) {
+                if (taken[e])
+                        return false;
+                taken[e] = true;
+        }
+        return true;
+}
+
 /* Extents that no list has are free; false: one is in two, or there is no memory. */
 static bool collect_extents(struct recovery *r)
 {
         uint32_t used = r->store->extents_used;
         bool *taken = calloc(used + 1, sizeof(*taken)), good = taken != NULL;
 
+        if (good && r->image->spread.holding)
+                good = mark_extents(r, &r->image->spread.held, taken);
         for (uint64_t i = 0; good && i < r->image->totals.client_slots; i++) {
                 const struct image_client *client = &r->image->client[i];
 
-                if (!client->id || !client->reading)
-                        continue;
-                for (uint64_t e = client->cursor.extent_head; good && e;
-                     e = r->image->extent[e - 1].next) {
-                        good = !taken[e];
-                        taken[e] = true;
-                }
+                if (client->id && client->reading)
+                        good = mark_extents(r, &client->cursor, taken);
         }
         for (uint32_t e = used; good && e > 0; e--)
                 if (!taken[e])
@@ -502,8 +540,9 @@ const char *recover_image(struct store *store, const struct frame_spec *spec)
         if ((wrong = check_log(&r, &image->in, spec)) ||
             (wrong = check_log(&r, &image->out, spec)) ||
             (wrong = check_chain(&r, &image->session.inject.data, CHAIN_WHOLE, false)) ||
-            (wrong = check_clients(&r, spec)) || (wrong = check_acked(&r, spec)) ||
-            (wrong = check_session(&r, spec)) || (wrong = check_turn(&r)))
+            (wrong = check_clients(&r, spec)) || (wrong = check_spread(&r, spec)) ||
+            (wrong = check_acked(&r, spec)) || (wrong = check_session(&r, spec)) ||
+            (wrong = check_turn(&r)))
                 return wrong;
         if (!collect_extents(&r))
                 return "an extent is in two lists";

@@ -109,7 +109,19 @@ static int data_connect(struct ctl *ctl, struct data *data, const char *senders)
         return code;
 }
 
-int data_open(struct ctl *ctl, struct data *data, bool sending)
+/* With balance, what we receive nobody else gets. */
+static int may_receive(struct ctl *ctl, const json_t *settings, enum data_use use)
+{
+        const char *to = setting(settings, "Delivery", "ToClients");
+
+        if (use != DATA_RECEIVE || !to || strcmp(to, "balance") != 0)
+                return CTL_DONE;
+        return ctl_fail(ctl, CTL_FAILED,
+                        "with ToClients=balance each message goes to one client only: what is "
+                        "received here is taken from the others; --steal if that is meant");
+}
+
+int data_open(struct ctl *ctl, struct data *data, enum data_use use)
 {
         json_t *result = NULL;
         int code = bus_call(ctl, "io.ftcpd.GetConfig", NULL, &result);
@@ -126,7 +138,9 @@ int data_open(struct ctl *ctl, struct data *data, bool sending)
                         code = ctl_fail(ctl, CTL_FAILED,
                                         "ftcpd does not say where its data socket is");
                 if (code == CTL_DONE)
-                        code = data_connect(ctl, data, sending ? senders : NULL);
+                        code = may_receive(ctl, settings, use);
+                if (code == CTL_DONE)
+                        code = data_connect(ctl, data, use == DATA_SEND ? senders : NULL);
         }
         json_decref(result);
         return code;

@@ -16,10 +16,12 @@ struct data {
         struct frame_spec spec;
 };
 
-/*
- * Asks the daemon and connects. With `sending`, the socket's reading side is shut down first, so
- * that nothing is delivered here, and it is checked that ftcpd takes messages of this user. Returns
- * the exit code, with words left; data_close() is called only after CTL_DONE.
- */
-int data_open(struct ctl *ctl, struct data *data, bool sending);
+/* To send: the socket's reading side is shut down first, so that nothing is delivered here, and it
+ * is checked that ftcpd takes messages of this user. To receive: not what another client would get
+ * in our place, but for DATA_STEAL. */
+enum data_use { DATA_SEND, DATA_RECEIVE, DATA_STEAL };
+
+/* Asks the daemon and connects. Returns the exit code, with words left; data_close() is called only
+ * after CTL_DONE. */
+int data_open(struct ctl *ctl, struct data *data, enum data_use use);
 void data_close(struct data *data);

@@ -26,6 +26,8 @@ const char verb_recv_more[] =
         "                is no terminal, which else gets unprintable bytes as escapes\n"
         "  --hex         each message as a line of hexadecimal digits\n"
         "  --raw         the bytes of the messages and nothing else\n"
+        "  --steal       also with ToClients=balance, where what is received here\n"
+        "                is taken from the other clients\n"
         "\n"
         "Heartbeats are not shown. Until interrupted, or ftcpd ends.\n";
 
@@ -35,6 +37,7 @@ struct receiver {
         struct ctl *ctl;
         struct data data;
         enum form form;
+        bool steal;
         uint64_t want, got;
         uint64_t deadline;
         unsigned char *in;
@@ -151,6 +154,7 @@ static int receiver_options(struct receiver *receiver, int argc, char **argv)
                 {"lines", no_argument, NULL, CTL_OPTION + FORM_LINES},
                 {"hex", no_argument, NULL, CTL_OPTION + FORM_HEX},
                 {"raw", no_argument, NULL, CTL_OPTION + FORM_RAW},
+                {"steal", no_argument, NULL, 's'},
                 {"timeout", required_argument, NULL, 't'},
                 {0},
         };
@@ -161,6 +165,8 @@ static int receiver_options(struct receiver *receiver, int argc, char **argv)
         while ((option = ctl_option(ctl, argc, argv, "n:", options)) != -1) {
                 if (option >= CTL_OPTION)
                         receiver->form = (enum form)(option - CTL_OPTION);
+                else if (option == 's')
+                        receiver->steal = true;
                 else if (option == '?' ||
                          (option == 'n' && !ctl_number(ctl, "-n", optarg, &receiver->want)) ||
                          (option == 't' && !ctl_span(ctl, "--timeout", optarg, &timeout)))
@@ -180,7 +186,7 @@ int verb_recv(struct ctl *ctl, int argc, char **argv)
         int code = receiver_options(&receiver, argc, argv);
         if (code != CTL_DONE)
                 return code;
-        code = data_open(ctl, &receiver.data, false);
+        code = data_open(ctl, &receiver.data, receiver.steal ? DATA_STEAL : DATA_RECEIVE);
         if (code != CTL_DONE)
                 return code;
         setvbuf(stdout, NULL, _IOFBF, BUFFER);

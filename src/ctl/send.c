@@ -239,7 +239,7 @@ int verb_send(struct ctl *ctl, int argc, char **argv)
         sender.out = malloc(BUFFER);
         if (!sender.out)
                 return ctl_fail(ctl, CTL_FAILED, "no memory");
-        code = data_open(ctl, &sender.data, true);
+        code = data_open(ctl, &sender.data, DATA_SEND);
         if (code == CTL_DONE) {
                 code = sender_run(&sender, text);
                 data_close(&sender.data);

@@ -112,7 +112,8 @@ void health_judge(const struct status *status, const struct config *config, stru
         judge_link(&status->upstream, config, health);
         judge_peer(&status->upstream, config, health);
         judge_books(&status->to_upstream, "the upstream's", config, health);
-        judge_books(&status->to_clients, "a client's", config, health);
+        judge_books(&status->to_clients,
+                    status->to_clients.fullest_held ? "the held" : "a client's", config, health);
         if (status->recent_loss)
                 add_reason(health, SEVERITY_WARNING,
                            "messages were dropped within the last minute though nobody chose so");

@@ -19,45 +19,40 @@ enum {
 
 /* ---- upstream to clients ---- */
 
-/* What comes while nobody reads is dropped and counted. */
-static void count_unheard(struct relay *relay, const struct log_taken *taken)
+static struct client *client_of(struct reader *reader)
 {
-        struct image_totals *totals = &relay->store.image->totals;
-
-        store_begin(&relay->store);
-        store_add(&relay->store, &totals->in_messages, taken->messages);
-        store_add(&relay->store, &totals->in_bytes, taken->bytes);
-        store_add(&relay->store, &totals->in_dropped[DROP_NO_CLIENT][0], taken->messages);
-        store_add(&relay->store, &totals->in_dropped[DROP_NO_CLIENT][1], taken->bytes);
-        store_commit(&relay->store);
-        log_trim(&relay->in);
+        return (struct client *)((char *)reader - offsetof(struct client, reader));
 }
 
 /* Has every client enough to take for now? What is read ahead of them all has left the cache when
  * they take it: resting brought 10 % of the CPU at 64 B, a third at 4 K and 64 K. */
 static bool all_have_plenty(const struct relay *relay)
 {
-        for (size_t i = 0; i < relay->n_readers; i++) {
-                const struct client *client = relay->readers[i];
+        for (size_t i = 0; i < relay->spread.n_all; i++) {
+                const struct client *client = client_of(relay->spread.all[i]);
 
-                if (!client->blocked || cursor_waiting(&client->cursor) < PLENTY_BYTES)
+                if (!client->blocked || cursor_waiting(&client->reader.cursor) < PLENTY_BYTES)
                         return false;
         }
-        return relay->n_readers > 0;
+        return relay->spread.n_all > 0;
 }
 
 void relay_deliver(struct relay *relay)
 {
-        uint64_t end = relay->in.image->end, now;
+        uint64_t now;
 
-        if (end == relay->delivered_to)
+        if (!relay->spread.news)
                 return;
-        relay->delivered_to = end;
+        relay->spread.news = false;
+        relay->delivered_to = relay->in.image->end;
         now = clock_usec();
-        for (size_t i = relay->n_readers;
-             i-- > 0;) { /* backwards: one that ends is replaced by the last */
-                struct client *client = relay->readers[i];
+        /* Backwards: one that ends is replaced by the last. */
+        for (size_t i = relay->spread.n_all; i-- > 0;) {
+                struct client *client;
 
+                if (i >= relay->spread.n_all)
+                        continue; /* more than one has ended */
+                client = client_of(relay->spread.all[i]);
                 if (!client->blocked)
                         client_flush(client, now);
                 if (client->fd >= 0 && (client->blocked || client->over))
@@ -68,22 +63,13 @@ void relay_deliver(struct relay *relay)
                 link_rest(relay->link, true);
 }
 
-/* Somebody who gets what comes now: those who are leaving get what came before. */
-static bool anybody_stays(const struct relay *relay)
-{
-        for (size_t i = 0; i < relay->n_readers; i++)
-                if (!relay->readers[i]->leaving)
-                        return true;
-        return false;
-}
-
 static void on_received(void *context, const struct log_taken *taken)
 {
         struct relay *relay = context;
 
-        if (!anybody_stays(relay))
-                count_unheard(relay, taken);
-        else if (relay->in.image->end - relay->delivered_to >= EARLY_BYTES)
+        (void)taken;
+        spread_taken(&relay->spread);
+        if (relay->in.image->end - relay->delivered_to >= EARLY_BYTES)
                 relay_deliver(relay);
 }
 
@@ -94,18 +80,6 @@ static void on_over(void *context, struct client *client, bool over)
         (void)client;
         relay->n_over += over ? 1 : (size_t)-1;
         link_pause(relay->link, relay->n_over > 0);
-}
-
-static void on_deaf(void *context, struct client *client, enum drop_reason reason,
-                    struct count dropped)
-{
-        struct relay *relay = context;
-        struct client *last = relay->readers[--relay->n_readers];
-
-        if (reason == DROP_QUEUE_FULL && dropped.messages)
-                relay->last_drop = clock_usec();
-        relay->readers[client->place] = last;
-        last->place = client->place;
 }
 
 /* ---- clients to upstream ---- */
@@ -236,8 +210,7 @@ static void on_hung(void *subject)
         client_hung(subject);
 }
 
-const struct client_ops relay_client_ops = {on_room, on_accepted, on_partial,
-                                            on_over, on_deaf,     on_gone};
+const struct client_ops relay_client_ops = {on_room, on_accepted, on_partial, on_over, on_gone};
 
 struct client_limits relay_client_limits(const struct config *config)
 {
@@ -313,6 +286,7 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
         log_init(&relay->out, &relay->store, &relay->store.image->out, &relay->frame);
         turn_init(&relay->turn, &relay->out, &relay->store.image->turn);
         ledger_init(&relay->ledger, &relay->out, false);
+        spread_init(&relay->spread, &relay->in);
         relay->watch = watch_new(base, on_hung);
         relay->reaper = evtimer_new(base, on_reaper, relay);
         relay->expirer = relay_expirer_new(relay);
@@ -341,8 +315,8 @@ void relay_free(struct relay *relay)
                 event_free(relay->reaper);
         if (relay->expirer)
                 event_free(relay->expirer);
+        spread_done(&relay->spread);
         store_done(&relay->store);
-        free(relay->readers);
         free(relay->free_slots);
         free(relay);
 }
@@ -383,6 +357,7 @@ void relay_turn(struct relay *relay)
                 link_rest(relay->link, false);
         }
         link_flush(relay->link);
+        relay_note_drops(relay);
 }
 
 static void close_listeners(struct relay *relay)

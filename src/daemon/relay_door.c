@@ -40,21 +40,6 @@ static uint32_t take_slot(struct relay *relay)
         return slot;
 }
 
-static bool reader_room(struct relay *relay)
-{
-        size_t more = relay->readers_room * 2 + 64;
-        struct client **readers;
-
-        if (relay->n_readers < relay->readers_room)
-                return true;
-        readers = reallocarray(relay->readers, more, sizeof(struct client *));
-        if (!readers)
-                return false;
-        relay->readers = readers;
-        relay->readers_room = more;
-        return true;
-}
-
 /* A TCP client has no user, and only receives where senders are named. */
 static bool may_send(const struct relay *relay, const struct client *client,
                      const struct socket_peer *peer)
@@ -137,7 +122,7 @@ void relay_admit(void *context, int fd)
                                      .context = relay,
                                      .watch = relay->watch,
                                      .turn = &relay->turn,
-                                     .in = &relay->in,
+                                     .spread = &relay->spread,
                                      .limits = relay_client_limits(relay->config),
                                      .fd = fd};
         struct client *client;
@@ -154,7 +139,7 @@ void relay_admit(void *context, int fd)
                 turn_away(relay, fd, "no more descriptors may be open (LimitNOFILE=)");
                 return;
         }
-        setup.slot = reader_room(relay) ? take_slot(relay) : IMAGE_CLIENTS;
+        setup.slot = spread_room(&relay->spread) ? take_slot(relay) : IMAGE_CLIENTS;
         if (setup.slot == IMAGE_CLIENTS) {
                 turn_away(relay, fd, "no memory, or no slot");
                 return;
@@ -172,7 +157,5 @@ void relay_admit(void *context, int fd)
         store_set(&totals->clients_accepted, totals->clients_accepted + 1);
         TAILQ_INSERT_TAIL(&relay->all, client, all);
         relay->n_clients++;
-        client->place = relay->n_readers;
-        relay->readers[relay->n_readers++] = client;
         introduce(relay, client);
 }

@@ -15,13 +15,15 @@ enum {
 
 /* ---- what is given up on the way to the upstream ---- */
 
-/* A loss that nobody chose is a matter of health, at once and whatever is told of it. */
-static void note_drops(struct relay *relay, uint64_t now)
+void relay_note_drops(struct relay *relay)
 {
-        uint64_t lost = relay->store.image->totals.out_dropped[DROP_NOT_RESENT][0];
+        const struct image_totals *totals = &relay->store.image->totals;
+        uint64_t lost = totals->out_dropped[DROP_NOT_RESENT][0] +
+                        totals->in_dropped[DROP_QUEUE_FULL][0] +
+                        totals->in_dropped[DROP_HOLD_FULL][0];
 
         if (lost != relay->noted)
-                relay->last_drop = now;
+                relay->last_drop = clock_usec();
         relay->noted = lost;
 }
 
@@ -74,7 +76,7 @@ void relay_look_at_drops(struct relay *relay)
 {
         uint64_t now = clock_usec();
 
-        note_drops(relay, now);
+        relay_note_drops(relay);
         arm_expirer(relay, tell_drops(relay, now));
 }
 
@@ -125,6 +127,7 @@ void relay_apply_fate(struct relay *relay)
 {
         const struct config *config = relay->config;
 
+        spread_configure(&relay->spread, config->to_clients == TO_BALANCE, config->hold_size);
         relay->out.exact = config->message_ttl_usec != CONFIG_INFINITY;
         relay->turn.discard = !relay->was_up && config->when_down == DOWN_DISCARD;
         if (!relay->was_up && config->when_down == DOWN_REFUSE && !relay->stopping)

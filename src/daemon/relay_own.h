@@ -4,6 +4,7 @@
 #include "core/cursor.h"
 #include "core/ledger.h"
 #include "core/log.h"
+#include "core/spread.h"
 #include "core/store.h"
 #include "core/turn.h"
 #include "daemon/relay.h"
@@ -25,6 +26,7 @@ struct relay {
         struct store store;
         struct log in, out;
         struct turn turn;
+        struct spread spread;
         struct ledger ledger;
         struct link *link;
         struct watch *watch;
@@ -35,19 +37,17 @@ struct relay {
         struct client_list queue; /* who waits for room in the out log, the longest wait first */
         struct client_list begun; /* with a partial message, the oldest first */
         struct client_list dead;  /* to be freed */
-        struct client **readers;  /* whom the in log is for */
-        size_t n_readers, readers_room;
         uint32_t *free_slots;
         size_t n_free_slots, free_slots_room;
         size_t n_clients, n_over;
         uint64_t partial_bytes;      /* of all clients together */
-        uint64_t delivered_to;       /* the in log's end that was handed on */
+        uint64_t delivered_to;       /* the in log's end that went out */
         struct event *expirer;       /* while messages may grow too old, or drops are to be told */
         uint64_t expirer_usec;       /* how often it looks; 0: not at all */
         bool was_up;                 /* the link, at the last change of its state */
         uint64_t told[DROP_REASONS]; /* messages to the upstream, dropped and told */
         uint64_t told_at[DROP_REASONS];
-        uint64_t noted; /* of them, those that health knows of */
+        uint64_t noted; /* messages dropped for a reason nobody chose, that health knows of */
         bool resting;   /* every client has enough to take for now */
         bool stopping, resuming;
         uint64_t turned_away;        /* when the log last told of a client that was refused */
@@ -66,6 +66,9 @@ void relay_admit(void *context, int fd);
 
 /* Looks anew whether a client may send, after Senders= has changed. */
 void relay_permit(struct relay *relay, struct client *client);
+
+/* A loss that nobody chose is a matter of health, at once and whatever is told of it. */
+void relay_note_drops(struct relay *relay);
 
 /* relay_fate.c: the link is up, or no longer; other values; new drops are told and judged; the
  * timer for all this, the caller's to free. */

@@ -74,12 +74,6 @@ static uint64_t age_of(struct cursor *cursor, uint64_t now)
         return oldest ? since(now, oldest) : BOOKS_NONE;
 }
 
-static void fill_dropped(struct books *books, const uint64_t dropped[][2])
-{
-        for (int i = 0; i < DROP_REASONS; i++)
-                books->dropped[i] = (struct count){dropped[i][0], dropped[i][1]};
-}
-
 static void fill_to_upstream(struct relay *relay, struct books *books, uint64_t now)
 {
         *books = (struct books){
@@ -90,44 +84,12 @@ static void fill_to_upstream(struct relay *relay, struct books *books, uint64_t 
         books->fullest_bytes = books->queued.bytes;
 }
 
-static void fill_to_clients(struct relay *relay, struct books *books, uint64_t now)
-{
-        const struct image_totals *totals = &relay->store.image->totals;
-        struct client *client;
-
-        *books = (struct books){
-                .accepted = {totals->in_messages, totals->in_bytes},
-                .delivered = {totals->in_done_messages, totals->in_done_bytes},
-                .limit_bytes = relay->config->client_queue_size,
-                .oldest_usec = BOOKS_NONE,
-        };
-        fill_dropped(books, totals->in_dropped);
-        TAILQ_FOREACH(client, &relay->all, all)
-        {
-                struct count done, queued;
-                uint64_t age;
-
-                if (!client->image->reading)
-                        continue;
-                done = cursor_delivered(&client->cursor);
-                queued = cursor_queued(&client->cursor);
-                books->delivered = count_add(books->delivered, done);
-                books->queued = count_add(books->queued, queued);
-                books->accepted = count_add(books->accepted, count_add(done, queued));
-                if (queued.bytes > books->fullest_bytes)
-                        books->fullest_bytes = queued.bytes;
-                age = age_of(&client->cursor, now);
-                if (age != BOOKS_NONE &&
-                    (books->oldest_usec == BOOKS_NONE || age > books->oldest_usec))
-                        books->oldest_usec = age;
-        }
-}
-
 void relay_status(struct relay *relay, struct status *status)
 {
         const struct image_totals *totals = &relay->store.image->totals;
         uint64_t now = clock_usec();
 
+        relay_note_drops(relay);
         *status = (struct status){
                 .instance = relay->config->instance,
                 .pid = getpid(),
@@ -141,7 +103,7 @@ void relay_status(struct relay *relay, struct status *status)
         };
         fill_upstream(relay, &status->upstream, now);
         fill_to_upstream(relay, &status->to_upstream, now);
-        fill_to_clients(relay, &status->to_clients, now);
+        spread_books(&relay->spread, relay->config->client_queue_size, now, &status->to_clients);
 }
 
 static void fill_client(struct status_client *out, struct client *client, uint64_t now)
@@ -167,8 +129,8 @@ static void fill_client(struct status_client *out, struct client *client, uint64
         };
         memcpy(out->program, client->program, sizeof(out->program));
         if (image->reading) {
-                out->sent = cursor_delivered(&client->cursor);
-                out->queued = cursor_queued(&client->cursor);
+                out->sent = cursor_delivered(&client->reader.cursor);
+                out->queued = cursor_queued(&client->reader.cursor);
         } else {
                 out->sent = (struct count){image->gone_messages, image->gone_bytes};
         }

@@ -66,8 +66,8 @@ void client_leave(struct client *client, const char *why)
         client->ended = true;
         event_del(client->readable);
         drop_partial(client);
-        if (client->image->reading)
-                cursor_close(&client->cursor);
+        if (reader_leave(&client->reader) < 0)
+                client_deafen(client, DROP_CLIENT_GONE);
         client_flush(client, clock_usec());
         if (client->fd >= 0 && !client->image->reading)
                 client_end(client, DROP_CLIENT_GONE, false, why);
@@ -210,7 +210,7 @@ static uint64_t due_at(const struct client *client)
 {
         uint64_t at = 0;
 
-        if (!client->probed)
+        if (!client->settled)
                 at = client->since + PROBE_USEC;
         else if (client->over)
                 at = client->probed + PROBE_USEC; /* the others wait for it */
@@ -251,6 +251,16 @@ static void ask(struct client *client, uint64_t now)
                 client_check(client, now);
 }
 
+/* So long after it came it is no mere sender: what is held may go to it. */
+static void settle(struct client *client, uint64_t now)
+{
+        if (client->settled || now < client->since + PROBE_USEC)
+                return;
+        client->settled = true;
+        reader_trust(&client->reader);
+        client_flush(client, now);
+}
+
 static uint64_t later(uint64_t then, uint64_t late, uint64_t now)
 {
         return now - then > late ? then + late : now;
@@ -278,6 +288,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         overslept(client, now);
         client->timer_at = 0;
         ask(client, now);
+        if (client->fd >= 0)
+                settle(client, now);
         if (client->fd < 0)
                 return;
         if (client->blocked && client->limits.stall_usec &&
@@ -339,8 +351,7 @@ static void fill_slot(struct client *client, const struct client_setup *setup)
         store_put(store, &image->own.base, 0);
         store_put(store, &image->accepted_messages, 0);
         store_put(store, &image->accepted_bytes, 0);
-        cursor_init(&client->cursor, setup->in, &image->cursor, true);
-        store_put(store, &image->reading, 1);
+        reader_join(&client->reader, setup->spread, image);
         store_put(store, &image->id, setup->id);
         store_commit(store);
 }
@@ -358,8 +369,8 @@ struct client *client_new(const struct client_setup *setup)
                                   .ops = setup->ops,
                                   .context = setup->context,
                                   .watch = setup->watch,
-                                  .store = setup->in->store,
-                                  .image = &setup->in->store->image->client[setup->slot],
+                                  .store = setup->spread->store,
+                                  .image = &setup->spread->store->image->client[setup->slot],
                                   .limits = setup->limits,
                                   .fd = setup->fd,
                                   .id = setup->id,

@@ -8,7 +8,7 @@
  */
 #include "core/books.h"
 #include "core/config.h"
-#include "core/cursor.h"
+#include "core/spread.h"
 #include "core/turn.h"
 #include "edge/watch.h"
 
@@ -29,9 +29,6 @@ struct client_ops {
         void (*partial)(void *context, struct client *client, uint64_t grown_from);
         /* It is beyond its limit, or no longer. */
         void (*over)(void *context, struct client *client, bool over);
-        /* It reads no more; what waited for it was dropped and is in the totals. */
-        void (*deaf)(void *context, struct client *client, enum drop_reason reason,
-                     struct count dropped);
         /* The last call: it is closed and is to be freed, later. */
         void (*gone)(void *context, struct client *client);
 };
@@ -50,7 +47,7 @@ struct client {
         struct image_client *image;
         struct client_limits limits;
         struct writer writer;
-        struct cursor cursor;
+        struct reader reader;
         int fd; /* -1: closed */
         struct event *readable, *writable, *timer;
         uint64_t timer_at; /* when it fires; 0: not */
@@ -71,6 +68,7 @@ struct client {
         bool waiting;                 /* in the relay's list of those who wait for room */
         bool blocked;                 /* its socket is full */
         bool over;                    /* beyond its limit */
+        bool settled;                 /* it has been there long enough, and it reads */
         bool unplaced;   /* bytes of it were thrown away: where its next message begins is not known
                           */
         uint64_t probed; /* when it was asked whether it reads; 0: not yet */
@@ -82,7 +80,6 @@ struct client {
         TAILQ_ENTRY(client)
         all, queue,
                 begun; /* everybody; waiting for room; with a partial message, the oldest first */
-        size_t place;  /* among those who read */
 };
 
 struct client_setup {
@@ -91,7 +88,7 @@ struct client_setup {
         void *context;
         struct watch *watch;
         struct turn *turn;
-        struct log *in;
+        struct spread *spread; /* with room for one reader more */
         struct client_limits limits;
         uint32_t slot;
         uint64_t id;
@@ -105,7 +102,8 @@ struct client *client_new(const struct client_setup *setup);
 /* Sends what waits, as far as its socket takes it. */
 void client_flush(struct client *client, uint64_t now);
 
-/* Looks whether it is beyond its limit, after messages came for it or went to it. */
+/* Looks whether it is beyond its limit, after messages came for it or went to it, and does what
+ * SlowClient= says. */
 void client_check(struct client *client, uint64_t now);
 
 void client_configure(struct client *client, const struct client_limits *limits);

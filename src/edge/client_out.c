@@ -28,36 +28,14 @@ const char *client_name(const struct client *client)
         return text;
 }
 
-static void add_dropped(struct client *client, enum drop_reason reason, struct count count)
-{
-        struct image_totals *totals = &client->store->image->totals;
-
-        store_add(client->store, &totals->in_dropped[reason][0], count.messages);
-        store_add(client->store, &totals->in_dropped[reason][1], count.bytes);
-}
-
-/* Nothing goes to it any more: what was delivered and what waited moves over to the totals. */
 void client_deafen(struct client *client, enum drop_reason reason)
 {
-        struct image_totals *totals = &client->store->image->totals;
-        struct count done, queued;
+        struct count dropped;
 
         if (!client->image->reading)
                 return;
-        done = cursor_delivered(&client->cursor);
-        queued = cursor_queued(&client->cursor);
-        store_begin(client->store);
-        store_add(client->store, &totals->in_done_messages, done.messages);
-        store_add(client->store, &totals->in_done_bytes, done.bytes);
-        store_add(client->store, &totals->in_messages, done.messages + queued.messages);
-        store_add(client->store, &totals->in_bytes, done.bytes + queued.bytes);
-        add_dropped(client, reason, queued);
-        client->dropped = count_add(client->dropped, queued);
-        store_put(client->store, &client->image->gone_messages, done.messages);
-        store_put(client->store, &client->image->gone_bytes, done.bytes);
-        store_put(client->store, &client->image->reading, 0);
-        cursor_done(&client->cursor);
-        store_commit(client->store);
+        dropped = reader_done(&client->reader, reason);
+        client->dropped = count_add(client->dropped, dropped);
         if (client->blocked)
                 event_del(client->writable);
         client->blocked = false;
@@ -65,11 +43,10 @@ void client_deafen(struct client *client, enum drop_reason reason)
                 client->over = false;
                 client->ops->over(client->context, client, false);
         }
-        client->ops->deaf(client->context, client, reason, queued);
-        if (queued.messages)
+        if (dropped.messages)
                 diag_info("%s: %" PRIu64 " messages (%" PRIu64
                           " bytes) were waiting for it and are dropped (%s)",
-                          client_name(client), queued.messages, queued.bytes,
+                          client_name(client), dropped.messages, dropped.bytes,
                           drop_reason_name(reason));
 }
 
@@ -119,7 +96,7 @@ void client_flush(struct client *client, uint64_t now)
 {
         while (client->image->reading) {
                 struct iovec iov[WRITE_IOV];
-                int n = cursor_gather(&client->cursor, WRITE_SIZE, iov, WRITE_IOV);
+                int n = cursor_gather(&client->reader.cursor, WRITE_SIZE, iov, WRITE_IOV);
                 struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)n};
                 size_t size = 0;
                 ssize_t sent;
@@ -139,7 +116,7 @@ void client_flush(struct client *client, uint64_t now)
                 store_begin(client->store);
                 store_put(client->store, &client->image->sending, 0);
                 if (sent > 0)
-                        cursor_advance(&client->cursor, (uint64_t)sent);
+                        reader_advance(&client->reader, (uint64_t)sent);
                 store_commit(client->store);
                 if (sent < 0 && errno != EAGAIN && errno != EINTR) {
                         is_deaf(client);
@@ -159,9 +136,11 @@ void client_flush(struct client *client, uint64_t now)
 /* A queue that was empty takes any one message. */
 static bool is_beyond(const struct client *client)
 {
-        if (!client->image->reading || cursor_waiting(&client->cursor) <= client->limits.queue_size)
+        const struct cursor *cursor = &client->reader.cursor;
+
+        if (!client->image->reading || cursor_waiting(cursor) <= client->limits.queue_size)
                 return false;
-        return cursor_queued(&client->cursor).messages > 1;
+        return cursor_queued(cursor).messages > 1;
 }
 
 static void settle_credit(struct client *client, uint64_t now)
@@ -175,10 +154,22 @@ static void settle_credit(struct client *client, uint64_t now)
         client->credit_at = now;
 }
 
+/* With SlowClient=drop nobody waits for it. */
+static void shorten(struct client *client)
+{
+        struct count dropped = reader_shorten(&client->reader, client->limits.queue_size);
+
+        client->dropped = count_add(client->dropped, dropped);
+}
+
 void client_check(struct client *client, uint64_t now)
 {
         bool over = is_beyond(client);
 
+        if (over && client->limits.slow == SLOW_DROP) {
+                shorten(client);
+                over = false;
+        }
         if (over == client->over)
                 return;
         if (over) {
@@ -203,6 +194,6 @@ void client_too_slow(struct client *client)
         snprintf(why, sizeof(why),
                  "too slow: %" PRIu64 " bytes were waiting for it (ClientQueueSize=%" PRIu64
                  ") and its SlowClientGrace= is used up",
-                 cursor_waiting(&client->cursor), client->limits.queue_size);
+                 cursor_waiting(&client->reader.cursor), client->limits.queue_size);
         client_end(client, DROP_QUEUE_FULL, false, why);
 }

@@ -61,14 +61,39 @@ struct count whole_between(const struct feed *feed, uint64_t from, uint64_t to)
 
 static void reader_moved(struct scene *s, struct reader *r, size_t bytes)
 {
-        uint64_t from = r->range[r->first].from;
+        while (bytes) {
+                uint64_t from = r->range[r->first].from, n = r->range[r->first].to - from;
 
-        r->delivered = count_add(r->delivered, whole_between(&s->feed, from, from + bytes));
-        r->range[r->first].from += bytes;
-        if (r->range[r->first].from == r->range[r->first].to) {
-                r->first++;
-                r->n--;
+                n = n < bytes ? n : bytes;
+                r->delivered = count_add(r->delivered, whole_between(&s->feed, from, from + n));
+                r->range[r->first].from += n;
+                bytes -= n;
+                if (r->range[r->first].from == r->range[r->first].to) {
+                        r->first++;
+                        r->n--;
+                }
         }
+}
+
+/* Compares what is offered with what stands in its ranges, one behind the other. */
+static size_t check_offer(struct scene *s, struct reader *r, const struct iovec *iov, int n)
+{
+        size_t bytes = 0, range = r->first;
+        uint64_t pos = r->range[range].from;
+
+        for (int i = 0; i < n; i++) {
+                if (pos == r->range[range].to) {
+                        range++;
+                        assert_true(range < r->first + r->n);
+                        pos = r->range[range].from;
+                }
+                assert_true(pos + iov[i].iov_len <= s->feed.bytes.size);
+                assert_true(pos + iov[i].iov_len <= r->range[range].to);
+                assert_memory_equal(iov[i].iov_base, s->feed.bytes.bytes + pos, iov[i].iov_len);
+                pos += iov[i].iov_len;
+                bytes += iov[i].iov_len;
+        }
+        return bytes;
 }
 
 size_t reader_read(struct scene *s, struct reader *r, size_t limit)
@@ -78,20 +103,12 @@ size_t reader_read(struct scene *s, struct reader *r, size_t limit)
 
         while (done < limit) {
                 int n = cursor_gather(&r->cursor, limit - done, iov, 1 + (int)random_below(5));
-                size_t bytes = 0;
+                size_t bytes;
 
                 if (n == 0)
                         break;
                 assert_true(r->n > 0);
-                for (int i = 0; i < n; i++) {
-                        uint64_t pos = r->range[r->first].from + bytes;
-
-                        assert_true(pos + iov[i].iov_len <= s->feed.bytes.size);
-                        assert_true(pos + iov[i].iov_len <= r->range[r->first].to);
-                        assert_memory_equal(iov[i].iov_base, s->feed.bytes.bytes + pos,
-                                            iov[i].iov_len);
-                        bytes += iov[i].iov_len;
-                }
+                bytes = check_offer(s, r, iov, n);
                 assert_true(bytes > 0 && bytes <= limit - done);
                 bytes = random_one_in(3) ? 1 + random_below(bytes) : bytes;
                 cursor_advance(&r->cursor, bytes);
@@ -137,6 +154,7 @@ void scene_recovers(struct scene *s)
         struct log log;
 
         image->totals.client_slots = READERS;
+        image->spread.given = image->in.end;
         for (int i = 0; i < READERS; i++) {
                 image->client[i].id = s->reader[i].there;
                 image->client[i].reading = s->reader[i].there;

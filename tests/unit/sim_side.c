@@ -259,6 +259,7 @@ void side_take_received(struct side *side, uint64_t read)
         filter.context = context;
         store_set(&session->rx_read, read);
         taken = log_take(&side->in, &session->rx_base, read, &filter, side->world->now, 0);
+        store_set(&side->store.image->spread.given, side->in.image->end);
         world_check(side->world, taken.result == FRAME_MORE && !taken.no_memory,
                     "a frame was refused");
 }

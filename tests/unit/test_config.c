@@ -221,7 +221,7 @@ static void values_out_of_range_say_the_range(void **state)
                 {"Frame", "MaxMessageSize", "16 bytes", "such as 64K"},
                 {"Heartbeat", "Relay", "maybe", "neither yes nor no"},
                 {"Heartbeat", "Message", "\\q", "escapes"},
-                {"Delivery", "SlowClient", "drop", "disconnect or wait"},
+                {"Delivery", "SlowClient", "kill", "disconnect, drop or wait"},
                 {"Local", "Socket", "ftcpd.sock", "absolute"},
                 {"Local", "Socket", "/run/ftcpd/", "absolute"},
                 {"Local", "SocketMode", "0668", "octal"},
