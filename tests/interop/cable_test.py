@@ -156,15 +156,19 @@ class CablePull(harness.SystemTest):
         self.assertEqual(numbers[:cut], list(range(cut)))
         self.assertEqual(numbers[cut:], list(range(first_again, last)))
 
+    @harness.in_time
     def test_an_idle_link_is_known_dead_by_its_heartbeat(self):
         self.check_idle(HEARTBEAT, "silent")
 
+    @harness.in_time
     def test_an_idle_link_is_known_dead_by_its_path(self):
         self.check_idle(PATH, "path")
 
+    @harness.in_time
     def test_a_busy_link_is_known_dead_by_its_heartbeat_and_loses_nothing(self):
         self.check_load(HEARTBEAT, "silent")
 
+    @harness.in_time
     def test_a_busy_link_is_known_dead_by_its_path_and_loses_nothing(self):
         self.check_load(PATH, "path")
 

@@ -16,7 +16,6 @@ SECONDS = float(os.environ.get("FTCPD_TEST_SECONDS", "5"))
 CONFIG = """
 [Frame]
 MaxMessageSize=1M
-Timeout=2s
 [Delivery]
 ClientQueueSize={queue}
 UpstreamQueueSize={up}
@@ -28,7 +27,6 @@ MaxClients=40
 PartialSize=32M
 [Heartbeat]
 Interval=200ms
-Timeout=5s
 """
 
 
@@ -45,10 +43,13 @@ class Peer:
         self.last, self.number, self.connections = {}, 0, 0
 
     def run(self):
-        while not self.over.is_set():
+        while True:
+            over = self.over.is_set()  # then who dialled before is in the backlog
             try:
                 session = self.upstream.accept(0.2)
             except AssertionError:
+                if over:
+                    return
                 continue
             self.connections += 1
             stop = threading.Event()
@@ -59,6 +60,8 @@ class Peer:
                 stop.set()
                 sender.join()
             session.close()
+            if over:
+                return
 
     def send(self, session, stop):
         end = time.monotonic() + self.rng.uniform(0.1, 1.5)
@@ -80,10 +83,11 @@ class Peer:
         """One connection: what it repeats are the last messages of each sender, in order."""
         here = {}
         while True:
+            over = self.over.is_set()  # then all that comes is there
             try:
                 message = session.recv(0.2)
             except TimeoutError:
-                if self.over.is_set():
+                if over:
                     return
                 continue
             except ConnectionResetError:

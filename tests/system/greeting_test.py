@@ -136,6 +136,7 @@ class Greeting(harness.SystemTest):
         session.send(SECRETS[2])
         daemon.wait_state("up")
 
+    @harness.in_time
     def test_silence_is_not_judged_before_the_answer(self):
         daemon, session = self.gated("", "[Heartbeat]\nTimeout=200ms\n")
         status = daemon.wait_status(lambda s: s["upstream"]["silentUsec"] > 700000, "some silence")
@@ -158,7 +159,7 @@ class Greeting(harness.SystemTest):
             status["upstream"]["lastError"],
             "another answer to the greeting than GreetingExpect=, of 16 bytes",
         )
-        self.assertGreater(status["upstream"]["nextAttemptUsec"], 14 * 1000000)
+        self.assertGreater(status["upstream"]["nextAttemptUsec"], 2 * 1000000)
         self.assertEqual(status["health"], "critical")
         self.assertEqual(status["toUpstream"]["queued"]["messages"], 1)
         self.assertEqual(status["toClients"]["accepted"]["messages"], 0)
@@ -177,7 +178,7 @@ class Greeting(harness.SystemTest):
         status = daemon.wait_state("waiting")["upstream"]
         self.assertEqual(status["lastCause"], "greeting")
         self.assertIn("GreetingTimeout=", status["lastError"])
-        self.assertGreater(status["nextAttemptUsec"], 14 * 1000000)
+        self.assertGreater(status["nextAttemptUsec"], 2 * 1000000)
 
     def test_a_peer_that_closes_instead_of_answering_is_told(self):
         daemon, session = self.gated()

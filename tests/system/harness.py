@@ -13,7 +13,9 @@ A test file is a class of SystemTest with sentences for names, and harness.main(
             client.expect(b"hello")
 
 The programs are $FTCPD and $FTCPCTL, else build/ftcpd and build/ftcpctl at the top of the tree.
-When a test fails, the log of each of its daemons is printed.
+When a test fails, the end of the log of each of its daemons is printed, between what failed and
+where. What a test does not set has the patience of PATIENCE: only the tests of a time limit are to
+depend on time, see standstill.py.
 """
 import ctypes
 import json
@@ -43,6 +45,7 @@ from framed import (  # noqa: F401  (what tests use is offered from here)
     unstamp,
     until,
 )
+from standstill import Standstill, NOTICEABLE, in_time  # noqa: F401
 
 try:
     import tap
@@ -54,8 +57,19 @@ __unittest = True  # a failure's traceback shows the test, not what is in here
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.abspath(os.environ.get("top_srcdir") or os.path.join(HERE, "..", ".."))
 
+# Limits that a busy machine could exceed, for tests that do not set them: (section, key, value).
+PATIENCE = (
+    ("Upstream", "PathTimeout", f"{30 * SLOW:.0f}s"),
+    ("Upstream", "GreetingTimeout", f"{60 * SLOW:.0f}s"),
+    ("Heartbeat", "Timeout", f"{30 * SLOW:.0f}s"),
+    ("Delivery", "SlowClientGrace", f"{60 * SLOW:.0f}s"),
+)
+
+# The end of a daemon's log that is worth reading when a test failed.
+LOG_LINES = 40
+
 # No test may hang: it is interrupted after this many seconds.
-TEST_LIMIT = int(120 * SLOW)
+TEST_LIMIT = int(300 * SLOW)
 PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -174,8 +188,18 @@ class Daemon:
         if not self.control_path:
             self.control_path = os.path.join(self.directory, "varlink")
             config += f"\n[Control]\nSocket={self.control_path}\n"
+        for section, key, value in PATIENCE:
+            if _setting(config, section, key) is None:
+                config += f"\n[{section}]\n{key}={value}\n"
         with open(self.config_path, "w", encoding="utf-8") as file:
             file.write(config)
+
+    def reconfigure(self, more):
+        """Adds to the configuration, and returns when it is in force."""
+        with open(self.config_path, encoding="utf-8") as file:
+            config = file.read()
+        self.configure(config + more)
+        self.call("Reload")
 
     def start(self, wait=True):
         """Starts it; with wait, returns when it answers on its control socket."""
@@ -225,6 +249,19 @@ class Daemon:
         """SIGKILL: a crash."""
         self.process.kill()
         return self.wait_exit()
+
+    def freeze(self):
+        """SIGSTOP; when this returns, it does nothing any more."""
+        self.process.send_signal(signal.SIGSTOP)
+        until(lambda: self._state() == "T", "ftcpd to stand still")
+
+    def thaw(self):
+        """SIGCONT."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def _state(self):
+        with open(f"/proc/{self.pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0]
 
     def hangup(self):
         """SIGHUP: a reload, which is not waited for."""
@@ -359,13 +396,27 @@ class SystemTest(unittest.TestCase):
         return process
 
     def _callTestMethod(self, method):
-        try:
-            super()._callTestMethod(method)
-        except unittest.SkipTest:
-            raise
-        except BaseException:
-            self._show_logs()
-            raise
+        for left in range(getattr(method, "attempts", 1) - 1, -1, -1):
+            try:
+                with Standstill() as still:
+                    super()._callTestMethod(method)
+                return
+            except unittest.SkipTest:
+                raise
+            except BaseException as error:
+                stood = still.seconds(filter(None, (getattr(d, "process", None) for d in self.daemons)))
+                text = f"{type(error).__name__}: {error}"
+                print(f"--- {self.id()}: {text} (stood still for {stood:.2f} s)", file=sys.stderr)
+                self._show_logs()
+                if not left or stood < NOTICEABLE or not self._may_repeat(error):
+                    raise
+            self.doCleanups()
+            self.setUp()
+
+    @staticmethod
+    def _may_repeat(error):
+        """Not an interrupt, nor a test that took too long altogether."""
+        return isinstance(error, Exception) and not str(error).startswith("not done within")
 
     def _show_logs(self):
         for daemon in self.daemons:
@@ -373,7 +424,7 @@ class SystemTest(unittest.TestCase):
                 continue
             code = daemon.process.poll() if daemon.process else None
             print(f"# {self.id()}: the daemon's log (exit {code}):", file=sys.stderr)
-            for line in daemon.log.splitlines()[-200:]:
+            for line in daemon.log.splitlines()[-LOG_LINES:]:
                 print(f"#   {line}", file=sys.stderr)
 
 

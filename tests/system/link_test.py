@@ -200,6 +200,7 @@ class Health(harness.SystemTest):
         health = daemon.call("Health")
         return health["health"], [reason["text"] for reason in health["reasons"]]
 
+    @harness.in_time
     def test_a_link_that_is_down_warns_and_then_is_critical(self):
         upstream = self.upstream(heartbeat=0.1)
         upstream.refuse()

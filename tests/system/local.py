@@ -122,9 +122,10 @@ def stays(condition, span=MOMENT):
         time.sleep(0.02)
 
 
-def fill(framed, message, limit=1 << 30):
+def fill(framed, message, limit=1 << 30, full=lambda: True):
     """Sends the message again and again until the socket takes no more for a moment.
 
+    That ftcpd only had no time to read is told by full(): until it is true, it is tried again.
     Returns how many were sent whole; the last may be half sent: its rest is returned too.
     """
     frame, sent = framed.frame.wrap(message), 0
@@ -136,6 +137,8 @@ def fill(framed, message, limit=1 << 30):
                 try:
                     view = view[framed.sock.send(view):]
                 except TimeoutError:
+                    if not full():
+                        continue
                     if len(view) == len(frame):
                         return sent, b""
                     return sent, bytes(view)

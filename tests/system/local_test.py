@@ -68,7 +68,7 @@ class ToClients(harness.SystemTest):
     def test_who_comes_in_mid_stream_gets_whole_messages_from_then_on(self):
         rng = random.Random(number := seed())
         print("seed", number)
-        _, daemon, session = self.linked(QUIET, heartbeat=None)
+        _, daemon, session = self.linked(QUIET + "[Delivery]\nSlowClient=wait\n", heartbeat=None)
         done, left = threading.Event(), threading.Semaphore(0)
 
         def flow():
@@ -196,6 +196,7 @@ class Merging(harness.SystemTest):
     def test_a_client_that_floods_does_not_keep_others_from_sending(self):
         _, daemon, session = self.linked("[Delivery]\nUpstreamQueueSize=16M\n")
         done, flood = threading.Event(), daemon.client()
+        session.skip.add(b"f" * 100)
         got = session.collect()
 
         def pour():
@@ -208,7 +209,7 @@ class Merging(harness.SystemTest):
                 with daemon.client() as client:
                     for n in range(20):
                         client.send(b"ping %d" % n)
-                        got.wait(lambda m, w=b"ping %d" % n: w in m[-60000:], "the ping", 5)
+                        got.wait(lambda m, w=b"ping %d" % n: w in m, "the ping")
             finally:
                 done.set()
 
@@ -238,7 +239,7 @@ class Going(harness.SystemTest):
             client.send(*[b"message %d" % n for n in range(50)])
             client.close()
             session.expect(*[b"message %d" % n for n in range(50)])
-        daemon.wait_clients(0, 1)
+        daemon.wait_clients(0)
         check_rests(daemon)
 
     def test_killed_clients_are_noticed_and_cost_nobody_anything(self):
@@ -277,6 +278,7 @@ class Going(harness.SystemTest):
     def test_a_large_message_that_is_cut_off_is_never_seen_upstream(self):
         _, daemon, session = self.linked()
         client, other = daemon.client(), daemon.client()
+        daemon.wait_clients(2)
         client.send_raw(client.frame.length_field(3_000_000) + b"p" * 2_000_000)
         wait_listed(daemon, lambda c: (c.get("partial") or {}).get("receivedBytes") == 2_000_004,
                     "the part")
@@ -399,18 +401,20 @@ class BadClients(harness.SystemTest):
         self.check_good(session, good)
 
     def test_half_a_message_and_nothing_more_is_cut_off_in_time(self):
-        daemon, session, good = self.linked_with_good("[Frame]\nTimeout=400ms\n")
+        daemon, session, good = self.linked_with_good()
         bad = daemon.client()
         bad.send_raw(b"\0\0\0\x09half")
         listed = wait_listed(daemon, lambda c: c.get("partial"), "the partial message")
         self.assertEqual(listed["partial"]["declaredBytes"], 9)
         self.assertEqual(listed["partial"]["receivedBytes"], 8)
-        bad.expect_end(2)
+        daemon.reconfigure("[Frame]\nTimeout=400ms\n")
+        bad.expect_end()
         daemon.wait_log(r"in the middle of a message: 8 of 13 bytes came")
         self.check_good(session, good)
 
+    @harness.in_time
     def test_who_drips_its_message_is_not_cut_off(self):
-        daemon, session, good = self.linked_with_good("[Frame]\nTimeout=300ms\n")
+        daemon, session, good = self.linked_with_good("[Frame]\nTimeout=500ms\n")
         slow = daemon.client()
         frame = slow.frame.wrap(b"0123456789")
         for at, byte in enumerate(frame):

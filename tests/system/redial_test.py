@@ -60,6 +60,7 @@ class Hosts:
 
 
 class Addresses(harness.SystemTest):
+    @harness.in_time
     def test_when_the_first_address_refuses_the_second_is_tried_at_once(self):
         upstream = self.upstream()
         start = time.monotonic()
@@ -68,7 +69,7 @@ class Addresses(harness.SystemTest):
         )
         upstream.accept()
         status = daemon.wait_state("up")["upstream"]
-        self.assertLess(time.monotonic() - start, 5)
+        self.assertLess(time.monotonic() - start, 9)
         self.assertEqual((status["address"], status["peer"]), (upstream.address, upstream.address))
         self.assertEqual(status["lastCause"], "refused")
         self.assertIn("Connection refused", status["lastError"])
@@ -100,6 +101,7 @@ class Addresses(harness.SystemTest):
             status = daemon.wait_state("up")["upstream"]
             self.assertEqual(status["peer"], upstream.address)
 
+    @harness.in_time
     def test_an_address_that_does_not_answer_costs_its_timeout_and_no_more(self):
         deaf = socket.socket()
         self.addCleanup(deaf.close)
@@ -114,7 +116,7 @@ class Addresses(harness.SystemTest):
         upstream = self.upstream()
         daemon = self.daemon(
             upstream_section(
-                address, upstream.address, ConnectTimeout="300ms", ReconnectDelay="20s"
+                address, upstream.address, ConnectTimeout="1s", ReconnectDelay="20s"
             )
         )
         status = daemon.wait_state("connecting")["upstream"]
@@ -126,8 +128,8 @@ class Addresses(harness.SystemTest):
         self.assertIn("ConnectTimeout=", status["lastError"])
 
     def test_after_an_unstable_connection_the_next_address_has_its_turn(self):
-        first, second = self.upstream(), self.upstream()
-        self.daemon(
+        first, second = self.upstream(heartbeat=None), self.upstream(heartbeat=None)
+        daemon = self.daemon(
             upstream_section(
                 first.address, second.address, ReconnectDelay="50ms", StableTime="400ms"
             )
@@ -137,8 +139,11 @@ class Addresses(harness.SystemTest):
         session.close()
         session = first.accept()
         session.reset()
-        session = second.accept()
-        time.sleep(0.8)  # longer than StableTime= and the delay it paid
+        session = second.accept().heartbeat(0.1)
+        daemon.wait_status(  # longer than StableTime= and the delay it paid
+            lambda s: s["upstream"]["state"] == "up" and s["upstream"]["stateUsec"] > 800000,
+            "a stable connection",
+        )
         session.close()
         first.accept()
 
@@ -150,7 +155,10 @@ class Addresses(harness.SystemTest):
             )
         )
         session = first.accept()
-        daemon.wait_status(lambda s: s["upstream"]["stateUsec"] > 400000, "a stable connection")
+        daemon.wait_status(
+            lambda s: s["upstream"]["state"] == "up" and s["upstream"]["stateUsec"] > 400000,
+            "a stable connection",
+        )
         session.close()
         first.accept()
         second.listener.settimeout(0.1)
@@ -225,13 +233,15 @@ class Delays(harness.SystemTest):
     NOMINAL = (0.1, 0.2, 0.4, 0.8, 0.8, 0.8)
     KEYS = {"ReconnectDelay": "100ms", "ReconnectDelayMax": "800ms"}
 
+    @harness.in_time
     def test_the_dial_at_start_waits_for_nothing(self):
         upstream = self.upstream()
         start = time.monotonic()
         self.daemon(upstream_section(upstream.address, ReconnectDelay="20s"), wait=False)
         upstream.accept()
-        self.assertLess(time.monotonic() - start, 5)
+        self.assertLess(time.monotonic() - start, 9)
 
+    @harness.in_time
     def test_accept_then_close_is_dialled_ever_more_slowly(self):
         upstream = self.upstream(heartbeat=None)
         daemon = self.daemon(upstream_section(upstream.address, **self.KEYS))
@@ -240,6 +250,7 @@ class Delays(harness.SystemTest):
         self.assertEqual(status["lastCause"], "closed")
         self.assertIn("closed by the peer", status["lastError"])
 
+    @harness.in_time
     def test_no_stable_time_and_no_timeout_still_make_no_tight_loop(self):
         upstream = self.upstream(heartbeat=None)
         self.daemon(
@@ -249,6 +260,7 @@ class Delays(harness.SystemTest):
         gaps = self.gaps(upstream, *[closed] * 4)
         self.assertGreater(sum(gaps[-2:]), 0.5 * (0.2 + 0.4) - 0.02, gaps)
 
+    @harness.in_time
     def test_a_silent_peer_is_dialled_ever_more_slowly(self):
         upstream = self.upstream(heartbeat=None)
         self.daemon(
@@ -257,6 +269,7 @@ class Delays(harness.SystemTest):
         )
         self.check(self.gaps(upstream, *[harness.Framed.expect_end] * 5), self.NOMINAL)
 
+    @harness.in_time
     def test_a_connection_that_received_and_lasted_lets_the_delay_fall(self):
         upstream = self.upstream(heartbeat=None)
         self.daemon(upstream_section(upstream.address, StableTime="300ms", **self.KEYS))
@@ -282,6 +295,7 @@ class Telling(harness.SystemTest):
                 StableTime="300ms",
             )
         )
+        daemon.wait_log("Connection refused")
         time.sleep(0.5)
         status = daemon.wait_state(("waiting", "connecting"))
         self.assertEqual(daemon.log.count("Connection refused"), 1, daemon.log)

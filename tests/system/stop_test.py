@@ -9,6 +9,7 @@ import time
 import harness
 
 QUICK = "[Upstream]\nReconnectDelay=50ms\nReconnectDelayMax=100ms\n"
+PATIENT = f"[Service]\nStopTimeout={120 * harness.SLOW:.0f}s\n"  # nobody waits for so long
 
 
 class Stop(harness.SystemTest):
@@ -28,7 +29,7 @@ class Stop(harness.SystemTest):
         return daemon, session, messages
 
     def test_what_is_queued_is_flushed_and_the_exit_is_0(self):
-        daemon, session, messages = self.deaf()
+        daemon, session, messages = self.deaf(PATIENT)
         daemon.process.send_signal(signal.SIGTERM)
         daemon.wait_log("SIGTERM: stopping")
         session.expect(*messages)
@@ -38,37 +39,37 @@ class Stop(harness.SystemTest):
         self.assertIn("stopped; everything was delivered to the upstream", daemon.log)
 
     def test_an_idle_link_ends_at_once(self):
-        _, daemon, session = self.linked("[Service]\nStopTimeout=20s\n")
+        _, daemon, session = self.linked(PATIENT)
         session.send(b"data")
         daemon.process.send_signal(signal.SIGTERM)
-        start = time.monotonic()
         self.assertEqual(session.expect_end(), "closed")
         session.close()
         self.assertEqual(daemon.wait_exit(), 0)
-        self.assertLess(time.monotonic() - start, 3)
 
+    @harness.in_time
     def test_an_upstream_that_does_not_read_is_given_stop_timeout_and_no_more(self):
         daemon, _, _ = self.deaf("[Service]\nStopTimeout=700ms\n")
         start = time.monotonic()
         self.assertEqual(daemon.stop(), 0)
         took = time.monotonic() - start
         self.assertGreater(took, 0.6)
-        self.assertLess(took, 0.7 + 2 * harness.SLOW)
+        self.assertLess(took, 3)
         self.assertRegex(
             daemon.log, r"stopped; \d+ messages \(\d+ bytes\) were not delivered to the upstream"
         )
 
+    @harness.in_time
     def test_stop_timeout_0_waits_for_nothing(self):
         daemon, _, _ = self.deaf("[Service]\nStopTimeout=0\n")
         start = time.monotonic()
         self.assertEqual(daemon.stop(), 0)
-        self.assertLess(time.monotonic() - start, 2 * harness.SLOW)
+        self.assertLess(time.monotonic() - start, 2)
         self.assertRegex(daemon.log, r"stopped; \d+ messages .* were not delivered")
 
     def test_what_is_left_is_told_when_the_link_is_down(self):
         upstream = self.upstream()
         upstream.refuse()
-        daemon = self.daemon(f"{QUICK}Address={upstream.address}\n[Service]\nStopTimeout=20s\n")
+        daemon = self.daemon(f"{QUICK}Address={upstream.address}\n{PATIENT}")
         client = daemon.client()
         client.send(b"one", b"two")
         daemon.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 2, "two messages")
@@ -76,7 +77,7 @@ class Stop(harness.SystemTest):
         self.assertIn("stopped; 2 messages (14 bytes) were not delivered", daemon.log)
 
     def test_clients_get_what_was_received_and_then_the_end(self):
-        _, daemon, session = self.linked()
+        _, daemon, session = self.linked(PATIENT)
         client = daemon.client()
         daemon.wait_clients(1)
         messages = [harness.stamp(1, i, bytes(5000)) for i in range(200)]
@@ -89,7 +90,7 @@ class Stop(harness.SystemTest):
         self.assertEqual(daemon.wait_exit(), 0)
 
     def test_an_interrupt_is_a_stop_too_and_a_second_signal_changes_nothing(self):
-        daemon, session, messages = self.deaf("[Service]\nStopTimeout=20s\n")
+        daemon, session, messages = self.deaf(PATIENT)
         daemon.process.send_signal(signal.SIGINT)
         daemon.wait_log("SIGINT: stopping")
         daemon.process.send_signal(signal.SIGTERM)
@@ -99,7 +100,7 @@ class Stop(harness.SystemTest):
         self.assertEqual(daemon.wait_exit(), 0)
 
     def test_a_link_that_is_lost_while_stopping_is_not_dialled_again(self):
-        daemon, session, _ = self.deaf("[Service]\nStopTimeout=20s\n")
+        daemon, session, _ = self.deaf(PATIENT)
         daemon.process.send_signal(signal.SIGTERM)
         daemon.wait_log("SIGTERM: stopping")
         session.reset()
@@ -107,18 +108,16 @@ class Stop(harness.SystemTest):
         self.assertRegex(daemon.log, r"stopped; \d+ messages .* were not delivered")
 
     def test_clients_that_never_cease_to_send_do_not_delay_the_end(self):
-        _, daemon, session = self.linked("[Service]\nStopTimeout=20s\n")
+        _, daemon, session = self.linked(PATIENT)
         client = daemon.client()
         collector = session.collect()
         sender = threading.Thread(target=self.send_on, args=(client,), daemon=True)
         sender.start()
         collector.wait_count(1000)
-        start = time.monotonic()
         daemon.process.send_signal(signal.SIGTERM)
         collector.wait_end()
         session.close()
         self.assertEqual(daemon.wait_exit(), 0)
-        self.assertLess(time.monotonic() - start, 5 * harness.SLOW)
         self.assertIn("stopped; everything was delivered to the upstream", daemon.log)
         numbers = [harness.unstamp(message)[1] for message in collector.messages]
         self.assertEqual(numbers, list(range(len(numbers))))
@@ -135,7 +134,7 @@ class Stop(harness.SystemTest):
             pass
 
     def test_the_sockets_are_gone_afterwards_and_the_state_is_told_meanwhile(self):
-        daemon, session, messages = self.deaf("[Service]\nStopTimeout=20s\n")
+        daemon, session, messages = self.deaf(PATIENT)
         daemon.process.send_signal(signal.SIGTERM)
         status = daemon.wait_state("stopping")
         self.assertGreater(status["toUpstream"]["queued"]["messages"], 0)

@@ -9,8 +9,9 @@ Or at the end of a test file:
         tap.main()
 
 A method `test_a_client_that_hangs_is_cut_off` is told as `a client that hangs is cut off`. A skip
-keeps its reason. What a test prints, and why it failed, goes to stderr and so into its log. A test
-that takes longer than `timeout` seconds (an attribute of its class, or of the method; default 120)
+keeps its reason. What a test prints, and why it failed, goes to stderr and so into its log, which
+ends with a line `FAILED: ...` for each that failed: of a long log the end is shown. A test
+that takes longer than `timeout` seconds (an attribute of its class, or of the method; default 300)
 fails with a TimeoutError, so that its own clean-up still runs. A file without any test fails.
 """
 import importlib.util
@@ -20,7 +21,7 @@ import sys
 import traceback
 import unittest
 
-DEFAULT_TIMEOUT = 120
+DEFAULT_TIMEOUT = 300
 
 
 def sentence(test):
@@ -41,6 +42,7 @@ class Result(unittest.TestResult):
         self.stream = stream
         self.number = 0
         self.bad = 0
+        self.summary = []
         self.verdict = ('ok', '')
 
     def say(self, word, test, remark=''):
@@ -71,6 +73,12 @@ class Result(unittest.TestResult):
         print(f'--- {test}', file=sys.stderr)
         traceback.print_exception(*err)
         sys.stderr.flush()
+        # In one line, with the place in the test: what it called stands further down the stack.
+        places = [frame for frame in traceback.extract_tb(err[2])
+                  if frame.filename.endswith('_test.py')]
+        place = f'{os.path.basename(places[-1].filename)}:{places[-1].lineno}: ' if places else ''
+        why = one_line(f'{err[0].__name__}: {err[1]}')
+        self.summary.append(f'FAILED: {one_line(sentence(test))}: {place}{why[:300]}')
         if hasattr(test, '_testMethodName'):
             self.verdict = ('not ok', '')
         else:  # setUpClass and its like stand for no test of their own
@@ -129,6 +137,8 @@ def run(module, names):
     chosen.run(result)
     stream.write(f'1..{result.number}\n')
     stream.flush()
+    for line in result.summary:
+        print(line, file=sys.stderr)
     return 1 if result.bad else 0
 
 

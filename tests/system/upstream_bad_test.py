@@ -73,7 +73,7 @@ class BadFrames(harness.SystemTest):
         two = harness.Frame(size=2)
         self.check(
             two.wrap(b"hello") + two.wrap(b"world") + two.wrap(b"!"),
-            r"^no byte for 3\d\dms in the middle of a message: 17 of 354409 bytes came: "
+            r"^no byte for ([3-9]\d\dms|\d+s.*) in the middle of a message: 17 of 354409 bytes came: "
             r"these bytes fit a 2-byte length \(see \[Frame\] LengthSize=2\)$",
             "[Frame]\nTimeout=300ms\n",
         )
@@ -93,7 +93,7 @@ class BadFrames(harness.SystemTest):
 
     def test_half_a_message_is_shown_while_it_waits_and_ends_at_the_timeout(self):
         upstream, daemon, session = self.linked(
-            QUICK + "[Frame]\nTimeout=1s\n[Heartbeat]\nTimeout=0\n", heartbeat=None
+            QUICK + "[Heartbeat]\nTimeout=0\n", heartbeat=None
         )
         client = daemon.client()
         daemon.wait_clients(1)
@@ -107,13 +107,14 @@ class BadFrames(harness.SystemTest):
             "it to grow older",
         )
         self.assertEqual(older["upstream"]["state"], "up")
+        daemon.reconfigure("[Frame]\nTimeout=1s\n")
         self.assertEqual(session.expect_end(), "reset")
         upstream.accept()
         status = daemon.wait_state("up")["upstream"]
         self.assertEqual(status["lastCause"], "framing")
         self.assertRegex(
             status["lastError"],
-            r"^no byte for 1s( \d00ms)? in the middle of a message: 8 of 104 bytes came",
+            r"^no byte for \d+s.* in the middle of a message: 8 of 104 bytes came",
         )
         self.assertNotIn("partial", {key for key, value in status.items() if value is not None})
 
@@ -129,7 +130,7 @@ class BadFrames(harness.SystemTest):
         daemon.wait_status(lambda s: not s["upstream"].get("partial"), "the whole line")
 
     def test_clients_never_see_the_beginning_of_a_message_that_does_not_end(self):
-        upstream, daemon, session = self.linked(QUICK)
+        upstream, daemon, session = self.linked(QUICK, heartbeat=None)
         client = daemon.client()
         daemon.wait_clients(1)
         for number in range(3):
@@ -173,6 +174,7 @@ class Floods(harness.SystemTest):
         _, daemon, session = self.linked("[Heartbeat]\nReceived=?\nAnswer=!\n", heartbeat=None)
         client = daemon.client()
         daemon.wait_clients(1)
+        session.skip.add(b"!")
         collector = session.collect()
         flood = session.frame.wrap(b"?") * 10000
         end = time.monotonic() + 1
@@ -183,17 +185,18 @@ class Floods(harness.SystemTest):
         session.send(b"data")
         client.expect(b"data")
         client.send(b"last")
-        collector.wait(lambda messages: messages and messages[-1] == b"last", "what a client sends")
+        collector.wait_count(1)
         status = daemon.status()
         self.assertEqual(status["upstream"]["heartbeatsReceived"], sent)
-        self.assertEqual(set(collector.messages), {b"!", b"last"})
+        self.assertEqual(collector.messages, [b"last"])
+        self.assertGreater(session.skipped, 0)
 
 
 class NotReading(harness.SystemTest):
     """The peer's kernel lives and takes what fits; its program does not read."""
 
     STALL = (
-        "[Upstream]\nReconnectDelay=50ms\nReconnectDelayMax=100ms\nStallTimeout=700ms\n"
+        "[Upstream]\nReconnectDelay=50ms\nReconnectDelayMax=100ms\nStallTimeout=1s\n"
         "[Heartbeat]\nInterval=100ms\nTimeout=0\n"
     )
 
@@ -211,7 +214,7 @@ class NotReading(harness.SystemTest):
         messages = [harness.stamp(1, i, bytes(size)) for i in range(count)]
         client.send(*messages)
         status = daemon.wait_status(
-            lambda s: s["upstream"]["disconnects"] == 1, "the stall to be noticed"
+            lambda s: s["upstream"]["disconnects"], "the stall to be noticed"
         )
         self.assertEqual(status["upstream"]["lastCause"], "stalled")
         self.assertRegex(
@@ -234,9 +237,11 @@ class NotReading(harness.SystemTest):
         )
         self.assertEqual(status["toUpstream"]["queued"]["messages"], 0)
 
+    @harness.in_time
     def test_a_stall_under_load_is_noticed_and_nothing_is_lost(self):
         self.check_stall(300, 20000)
 
+    @harness.in_time
     def test_a_stall_is_noticed_though_heartbeats_still_fit_into_our_kernel(self):
         self.check_stall(10, 10000)
 
