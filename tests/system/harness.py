@@ -286,7 +286,7 @@ class Daemon:
         try:
             return until(look, what, timeout)
         except AssertionError:
-            print("last status:", json.dumps(self.status(), indent=1), file=sys.stderr)
+            print("last status:", json.dumps(self.status()), file=sys.stderr)
             raise
 
     def wait_state(self, state="up", timeout=None):
@@ -405,7 +405,7 @@ class SystemTest(unittest.TestCase):
                 raise
             except BaseException as error:
                 stood = still.seconds(filter(None, (getattr(d, "process", None) for d in self.daemons)))
-                text = f"{type(error).__name__}: {error}"
+                text = " ".join(f"{type(error).__name__}: {error}".split())
                 print(f"--- {self.id()}: {text} (stood still for {stood:.2f} s)", file=sys.stderr)
                 self._show_logs()
                 if not left or stood < NOTICEABLE or not self._may_repeat(error):
