@@ -59,7 +59,7 @@ class Framework(harness.SystemTest):
         for peer in (*clients, upstream):
             peer.start()
         for peer in (upstream, *clients):
-            peer.wait("done", 3 * harness.DEADLINE)
+            peer.wait("done")
         for client in clients:
             self.assertEqual(client.received, upstream.sent, client.name)
         self.assert_merged(upstream.received, *(client.sent for client in clients))

@@ -65,7 +65,7 @@ class Peer:
         with self._changed:
             self._changed.wait_for(
                 lambda: word in self.words or "ended" in self.words,
-                harness.DEADLINE if timeout is None else timeout,
+                3 * harness.DEADLINE if timeout is None else timeout,  # an interpreter starts
             )
             if word not in self.words:
                 raise AssertionError(
