@@ -235,7 +235,7 @@ class WhenDown(harness.SystemTest):
         sent, rest = fill(
             client,
             message,
-            full=lambda: daemon.status()["toUpstream"]["queued"]["bytes"] > 1000 << 10,
+            full=lambda: daemon.status()["toUpstream"]["queued"]["bytes"] >= 1 << 20,
         )
         upstream.refuse()
         session.reset()

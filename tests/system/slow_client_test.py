@@ -235,7 +235,7 @@ class SlowUpstream(harness.SystemTest):
     def fill(daemon, client):
         """Until the queue to the upstream is full, and then what lies before it."""
         return fill(client, b"F" * 4000,
-                    full=lambda: queued(daemon, "toUpstream")["bytes"] > 250 * 1024)
+                    full=lambda: queued(daemon, "toUpstream")["bytes"] >= 256 * 1024)
 
     def full(self, config=""):
         """An upstream that does not read, and a client that has filled all that lies before it."""
@@ -267,8 +267,8 @@ class SlowUpstream(harness.SystemTest):
         other.send_raw(b"\0\0\0\x10beg")
         wait_listed(daemon, lambda c: c.get("partial"), "the part")
         sent, rest = self.fill(daemon, client)
-        daemon.reconfigure("[Frame]\nTimeout=500ms\n")
         other.send_raw(b"un")  # is not read now
+        daemon.reconfigure("[Frame]\nTimeout=500ms\n")
         stays(lambda: daemon.status()["clients"] == 2, 1)
         session.collect()
         other.expect_end()  # it is read again: now its timeout counts
