@@ -18,6 +18,8 @@ enum {
         IMAGE_SLABS = 1 << 20,       /* 64 GiB of messages */
         IMAGE_PIECES = 1024,         /* of the ledger's map */
         IMAGE_SLAB_SIZE = 64 * 1024, /* bytes of messages in a slab */
+        IMAGE_EVENTS = 256,          /* that are kept */
+        IMAGE_EVENT_TEXT = 264,      /* bytes with the NUL */
 };
 
 #define IMAGE_MAGIC UINT64_C(0x3164706374665e2e)
@@ -163,6 +165,27 @@ struct image_spread {
         struct image_cursor held; /* for the next one who does */
 };
 
+/* What has happened, by the words of core/events.h and core/state.h. */
+struct image_facts {
+        uint64_t time_usec; /* CLOCK_REALTIME, for people */
+        uint64_t kind, state, cause, client_id, messages;
+};
+
+struct image_event {
+        uint64_t seq;
+        struct image_facts facts;
+        char text[IMAGE_EVENT_TEXT];
+};
+
+/*
+ * Event number n stands at n modulo IMAGE_EVENTS + 1. The one place more is for the event that is
+ * being written: nobody looks at it before seq, which is stored last, says that it is there.
+ */
+struct image_events {
+        uint64_t seq;  /* of the last event; 0: none yet */
+        uint64_t link; /* which of two is the last event of the link; 0: none yet */
+};
+
 struct image {
         struct image_header header;
         struct image_journal journal;
@@ -173,6 +196,9 @@ struct image {
         struct image_session session;
         struct image_spread spread;
         struct image_totals totals;
+        struct image_events events;
+        struct image_event event[IMAGE_EVENTS + 1] __attribute__((aligned(4096)));
+        struct image_event link_event[2];
         struct image_client client[IMAGE_CLIENTS] __attribute__((aligned(4096)));
         struct image_slab slab[IMAGE_SLABS] __attribute__((aligned(4096)));
         struct image_extent extent[IMAGE_EXTENTS] __attribute__((aligned(4096)));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/recover.h"
 #include "core/books.h"
+#include "core/events.h"
 #include "core/marks.h"
 #include "core/spread.h"
 
@@ -542,7 +543,7 @@ const char *recover_image(struct store *store, const struct frame_spec *spec)
             (wrong = check_chain(&r, &image->session.inject.data, CHAIN_WHOLE, false)) ||
             (wrong = check_clients(&r, spec)) || (wrong = check_spread(&r, spec)) ||
             (wrong = check_acked(&r, spec)) || (wrong = check_session(&r, spec)) ||
-            (wrong = check_turn(&r)))
+            (wrong = check_turn(&r)) || (wrong = events_check(store)))
                 return wrong;
         if (!collect_extents(&r))
                 return "an extent is in two lists";

@@ -26,6 +26,17 @@ static void on_reap(int fd, short events, void *arg)
         bury(arg);
 }
 
+static void on_news(int fd, short events, void *arg)
+{
+        (void)fd, (void)events;
+        control_client_news(arg);
+}
+
+void control_news(struct control *control)
+{
+        event_active(control->news, EV_TIMEOUT, 0);
+}
+
 static void on_turn(int fd, short events, void *arg)
 {
         struct control *control = arg;
@@ -45,7 +56,9 @@ struct control *control_new(struct event_base *base, const struct control_ops *o
         control->ctx = ctx;
         control->reap = event_new(base, -1, 0, on_reap, control);
         control->turn = evtimer_new(base, on_turn, control);
-        if (!control->reap || !control->turn) {
+        control->news = event_new(base, -1, 0, on_news, control);
+        control->watch = watch_new(base, control_client_gone);
+        if (!control->reap || !control->turn || !control->news || !control->watch) {
                 control_free(control);
                 return NULL;
         }
@@ -149,9 +162,13 @@ void control_free(struct control *control)
                 listener_free(listener->listener);
                 free(listener);
         }
+        control_client_news(control);
         while ((client = LIST_FIRST(&control->clients)) != NULL)
                 control_client_close(client, "the daemon ends");
         bury(control);
+        watch_free(control->watch);
+        if (control->news)
+                event_free(control->news);
         if (control->turn)
                 event_free(control->turn);
         if (control->reap)

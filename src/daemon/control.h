@@ -9,6 +9,7 @@
  * bounded as well.
  */
 #include "core/config.h"
+#include "core/events.h"
 #include "daemon/status.h"
 
 #include <stddef.h>
@@ -26,6 +27,8 @@ struct control_ops {
          * to tell control nothing: MaxClients= holds for the next connection, Admin= for the next
          * request. */
         const struct config *(*config)(void *ctx);
+        /* What happened lately; told by control_news() when there is more. */
+        const struct events *(*events)(void *ctx);
         /* The path that [Local] is really listened on, or NULL: as configured. */
         const char *(*data_socket)(void *ctx);
         /* Reads the configuration anew and applies it, or changes nothing and returns a negative
@@ -44,5 +47,9 @@ struct control *control_new(struct event_base *base, const struct control_ops *o
  * a negative errno. */
 int control_listen(struct control *control, int fd);
 
-/* Closes all listeners and connections. Not from within a callback of control_ops. */
+/* There is a new event: those who follow get it with the next turn of the loop. */
+void control_news(struct control *control);
+
+/* Closes all listeners and connections, after a last look at the events. Not from within a callback
+ * of control_ops. */
 void control_free(struct control *control);

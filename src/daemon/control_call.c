@@ -121,7 +121,8 @@ static bool is_permitted(const struct control_call *call)
         return permitted;
 }
 
-static json_t *run(const struct control_call *call, const json_t *request, const char *name)
+static json_t *run(const struct control_call *call, const json_t *request, const char *name,
+                   struct control_monitor *monitor)
 {
         json_t *error;
         const struct control_method *method = find(name, &error);
@@ -141,11 +142,11 @@ static json_t *run(const struct control_call *call, const json_t *request, const
         wrong = wrong_parameter(method, call->parameters);
         if (wrong)
                 return named_error("InvalidParameter", "parameter", wrong);
-        return method->run(call);
+        return method->monitor ? method->monitor(call, monitor) : method->run(call);
 }
 
 int control_call(const struct control_ops *ops, void *ctx, int fd, const json_t *request,
-                 json_t **reply)
+                 json_t **reply, struct control_monitor *monitor)
 {
         const json_t *parameters = json_object_get(request, "parameters");
         const char *name = json_string_value(json_object_get(request, "method"));
@@ -154,12 +155,14 @@ int control_call(const struct control_ops *ops, void *ctx, int fd, const json_t 
         if (!name || (parameters && !json_is_null(parameters) && !json_is_object(parameters)))
                 return -EBADMSG;
         call.parameters = json_is_object(parameters) ? parameters : NULL;
-        *reply = run(&call, request, name);
-        if (!*reply)
+        *monitor = (struct control_monitor){0};
+        *reply = run(&call, request, name, monitor);
+        if (!*reply && !monitor->on)
                 return -ENOMEM;
         if (json_is_true(json_object_get(request, "oneway"))) {
                 json_decref(*reply);
                 *reply = NULL;
+                monitor->on = false;
         }
         return 0;
 }

@@ -7,8 +7,16 @@
 #include "daemon/control.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <jansson.h>
+
+/* A call of Monitor: what is told next. */
+struct control_monitor {
+        bool on;
+        bool link_first; /* before it, the last event of the link */
+        uint64_t next;   /* number of the event */
+};
 
 struct control_call {
         const struct control_ops *ops;
@@ -30,6 +38,9 @@ struct control_method {
         const struct control_parameter *parameters; /* ended by one without a name; NULL: none */
         bool changes;                               /* for those whom control_permit.h names */
         bool needs_more;                            /* replies several times */
+        /* Instead of run(), for one that replies until its client goes: begins it and returns NULL,
+         * or returns an error reply, or without memory NULL and leaves it off. */
+        json_t *(*monitor)(const struct control_call *call, struct control_monitor *monitor);
 };
 
 struct control_interface {
@@ -50,8 +61,13 @@ json_t *control_error(const char *name, json_t *parameters);
 
 /*
  * Carries out a request of the client on fd. *reply gets a new reference, or NULL where none is to
- * be sent. Returns 0; -EBADMSG if the request is malformed, -ENOMEM without memory: the connection
- * ends in both cases.
+ * be sent; where monitor is on, control_monitor_next() makes the replies. Returns 0; -EBADMSG if
+ * the request is malformed, -ENOMEM without memory: the connection ends in both cases.
  */
 int control_call(const struct control_ops *ops, void *ctx, int fd, const json_t *request,
-                 json_t **reply);
+                 json_t **reply, struct control_monitor *monitor);
+
+/* The next reply, a new reference; *reply is NULL where nothing new happened. Events that are not
+ * kept any more are told as one of kind gap. Returns 0 or -ENOMEM. */
+int control_monitor_next(const struct control_ops *ops, void *ctx, struct control_monitor *monitor,
+                         json_t **reply);

@@ -20,6 +20,8 @@ enum {
         TURN_USEC = 5000,
         /* Replies collect up to here before they are written. */
         OUT_HIGH = 64 * 1024,
+        /* And up to here they are kept for one that monitors, with room for one more event. */
+        MONITOR_HIGH = VARLINK_MESSAGE_MAX - 8 * IMAGE_EVENT_TEXT,
         /* Of all clients together; beyond it, the one that makes us hold most pays. */
         HELD_MAX = 64 * 1024 * 1024,
 };
@@ -51,6 +53,8 @@ void control_client_close(struct control_client *client, const char *why)
 
         diag_debug("control: a client's connection ends: %s", why);
         event_del(client->event);
+        if (client->monitor.on)
+                watch_remove(control->watch, client->fd);
         control_hang_up(client->fd);
         client->fd = -1;
         release_buffers(client);
@@ -91,7 +95,8 @@ static int flush(struct control_client *client)
         return 0;
 }
 
-/* Queues a reply and takes the reference. The bytes before it are few, or else it would wait. */
+/* Queues a reply and takes the reference. The bytes before it are few, or else it would wait; those
+ * who monitor may never have read everything, so what they have read goes here. */
 static int append(struct control_client *client, json_t *reply)
 {
         size_t size;
@@ -105,6 +110,11 @@ static int append(struct control_client *client, json_t *reply)
                 client->out_size = size;
                 return 0;
         }
+        if (client->out_sent > unread(client)) {
+                memmove(client->out, client->out + client->out_sent, unread(client));
+                client->out_size -= client->out_sent;
+                client->out_sent = 0;
+        }
         both = realloc(client->out, client->out_size + size);
         if (both) {
                 memcpy(both + client->out_size, bytes, size);
@@ -113,6 +123,36 @@ static int append(struct control_client *client, json_t *reply)
         }
         free(bytes);
         return both ? 0 : -ENOMEM;
+}
+
+/* From here on it is not read: requests behind this one wait for its end, which never comes. Its
+ * memory goes, the socket keeps what follows. */
+static int begin_to_monitor(struct control_client *client)
+{
+        int r = watch_add(client->control->watch, client->fd, client);
+
+        varlink_reader_done(&client->in);
+        if (r < 0)
+                client->monitor.on = false;
+        return r;
+}
+
+/* Queues what it has not been told, as far as it reads. Returns 0 or -ENOMEM. */
+static int tell_news(struct control_client *client)
+{
+        struct control *control = client->control;
+
+        while (unread(client) < MONITOR_HIGH) {
+                json_t *reply;
+                int r = control_monitor_next(control->ops, control->ctx, &client->monitor, &reply);
+
+                if (r < 0 || !reply)
+                        return r;
+                r = append(client, reply);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 /* Carries out one request. Returns 1, 0 if none is there whole, or a negative errno: -EBADMSG is
@@ -129,10 +169,12 @@ static int serve_one(struct control_client *client)
         case VARLINK_BAD:
         case VARLINK_TOO_LARGE: return -EBADMSG;
         }
-        r = control_call(control->ops, control->ctx, client->fd, request, &reply);
+        r = control_call(control->ops, control->ctx, client->fd, request, &reply, &client->monitor);
         json_decref(request);
         if (r < 0)
                 return r;
+        if (client->monitor.on)
+                return begin_to_monitor(client);
         r = reply ? append(client, reply) : 0;
         return r < 0 ? r : 1;
 }
@@ -166,20 +208,24 @@ static int serve(struct control_client *client)
         return 1;
 }
 
-/* Keeps the sum of what clients make us hold below its limit. May close any of them. */
-static void account(struct control_client *client)
+static void count_held(struct control_client *client)
 {
         struct control *control = client->control;
 
         control->held -= client->held;
         client->held = client->in.room + client->out_size;
         control->held += client->held;
+}
+
+/* Keeps the sum of what clients make us hold below its limit. May close any of them. */
+static void enforce(struct control *control)
+{
         while (control->held > HELD_MAX) {
                 struct control_client *most = NULL, *other;
 
-                LIST_FOREACH(other, &control->clients, link)
-                if (!most || other->held > most->held)
-                        most = other;
+                for (other = LIST_FIRST(&control->clients); other; other = LIST_NEXT(other, link))
+                        if (!most || other->held > most->held)
+                                most = other;
                 control_client_close(most, "too much is held for all clients together");
         }
 }
@@ -219,6 +265,8 @@ static void wait_or_end(struct control_client *client, bool more)
 {
         if (unread(client) > 0)
                 arm(client, EV_WRITE);
+        else if (client->monitor.on)
+                return; /* until control_client_news(), or the watch */
         else if (client->closing)
                 control_client_close(client, "a malformed message");
         else if (more)
@@ -239,13 +287,15 @@ static void on_ready(int fd, short events, void *arg)
                 r = receive(client);
         else if (events & EV_WRITE)
                 r = flush(client);
-        if (r == 0 && !client->closing && unread(client) == 0)
+        if (r == 0 && !client->closing && !client->monitor.on && unread(client) == 0)
                 more = serve(client);
         if (more == -EBADMSG) {
                 client->closing = true;
                 varlink_reader_done(&client->in);
                 more = 0;
         }
+        if (r == 0 && more >= 0 && client->monitor.on)
+                r = tell_news(client);
         if (r == 0 && more >= 0)
                 r = flush(client);
         if (r < 0 || more < 0) {
@@ -255,8 +305,39 @@ static void on_ready(int fd, short events, void *arg)
         if (client->in.size == 0)
                 varlink_reader_done(&client->in);
         wait_or_end(client, more > 0);
-        if (client->fd >= 0)
-                account(client);
+        if (client->fd < 0)
+                return;
+        count_held(client);
+        enforce(client->control);
+}
+
+void control_client_news(struct control *control)
+{
+        struct control_client *client, *next;
+
+        for (client = LIST_FIRST(&control->clients); client; client = next) {
+                int r;
+
+                next = LIST_NEXT(client, link);
+                if (!client->monitor.on)
+                        continue;
+                r = tell_news(client);
+                if (r == 0)
+                        r = flush(client);
+                if (r < 0) {
+                        control_client_close(client, strerror(-r));
+                        continue;
+                }
+                count_held(client);
+                if (unread(client) > 0 && !event_pending(client->event, EV_WRITE, NULL))
+                        arm(client, EV_WRITE);
+        }
+        enforce(control);
+}
+
+void control_client_gone(void *subject)
+{
+        control_client_close(subject, "closed by the client");
 }
 
 int control_client_new(struct control *control, int fd, uid_t uid)

@@ -4,10 +4,14 @@
  * The inside of control: the server with its listeners (control.c) and one connection of a control
  * client (control_client.c). For these two files only.
  *
- * A connection does one thing at a time: it waits for requests, or for its replies to be read.
+ * A connection does one thing at a time: it waits for requests, or for its replies to be read. One
+ * that monitors is not read any more; what it holds is bounded by what it has not read, and by the
+ * events that are kept.
  */
 #include "daemon/control.h"
+#include "daemon/control_call.h"
 #include "edge/listener.h"
+#include "edge/watch.h"
 #include "wire/varlink.h"
 
 #include <stdbool.h>
@@ -25,8 +29,9 @@ struct control_client {
         struct varlink_reader in;
         char *out; /* replies, owned */
         size_t out_size, out_sent;
-        size_t held;  /* its part of control->held */
-        bool eof;     /* the client sends no more; what it sent is still answered */
+        size_t held; /* its part of control->held */
+        bool eof;    /* the client sends no more; what it sent is still answered */
+        struct control_monitor monitor;
         bool closing; /* it broke the protocol: earlier replies are delivered, then it ends */
 };
 
@@ -44,6 +49,8 @@ struct control {
         LIST_HEAD(control_dead, control_client) dead;
         struct event *reap;  /* frees the dead from the loop, outside their own callbacks */
         struct event *turn;  /* comes with the next turn of the loop */
+        struct event *news;  /* the same, when something is to be told to those who monitor */
+        struct watch *watch; /* of those who monitor, whether they are still there */
         uint64_t spent_usec; /* on requests in this turn, by all clients together */
         size_t n_clients;
         size_t held;        /* bytes of requests and replies of all clients */
@@ -52,6 +59,12 @@ struct control {
 
 /* Serves an accepted, non-blocking socket, which it takes (also on error). Returns 0 or -ENOMEM. */
 int control_client_new(struct control *control, int fd, uid_t uid);
+
+/* What happened is told to those who monitor, as far as they read. */
+void control_client_news(struct control *control);
+
+/* Its other end is gone: a watch's gone(). */
+void control_client_gone(void *client);
 
 /* The one way to end a connection. why is logged for debugging. The memory goes later. */
 void control_client_close(struct control_client *client, const char *why);

@@ -7,6 +7,7 @@
 #include "daemon/health.h"
 #include "daemon/interface_text.h"
 #include "daemon/status_json.h"
+#include "util/clock.h"
 
 static void take_health(const struct control_call *call, struct status *status,
                         struct health *health)
@@ -51,6 +52,59 @@ static json_t *run_list_clients(const struct control_call *call)
                 json_array_append_new(list, status_json_client(&clients[i]));
         free(clients);
         return control_reply(json_pack("{s:o}", "clients", list));
+}
+
+static json_t *run_recent_events(const struct control_call *call)
+{
+        const struct events *events = call->ops->events(call->ctx);
+        json_t *list = json_array();
+
+        for (uint64_t seq = events_first(events); seq <= events_last(events); seq++)
+                json_array_append_new(list, status_json_event(events_get(events, seq)));
+        return control_reply(json_pack("{s:o}", "events", list));
+}
+
+static json_t *run_monitor(const struct control_call *call, struct control_monitor *monitor)
+{
+        const struct events *events = call->ops->events(call->ctx);
+        const json_t *history = json_object_get(call->parameters, "history");
+        uint64_t last = events_last(events), first = events_first(events), want;
+
+        if (json_is_integer(history) && json_integer_value(history) < 0)
+                return control_error("InvalidParameter",
+                                     json_pack("{s:s}", "parameter", "history"));
+        want = json_is_integer(history) ? (uint64_t)json_integer_value(history) : 0;
+        monitor->on = true;
+        monitor->link_first = !json_is_integer(history) && events_link(events);
+        monitor->next = want > last - first ? first : last + 1 - want;
+        return NULL;
+}
+
+int control_monitor_next(const struct control_ops *ops, void *ctx, struct control_monitor *monitor,
+                         json_t **reply)
+{
+        const struct events *events = ops->events(ctx);
+        uint64_t first = events_first(events);
+        json_t *event;
+
+        *reply = NULL;
+        if (monitor->link_first) {
+                event = status_json_event(events_link(events));
+        } else if (monitor->next > events_last(events)) {
+                return 0;
+        } else if (monitor->next < first) {
+                event = status_json_gap(monitor->next, first - monitor->next, clock_wall_usec());
+                monitor->next = first;
+        } else {
+                event = status_json_event(events_get(events, monitor->next++));
+        }
+        monitor->link_first = false;
+        *reply = control_reply(json_pack("{s:o}", "event", event));
+        if (!*reply || json_object_set_new(*reply, "continues", json_true()) < 0) {
+                json_decref(*reply);
+                return -ENOMEM;
+        }
+        return 0;
 }
 
 /* Shows a path that systemd chose as what it is: of no configuration file. */
@@ -126,6 +180,11 @@ static const struct control_method ftcpd_methods[] = {
         {.name = "Status", .run = run_status},
         {.name = "Health", .run = run_health},
         {.name = "ListClients", .run = run_list_clients},
+        {.name = "Monitor",
+         .monitor = run_monitor,
+         .parameters = (const struct control_parameter[]){{"history", JSON_INTEGER, true}, {0}},
+         .needs_more = true},
+        {.name = "RecentEvents", .run = run_recent_events},
         {.name = "GetConfig", .run = run_get_config},
         {.name = "Reload", .run = run_reload, .changes = true},
         {0},

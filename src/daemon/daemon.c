@@ -70,6 +70,13 @@ static const struct config *get_config(void *context)
         return daemon->config;
 }
 
+static const struct events *get_events(void *context)
+{
+        struct daemon *daemon = context;
+
+        return relay_events(daemon->relay);
+}
+
 static const char *get_data_socket(void *context)
 {
         struct daemon *daemon = context;
@@ -117,6 +124,22 @@ static int apply(struct daemon *daemon, struct config_report *report)
         return 0;
 }
 
+/* Of many errors the first, with how many there are. */
+static void tell_reload(struct daemon *daemon, int result, const struct config_report *report)
+{
+        const char *first = report->n_errors ? report->errors[0] : strerror(-result);
+
+        if (result == 0)
+                relay_tell(daemon->relay, EVENT_RELOAD, "the configuration was reloaded");
+        else if (report->n_errors > 1)
+                relay_tell(daemon->relay, EVENT_RELOAD,
+                           "not reloaded, nothing has changed: %zu errors, the first is %s",
+                           report->n_errors, first);
+        else
+                relay_tell(daemon->relay, EVENT_RELOAD, "not reloaded, nothing has changed: %s",
+                           first);
+}
+
 static int reload(void *context, struct config_report *report)
 {
         struct daemon *daemon = context;
@@ -129,12 +152,13 @@ static int reload(void *context, struct config_report *report)
                 diag_err("the configuration was not reloaded: nothing has changed");
         else
                 diag_notice("the configuration was reloaded");
+        tell_reload(daemon, result, report);
         service_ready();
         return result;
 }
 
-static const struct control_ops control_ops = {get_status, get_clients, get_config, get_data_socket,
-                                               reload};
+static const struct control_ops control_ops = {get_status, get_clients,     get_config,
+                                               get_events, get_data_socket, reload};
 
 /* ---- the relay ---- */
 
@@ -150,17 +174,29 @@ static void on_state(void *context, enum link_state state, enum link_cause cause
 static void on_stopped(void *context, struct count left)
 {
         struct daemon *daemon = context;
+        char text[128];
 
         if (left.messages)
-                diag_warning("stopped; %" PRIu64 " messages (%" PRIu64
-                             " bytes) were not delivered to the upstream",
-                             left.messages, left.bytes);
+                snprintf(text, sizeof(text),
+                         "stopped; %" PRIu64 " messages (%" PRIu64
+                         " bytes) were not delivered to the upstream",
+                         left.messages, left.bytes);
         else
-                diag_notice("stopped; everything was delivered to the upstream");
+                snprintf(text, sizeof(text), "stopped; everything was delivered to the upstream");
+        diag_line(left.messages ? LOG_WARNING : LOG_NOTICE, "%s", text);
+        relay_tell(daemon->relay, EVENT_SERVICE, "%s", text);
         daemon->done = true;
 }
 
-static const struct relay_ops relay_ops = {on_state, on_stopped};
+static void on_event(void *context)
+{
+        struct daemon *daemon = context;
+
+        if (daemon->control)
+                control_news(daemon->control);
+}
+
+static const struct relay_ops relay_ops = {on_state, on_stopped, on_event};
 
 /* ---- signals ---- */
 
@@ -180,6 +216,8 @@ static void on_term(evutil_socket_t number, short what, void *arg)
 
         (void)what;
         diag_notice("%s: stopping, within StopTimeout=", number == SIGTERM ? "SIGTERM" : "SIGINT");
+        relay_tell(daemon->relay, EVENT_SERVICE, "%s: stopping",
+                   number == SIGTERM ? "SIGTERM" : "SIGINT");
         service_stopping();
         relay_stop(daemon->relay, clock_deadline(daemon->config->stop_timeout_usec));
 }
@@ -339,6 +377,7 @@ static void tear_down(struct daemon *daemon)
 
         if (daemon->control)
                 control_free(daemon->control);
+        daemon->control = NULL;
         if (daemon->relay)
                 relay_free(daemon->relay);
         for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
@@ -371,6 +410,8 @@ int daemon_run(const struct options *options, struct config *config)
                              "use ftcpd)");
         diag_notice("ftcpd %s: clients connect to %s", FTCPD_VERSION, daemon.data_socket);
         service_ready();
+        relay_tell(daemon.relay, EVENT_SERVICE, "ftcpd %s started, pid %d", FTCPD_VERSION,
+                   (int)getpid());
         relay_start(daemon.relay);
         while (!daemon.done && event_base_loop(daemon.base, EVLOOP_ONCE) >= 0)
                 relay_turn(daemon.relay);

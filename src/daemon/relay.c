@@ -176,11 +176,12 @@ static void on_acked(void *context)
 
 /* ---- clients come and go ---- */
 
-static void on_gone(void *context, struct client *client)
+static void on_gone(void *context, struct client *client, bool quiet, const char *why)
 {
         struct relay *relay = context;
         struct timeval now = {0, 0};
 
+        relay_tell_client(relay, quiet ? TELL_CAME : TELL_ENDED, client, why);
         if (client->waiting)
                 TAILQ_REMOVE(&relay->queue, client, queue);
         if (client->begun.tqe_prev)
@@ -242,6 +243,7 @@ static void on_state(void *context, enum link_state state, enum link_cause cause
 {
         struct relay *relay = context;
 
+        relay_tell_link(relay, state, cause, text);
         relay_follow_link(relay, state == LINK_UP);
         relay->ops->state(relay->context, state, cause, text);
         relay_look_at_drops(relay);
@@ -253,6 +255,7 @@ static void on_stopped(void *context)
         struct books books = {0};
 
         relay_look_at_drops(relay);
+        relay_tell_rest(relay);
         ledger_books(&relay->ledger, &books);
         relay->ops->stopped(relay->context, books.queued);
 }
@@ -291,7 +294,8 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
         relay->reaper = evtimer_new(base, on_reaper, relay);
         relay->expirer = relay_expirer_new(relay);
         relay->link = link_new(base, config, &relay->in, &relay->ledger, &link_ops, relay);
-        if (!relay->watch || !relay->reaper || !relay->expirer || !relay->link) {
+        if (!relay_events_init(relay) || !relay->watch || !relay->reaper || !relay->expirer ||
+            !relay->link) {
                 relay_free(relay);
                 return -ENOMEM;
         }
@@ -316,6 +320,8 @@ void relay_free(struct relay *relay)
         if (relay->expirer)
                 event_free(relay->expirer);
         spread_done(&relay->spread);
+        if (relay->events.timer)
+                event_free(relay->events.timer);
         store_done(&relay->store);
         free(relay->free_slots);
         free(relay);
@@ -358,6 +364,7 @@ void relay_turn(struct relay *relay)
         }
         link_flush(relay->link);
         relay_note_drops(relay);
+        relay_tell_news(relay);
 }
 
 static void close_listeners(struct relay *relay)

@@ -6,6 +6,7 @@
  * and decides who may read.
  */
 #include "core/config.h"
+#include "core/events.h"
 #include "daemon/status.h"
 
 #include <stdbool.h>
@@ -23,6 +24,8 @@ struct relay_ops {
         /* After relay_stop(): everything is flushed or given up. left is what was not delivered to
          * the upstream. */
         void (*stopped)(void *context, struct count left);
+        /* There is a new event. Nothing is to be done to the relay from here. */
+        void (*event)(void *context);
 };
 
 /* config is borrowed until relay_configure() or relay_free(). Returns 0 or a negative errno. */
@@ -47,6 +50,11 @@ void relay_turn(struct relay *relay);
  */
 void relay_stop(struct relay *relay, uint64_t deadline);
 
+/* Something that the relay knows nothing of is an event, too. */
+__attribute__((format(printf, 3, 4))) void relay_tell(struct relay *relay, enum event_kind kind,
+                                                      const char *format, ...);
+
 /* For control. */
+const struct events *relay_events(const struct relay *relay);
 void relay_status(struct relay *relay, struct status *status);
 size_t relay_clients(struct relay *relay, struct status_client *clients, size_t max);

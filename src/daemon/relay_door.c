@@ -74,6 +74,8 @@ static void introduce(struct relay *relay, struct client *client)
         diag_debug("client %" PRIu64 " connected (%s, pid %d, uid %u)%s", client->id,
                    client->local ? client->program : client->peer, (int)client->pid,
                    (unsigned)client->uid, client->receive_only ? ", may only receive" : "");
+        relay_tell_client(relay, TELL_CAME, client,
+                          client->receive_only ? "connected, may only receive" : "connected");
 }
 
 void relay_permit(struct relay *relay, struct client *client)
@@ -92,6 +94,7 @@ static void turn_away(struct relay *relay, int fd, const char *why)
         struct image_totals *totals = &relay->store.image->totals;
         uint64_t now = clock_usec();
 
+        relay_tell_client(relay, TELL_REFUSED, NULL, why);
         if (!relay->turned_away || now - relay->turned_away >= TELL_USEC) {
                 diag_warning("a client was refused: %s; told once a minute at most", why);
                 relay->turned_away = now;

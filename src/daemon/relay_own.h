@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The relay's own memory, for relay.c, relay_door.c, relay_fate.c and relay_status.c. */
+/* The relay's own memory, for relay.c and its other halves: _door, _events, _fate and _status. */
 #include "core/cursor.h"
+#include "core/events.h"
 #include "core/ledger.h"
 #include "core/log.h"
+#include "core/pace.h"
 #include "core/spread.h"
 #include "core/store.h"
 #include "core/turn.h"
@@ -16,6 +18,10 @@
 #include <sys/queue.h>
 
 TAILQ_HEAD(client_list, client);
+
+/* What of clients is told, each kind at its own pace; and the two ways that messages go. */
+enum tell_class { TELL_CAME, TELL_ENDED, TELL_REFUSED, TELL_CLASSES };
+enum tell_way { TELL_IN, TELL_OUT, TELL_WAYS };
 
 struct relay {
         struct event_base *base;     /* borrowed */
@@ -50,6 +56,13 @@ struct relay {
         uint64_t noted; /* messages dropped for a reason nobody chose, that health knows of */
         bool resting;   /* every client has enough to take for now */
         bool stopping, resuming;
+        struct {
+                struct events ring;
+                struct event *timer;                    /* owned; for what was counted, at due */
+                uint64_t due;                           /* UINT64_MAX: nothing was */
+                uint64_t seen[TELL_WAYS][DROP_REASONS]; /* messages */
+                struct pace drops[TELL_WAYS][DROP_REASONS], clients[TELL_CLASSES];
+        } events;
         uint64_t turned_away;        /* when the log last told of a client that was refused */
         uint64_t started, last_drop; /* when something was dropped for a reason nobody chose */
 };
@@ -76,6 +89,17 @@ void relay_follow_link(struct relay *relay, bool up);
 void relay_apply_fate(struct relay *relay);
 void relay_look_at_drops(struct relay *relay);
 struct event *relay_expirer_new(struct relay *relay);
+
+/* relay_events.c: the ring is taken up, false: no memory; its timer is the caller's to free. What
+ * becomes an event; client NULL: one that never was. Drops, and what was counted, become one with
+ * relay_tell_news() after each turn, and with relay_tell_rest() at the end. */
+bool relay_events_init(struct relay *relay);
+void relay_tell_link(struct relay *relay, enum link_state state, enum link_cause cause,
+                     const char *text);
+void relay_tell_client(struct relay *relay, enum tell_class class, const struct client *client,
+                       const char *what);
+void relay_tell_news(struct relay *relay);
+void relay_tell_rest(struct relay *relay);
 
 /* Bytes to the upstream that are not acknowledged. */
 uint64_t relay_queued_bytes(const struct relay *relay);

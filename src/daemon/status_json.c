@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/status_json.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/events.h"
 #include "util/text.h"
 
 /* Adds a member and takes value; without either, *object becomes NULL and stays so. */
@@ -180,6 +183,47 @@ json_t *status_json_health(const struct health *health)
 
         add(&o, "health", json_string(severity_name(health->severity)));
         add(&o, "reasons", reasons_json(health));
+        return o;
+}
+
+static json_t *event_json(uint64_t seq, uint64_t time_usec, enum event_kind kind, const char *text)
+{
+        json_t *o = json_object();
+
+        add(&o, "seq", number(seq));
+        add(&o, "timeUsec", number(time_usec));
+        add(&o, "kind", json_string(event_kind_name(kind)));
+        add(&o, "text", status_json_text(text));
+        return o;
+}
+
+json_t *status_json_event(const struct image_event *event)
+{
+        const struct image_facts *facts = &event->facts;
+        enum event_kind kind = (enum event_kind)facts->kind;
+        json_t *o = event_json(event->seq, facts->time_usec, kind, event->text);
+
+        if (kind == EVENT_LINK) {
+                add(&o, "state", json_string(link_state_name((enum link_state)facts->state)));
+                add(&o, "cause", json_string(link_cause_name((enum link_cause)facts->cause)));
+        }
+        if (kind == EVENT_CLIENT && facts->client_id)
+                add(&o, "clientId", number(facts->client_id));
+        if (kind == EVENT_DROP)
+                add(&o, "messages", number(facts->messages));
+        return o;
+}
+
+json_t *status_json_gap(uint64_t first, uint64_t missed, uint64_t time_usec)
+{
+        char text[128];
+        json_t *o;
+
+        snprintf(text, sizeof(text), "%" PRIu64 " events were missed: they came faster than read",
+                 missed);
+        /* Its number is that of the last one missed, so that numbers go on without a hole. */
+        o = event_json(first + missed - 1, time_usec, EVENT_GAP, text);
+        add(&o, "missed", number(missed));
         return o;
 }
 

@@ -6,6 +6,7 @@
  * (infinity) is that. All return a new reference, or NULL without memory.
  */
 #include "core/config.h"
+#include "core/image.h"
 #include "daemon/health.h"
 #include "daemon/status.h"
 
@@ -19,6 +20,10 @@ json_t *status_json(const struct status *status, const struct health *health);
 
 /* The reply of Health. */
 json_t *status_json_health(const struct health *health);
+
+/* One Event; and the one of kind gap that stands for `missed` events from `first` on. */
+json_t *status_json_event(const struct image_event *event);
+json_t *status_json_gap(uint64_t first, uint64_t missed, uint64_t time_usec);
 
 /* One Client. */
 json_t *status_json_client(const struct status_client *client);

@@ -414,7 +414,7 @@ void client_end(struct client *client, enum drop_reason drop, bool quiet, const 
         client_deafen(client, drop);
         store_set(&client->image->id, 0);
         close(fd);
-        client->ops->gone(client->context, client);
+        client->ops->gone(client->context, client, quiet, why);
 }
 
 void client_free(struct client *client)

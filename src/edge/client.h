@@ -29,8 +29,8 @@ struct client_ops {
         void (*partial)(void *context, struct client *client, uint64_t grown_from);
         /* It is beyond its limit, or no longer. */
         void (*over)(void *context, struct client *client, bool over);
-        /* The last call: it is closed and is to be freed, later. */
-        void (*gone)(void *context, struct client *client);
+        /* The last call: it is closed and is to be freed, later. As client_end() was told. */
+        void (*gone)(void *context, struct client *client, bool quiet, const char *why);
 };
 
 struct client_limits {
@@ -98,6 +98,9 @@ struct client_setup {
 /* A slot of the table is filled for it. NULL without memory. Reading begins at once; receive_only
  * is the caller's to set. */
 struct client *client_new(const struct client_setup *setup);
+
+/* For people; in static memory, one at a time. */
+const char *client_name(const struct client *client);
 
 /* Sends what waits, as far as its socket takes it. */
 void client_flush(struct client *client, uint64_t now);

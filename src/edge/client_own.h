@@ -3,9 +3,6 @@
 /* What client.c and client_out.c, the two halves of one client, have in common. */
 #include "edge/client.h"
 
-/* For the log; in static memory, one at a time. */
-const char *client_name(const struct client *client);
-
 /* Arms its timer for what could be due earlier than it stands. */
 void client_look_after(struct client *client, uint64_t now);
 

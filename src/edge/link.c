@@ -291,6 +291,7 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
                 return; /* the reaper says so */
         if (link->redial) {
                 link->redial = false;
+                set_state(link, LINK_WAITING, cause, link->last_error);
                 dial_rewind(link->dial);
                 start_round(link);
         } else {

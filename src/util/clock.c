@@ -5,12 +5,22 @@
 #include <sys/random.h>
 #include <time.h>
 
-uint64_t clock_usec(void)
+static uint64_t usec_of(clockid_t clock)
 {
         struct timespec now;
 
-        clock_gettime(CLOCK_BOOTTIME, &now);
+        clock_gettime(clock, &now);
         return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t clock_usec(void)
+{
+        return usec_of(CLOCK_BOOTTIME);
+}
+
+uint64_t clock_wall_usec(void)
+{
+        return usec_of(CLOCK_REALTIME);
 }
 
 uint64_t clock_deadline(uint64_t usec)

@@ -12,7 +12,7 @@ void sim_copy_image(struct image *to, const struct image *from, const struct sto
 
         memcpy(&to->header, &from->header, sizeof(to->header));
         memcpy(&to->journal, &from->journal, journal);
-        memcpy(&to->in, &from->in, offsetof(struct image, client) - offsetof(struct image, in));
+        memcpy(&to->in, &from->in, offsetof(struct image, event) - offsetof(struct image, in));
         memcpy(to->client, from->client, SIM_SLOTS * sizeof(*to->client));
         memcpy(to->slab, from->slab, slabs * sizeof(*to->slab));
         memcpy(to->extent, from->extent, extents * sizeof(*to->extent));
