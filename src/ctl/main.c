@@ -14,6 +14,8 @@ const struct verb ctl_verbs[] = {
         {"health", "[--nagios]", "one line; exits with 0, 1, 2 or 3", verb_health_more, verb_health,
          VERB_HEALTH_UNKNOWN},
         {"clients", "", "a table of the local clients", NULL, verb_clients, 0},
+        {"events", "[-n N]", "the last events, and then each as it happens", verb_events_more,
+         verb_events, 0},
         {"wait", "[--state=up] [--timeout=T]", "until the link is so; 1 at the timeout",
          verb_wait_more, verb_wait, 0},
         {"reload", "", "make ftcpd read its configuration anew", verb_reload_more, verb_reload, 0},

@@ -15,6 +15,9 @@ extern const char verb_wait_more[];
 int verb_wait(struct ctl *ctl, int argc, char **argv);
 /* clients.c */
 int verb_clients(struct ctl *ctl, int argc, char **argv);
+/* events.c */
+extern const char verb_events_more[];
+int verb_events(struct ctl *ctl, int argc, char **argv);
 /* call.c */
 extern const char verb_reload_more[];
 int verb_reload(struct ctl *ctl, int argc, char **argv);
