@@ -5,11 +5,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "ctl/bus.h"
 #include "ctl/ctl.h"
-#include "ctl/events.h"
+#include "ctl/event_text.h"
 #include "ctl/show.h"
 #include "util/clock.h"
 
@@ -21,33 +20,13 @@ const char verb_events_more[] =
         "Each line has the local time, the kind, and what happened; with -j it is an\n"
         "object. Follows until interrupted; exits with 1 when ftcpd ends.\n";
 
-const char *events_time(const json_t *event, const char *format, char text[SHOW_SIZE])
-{
-        time_t second = (time_t)(member_int(event, "timeUsec", 0) / 1000000);
-        struct tm local;
-
-        if (!localtime_r(&second, &local) || !strftime(text, SHOW_SIZE, format, &local))
-                strcpy(text, "?");
-        return text;
-}
-
-void events_words(const json_t *event, char *text, size_t size)
-{
-        const char *state = member_text(event, "state", ""),
-                   *cause = member_text(event, "cause", "");
-        bool lost = *cause && strcmp(cause, "none") != 0;
-
-        snprintf(text, size, "%s%s%s%s%s%s", state, lost ? " (" : "", lost ? cause : "",
-                 lost ? ")" : "", *state ? ": " : "", member_text(event, "text", ""));
-}
-
 static void print_event(const json_t *event)
 {
         char when[SHOW_SIZE], words[1024];
         int milliseconds = (int)(member_int(event, "timeUsec", 0) / 1000 % 1000);
 
-        events_words(event, words, sizeof(words));
-        printf("%s.%03d %-7s ", events_time(event, "%Y-%m-%d %H:%M:%S", when), milliseconds,
+        event_words(event, words, sizeof(words));
+        printf("%s.%03d %-7s ", event_time(event, "%Y-%m-%d %H:%M:%S", when), milliseconds,
                member_text(event, "kind", "?"));
         show_safe(stdout, words, strlen(words), sizeof(words));
         putchar('\n');

@@ -10,7 +10,7 @@
 #include "util/near.h"
 
 const struct verb ctl_verbs[] = {
-        {"status", "", "one screen: the link, its queues (default)", NULL, verb_status, 0},
+        {"status", "", "one screen: the link, queues, events (default)", NULL, verb_status, 0},
         {"health", "[--nagios]", "one line; exits with 0, 1, 2 or 3", verb_health_more, verb_health,
          VERB_HEALTH_UNKNOWN},
         {"clients", "", "a table of the local clients", NULL, verb_clients, 0},

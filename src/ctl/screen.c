@@ -6,9 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/event_text.h"
 #include "ctl/show.h"
 
 enum { LABEL = 11, TEXT = 1024 };
+
+static const char yellow[] = "\033[33m", plain[] = "\033[0m";
 
 #define ROW "%-11s %12s %13s %13s %10s %16s\n"
 
@@ -26,9 +29,10 @@ static bool present(const json_t *object, const char *key)
         return json_is_integer(json_object_get(object, key));
 }
 
-/* A line behind its label; longer text goes on below itself. */
-__attribute__((format(printf, 3, 4))) static void line(FILE *to, const char *label,
-                                                       const char *format, ...)
+/* Text behind a label that stands there already, or indented as if one did. Longer text goes on
+ * below itself. */
+__attribute__((format(printf, 3, 4))) static void below(FILE *to, bool indented, const char *format,
+                                                        ...)
 {
         char text[TEXT];
         va_list args;
@@ -36,11 +40,13 @@ __attribute__((format(printf, 3, 4))) static void line(FILE *to, const char *lab
         va_start(args, format);
         vsnprintf(text, sizeof(text), format, args);
         va_end(args);
-        fprintf(to, "%-*s", LABEL, label);
+        fprintf(to, "%*s", indented ? LABEL : 0, "");
         show_wrapped(to, text, LABEL, LABEL, SCREEN_WIDTH);
 }
 
-/* "messages/bytes" of a member of type Count. */
+#define line(to, label, ...) (fprintf(to, "%-*s", LABEL, label), below(to, false, __VA_ARGS__))
+
+/* "messages/bytes" of a member of type Count; nothing is "0", so that the eye finds the rest. */
 static struct cell count(const json_t *object, const char *key)
 {
         const json_t *value = key ? json_object_get(object, key) : object;
@@ -50,7 +56,16 @@ static struct cell count(const json_t *object, const char *key)
         show_number((uint64_t)member_int(value, "messages", 0), messages);
         show_bytes((uint64_t)member_int(value, "bytes", 0), bytes);
         snprintf(cell.text, sizeof(cell.text), "%s/%s", messages, bytes);
+        if (strcmp(cell.text, "0/0") == 0)
+                cell.text[1] = '\0';
         return cell;
+}
+
+static bool is_any(const json_t *object, const char *key)
+{
+        const json_t *value = json_object_get(object, key);
+
+        return member_int(value, "messages", 0) || member_int(value, "bytes", 0);
 }
 
 static void screen_head(FILE *to, const json_t *status, bool colour)
@@ -65,21 +80,21 @@ static void screen_head(FILE *to, const json_t *status, bool colour)
         const char *health = member_text(status, "health", ""), *word = "UNKNOWN", *on = "";
         const json_t *reasons = json_object_get(status, "reasons");
         const char *instance = member_text(status, "instance", NULL);
-        char up[SHOW_SIZE], text[TEXT];
+        char up[SHOW_SIZE];
+        size_t n = json_array_size(reasons);
 
         for (size_t i = 0; i < 3; i++)
                 if (strcmp(health, words[i].health) == 0) {
                         word = words[i].word;
                         on = words[i].colour;
                 }
-        snprintf(text, sizeof(text), "ftcpd %s%s%s, pid %" PRId64 ", running for %s",
-                 member_text(status, "version", "?"), instance ? ", instance " : "",
-                 instance ? instance : "", member_int(status, "pid", 0),
-                 span(status, "uptimeUsec", up));
-        fprintf(to, "%s%-*s%s", colour ? on : "", LABEL, word, colour ? "\033[0m" : "");
-        show_wrapped(to, text, LABEL, LABEL, SCREEN_WIDTH);
-        for (size_t i = 0; i < json_array_size(reasons); i++)
-                line(to, "", "%s", member_text(json_array_get(reasons, i), "text", "?"));
+        fprintf(to, "%s%-*s%s", colour ? on : "", LABEL, word, colour ? plain : "");
+        for (size_t i = 0; i < n; i++)
+                below(to, i > 0, "%s", member_text(json_array_get(reasons, i), "text", "?"));
+        below(to, n > 0, "ftcpd %s%s%s, pid %" PRId64 ", running for %s",
+              member_text(status, "version", "?"), instance ? ", instance " : "",
+              instance ? instance : "", member_int(status, "pid", 0),
+              span(status, "uptimeUsec", up));
 }
 
 static const char *state_words(const char *state)
@@ -90,7 +105,7 @@ static const char *state_words(const char *state)
                 {"handshaking", "shaking hands"},
                 {"greeting", "greeting, the answer is awaited"},
                 {"up", "up"},
-                {"waiting", "down, waiting for the next attempt"},
+                {"waiting", "down"},
                 {"held", "held by an operator"},
                 {"stopping", "stopping"},
         };
@@ -133,9 +148,12 @@ static void screen_link(FILE *to, const json_t *upstream)
         const char *peer = member_text(upstream, "peer", NULL);
         char since[SHOW_SIZE], next[SHOW_SIZE];
 
-        line(to, "link", "%s for %s%s%s", state_words(state), span(upstream, "stateUsec", since),
-             present(upstream, "nextAttemptUsec") ? "; the next is in " : "",
-             present(upstream, "nextAttemptUsec") ? span(upstream, "nextAttemptUsec", next) : "");
+        if (present(upstream, "nextAttemptUsec"))
+                line(to, "link", "%s, the next attempt is in %s", state_words(state),
+                     span(upstream, "nextAttemptUsec", next));
+        else
+                line(to, "link", "%s for %s", state_words(state),
+                     span(upstream, "stateUsec", since));
         line(to, "", "%s%s%s, frame %s", member_text(upstream, "address", "?"),
              peer ? ", peer " : "", peer ? peer : "", member_text(upstream, "frame", "?"));
         line(to, "", "connections: %" PRId64 ", of which lost: %" PRId64,
@@ -177,30 +195,76 @@ static void screen_heartbeat(FILE *to, const json_t *upstream)
              member_int(upstream, "heartbeatsReceived", 0),
              present(upstream, "rttUsec") ? "; round trip " : "",
              present(upstream, "rttUsec") ? span(upstream, "rttUsec", rtt) : "");
-        line(to, "messages", "%s received, %s sent (%s again), %s unacknowledged",
+        line(to, "messages", "%s received, %s sent%s%s%s, %s unacknowledged",
              count(upstream, "received").text, count(upstream, "sent").text,
-             count(upstream, "resent").text, count(upstream, "unacked").text);
+             is_any(upstream, "resent") ? " (" : "",
+             is_any(upstream, "resent") ? count(upstream, "resent").text : "",
+             is_any(upstream, "resent") ? " again)" : "", count(upstream, "unacked").text);
 }
 
-static void screen_drops(FILE *to, const json_t *books)
+static const char *reason_words(const char *reason)
+{
+        static const char *const words[][2] = {
+                {"queue_full", ": their client was too slow (SlowClient=)"},
+                {"hold_full", ": more came than HoldSize= holds"},
+                {"expired", ": older than MessageTTL="},
+                {"link_down", ": the link was down (WhenDown=discard)"},
+                {"not_resent", ": the link was lost on them (Resend=)"},
+                {"no_client", ": no client was there (HoldSize=)"},
+                {"client_gone", ": their client left before"},
+                {"stopped", ": left over at a stop"},
+        };
+
+        for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+                if (strcmp(reason, words[i][0]) == 0)
+                        return words[i][1];
+        return "";
+}
+
+static void screen_drops(FILE *to, const json_t *books, bool colour)
 {
         const json_t *dropped = json_object_get(books, "dropped");
-        char text[TEXT] = "";
-        size_t at = 0;
 
-        for (size_t i = 0; i < json_array_size(dropped) && at < sizeof(text); i++) {
+        for (size_t i = 0; i < json_array_size(dropped); i++) {
                 const json_t *drop = json_array_get(dropped, i);
+                const char *reason = member_text(drop, "reason", "?");
 
-                if (member_int(drop, "messages", 0) || member_int(drop, "bytes", 0))
-                        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s %s",
-                                               at ? ", " : "dropped ", count(drop, NULL).text,
-                                               member_text(drop, "reason", "?"));
+                if (!member_int(drop, "messages", 0) && !member_int(drop, "bytes", 0))
+                        continue;
+                fputs(colour ? yellow : "", to);
+                below(to, true, "dropped %s %s%s", count(drop, NULL).text, reason,
+                      reason_words(reason));
+                fputs(colour ? plain : "", to);
         }
-        if (at)
-                line(to, "", "%s", text);
 }
 
-static void screen_books(FILE *to, const char *label, const json_t *books)
+/* Of the clients the one for which most waits. */
+static void screen_slowest(FILE *to, const json_t *clients)
+{
+        const json_t *slowest = NULL;
+        char pid[SHOW_SIZE] = "";
+        int64_t most = 0;
+
+        for (size_t i = 0; i < json_array_size(clients); i++) {
+                const json_t *client = json_array_get(clients, i);
+                int64_t bytes = member_int(json_object_get(client, "queued"), "bytes", 0);
+
+                if (bytes > most) {
+                        slowest = client;
+                        most = bytes;
+                }
+        }
+        if (!slowest)
+                return;
+        if (present(slowest, "pid"))
+                snprintf(pid, sizeof(pid), ", pid %" PRId64, member_int(slowest, "pid", 0));
+        below(to, true, "most for client %" PRId64 " (%s%s): %s", member_int(slowest, "id", 0),
+              member_text(slowest, "program", member_text(slowest, "peer", "?")), pid,
+              count(slowest, "queued").text);
+}
+
+static void screen_books(FILE *to, const char *label, const json_t *books, const json_t *clients,
+                         bool colour)
 {
         char oldest[SHOW_SIZE] = "-", fullest[SHOW_SIZE], limit[SHOW_SIZE], full[3 * SHOW_SIZE];
 
@@ -211,10 +275,12 @@ static void screen_books(FILE *to, const char *label, const json_t *books)
         snprintf(full, sizeof(full), "%s of %s", fullest, limit);
         fprintf(to, ROW, label, count(books, "accepted").text, count(books, "delivered").text,
                 count(books, "queued").text, oldest, full);
-        screen_drops(to, books);
+        screen_slowest(to, clients);
+        screen_drops(to, books, colour);
 }
 
-void screen_status(FILE *to, const json_t *status, bool colour)
+void screen_status(FILE *to, const json_t *status, const json_t *clients, const json_t *events,
+                   bool colour)
 {
         const json_t *upstream = json_object_get(status, "upstream");
 
@@ -223,14 +289,15 @@ void screen_status(FILE *to, const json_t *status, bool colour)
         screen_link(to, upstream);
         screen_loss(to, upstream);
         screen_heartbeat(to, upstream);
-        line(to, "clients",
-             "%" PRId64 " of %" PRId64 "; %" PRId64 " accepted, %" PRId64
-             " refused; %s messages/bytes refused",
+        line(to, "clients", "%" PRId64 " of %" PRId64 "; %" PRId64 " accepted, %" PRId64 " refused",
              member_int(status, "clients", 0), member_int(status, "clientsLimit", 0),
-             member_int(status, "clientsAccepted", 0), member_int(status, "clientsRefused", 0),
-             count(status, "refused").text);
+             member_int(status, "clientsAccepted", 0), member_int(status, "clientsRefused", 0));
+        if (is_any(status, "refused"))
+                below(to, true, "%s of theirs refused: too large, cut off, or not of Senders=",
+                      count(status, "refused").text);
         fputc('\n', to);
-        fprintf(to, ROW, "queues", "accepted", "delivered", "queued", "oldest", "fullest");
-        screen_books(to, "to upstream", json_object_get(status, "toUpstream"));
-        screen_books(to, "to clients", json_object_get(status, "toClients"));
+        fprintf(to, ROW, "msgs/bytes", "accepted", "delivered", "queued", "oldest", "fullest");
+        screen_books(to, "to upstream", json_object_get(status, "toUpstream"), NULL, colour);
+        screen_books(to, "to clients", json_object_get(status, "toClients"), clients, colour);
+        event_screen(to, events, LABEL, SCREEN_WIDTH);
 }

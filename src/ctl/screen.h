@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The screen of `ftcpctl status`: a reply to io.ftcpd.Status as at most 80 columns of text. */
+/* The screen of `ftcpctl status`: what a person wants to know at three in the morning, in at most
+ * 80 columns of text. */
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -8,4 +9,7 @@
 
 enum { SCREEN_WIDTH = 80 };
 
-void screen_status(FILE *to, const json_t *status, bool colour);
+/* A reply to io.ftcpd.Status; the clients and the events that go with it, the oldest first, or
+ * NULL. */
+void screen_status(FILE *to, const json_t *status, const json_t *clients, const json_t *events,
+                   bool colour);

@@ -144,6 +144,28 @@ void show_wrapped(FILE *to, const char *text, int at, int indent, int width)
         fputc('\n', to);
 }
 
+void show_cut(FILE *to, const char *text, size_t width)
+{
+        char *safe = NULL;
+        size_t size = 0;
+        FILE *memory = open_memstream(&safe, &size);
+
+        if (!memory)
+                return;
+        show_safe(memory, text, strlen(text), strlen(text));
+        fclose(memory);
+        if (size > width) {
+                size = width - 3;
+                while (size > 0 && ((unsigned char)safe[size] & 0xc0) == 0x80)
+                        size--;
+                while (size > 0 && safe[size - 1] == ' ')
+                        size--;
+                strcpy(safe + size, "...");
+        }
+        fprintf(to, "%s\n", safe);
+        free(safe);
+}
+
 bool show_colour(void)
 {
         const char *none = getenv("NO_COLOR"), *term = getenv("TERM");

@@ -32,6 +32,9 @@ void show_safe(FILE *to, const void *data, size_t size, size_t max);
  * one begins at column `at`. Ends with a newline. Safe as above. */
 void show_wrapped(FILE *to, const char *text, int at, int indent, int width);
 
+/* Writes one line of at most `width` bytes, dots where something is missing. Safe as above. */
+void show_cut(FILE *to, const char *text, size_t width);
+
 /* Is stdout for eyes that see colours? */
 bool show_colour(void);
 

@@ -335,7 +335,7 @@ class Status(CtlTest):
         reasons = [{'severity': 'critical', 'text': 'the link is down for 40s'}]
         self.daemon.answers['Status'] = status(upstream=down, health='critical', reasons=reasons)
         out = self.assert_exit(0, self.ctl())[1]
-        for words in ('CRITICAL', 'the link is down for 40s', 'the next is in 1.5s',
+        for words in ('CRITICAL', 'the link is down for 40s', 'the next attempt is in 1.5s',
                       'refused: connection refused'):
             self.assertIn(words, out)
 

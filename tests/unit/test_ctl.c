@@ -106,7 +106,7 @@ static void a_screen_of_nothing_and_of_nonsense_is_drawn(void **state)
                 size_t n = 0;
                 FILE *to = open_memstream(&text, &n);
 
-                screen_status(to, reply, true);
+                screen_status(to, reply, NULL, NULL, true);
                 fclose(to);
                 assert_non_null(strstr(text, "to clients"));
                 free(text);
