@@ -172,7 +172,7 @@ static uint64_t *any_word(struct image *image, const struct store *store)
 {
         uint32_t slab = (uint32_t)dice(store->slabs);
 
-        switch (dice(12)) {
+        switch (dice(13)) {
         case 0: return words_of(&image->header, sizeof(image->header));
         case 1: return words_of(&image->journal, 64);
         case 2: return words_of(&image->in, sizeof(image->in));
@@ -189,6 +189,7 @@ static uint64_t *any_word(struct image *image, const struct store *store)
         case 8: return words_of(image->client, 6 * sizeof(*image->client));
         case 9: return words_of(image->slab, store->slabs * sizeof(*image->slab));
         case 10: return words_of(image->extent, (store->extents_used + 1) * sizeof(*image->extent));
+        case 11: return words_of(&image->events, sizeof(image->events));
         default:
                 return words_of(slab_data(store, slab) - (unsigned char *)store->image +
                                         (unsigned char *)image,
