@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "core/events.h"
 #include "daemon/interface_text.h"
 #include "daemon/status_json.h"
 
@@ -345,6 +346,41 @@ static void text_that_is_not_utf8_is_escaped(void **state)
         json_decref(json);
 }
 
+static json_t *event_json(enum event_kind kind, uint64_t client_id)
+{
+        struct image_event event = {
+                .seq = 9,
+                .facts = {77, kind, LINK_WAITING, CAUSE_SILENT, client_id, 5},
+                .text = "text",
+        };
+
+        return status_json_event(&event);
+}
+
+static void an_event_has_what_belongs_to_its_kind(void **state)
+{
+        json_t *all = event_json(EVENT_LINK, 0);
+
+        (void)state;
+        assert_string_equal(json_string_value(json_object_get(all, "state")), "waiting");
+        assert_string_equal(json_string_value(json_object_get(all, "cause")), "silent");
+        assert_int_equal(json_object_size(all), 6);
+        for (int kind = EVENT_CLIENT; kind <= EVENT_DROP; kind++) {
+                json_t *one = event_json((enum event_kind)kind, 3);
+
+                assert_int_equal(json_object_size(one), 5);
+                json_object_update(all, one);
+                json_decref(one);
+        }
+        json_object_update_new(all, status_json_gap(5, 4, 77));
+        assert_int_equal(json_integer_value(json_object_get(all, "seq")), 8);
+        assert_int_equal(json_integer_value(json_object_get(all, "missed")), 4);
+        assert_type("Event", all, FULL);
+        assert_type("Event", event_json(EVENT_CLIENT, 0), SPARSE);
+        assert_type("Event", event_json(EVENT_RELOAD, 3), SPARSE);
+        assert_type("Event", event_json(EVENT_SERVICE, 0), SPARSE);
+}
+
 static void infinity_is_the_largest_number_there_is(void **state)
 {
         struct status status = full();
@@ -380,6 +416,7 @@ int main(void)
                 cmocka_unit_test(a_delimited_partial_message_declares_nothing),
                 cmocka_unit_test(a_setting_has_a_line_only_with_its_file),
                 cmocka_unit_test(text_that_is_not_utf8_is_escaped),
+                cmocka_unit_test(an_event_has_what_belongs_to_its_kind),
                 cmocka_unit_test(infinity_is_the_largest_number_there_is),
                 cmocka_unit_test(reasons_without_drops_are_not_listed),
         };
