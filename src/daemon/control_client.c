@@ -217,17 +217,23 @@ static void count_held(struct control_client *client)
         control->held += client->held;
 }
 
+static struct control_client *holds_most(const struct control *control)
+{
+        struct control_client *client, *most = NULL;
+
+        for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link))
+                if (!most || client->held > most->held)
+                        most = client;
+        return most;
+}
+
 /* Keeps the sum of what clients make us hold below its limit. May close any of them. */
 static void enforce(struct control *control)
 {
-        while (control->held > HELD_MAX) {
-                struct control_client *most = NULL, *other;
+        struct control_client *most;
 
-                for (other = LIST_FIRST(&control->clients); other; other = LIST_NEXT(other, link))
-                        if (!most || other->held > most->held)
-                                most = other;
+        while (control->held > HELD_MAX && (most = holds_most(control)) != NULL)
                 control_client_close(most, "too much is held for all clients together");
-        }
 }
 
 static void on_ready(int fd, short events, void *arg);
