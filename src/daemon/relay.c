@@ -246,7 +246,6 @@ static void on_state(void *context, enum link_state state, enum link_cause cause
         relay_tell_link(relay, state, cause, text);
         relay_follow_link(relay, state == LINK_UP);
         relay->ops->state(relay->context, state, cause, text);
-        relay_look_at_drops(relay);
 }
 
 static void on_stopped(void *context)
@@ -254,7 +253,6 @@ static void on_stopped(void *context)
         struct relay *relay = context;
         struct books books = {0};
 
-        relay_look_at_drops(relay);
         relay_tell_rest(relay);
         ledger_books(&relay->ledger, &books);
         relay->ops->stopped(relay->context, books.queued);

@@ -6,8 +6,10 @@
 #include "daemon/relay_own.h"
 #include "edge/timer.h"
 #include "util/clock.h"
+#include "util/diag.h"
 #include "util/units.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -112,14 +114,24 @@ static const uint64_t *dropped_of(const struct relay *relay, enum tell_way way, 
         return way == TELL_OUT ? totals->out_dropped[reason] : totals->in_dropped[reason];
 }
 
+/* What nobody chose is worse than what somebody configured; what waited for a client that left is
+ * in the log with the client. */
+static const int levels[] = {
+        [DROP_QUEUE_FULL] = LOG_WARNING, [DROP_HOLD_FULL] = LOG_WARNING,
+        [DROP_EXPIRED] = LOG_NOTICE,     [DROP_LINK_DOWN] = LOG_NOTICE,
+        [DROP_NOT_RESENT] = LOG_WARNING, [DROP_NO_CLIENT] = LOG_INFO,
+        [DROP_CLIENT_GONE] = LOG_DEBUG,  [DROP_STOPPED] = LOG_NOTICE,
+};
+static_assert(sizeof(levels) / sizeof(*levels) == DROP_REASONS, "every reason has its level");
+
 static void tell_drop(struct relay *relay, enum tell_way way, int reason, uint64_t n)
 {
         char text[TEXT];
 
-        snprintf(text, sizeof(text), "%s: %" PRIu64 " %s dropped (%s)",
+        snprintf(text, sizeof(text), "%s: %" PRIu64 " messages were dropped (%s)",
                  way == TELL_OUT ? "to the upstream" : "to clients", n,
-                 n == 1 ? "message was" : "messages were",
                  drop_reason_name((enum drop_reason)reason));
+        diag_line(levels[reason], "%s", text);
         add(relay, (struct image_facts){.kind = EVENT_DROP, .messages = n}, text);
 }
 

@@ -46,13 +46,11 @@ struct relay {
         uint32_t *free_slots;
         size_t n_free_slots, free_slots_room;
         size_t n_clients, n_over;
-        uint64_t partial_bytes;      /* of all clients together */
-        uint64_t delivered_to;       /* the in log's end that went out */
-        struct event *expirer;       /* while messages may grow too old, or drops are to be told */
-        uint64_t expirer_usec;       /* how often it looks; 0: not at all */
-        bool was_up;                 /* the link, at the last change of its state */
-        uint64_t told[DROP_REASONS]; /* messages to the upstream, dropped and told */
-        uint64_t told_at[DROP_REASONS];
+        uint64_t partial_bytes; /* of all clients together */
+        uint64_t delivered_to;  /* the in log's end that went out */
+        struct event *expirer;  /* owned */
+        bool expiring;          /* messages may grow too old: it is armed */
+        bool was_up;            /* the link, at the last change of its state */
         uint64_t noted; /* messages dropped for a reason nobody chose, that health knows of */
         bool resting;   /* every client has enough to take for now */
         bool stopping, resuming;
@@ -83,11 +81,10 @@ void relay_permit(struct relay *relay, struct client *client);
 /* A loss that nobody chose is a matter of health, at once and whatever is told of it. */
 void relay_note_drops(struct relay *relay);
 
-/* relay_fate.c: the link is up, or no longer; other values; new drops are told and judged; the
- * timer for all this, the caller's to free. */
+/* relay_fate.c: the link is up, or no longer; other values; the timer for this, the caller's to
+ * free. */
 void relay_follow_link(struct relay *relay, bool up);
 void relay_apply_fate(struct relay *relay);
-void relay_look_at_drops(struct relay *relay);
 struct event *relay_expirer_new(struct relay *relay);
 
 /* relay_events.c: the ring is taken up, false: no memory; its timer is the caller's to free. What
