@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The parts of ftcpctl that need neither a daemon nor a socket. */
 #include "ctl/encode.h"
+#include "ctl/event_text.h"
 #include "ctl/screen.h"
 #include "ctl/script.h"
 #include "ctl/show.h"
@@ -112,6 +113,63 @@ static void a_screen_of_nothing_and_of_nonsense_is_drawn(void **state)
                 free(text);
                 json_decref(reply);
         }
+}
+
+/* The lines of the screen's events; to be freed. */
+static char *event_lines(const char *json)
+{
+        json_t *events = json_loads(json, 0, NULL);
+        char *text = NULL;
+        size_t n = 0;
+        FILE *to = open_memstream(&text, &n);
+
+        assert_non_null(events);
+        event_screen(to, events, 8, 40);
+        fclose(to);
+        json_decref(events);
+        return text;
+}
+
+#define REFUSED "{\"kind\":\"link\",\"state\":\"waiting\",\"cause\":\"refused\",\"text\":\"x\"}"
+#define STEP    "{\"kind\":\"link\",\"state\":\"connecting\",\"cause\":\"none\",\"text\":\"y\"}"
+#define UP      "{\"kind\":\"link\",\"state\":\"up\",\"cause\":\"none\",\"text\":\"old\"}"
+
+static void the_last_events_are_shown_without_steps_and_repeats(void **state)
+{
+        char *text;
+
+        (void)state;
+        setenv("TZ", "UTC", 1);
+        text = event_lines("[" UP "," REFUSED "," STEP "," REFUSED "]");
+        assert_string_equal(text, "\nevents  Jan 01 00:00:00 link    up: old\n"
+                                  "        Jan 01 00:00:00 link    2 tim...\n");
+        free(text);
+        text = event_lines("[" STEP "]");
+        assert_string_equal(text, "");
+        free(text);
+        text = event_lines(
+                "[1,{},{\"kind\":7,\"text\":[]},{\"timeUsec\":-1,\"text\":\"\\u001b\"}]");
+        assert_null(strchr(text, '\033'));
+        free(text);
+        text = event_lines("{}");
+        assert_string_equal(text, "");
+        free(text);
+}
+
+static void a_line_that_is_cut_ends_between_characters(void **state)
+{
+        char *text = NULL;
+        size_t n = 0;
+        FILE *to = open_memstream(&text, &n);
+
+        (void)state;
+        show_cut(to, "0123456789", 10);
+        show_cut(to, "0123456789a", 10);
+        show_cut(to, "01234\xe2\x82\xac\xe2\x82\xac", 10);
+        show_cut(to, "012345 789a", 10);
+        fclose(to);
+        assert_string_equal(text, "0123456789\n0123456...\n01234...\n012345...\n");
+        free(text);
 }
 
 static struct frame_spec spec_of(enum frame_format format, uint32_t size, uint32_t offset,
@@ -255,6 +313,8 @@ int main(void)
                 cmocka_unit_test(bytes_of_others_are_shown_without_harm),
                 cmocka_unit_test(wrapped_words_stay_within_the_width),
                 cmocka_unit_test(a_screen_of_nothing_and_of_nonsense_is_drawn),
+                cmocka_unit_test(the_last_events_are_shown_without_steps_and_repeats),
+                cmocka_unit_test(a_line_that_is_cut_ends_between_characters),
                 cmocka_unit_test(a_numbered_frame_is_whole_in_every_kind),
                 cmocka_unit_test(a_length_is_written_as_it_is_told),
                 cmocka_unit_test(a_script_becomes_parts_and_steps),
