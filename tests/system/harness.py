@@ -404,7 +404,8 @@ class SystemTest(unittest.TestCase):
             except unittest.SkipTest:
                 raise
             except BaseException as error:
-                stood = still.seconds(filter(None, (getattr(d, "process", None) for d in self.daemons)))
+                processes = [getattr(daemon, "process", None) for daemon in self.daemons]
+                stood = still.seconds(filter(None, processes))
                 text = " ".join(f"{type(error).__name__}: {error}".split())
                 print(f"--- {self.id()}: {text} (stood still for {stood:.2f} s)", file=sys.stderr)
                 self._show_logs()

@@ -73,8 +73,8 @@ class BadFrames(harness.SystemTest):
         two = harness.Frame(size=2)
         self.check(
             two.wrap(b"hello") + two.wrap(b"world") + two.wrap(b"!"),
-            r"^no byte for ([3-9]\d\dms|\d+s.*) in the middle of a message: 17 of 354409 bytes came: "
-            r"these bytes fit a 2-byte length \(see \[Frame\] LengthSize=2\)$",
+            r"^no byte for ([3-9]\d\dms|\d+s.*) in the middle of a message: "
+            r"17 of 354409 bytes came: these bytes fit a 2-byte length \(see \[Frame\] LengthSize=2\)$",
             "[Frame]\nTimeout=300ms\n",
         )
 
