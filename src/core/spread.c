@@ -439,7 +439,25 @@ void reader_recover(struct reader *reader, struct spread *spread, struct image_c
         member_add(spread, reader);
 }
 
-void reader_trust(struct reader *reader)
+bool reader_is_next(const struct reader *reader)
+{
+        const struct spread *spread = reader->spread;
+
+        for (size_t i = 0; i < spread->n_all; i++)
+                if (spread->all[i]->role == READER_WAITS &&
+                    spread->all[i]->image->id < reader->image->id)
+                        return reader->role != READER_WAITS;
+        return true;
+}
+
+struct cursor *reader_offer(struct reader *reader)
+{
+        struct spread *spread = reader->spread;
+
+        return reader->role == READER_WAITS && cursor_waiting(&spread->held) ? &spread->held : NULL;
+}
+
+void reader_trust(struct reader *reader, uint64_t taken)
 {
         struct spread *spread = reader->spread;
         uint64_t from;
@@ -449,6 +467,8 @@ void reader_trust(struct reader *reader)
         from = held_from(spread);
         store_begin(spread->store);
         cursor_inherit(&reader->cursor, &spread->held);
+        cursor_advance(&reader->cursor, taken);
+        store_put(spread->store, &reader->image->sending, 0);
         store_put(spread->store, &reader->image->waits, 0);
         store_put(spread->store, &reader->image->reading, READER_MEMBER);
         store_put(spread->store, &spread->image->holding, 0);
@@ -537,6 +557,23 @@ static void return_all(struct spread *spread, struct cursor *cursor)
         spread->news = true;
 }
 
+/* What the only reader had is held, if it never took a byte: then nobody knows that it reads at
+ * all. Dealt messages go on to others anyway. */
+static void hold_what_it_had(struct spread *spread, struct reader *reader)
+{
+        const struct image_cursor *image = reader->cursor.image;
+
+        if (!spread->hold_size || spread->n_members || spread->balance || image->done_bytes ||
+            image->pos != image->from)
+                return;
+        store_begin(spread->store);
+        cursor_init(&spread->held, spread->log, &spread->image->held, false);
+        cursor_inherit(&spread->held, &reader->cursor);
+        cursor_init(&reader->cursor, spread->log, &reader->image->cursor, false);
+        store_put(spread->store, &spread->image->holding, 1);
+        store_commit(spread->store);
+}
+
 struct count reader_done(struct reader *reader, enum drop_reason reason)
 {
         struct spread *spread = reader->spread;
@@ -547,8 +584,10 @@ struct count reader_done(struct reader *reader, enum drop_reason reason)
         if (role == READER_NONE)
                 return dropped;
         reader->role = READER_NONE;
-        if (role == READER_MEMBER)
+        if (role == READER_MEMBER) {
                 member_remove(spread, reader);
+                hold_what_it_had(spread, reader);
+        }
         mind_hold(spread);
         if (spread->balance)
                 return_all(spread, &reader->cursor);

@@ -78,8 +78,15 @@ void reader_join(struct reader *reader, struct spread *spread, struct image_clie
 /* Takes up one that stands in a checked image. */
 void reader_recover(struct reader *reader, struct spread *spread, struct image_client *image);
 
-/* It has been there long enough and still reads. */
-void reader_trust(struct reader *reader);
+/* Of those who wait, it came first; so what is held would go to it. */
+bool reader_is_next(const struct reader *reader);
+
+/* What goes to it once it is trusted; NULL: nothing. */
+struct cursor *reader_offer(struct reader *reader);
+
+/* It has been there long enough and still reads: so many bytes of the offer it has taken, and its
+ * word `sending` is cleared with that. */
+void reader_trust(struct reader *reader, uint64_t taken);
 
 /* So many bytes of what cursor_gather() said went to it. */
 void reader_advance(struct reader *reader, uint64_t bytes);

@@ -251,14 +251,16 @@ static void ask(struct client *client, uint64_t now)
                 client_check(client, now);
 }
 
-/* So long after it came it is no mere sender: what is held may go to it. */
+/* So long after it came it is no mere sender: what is held may go to it. Who came just before it
+ * is asked in the same moment, and first. */
 static void settle(struct client *client, uint64_t now)
 {
-        if (client->settled || now < client->since + PROBE_USEC)
+        if (client->settled || now < client->since + PROBE_USEC ||
+            (client->image->reading && !reader_is_next(&client->reader)))
                 return;
         client->settled = true;
-        reader_trust(&client->reader);
-        client_flush(client, now);
+        if (client->image->reading)
+                client_trust(client, now);
 }
 
 static uint64_t later(uint64_t then, uint64_t late, uint64_t now)

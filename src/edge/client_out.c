@@ -92,12 +92,46 @@ static void set_blocked(struct client *client, bool blocked, uint64_t now)
         }
 }
 
+/* The one thing that no counter of the kernel tells afterwards is how much of this was sent: until
+ * the caller clears `sending`, a crash costs it its client. */
+static ssize_t send_to(struct client *client, struct iovec *iov, int n)
+{
+        struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)n};
+
+        store_set(&client->image->sending, 1);
+        return sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static bool is_refused(ssize_t sent)
+{
+        return sent < 0 && errno != EAGAIN && errno != EINTR;
+}
+
+void client_trust(struct client *client, uint64_t now)
+{
+        struct cursor *offer = reader_offer(&client->reader);
+        struct iovec iov[WRITE_IOV];
+        ssize_t sent = 0;
+
+        if (offer) {
+                int n = cursor_gather(offer, WRITE_SIZE, iov, WRITE_IOV);
+
+                sent = send_to(client, iov, n);
+                if (is_refused(sent)) {
+                        store_set(&client->image->sending, 0);
+                        is_deaf(client);
+                        return;
+                }
+        }
+        reader_trust(&client->reader, sent > 0 ? (uint64_t)sent : 0);
+        client_flush(client, now);
+}
+
 void client_flush(struct client *client, uint64_t now)
 {
         while (client->image->reading) {
                 struct iovec iov[WRITE_IOV];
                 int n = cursor_gather(&client->reader.cursor, WRITE_SIZE, iov, WRITE_IOV);
-                struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)n};
                 size_t size = 0;
                 ssize_t sent;
 
@@ -109,16 +143,13 @@ void client_flush(struct client *client, uint64_t now)
                 }
                 for (int i = 0; i < n; i++)
                         size += iov[i].iov_len;
-                /* The one thing that no counter of the kernel tells afterwards is how much of this
-                 * was sent. */
-                store_set(&client->image->sending, 1);
-                sent = sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+                sent = send_to(client, iov, n);
                 store_begin(client->store);
                 store_put(client->store, &client->image->sending, 0);
                 if (sent > 0)
                         reader_advance(&client->reader, (uint64_t)sent);
                 store_commit(client->store);
-                if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+                if (is_refused(sent)) {
                         is_deaf(client);
                         return;
                 }

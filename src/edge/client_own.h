@@ -9,6 +9,10 @@ void client_look_after(struct client *client, uint64_t now);
 /* Asks whether it reads at all: its shutdown of the reading side raises no event. */
 void client_probe(struct client *client, uint64_t now);
 
+/* What is held goes to it, if it takes any of it: its shutdown of the reading side before it
+ * connected shows only then. */
+void client_trust(struct client *client, uint64_t now);
+
 /* Nothing goes to it any more: what waited for it is dropped for this reason. */
 void client_deafen(struct client *client, enum drop_reason reason);
 
