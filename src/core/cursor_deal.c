@@ -87,6 +87,51 @@ static int insert(struct cursor *cursor, struct log_place from, struct log_place
         return 0;
 }
 
+/* Where what it has not begun begins, in the range that it reads. */
+static struct log_place unbegun(const struct cursor *cursor)
+{
+        struct log_place at = log_place(cursor->log, cursor->image->pos);
+
+        return at.pos < cursor->image->pos ? log_behind(cursor->log, at) : at;
+}
+
+/* The range to read, where there is none. */
+static void begin_range(struct cursor *cursor, struct log_place from, struct log_place to)
+{
+        struct image_cursor *image = cursor->image;
+        struct store *store = cursor->log->store;
+
+        store_put(store, &image->pos, from.pos);
+        store_put(store, &image->stop, to.pos);
+        store_put(store, &image->stop_number, to.number);
+        store_put(store, &image->from, from.pos);
+        store_put(store, &image->from_number, from.number);
+        cursor->slab = cursor->pin = pin_for(cursor, from.pos);
+        range_hold(cursor, cursor->pin, to.pos, true);
+}
+
+/* The range to read ends at the boundary `at`, behind which it has begun nothing; the rest becomes
+ * the first extent. What is left of the range may be empty. */
+static int split_range(struct cursor *cursor, struct log_place at)
+{
+        struct image_cursor *image = cursor->image;
+        struct store *store = cursor->log->store;
+        struct log_place stop = {image->stop, image->stop_number, 0};
+        uint32_t pin = cursor->pin;
+
+        if (!extent_insert(cursor, 0, at, stop))
+                return -ENOMEM;
+        count_extents(cursor, stop.number - at.number, stop.pos - at.pos);
+        store_put(store, &image->stop, at.pos);
+        store_put(store, &image->stop_number, at.number);
+        if (image->pos == at.pos)
+                range_done(cursor, at.pos, at.number);
+        else
+                range_hold(cursor, pin, at.pos, true);
+        range_hold(cursor, pin, stop.pos, false);
+        return 0;
+}
+
 int cursor_insert(struct cursor *cursor, struct log_place from, struct log_place to, uint64_t *at)
 {
         struct image_cursor *image = cursor->image;
@@ -95,17 +140,16 @@ int cursor_insert(struct cursor *cursor, struct log_place from, struct log_place
 
         assert(!is_open(cursor) && image->resume == IMAGE_OPEN);
         store_begin(store);
-        if (image->pos < image->stop) {
-                result = insert(cursor, from, to, at);
-        } else {
-                store_put(store, &image->pos, from.pos);
-                store_put(store, &image->stop, to.pos);
-                store_put(store, &image->stop_number, to.number);
-                store_put(store, &image->from, from.pos);
-                store_put(store, &image->from_number, from.number);
-                cursor->slab = cursor->pin = pin_for(cursor, from.pos);
-                range_hold(cursor, cursor->pin, to.pos, true);
+        if (from.pos < image->pos && image->pos < image->stop) {
+                struct log_place begun = unbegun(cursor);
+
+                if (begun.pos < image->stop)
+                        result = split_range(cursor, begun);
         }
+        if (result == 0 && image->pos < image->stop)
+                result = insert(cursor, from, to, at);
+        else if (result == 0)
+                begin_range(cursor, from, to);
         store_commit(store);
         return result;
 }
@@ -208,14 +252,6 @@ void cursor_inherit(struct cursor *heir, struct cursor *cursor)
 }
 
 /* ---- taken ---- */
-
-/* Where what it has not begun begins, in the range that it reads. */
-static struct log_place unbegun(const struct cursor *cursor)
-{
-        struct log_place at = log_place(cursor->log, cursor->image->pos);
-
-        return at.pos < cursor->image->pos ? log_behind(cursor->log, at) : at;
-}
 
 bool cursor_first(const struct cursor *cursor, uint64_t most, struct log_range *range)
 {
