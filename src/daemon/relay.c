@@ -37,15 +37,12 @@ static bool all_have_plenty(const struct relay *relay)
         return relay->spread.n_all > 0;
 }
 
-void relay_deliver(struct relay *relay)
+static void deliver_once(struct relay *relay)
 {
-        uint64_t now;
+        uint64_t now = clock_usec();
 
-        if (!relay->spread.news)
-                return;
         relay->spread.news = false;
         relay->delivered_to = relay->in.image->end;
-        now = clock_usec();
         /* Backwards: one that ends is replaced by the last. */
         for (size_t i = relay->spread.n_all; i-- > 0;) {
                 struct client *client;
@@ -58,6 +55,16 @@ void relay_deliver(struct relay *relay)
                 if (client->fd >= 0 && (client->blocked || client->over))
                         client_check(client, now);
         }
+}
+
+void relay_deliver(struct relay *relay)
+{
+        if (!relay->spread.news)
+                return;
+        /* Who turns out to read no more leaves what it had to others, who may have had their turn:
+         * no event would remind of them. */
+        while (relay->spread.news)
+                deliver_once(relay);
         relay->resting = all_have_plenty(relay);
         if (relay->resting)
                 link_rest(relay->link, true);
@@ -149,6 +156,14 @@ static void on_accepted(void *context, struct client *client, const struct log_t
                 link_flush(relay->link);
 }
 
+static void limit_partials(struct relay *relay)
+{
+        while (relay->partial_bytes > relay->config->partial_size && TAILQ_FIRST(&relay->begun))
+                client_end(TAILQ_FIRST(&relay->begun), DROP_CLIENT_GONE, false,
+                           "its unfinished message is the oldest, and all of them together exceed "
+                           "PartialSize=");
+}
+
 static void on_partial(void *context, struct client *client, uint64_t before)
 {
         struct relay *relay = context;
@@ -163,10 +178,7 @@ static void on_partial(void *context, struct client *client, uint64_t before)
         }
         if (after && !listed)
                 TAILQ_INSERT_TAIL(&relay->begun, client, begun);
-        while (relay->partial_bytes > relay->config->partial_size && TAILQ_FIRST(&relay->begun))
-                client_end(TAILQ_FIRST(&relay->begun), DROP_CLIENT_GONE, false,
-                           "its unfinished message is the oldest, and all of them together exceed "
-                           "PartialSize=");
+        limit_partials(relay);
 }
 
 static void on_acked(void *context)
@@ -342,6 +354,7 @@ int relay_configure(struct relay *relay, const struct config *config)
         relay->config = config;
         relay->frame = config->frame;
         relay_apply_fate(relay);
+        limit_partials(relay);
         for (client = TAILQ_FIRST(&relay->all); client; client = next) {
                 next = TAILQ_NEXT(client, all);
                 client_configure(client, &limits);
