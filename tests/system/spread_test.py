@@ -1,0 +1,596 @@
+# SPDX-License-Identifier: MIT
+"""What becomes of the upstream's messages: held while nobody is there, dropped for who is slow."""
+import random
+import socket
+import subprocess
+import threading
+import time
+
+import harness
+from delivery_test import NOBODY_CHOSE, numbers_of, reasons
+from framed import Framed
+from harness import SLOW, stamp, unstamp
+from link_test import QUICK
+from local import BooksWatch, check_books, dropped, stays, wait_listed
+
+TRUST = 0.1  # so long after it came a client may be given what is held
+
+
+def numbered(first, last, size=0):
+    """Messages with these numbers, each a frame of `size` bytes at least."""
+    body = bytes(max(0, size - len(stamp(0, 0)) - 4))
+    return [stamp(0, number, body) for number in range(first, last)]
+
+
+def wait_accepted(daemon, count):
+    """Until so many messages are in the books of what goes to clients; they balance."""
+    return check_books(
+        daemon.wait_status(
+            lambda s: s["toClients"]["accepted"]["messages"] == count, f"{count} messages"
+        )
+    )
+
+
+def wait_received(daemon, count):
+    return check_books(
+        daemon.wait_status(
+            lambda s: s["upstream"]["received"]["messages"] == count, f"{count} messages"
+        )
+    )
+
+
+def wait_delivered(daemon, count):
+    return check_books(
+        daemon.wait_status(
+            lambda s: s["toClients"]["delivered"]["messages"] == count, f"{count} delivered"
+        )
+    )
+
+
+def deaf_client(path):
+    """One that had shut down its reading side before it connected: nothing but a write tells."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.shutdown(socket.SHUT_RD)
+    sock.connect(path)
+    return Framed(sock)
+
+
+def queued(status):
+    return status["toClients"]["queued"]["messages"]
+
+
+class Hold(harness.SystemTest):
+    """HoldSize=."""
+
+    def holding(self, count=10, config="HoldSize=1M\n", size=0):
+        """A daemon that holds so many messages, and the upstream's session."""
+        upstream, daemon, session = self.linked(f"{QUICK}[Delivery]\n{config}")
+        session.send(*numbered(0, count, size))
+        wait_received(daemon, count)
+        return upstream, daemon, session
+
+    def check_delivered(self, daemon, count):
+        """All that came was delivered, and nothing given up."""
+        status = wait_delivered(daemon, count)
+        self.assertEqual(status["toClients"]["dropped"], [])
+        self.assertEqual(queued(status), 0)
+
+    def test_what_came_goes_to_the_first_who_stays_and_others_get_what_came_since(self):
+        _, daemon, session = self.holding()
+        self.assertEqual(queued(daemon.status()), 10)
+        first = daemon.client()
+        daemon.wait_clients(1)
+        session.send(*numbered(10, 12))
+        wait_received(daemon, 12)
+        second = daemon.client()
+        daemon.wait_clients(2)
+        session.send(*numbered(12, 20))
+        with BooksWatch(daemon):
+            first.expect(*numbered(0, 20))
+            second.expect(*numbered(12, 20))
+        self.check_delivered(daemon, 28)
+
+    def test_who_came_first_is_the_first_and_the_others_have_waited_for_nothing(self):
+        for _ in range(5):
+            _, daemon, session = self.holding()
+            clients = [daemon.client() for _ in range(6)]
+            daemon.wait_clients(6)
+            session.send(*numbered(10, 13))
+            clients[0].expect(*numbered(0, 13))
+            for client in clients[1:]:
+                client.expect(*numbered(10, 13))
+            self.check_delivered(daemon, 13 + 5 * 3)
+
+    def test_a_sender_never_takes_what_is_held(self):
+        def after(path):
+            sender = harness.unix_connect(path)
+            sender.shut_read()
+            return sender
+
+        def later(path):
+            sender = harness.unix_connect(path)
+            time.sleep(TRUST / 2)
+            sender.shut_read()
+            return sender
+
+        for come in (deaf_client, after, later):
+            for says in (True, False):
+                with self.subTest(come.__name__, says=says):
+                    self.in_time(lambda: self.sender_comes(come, says))
+
+    def in_time(self, attempt):
+        """Repeats what must be done within 100 ms of the client's arrival until it was."""
+        for _ in range(20):
+            if attempt():
+                return
+        self.skipTest("this machine is too slow to do anything within 100 ms")
+
+    def sender_comes(self, come, says):
+        _, daemon, session = self.holding()
+        begin = time.monotonic()
+        sender = come(daemon.data_path)
+        if time.monotonic() - begin > 0.9 * TRUST:
+            return False
+        with sender:
+            if says:
+                sender.send(b"from a sender")
+                session.expect(b"from a sender")
+            wait_listed(daemon, lambda c: c["sendOnly"], "it to be found out")
+            session.send(*numbered(10, 12))
+            self.assertEqual(queued(wait_received(daemon, 12)), 12)
+            daemon.client().expect(*numbered(0, 12))
+            self.check_delivered(daemon, 12)
+        return True
+
+    def test_a_sender_that_was_not_found_out_yet_costs_no_message(self):
+        _, daemon, session = self.holding(0)
+        with deaf_client(daemon.data_path) as sender:
+            wait_listed(daemon, lambda c: c["connectedUsec"] > 200_000, "it to be trusted")
+            self.assertFalse(daemon.call("ListClients")["clients"][0]["sendOnly"])
+            session.send(*numbered(0, 10))
+            wait_listed(daemon, lambda c: c["sendOnly"], "it to be found out")
+            self.assertEqual(queued(wait_received(daemon, 10)), 10)
+            sender.send(b"still sending")
+            session.expect(b"still sending")
+            session.send(*numbered(10, 12))
+            wait_received(daemon, 12)
+            daemon.client().expect(*numbered(0, 12))
+            self.check_delivered(daemon, 12)
+
+    def test_who_leaves_at_once_takes_nothing_with_it(self):
+        def attempt():
+            _, daemon, session = self.holding()
+            begin = time.monotonic()
+            passer = daemon.client()
+            daemon.wait_status(lambda s: s["clientsAccepted"] == 1, "it to be accepted")
+            passer.close()
+            if time.monotonic() - begin > 0.9 * TRUST:
+                return False
+            daemon.wait_clients(0)
+            session.send(*numbered(10, 12))
+            self.assertEqual(queued(wait_received(daemon, 12)), 12)
+            daemon.client().expect(*numbered(0, 12))
+            self.check_delivered(daemon, 12)
+            return True
+
+        self.in_time(attempt)
+
+    def test_who_half_closes_at_once_gets_what_is_held(self):
+        _, daemon, session = self.holding()
+        client = daemon.client()
+        client.shut_write()
+        client.expect(*numbered(0, 10))
+        session.send(*numbered(10, 12))
+        client.expect(*numbered(10, 12))
+        self.check_delivered(daemon, 12)
+
+    def test_who_sent_something_and_reads_gets_what_is_held(self):
+        _, daemon, session = self.holding()
+        client = daemon.client()
+        client.send(b"hello")
+        session.expect(b"hello")
+        client.expect(*numbered(0, 10))
+
+    def test_what_is_held_is_given_only_once_and_then_held_anew(self):
+        _, daemon, session = self.holding()
+        first = daemon.client()
+        first.expect(*numbered(0, 10))
+        first.close()
+        daemon.wait_clients(0)
+        session.send(*numbered(10, 15))
+        wait_received(daemon, 15)
+        second = daemon.client()
+        second.expect(*numbered(10, 15))
+        third = daemon.client()
+        daemon.wait_clients(2)
+        session.send(*numbered(15, 16))
+        second.expect(*numbered(15, 16))
+        third.expect(*numbered(15, 16))
+        self.check_delivered(daemon, 17)
+
+    def test_when_it_is_full_the_oldest_go_and_that_is_a_warning(self):
+        _, daemon, session = self.holding(8, "HoldSize=10K\n", 1024)
+        self.assertEqual(reasons(daemon), [])
+        with BooksWatch(daemon):
+            session.send(*numbered(8, 30, 1024))
+            status = wait_received(daemon, 30)
+            self.assertEqual(dropped(status, "toClients", "hold_full"), 20)
+            books = status["toClients"]
+            self.assertEqual(books["queued"], {"messages": 10, "bytes": 10240})
+            self.assertEqual((books["fullestBytes"], books["limitBytes"]), (10240, 10240))
+            self.assertEqual(status["health"], "warning")
+            self.assertIn(NOBODY_CHOSE, reasons(daemon))
+            self.assertIn("the held queue is over 80 %: 10240 of 10240 bytes", reasons(daemon))
+            client = daemon.client()
+            client.expect(*numbered(20, 30, 1024))
+        session.send(*numbered(30, 31))
+        client.expect(*numbered(30, 31))
+
+    def test_one_message_is_held_whatever_its_size(self):
+        _, daemon, session = self.holding(1, "HoldSize=10K\n", 3_000_000)
+        self.assertEqual(queued(daemon.status()), 1)
+        session.send(*numbered(1, 2))
+        status = wait_received(daemon, 2)
+        self.assertEqual(dropped(status, "toClients", "hold_full"), 1)
+        session.send(*numbered(2, 3, 500_000))
+        status = wait_received(daemon, 3)
+        self.assertEqual(dropped(status, "toClients", "hold_full"), 2)
+        self.assertEqual(queued(status), 1)
+        daemon.client().expect(*numbered(2, 3, 500_000))
+
+    def test_under_a_flood_what_is_held_is_the_newest_and_memory_is_bounded(self):
+        _, daemon, session = self.linked("[Delivery]\nHoldSize=100K\n", heartbeat=None)
+        rng, count = random.Random(7), 20_000
+        bodies = [bytes(rng.randrange(2000)) for _ in range(count)]
+        with BooksWatch(daemon):
+            session.send(*[stamp(0, n, bodies[n]) for n in range(count)])
+            status = wait_received(daemon, count)
+        self.assertLessEqual(status["toClients"]["queued"]["bytes"], 100 * 1024)
+        left = queued(status)
+        self.assertGreater(left, 50)
+        self.assertEqual(dropped(status, "toClients", "hold_full"), count - left)
+        client = daemon.client()
+        self.assertEqual(numbers_of(client.recv_n(left)), list(range(count - left, count)))
+
+    def test_what_is_held_outlives_the_link(self):
+        upstream, daemon, session = self.holding()
+        session.reset()
+        session = upstream.accept()
+        daemon.wait_state("up")
+        session.send(*numbered(10, 12))
+        self.assertEqual(queued(wait_received(daemon, 12)), 12)
+        upstream.refuse()
+        session.close()
+        daemon.wait_state(("waiting", "connecting"))
+        daemon.client().expect(*numbered(0, 12))
+
+    def test_what_comes_while_all_clients_are_on_their_way_out_is_held_for_the_next(self):
+        upstream, daemon, session = self.linked(
+            f"{QUICK}[Delivery]\nHoldSize=1M\nOnLinkLoss=disconnect\n"
+        )
+        slow = [daemon.client(), daemon.client()]
+        daemon.wait_clients(2)
+        session.send(*numbered(0, 1, 2000))
+        wait_delivered(daemon, 2)  # nobody waits to be trusted any more
+        session.send(*numbered(1, 1000, 2000))
+        wait_accepted(daemon, 2000)
+        with BooksWatch(daemon):
+            session.close()
+            session = upstream.accept()
+            daemon.wait_state("up")
+            session.send(*numbered(1000, 1010))
+            wait_received(daemon, 1010)
+            new = daemon.client()
+            new.expect(*numbered(1000, 1010))
+            for client in slow:
+                client.expect(*numbered(0, 1000, 2000))
+                client.expect_end()
+        daemon.wait_clients(1)
+        self.check_delivered(daemon, 2010)
+
+    def test_who_still_waits_when_the_link_is_lost_is_dismissed_and_takes_nothing(self):
+        upstream, daemon, session = self.holding(10, "HoldSize=1M\nOnLinkLoss=disconnect\n")
+        client = daemon.client()
+        daemon.wait_clients(1)
+        session.close()
+        got = numbers_of(iter(client.recv, None))
+        self.assertIn(got, ([], list(range(10))))  # trusted already, or not
+        upstream.accept()
+        if not got:
+            daemon.client().expect(*numbered(0, 10))
+        self.check_delivered(daemon, 10)
+
+    def test_nothing_is_held_by_default(self):
+        _, daemon, session = self.holding(10, "")
+        status = daemon.status()
+        self.assertEqual(dropped(status, "toClients", "no_client"), 10)
+        client = daemon.client()
+        daemon.wait_clients(1)
+        session.send(*numbered(10, 11))
+        client.expect(*numbered(10, 11))
+        self.assertEqual(reasons(daemon), [])
+
+    def test_what_is_held_for_long_is_a_warning(self):
+        _, daemon, session = self.linked("[Delivery]\nHoldSize=1M\n[Health]\nMaxAge=300ms\n")
+        session.send(b"old")
+        harness.until(
+            lambda: [r for r in reasons(daemon)
+                     if r.startswith("the oldest message in the held queue has waited for")],
+            "the warning")
+        self.assertGreater(daemon.status()["toClients"]["oldestUsec"], 300_000)
+        daemon.client().expect(b"old")
+        harness.until(lambda: not reasons(daemon), "the warning to go")
+
+
+class HoldReloaded(harness.SystemTest):
+    """HoldSize= after a reload."""
+
+    def setUp(self):
+        super().setUp()
+        self.up, self.process, self.session = self.linked()
+        self.reload("HoldSize=1M\n")
+
+    def reload(self, delivery, more=""):
+        self.process.configure(
+            f"[Upstream]\nAddress={self.up.address}\n{more}[Delivery]\n{delivery}"
+        )
+        self.process.call("Reload")
+
+    def hold(self, first, last):
+        self.session.send(*numbered(first, last, 1024))
+        return wait_received(self.process, last)
+
+    def test_it_begins_to_hold(self):
+        self.assertEqual(queued(self.hold(0, 10)), 10)
+        self.process.client().expect(*numbered(0, 10, 1024))
+
+    def test_smaller_lets_the_oldest_go_at_once(self):
+        self.hold(0, 30)
+        with BooksWatch(self.process):
+            self.reload("HoldSize=10K\n")
+            status = check_books(self.process.status())
+            self.assertEqual(dropped(status, "toClients", "hold_full"), 20)
+            self.assertEqual(queued(self.hold(30, 31)), 10)
+            self.process.client().expect(*numbered(21, 31, 1024))
+
+    def test_larger_keeps_what_was_held_and_holds_more(self):
+        self.reload("HoldSize=10K\n")
+        self.hold(0, 10)
+        self.reload("HoldSize=20K\n")
+        self.assertEqual(queued(self.hold(10, 20)), 20)
+        self.assertEqual(dropped(self.hold(20, 21), "toClients", "hold_full"), 1)
+        self.process.client().expect(*numbered(1, 21, 1024))
+
+    def test_0_lets_all_go_and_holds_no_more(self):
+        self.hold(0, 30)
+        self.reload("HoldSize=0\n")
+        status = check_books(self.process.status())
+        self.assertEqual(dropped(status, "toClients", "hold_full"), 30)
+        status = self.hold(30, 33)
+        self.assertEqual(dropped(status, "toClients", "no_client"), 3)
+        client = self.process.client()
+        self.process.wait_clients(1)
+        self.session.send(*numbered(33, 34))
+        client.expect(*numbered(33, 34))
+
+    def test_0_while_somebody_waits_gives_it_what_came_since_it_is_there(self):
+        self.hold(0, 10)
+        client = self.process.client()
+        self.process.wait_clients(1)
+        self.hold(10, 12)
+        self.reload("HoldSize=0\n")
+        self.hold(12, 13)
+        got = numbers_of(client.recv_n(3))
+        if got[0] == 0:  # it was trusted already
+            got = numbers_of(client.recv_n(10))
+        self.assertEqual(got, [10, 11, 12])
+        check_books(self.process.status())
+
+    def test_a_reload_of_other_keys_touches_nothing_that_is_held(self):
+        self.hold(0, 10)
+        for turn in range(3):
+            self.reload(f"HoldSize=1M\nSlowClientGrace={turn + 1}s\n", "[Health]\nFlaps=9\n")
+            self.hold(10 + turn, 11 + turn)
+        self.reload("HoldSize=1M\nSlowClient=drop\n")
+        self.process.client().expect(*numbered(0, 13, 1024))
+
+    def test_a_change_of_the_address_touches_nothing_that_is_held(self):
+        self.hold(0, 10)
+        self.up = self.upstream()
+        self.reload("HoldSize=1M\n")
+        self.session = self.up.accept()
+        self.process.wait_state("up")
+        self.hold(10, 12)
+        self.process.client().expect(*numbered(0, 12, 1024))
+
+    def test_a_change_of_how_it_goes_out_touches_nothing_that_is_held(self):
+        for turn in range(4):
+            self.hold(10 * turn, 10 * turn + 10)
+            self.reload(f"HoldSize=1M\nToClients={('balance', 'broadcast')[turn % 2]}\n")
+            check_books(self.process.status())
+        self.hold(40, 45)
+        self.process.client().expect(*numbered(0, 45, 1024))
+
+
+class Drop(harness.SystemTest):
+    """SlowClient=drop."""
+
+    CONFIG = "[Delivery]\nSlowClient=drop\nClientQueueSize=64K\n"
+
+    def linked_with(self, clients=2, config=""):
+        _, daemon, session = self.linked(self.CONFIG + config)
+        made = [daemon.client() for _ in range(clients)]
+        daemon.wait_clients(clients)
+        return daemon, session, made
+
+    def pour(self, session, got, messages):
+        """As fast as a client takes them that keeps up: never more than fits on its way."""
+        before = len(got.messages)
+        for at in range(0, len(messages), 20):
+            session.send(*messages[at : at + 20])
+            before += len(messages[at : at + 20])
+            got.wait_count(before)
+
+    def check_rest_of(self, daemon, client, last, status):
+        """What a slow client reads at last: whole, in order, and with the books all there is."""
+        seen = []
+        while not seen or seen[-1] != last:
+            seen.append(unstamp(client.recv())[1])
+        self.assertEqual(seen, sorted(set(seen)), "doubled, or not in order")
+        lost = dropped(status, "toClients", "queue_full")
+        self.assertEqual(len(seen) + lost, last + 1, "the books disagree")
+        return seen
+
+    def test_who_hangs_loses_its_oldest_messages_and_nobody_waits_for_it(self):
+        daemon, session, (hangs, reads) = self.linked_with()
+        got = reads.collect()
+        rng = random.Random(harness.seed())
+        messages = [stamp(0, n, bytes(rng.randrange(3000))) for n in range(5000)]
+        with BooksWatch(daemon):
+            for at in range(0, 5000, 500):
+                self.pour(session, got, messages[at : at + 500])
+                self.assertFalse(daemon.status()["upstream"]["paused"])
+            status = wait_accepted(daemon, 10_000)
+        self.assertEqual(numbers_of(got.messages), list(range(5000)))
+        self.assertEqual(status["clients"], 2)
+        self.assertLessEqual(status["toClients"]["fullestBytes"], 64 * 1024)
+        self.assertEqual(status["health"], "warning")
+        self.assertIn(NOBODY_CHOSE, reasons(daemon))
+        lost = dropped(status, "toClients", "queue_full")
+        self.assertGreater(lost, 1000)
+        slow = wait_listed(daemon, lambda c: c["dropped"]["messages"], "the slow one")
+        self.assertEqual(slow["dropped"], {"messages": lost, "bytes": next(
+            d["bytes"] for d in status["toClients"]["dropped"] if d["reason"] == "queue_full")})
+        self.assertEqual(slow["queued"]["messages"] + slow["sent"]["messages"] + lost, 5000)
+        seen = self.check_rest_of(daemon, hangs, 4999, status)
+        self.assertEqual(seen[: slow["sent"]["messages"]], list(range(slow["sent"]["messages"])))
+        session.send(*numbered(5000, 5010))
+        hangs.expect(*numbered(5000, 5010))
+
+    def test_a_message_half_written_is_finished(self):
+        daemon, session, (hangs, reads) = self.linked_with()
+        got, count = reads.collect(), 2000
+        big = stamp(0, 0, b"B" * 3_000_000)
+        session.send(big)
+        got.wait_count(1)
+        self.pour(session, got, numbered(1, count, 1024))
+        status = wait_accepted(daemon, 2 * count)
+        self.assertGreater(dropped(status, "toClients", "queue_full"), 1000)
+        hangs.expect(big)
+        # Behind what was beyond the limit alone, nothing found a place; now there is one.
+        session.send(*numbered(count, count + 10))
+        self.assertEqual(numbers_of(hangs.recv_n(10)), list(range(count, count + 10)))
+
+    def test_huge_messages_come_whole_or_not_at_all(self):
+        daemon, session, (hangs, reads) = self.linked_with(config="ClientQueueSize=4K\n")
+        got = reads.collect()
+        with BooksWatch(daemon):
+            for message in numbered(0, 40, 700_000):
+                session.send(message)
+                got.wait(lambda m: m and m[-1] == message, "it")
+            status = wait_accepted(daemon, 80)
+            self.assertEqual(dropped(status, "toClients", "queue_full"), 39)
+            hangs.expect(*numbered(0, 1, 700_000))
+            session.send(*numbered(40, 41, 700_000))
+            hangs.expect(*numbered(40, 41, 700_000))
+        self.assertFalse(daemon.status()["upstream"]["paused"])
+
+    def test_who_reads_in_fits_gets_whole_messages_in_order(self):
+        daemon, session, clients = self.linked_with(4)
+        seed = harness.seed()
+        print("seed", seed)
+        rng = random.Random(seed)
+        count, seen = 6000, [[] for _ in clients]
+        done = threading.Event()
+
+        def read(client, mine, pace):
+            while not mine or mine[-1] != count:
+                mine.append(unstamp(client.recv())[1])
+                if not done.is_set() and pace.random() < 0.02:
+                    time.sleep(pace.random() / 20)
+
+        threads = [
+            threading.Thread(target=read, daemon=True,
+                             args=(client, seen[i], random.Random(rng.random())))
+            for i, client in enumerate(clients)
+        ]
+        for thread in threads:
+            thread.start()
+        with BooksWatch(daemon):
+            for at in range(0, count, 100):
+                session.send(*[
+                    stamp(0, n, bytes(harness.random_size(rng, 40_000)))
+                    for n in range(at, at + 100)
+                ])
+            done.set()
+            session.send(*numbered(count, count + 1))
+            for thread in threads:
+                thread.join(harness.DEADLINE)
+            self.assertTrue(all(mine and mine[-1] == count for mine in seen), "not all ended")
+        status = wait_accepted(daemon, 4 * (count + 1))
+        for mine in seen:
+            self.assertEqual(mine, sorted(set(mine)))
+        self.assertEqual(sum(map(len, seen)) + dropped(status, "toClients", "queue_full"),
+                         4 * (count + 1))
+        listed = {c["id"]: c["dropped"]["messages"] for c in daemon.call("ListClients")["clients"]}
+        self.assertEqual([listed[i + 1] for i in range(4)],
+                         [count + 1 - len(mine) for mine in seen])
+
+    def test_who_takes_no_byte_for_long_is_disconnected_all_the_same(self):
+        daemon, session, (hangs, reads) = self.linked_with(config="ClientStallTimeout=500ms\n")
+        got = reads.collect()
+        self.pour(session, got, numbered(0, 2000, 1024))
+        daemon.wait_log("client 1 .* is disconnected: .*ClientStallTimeout=")
+        status = check_books(daemon.wait_status(lambda s: s["clients"] == 1, "it to be gone"))
+        got_of_it = 0
+        while hangs.recv() is not None:
+            got_of_it += 1
+        self.assertEqual(got_of_it + dropped(status, "toClients", "queue_full"), 2000)
+
+    def test_alone_it_does_not_stop_the_upstream_either(self):
+        daemon, session, (hangs,) = self.linked_with(1, "ClientQueueSize=2M\n")
+        with BooksWatch(daemon):
+            session.send(*numbered(0, 20_000, 1024))  # returns when the last is on its way
+            status = wait_accepted(daemon, 20_000)
+        self.assertLessEqual(status["toClients"]["fullestBytes"], 2 << 20)
+        self.check_rest_of(daemon, hangs, 19_999, status)
+
+
+class Check(harness.SystemTest):
+    """What --check-config says of these keys."""
+
+    def check(self, delivery):
+        _, daemon, _ = self.linked()
+        daemon.configure(f"[Upstream]\nAddress=127.0.0.1:9\n[Delivery]\n{delivery}\n")
+        done = subprocess.run(
+            [harness.program("ftcpd"), "--config", daemon.config_path, "--check-config"],
+            capture_output=True, text=True, timeout=harness.DEADLINE, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_the_memory_that_is_held_is_in_the_sum(self):
+        code, text = self.check("HoldSize=3M")
+        self.assertEqual(code, 0, text)
+        self.assertIn("HoldSize=3M, ", text)
+        self.assertNotIn("HoldSize= is above", text)
+        self.assertNotIn("HoldSize=", self.check("")[1])
+
+    def test_balance_needs_memory_for_each_client(self):
+        code, text = self.check("ToClients=balance\n[Local]\nMaxClients=7")
+        self.assertEqual(code, 0, text)
+        self.assertIn("ClientQueueSize=16M for each of 7", text)
+
+    def test_to_hold_more_than_a_client_may_have_waiting_is_pointed_out(self):
+        for policy, told in (("disconnect", True), ("drop", True), ("wait", False)):
+            code, text = self.check(f"HoldSize=3M\nClientQueueSize=2M\nSlowClient={policy}")
+            self.assertEqual(code, 0, text)
+            self.assertEqual("HoldSize= is above ClientQueueSize=" in text, told, text)
+
+    def test_what_is_no_value_is_an_error(self):
+        for wrong in ("HoldSize=lots", "ToClients=all", "SlowClient=kill", "HoldSize=-1"):
+            code, text = self.check(wrong)
+            self.assertEqual(code, 78, wrong)
+            self.assertIn(wrong.partition("=")[0], text)
+
+
+if __name__ == "__main__":
+    harness.main()
