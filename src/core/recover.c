@@ -430,7 +430,7 @@ static const char *check_spread(struct recovery *r, const struct frame_spec *spe
         struct log log;
 
         log_init(&log, r->store, &r->image->in, spec);
-        if (spread->given > in->end || spread->balance > 1 || spread->holding > 1)
+        if (spread->given > in->end || spread->balance > spread->given + 1 || spread->holding > 1)
                 return "what was given to readers is out of range";
         if (spread->given < in->end &&
             (!holds(&log, spread->given, in->end, in->number) || !is_boundary(&log, spread->given)))

@@ -322,7 +322,7 @@ static void follow_mode(struct spread *spread, struct cursor *cursor)
 static void change_mode(struct spread *spread)
 {
         spread->balance = !spread->balance;
-        store_set(&spread->image->balance, spread->balance);
+        store_set(&spread->image->balance, spread->balance ? spread->given.pos + 1 : 0);
         for (size_t i = 0; i < spread->n_members; i++)
                 follow_mode(spread, &spread->rank[i]->cursor);
         for (size_t i = spread->n_members / 2; spread->balance && i-- > 0;)
@@ -536,18 +536,26 @@ static int give_on(struct spread *spread, const struct log_range *range)
         return result;
 }
 
-/* What a reader has not begun goes on to others, as long as there is anybody and memory. */
-static void return_all(struct spread *spread, struct cursor *cursor)
+/* What a reader has not begun goes on to others, as long as there is anybody and memory; but not
+ * what they had, too, from before each message was for one. Returns what is dropped of that. */
+static struct count return_all(struct spread *spread, struct cursor *cursor,
+                               enum drop_reason reason)
 {
-        uint64_t most = spread->n_members > 1 ? 1 : UINT64_MAX;
+        uint64_t most = spread->n_members > 1 ? 1 : UINT64_MAX, dealt = spread->image->balance - 1;
+        struct count dropped = {0, 0};
         struct log_range range;
         int result = 0;
 
         if (!spread->n_members && !spread->image->holding)
-                return;
+                return dropped;
         spread->rounds++;
         spread->held_at = 0;
         while (result == 0 && cursor_first(cursor, most, &range)) {
+                if (range.from.pos < dealt) {
+                        dropped = count_add(
+                                dropped, drop_some(spread, cursor, dealt - range.from.pos, reason));
+                        continue;
+                }
                 store_begin(spread->store);
                 result = give_on(spread, &range);
                 if (result == 0)
@@ -555,6 +563,7 @@ static void return_all(struct spread *spread, struct cursor *cursor)
                 store_commit(spread->store);
         }
         spread->news = true;
+        return dropped;
 }
 
 /* What the only reader had is held, if it never took a byte: then nobody knows that it reads at
@@ -590,7 +599,7 @@ struct count reader_done(struct reader *reader, enum drop_reason reason)
         }
         mind_hold(spread);
         if (spread->balance)
-                return_all(spread, &reader->cursor);
+                dropped = return_all(spread, &reader->cursor, reason);
         if (spread->image->holding)
                 shorten(spread, &spread->held, spread->hold_size, DROP_HOLD_FULL);
         while ((some = drop_some(spread, &reader->cursor, UINT64_MAX, reason)).messages)
