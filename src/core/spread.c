@@ -152,6 +152,26 @@ static void hold_end(struct spread *spread)
         store_commit(spread->store);
 }
 
+static bool somebody_waits(const struct spread *spread)
+{
+        for (size_t i = 0; i < spread->n_all; i++)
+                if (spread->all[i]->role == READER_WAITS)
+                        return true;
+        return false;
+}
+
+/* Who is there, but not trusted yet, does not lose what comes meanwhile. */
+static void limit_hold(struct spread *spread)
+{
+        uint64_t limit = spread->hold_size;
+
+        if (!spread->image->holding || cursor_waiting(&spread->held) <= limit)
+                return;
+        if (somebody_waits(spread))
+                limit += spread->queue_size;
+        shorten(spread, &spread->held, limit, DROP_HOLD_FULL);
+}
+
 /* Where a newcomer begins that came at this position, or what is left of what came since. */
 static struct log_place since_then(const struct spread *spread, uint64_t pos, uint64_t least)
 {
@@ -254,7 +274,7 @@ static void keep(struct spread *spread)
         give_until(spread, range.to);
         store_commit(spread->store);
         if (spread->image->holding)
-                shorten(spread, &spread->held, spread->hold_size, DROP_HOLD_FULL);
+                limit_hold(spread);
         else
                 log_trim(spread->log);
 }
@@ -331,14 +351,14 @@ static void change_mode(struct spread *spread)
                 follow_mode(spread, &spread->held);
 }
 
-void spread_configure(struct spread *spread, bool balance, uint64_t hold_size)
+void spread_configure(struct spread *spread, bool balance, uint64_t hold_size, uint64_t queue_size)
 {
         if (balance != spread->balance)
                 change_mode(spread);
         spread->hold_size = hold_size;
+        spread->queue_size = queue_size;
         mind_hold(spread);
-        if (spread->image->holding)
-                shorten(spread, &spread->held, hold_size, DROP_HOLD_FULL);
+        limit_hold(spread);
 }
 
 static bool grow(struct reader ***readers, size_t room)
@@ -505,6 +525,7 @@ int reader_leave(struct reader *reader)
                 member_remove(spread, reader);
         reader->role = READER_LEAVING;
         mind_hold(spread);
+        limit_hold(spread);
         return 0;
 }
 
@@ -600,8 +621,7 @@ struct count reader_done(struct reader *reader, enum drop_reason reason)
         mind_hold(spread);
         if (spread->balance)
                 dropped = return_all(spread, &reader->cursor, reason);
-        if (spread->image->holding)
-                shorten(spread, &spread->held, spread->hold_size, DROP_HOLD_FULL);
+        limit_hold(spread);
         while ((some = drop_some(spread, &reader->cursor, UINT64_MAX, reason)).messages)
                 dropped = count_add(dropped, some);
         done = cursor_delivered(&reader->cursor);

@@ -39,7 +39,7 @@ struct spread {
         struct image_spread *image; /* in the store */
         struct cursor held;
         bool balance;
-        uint64_t hold_size;
+        uint64_t hold_size, queue_size;
         struct reader **all, **rank; /* borrowed */
         size_t n_all, n_members, room;
         uint64_t serves, rounds, held_at; /* the last as a reader's `at` */
@@ -55,8 +55,8 @@ void spread_recover(struct spread *spread, struct log *log);
 void spread_done(struct spread *spread);
 
 /* Other values; what is waiting is given anew only where it must be. hold_size in bytes; 0: nothing
- * is held. */
-void spread_configure(struct spread *spread, bool balance, uint64_t hold_size);
+ * is held. While somebody waits to be trusted, as much more is held as may be queued for one. */
+void spread_configure(struct spread *spread, bool balance, uint64_t hold_size, uint64_t queue_size);
 
 /* Makes room for one reader more; false: no memory. */
 bool spread_room(struct spread *spread);

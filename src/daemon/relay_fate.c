@@ -79,7 +79,8 @@ void relay_apply_fate(struct relay *relay)
 {
         const struct config *config = relay->config;
 
-        spread_configure(&relay->spread, config->to_clients == TO_BALANCE, config->hold_size);
+        spread_configure(&relay->spread, config->to_clients == TO_BALANCE, config->hold_size,
+                         config->client_queue_size);
         relay->out.exact = config->message_ttl_usec != CONFIG_INFINITY;
         relay->turn.discard = !relay->was_up && config->when_down == DOWN_DISCARD;
         if (!relay->was_up && config->when_down == DOWN_REFUSE && !relay->stopping)
