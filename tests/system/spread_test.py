@@ -226,6 +226,27 @@ class Hold(harness.SystemTest):
         session.send(*numbered(30, 31))
         client.expect(*numbered(30, 31))
 
+    def test_who_is_there_but_not_trusted_yet_loses_nothing_that_comes_meanwhile(self):
+        for balance in ("", "ToClients=balance\n"):
+            _, daemon, session = self.holding(5, "HoldSize=10K\n" + balance, 1024)
+            client = daemon.client()
+            daemon.wait_clients(1)
+            with BooksWatch(daemon):
+                session.send(*numbered(5, 2000, 1024))
+                client.expect(*numbered(0, 2000, 1024))
+            self.check_delivered(daemon, 2000)
+
+    def test_what_came_while_a_sender_was_there_is_cut_to_the_limit_when_it_is_found_out(self):
+        _, daemon, session = self.holding(5, "HoldSize=10K\n", 1024)
+        with deaf_client(daemon.data_path):
+            daemon.wait_clients(1)
+            session.send(*numbered(5, 2000, 1024))
+            wait_listed(daemon, lambda c: c["sendOnly"], "it to be found out")
+            wait_received(daemon, 2000)
+            status = daemon.wait_status(lambda s: queued(s) == 10, "the rest")
+            self.assertEqual(dropped(status, "toClients", "hold_full"), 1990)
+            daemon.client().expect(*numbered(1990, 2000, 1024))
+
     def test_one_message_is_held_whatever_its_size(self):
         _, daemon, session = self.holding(1, "HoldSize=10K\n", 3_000_000)
         self.assertEqual(queued(daemon.status()), 1)
