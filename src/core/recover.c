@@ -422,6 +422,14 @@ static bool partial_is_good(const struct image *image, const struct image_client
                partial <= image->slab[data->tail - 1].own + IMAGE_SLAB_SIZE;
 }
 
+static bool somebody_waits(const struct image *image)
+{
+        for (uint64_t i = 0; i < image->totals.client_slots; i++)
+                if (image->client[i].id && image->client[i].reading == READER_WAITS)
+                        return true;
+        return false;
+}
+
 /* Who gets what: all that is not given yet is there, as what is held. */
 static const char *check_spread(struct recovery *r, const struct frame_spec *spec)
 {
@@ -430,23 +438,27 @@ static const char *check_spread(struct recovery *r, const struct frame_spec *spe
         struct log log;
 
         log_init(&log, r->store, &r->image->in, spec);
-        if (spread->given > in->end || spread->balance > spread->given + 1 || spread->holding > 1)
+        if (spread->given > in->end || spread->balance > 1 || spread->holding > 1)
                 return "what was given to readers is out of range";
         if (spread->given < in->end &&
             (!holds(&log, spread->given, in->end, in->number) || !is_boundary(&log, spread->given)))
                 return "what is to be given to readers is missing";
+        if (!spread->holding && !spread->balance && somebody_waits(r->image) &&
+            !holds(&log, spread->admit, in->end, in->number))
+                return "what is to be given to who waits is missing";
         return spread->holding ? check_cursor(r, &r->image->in, &spread->held, spec) : NULL;
 }
 
-/* Who waits has nothing yet, and waits for what is held. */
+/* Who waits has nothing yet, and waits for what is held, or to be let in where somebody else has
+ * that already. */
 static bool role_is_good(const struct image *image, const struct image_client *client)
 {
         bool waits = client->reading == READER_WAITS;
 
         if (client->reading > READER_LEAVING || waits != (client->waits != 0))
                 return false;
-        return !waits || (image->spread.holding && client->waits - 1 <= image->in.end &&
-                          client->cursor.pos == client->cursor.stop);
+        return !waits ||
+               (client->waits - 1 <= image->in.end && client->cursor.pos == client->cursor.stop);
 }
 
 static const char *check_clients(struct recovery *r, const struct frame_spec *spec)

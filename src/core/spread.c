@@ -172,6 +172,58 @@ static void limit_hold(struct spread *spread)
         shorten(spread, &spread->held, limit, DROP_HOLD_FULL);
 }
 
+/* To the one with the shortest queue, in its place there; or to what is held. */
+static int give_on(struct spread *spread, const struct log_range *range)
+{
+        struct reader *to = spread->n_members ? spread->rank[0] : NULL;
+        int result;
+
+        if (!to)
+                return cursor_insert(&spread->held, range->from, range->to, &spread->held_at);
+        if (to->at_round != spread->rounds) {
+                to->at_round = spread->rounds;
+                to->at = 0;
+        }
+        result = cursor_insert(&to->cursor, range->from, range->to, &to->at);
+        to->served = ++spread->serves;
+        rank_mend(spread, to);
+        return result;
+}
+
+/*
+ * What a reader has not begun goes on to others, as long as there is anybody and memory. But what
+ * came while each message was for all, the others have got; returns what was dropped of it.
+ */
+static struct count return_all(struct spread *spread, struct cursor *cursor,
+                               enum drop_reason reason)
+{
+        uint64_t most = spread->n_members > 1 ? 1 : UINT64_MAX;
+        uint64_t dealt_from = spread->image->dealt_from;
+        struct count dropped = {0, 0};
+        struct log_range range;
+        int result = 0;
+
+        if (!spread->n_members && !spread->image->holding)
+                return dropped;
+        spread->rounds++;
+        spread->held_at = 0;
+        while (result == 0 && cursor_first(cursor, most, &range)) {
+                if (range.from.pos < dealt_from) {
+                        most = dealt_from - range.from.pos;
+                        dropped = count_add(dropped, drop_some(spread, cursor, most, reason));
+                        most = spread->n_members > 1 ? 1 : UINT64_MAX;
+                        continue;
+                }
+                store_begin(spread->store);
+                result = give_on(spread, &range);
+                if (result == 0)
+                        result = cursor_drop(cursor, &range);
+                store_commit(spread->store);
+        }
+        spread->news = true;
+        return dropped;
+}
+
 /* Where a newcomer begins that came at this position, or what is left of what came since. */
 static struct log_place since_then(const struct spread *spread, uint64_t pos, uint64_t least)
 {
@@ -219,6 +271,9 @@ static void mind_hold(struct spread *spread)
         if (hold || !spread->image->holding)
                 return;
         from = held_from(spread);
+        /* After a crash while the last one went: what it had returned so far is its again. */
+        if (spread->balance && spread->n_members)
+                return_all(spread, &spread->held, DROP_HOLD_FULL);
         /* First those who wait take hold of the log. */
         admit_waiting(spread, from);
         hold_end(spread);
@@ -329,7 +384,6 @@ void spread_done(struct spread *spread)
         *spread = (struct spread){0};
 }
 
-/* A crash in the middle of a change leaves some as they were. */
 static void follow_mode(struct spread *spread, struct cursor *cursor)
 {
         if (!spread->balance)
@@ -338,11 +392,9 @@ static void follow_mode(struct spread *spread, struct cursor *cursor)
                 abort(); /* some bytes a reader */
 }
 
-/* What each reader has stays its own; what comes is dealt out, or is for everybody, from now on. */
-static void change_mode(struct spread *spread)
+/* A crash in the middle of a change leaves some as they were. */
+static void follow_all(struct spread *spread)
 {
-        spread->balance = !spread->balance;
-        store_set(&spread->image->balance, spread->balance ? spread->given.pos + 1 : 0);
         for (size_t i = 0; i < spread->n_members; i++)
                 follow_mode(spread, &spread->rank[i]->cursor);
         for (size_t i = spread->n_members / 2; spread->balance && i-- > 0;)
@@ -351,12 +403,31 @@ static void change_mode(struct spread *spread)
                 follow_mode(spread, &spread->held);
 }
 
+/* What each reader has stays its own; what comes is dealt out, or is for everybody, from now on. */
+static void change_mode(struct spread *spread)
+{
+        struct image_spread *image = spread->image;
+
+        spread->balance = !spread->balance;
+        store_begin(spread->store);
+        store_put(spread->store, &image->balance, spread->balance);
+        if (spread->balance) /* what is held nobody else has */
+                store_put(spread->store, &image->dealt_from,
+                          image->holding ? image->held.pos : spread->given.pos);
+        store_commit(spread->store);
+        follow_all(spread);
+}
+
 void spread_configure(struct spread *spread, bool balance, uint64_t hold_size, uint64_t queue_size)
 {
-        if (balance != spread->balance)
-                change_mode(spread);
         spread->hold_size = hold_size;
         spread->queue_size = queue_size;
+        follow_all(spread);
+        spread_taken(spread);
+        if (!spread->image->holding) /* a crash may have kept some waiting */
+                admit_waiting(spread, spread->image->admit);
+        if (balance != spread->balance)
+                change_mode(spread);
         mind_hold(spread);
         limit_hold(spread);
 }
@@ -453,10 +524,8 @@ void reader_recover(struct reader *reader, struct spread *spread, struct image_c
         enlist(reader, spread, image);
         cursor_recover(&reader->cursor, spread->log, &image->cursor);
         reader->role = (enum reader_role)image->reading;
-        if (reader->role != READER_MEMBER)
-                return;
-        follow_mode(spread, &reader->cursor);
-        member_add(spread, reader);
+        if (reader->role == READER_MEMBER)
+                member_add(spread, reader);
 }
 
 bool reader_is_next(const struct reader *reader)
@@ -492,6 +561,7 @@ void reader_trust(struct reader *reader, uint64_t taken)
         store_put(spread->store, &reader->image->waits, 0);
         store_put(spread->store, &reader->image->reading, READER_MEMBER);
         store_put(spread->store, &spread->image->holding, 0);
+        store_put(spread->store, &spread->image->admit, from);
         store_commit(spread->store);
         member_add(spread, reader);
         spread->news = true;
@@ -536,54 +606,6 @@ struct count reader_shorten(struct reader *reader, uint64_t limit)
 
         if (dropped.messages && spread->balance && reader->role == READER_MEMBER)
                 rank_mend(spread, reader);
-        return dropped;
-}
-
-/* To the one with the shortest queue, in its place there; or to what is held. */
-static int give_on(struct spread *spread, const struct log_range *range)
-{
-        struct reader *to = spread->n_members ? spread->rank[0] : NULL;
-        int result;
-
-        if (!to)
-                return cursor_insert(&spread->held, range->from, range->to, &spread->held_at);
-        if (to->at_round != spread->rounds) {
-                to->at_round = spread->rounds;
-                to->at = 0;
-        }
-        result = cursor_insert(&to->cursor, range->from, range->to, &to->at);
-        to->served = ++spread->serves;
-        rank_mend(spread, to);
-        return result;
-}
-
-/* What a reader has not begun goes on to others, as long as there is anybody and memory; but not
- * what they had, too, from before each message was for one. Returns what is dropped of that. */
-static struct count return_all(struct spread *spread, struct cursor *cursor,
-                               enum drop_reason reason)
-{
-        uint64_t most = spread->n_members > 1 ? 1 : UINT64_MAX, dealt = spread->image->balance - 1;
-        struct count dropped = {0, 0};
-        struct log_range range;
-        int result = 0;
-
-        if (!spread->n_members && !spread->image->holding)
-                return dropped;
-        spread->rounds++;
-        spread->held_at = 0;
-        while (result == 0 && cursor_first(cursor, most, &range)) {
-                if (range.from.pos < dealt) {
-                        dropped = count_add(
-                                dropped, drop_some(spread, cursor, dealt - range.from.pos, reason));
-                        continue;
-                }
-                store_begin(spread->store);
-                result = give_on(spread, &range);
-                if (result == 0)
-                        result = cursor_drop(cursor, &range);
-                store_commit(spread->store);
-        }
-        spread->news = true;
         return dropped;
 }
 

@@ -50,7 +50,8 @@ struct spread {
 /* For an empty image. */
 void spread_init(struct spread *spread, struct log *log);
 
-/* For a checked image; the readers are taken up one by one. */
+/* For a checked image; the readers are taken up one by one, and then spread_configure() goes on
+ * with what was under way, before anything else happens. */
 void spread_recover(struct spread *spread, struct log *log);
 void spread_done(struct spread *spread);
 
