@@ -5,10 +5,13 @@
  * and the clients will ever send, fixed beforehand. A *world* is the kernel and the truth: what was
  * read, written and acknowledged, and what each reader must see next; it is plain data, so that a
  * crash can copy it. A *side* is the daemon: logs, turn, ledger, cursors on one image. It is driven
- * by the world's random numbers, so that a recovered side goes on with the same scenario.
+ * by the world's random numbers, so that a recovered side goes on with the same scenario. Its
+ * readers are bare cursors, or those of core/spread.
  */
+#include "audience.h"
 #include "core/cursor.h"
 #include "core/ledger.h"
+#include "core/spread.h"
 #include "core/turn.h"
 
 #include <stdbool.h>
@@ -41,6 +44,7 @@ struct plan {
         uint32_t closed, senders; /* of 100 clients, how many read extents, how many nothing */
         uint32_t slots;
         bool empty_heartbeat; /* else it has a body like any message */
+        bool spread;          /* readers of core/spread */
         /* Made from these: */
         struct stream down, up[SIM_CLIENTS];
         unsigned char heartbeat[64];
@@ -50,6 +54,9 @@ struct plan {
 
 void plan_make(struct plan *plan);
 void plan_done(struct plan *plan);
+
+/* Where a message of the peer begins; the context is a plan. */
+uint64_t plan_pos(const void *context, uint32_t message);
 
 /* A frame with this body; returns its size. */
 size_t plan_frame(const struct frame_spec *spec, const void *body, size_t size, unsigned char *out);
@@ -67,6 +74,19 @@ struct sim_client {
         struct count got;
         uint32_t jump_at, jump_to; /* at message jump_at it goes on with jump_to; 0: no jump */
         uint32_t out;              /* messages that the peer got */
+};
+
+/* What is done to the readers. */
+enum sim_op {
+        OP_NONE,
+        OP_JOIN,
+        OP_TRUST,
+        OP_LEAVE,
+        OP_SHORTEN,
+        OP_DONE,
+        OP_TAKE,
+        OP_CONFIGURE,
+        OP_SEND,
 };
 
 enum sim_conn { CONN_NONE, CONN_NEW, CONN_UP, CONN_DEAD };
@@ -107,6 +127,14 @@ struct world {
                 uint32_t client, from, to; /* client + 1; 0: none */
         } jumping, extending;
         bool injecting;
+        enum sim_op op;
+        uint32_t op_slot;
+        uint64_t op_limit;
+        struct listener undo; /* what a reader had before the send that is under way */
+        /* The configuration, and who has what by it; a reader's number is that of its slot. */
+        bool balance;
+        uint64_t hold_size;
+        struct audience audience;
 };
 
 void world_init(struct world *world, const struct plan *plan);
@@ -122,6 +150,8 @@ static inline void world_check(const struct world *world, bool good, const char 
 /* The kernel's calls: how many bytes went. */
 uint64_t world_client_recv(struct world *world, uint32_t client, const struct iovec *iov, int n);
 uint64_t world_client_send(struct world *world, uint32_t client, const struct iovec *iov, int n,
+                           uint64_t most);
+uint64_t world_reader_send(struct world *world, uint32_t slot, const struct iovec *iov, int n,
                            uint64_t most);
 uint64_t world_tcp_recv(struct world *world, const struct iovec *iov, int n);
 uint64_t world_tcp_send(struct world *world, const struct iovec *iov, int n, uint64_t most);
@@ -152,7 +182,9 @@ struct side {
         struct turn turn;
         struct ledger ledger;
         struct writer writer[SIM_SLOTS];
-        struct cursor cursor[SIM_SLOTS];
+        struct cursor cursor[SIM_SLOTS]; /* or: */
+        struct spread spread;
+        struct reader reader[SIM_SLOTS];
         const struct plan *plan;
         struct world *world;
 };
@@ -174,6 +206,24 @@ void side_check(struct side *side);
 
 /* To the end of the scenario. */
 void side_run(struct side *side);
+
+/* ---- readers of core/spread ---- */
+
+void side_join(struct side *side, uint32_t slot);
+void side_trust(struct side *side, uint32_t slot);
+void side_leave(struct side *side, uint32_t slot);
+void side_shorten(struct side *side, uint32_t slot, uint64_t limit);
+void side_reader_done(struct side *side, uint32_t slot);
+void side_configure(struct side *side, bool balance, uint64_t hold_size);
+void side_taken(struct side *side);
+void side_sends(struct side *side, uint32_t slot); /* a send begins */
+void side_sent(struct side *side);
+void side_check_readers(struct side *side);
+
+/* After a crash: how far the model gets; then the side takes up its readers, and goes on. */
+void side_settle_readers(struct side *side);
+void side_open_readers(struct side *side);
+void side_recover_readers(struct side *side);
 
 /* ---- what recovery does, too ---- */
 

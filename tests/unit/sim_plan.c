@@ -116,6 +116,13 @@ void plan_make(struct plan *plan)
                 stream_make(plan, &plan->up[i], plan->up_n, i, &rng);
 }
 
+uint64_t plan_pos(const void *context, uint32_t message)
+{
+        const struct plan *plan = context;
+
+        return plan->down.boundary[message];
+}
+
 void plan_done(struct plan *plan)
 {
         free(plan->down.data);

@@ -46,6 +46,8 @@ const char *side_open(struct side *side, const struct plan *plan, int fd)
         wrong = recover_image(&side->store, &plan->spec);
         if (wrong)
                 return wrong;
+        if (side->world && plan->spread)
+                side_settle_readers(side);
         side_init_logs(side, true);
         for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
                 struct image_client *client = side_client(side, slot);
@@ -53,9 +55,13 @@ const char *side_open(struct side *side, const struct plan *plan, int fd)
                 if (!client->id || slot >= side->store.image->totals.client_slots)
                         continue;
                 writer_init(&side->writer[slot], &side->turn, slot);
-                if (client->reading)
+                if (client->reading && !plan->spread)
                         cursor_recover(&side->cursor[slot], &side->in, &client->cursor);
         }
+        if (plan->spread && side->world)
+                side_recover_readers(side);
+        else if (plan->spread)
+                side_open_readers(side);
         return NULL;
 }
 
@@ -114,7 +120,8 @@ static void settle_clients(struct side *side)
         for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
                 if (!side_client(side, slot)->id)
                         continue;
-                settle(side, slot);
+                if (!side->plan->spread)
+                        settle(side, slot);
                 known[side_number(side, slot)] = true;
                 if (side_client(side, slot)->sending ||
                     world->client[side_number(side, slot)].state == SIM_DEAD)
@@ -154,6 +161,7 @@ void side_recover(struct side *side, struct world *world, int fd)
         take_kernel(side);
         settle_link(side);
         settle_clients(side);
-        side_give(side);
+        if (!world->plan->spread)
+                side_give(side);
         side_check(side);
 }

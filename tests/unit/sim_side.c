@@ -56,7 +56,9 @@ static void fill_slot(struct side *side, uint32_t slot, uint32_t c)
         store_put(store, &client->accepted_messages, 0);
         store_put(store, &client->accepted_bytes, 0);
         store_put(store, &client->reading, kind != SIM_SENDER);
-        if (kind != SIM_SENDER)
+        if (side->plan->spread && kind != SIM_SENDER)
+                side_join(side, slot);
+        else if (kind != SIM_SENDER)
                 cursor_init(&side->cursor[slot], &side->in, &client->cursor, kind == SIM_OPEN);
         if (store->image->totals.client_slots <= slot)
                 store_put(store, &store->image->totals.client_slots, slot + 1);
@@ -82,7 +84,12 @@ static void do_connect(struct side *side)
                                                                          : SIM_OPEN;
         client->at = world->down;
         client->state = SIM_THERE;
+        world->op = side->plan->spread && client->kind != SIM_SENDER ? OP_JOIN : OP_NONE;
+        world->op_slot = slot;
         fill_slot(side, slot, world->n_clients++);
+        if (world->op == OP_JOIN)
+                audience_join(&world->audience, slot);
+        world->op = OP_NONE;
 }
 
 /* The end of a client that closed, or was closed. */
@@ -92,6 +99,8 @@ void side_dispose(struct side *side, uint32_t slot)
         uint32_t c = side_number(side, slot);
         struct store *store = &side->store;
 
+        if (client->reading && side->plan->spread)
+                side_reader_done(side, slot);
         store_begin(store);
         writer_done(&side->writer[slot]);
         if (client->reading)
@@ -131,6 +140,32 @@ static bool read_client(struct side *side, uint32_t slot, size_t want)
         return true;
 }
 
+static bool write_reader(struct side *side, uint32_t slot, size_t limit)
+{
+        struct image_client *client = side_client(side, slot);
+        struct world *world = side->world;
+        struct iovec iov[SIM_IOV];
+        uint64_t went, sum = 0;
+        int n = cursor_gather(&side->reader[slot].cursor, limit, iov,
+                              1 + (int)world_random(world, SIM_IOV));
+
+        for (int i = 0; i < n; i++)
+                sum += iov[i].iov_len;
+        if (!sum)
+                return false;
+        side_sends(side, slot);
+        store_set(&client->sending, 1);
+        went = world_reader_send(world, slot, iov, n,
+                                 world_random(world, 3) ? sum : 1 + world_random(world, sum));
+        crash_point();
+        store_begin(&side->store);
+        reader_advance(&side->reader[slot], went);
+        store_put(&side->store, &client->sending, 0);
+        store_commit(&side->store);
+        side_sent(side);
+        return true;
+}
+
 static bool write_client(struct side *side, uint32_t slot, size_t limit)
 {
         struct image_client *client = side_client(side, slot);
@@ -141,6 +176,8 @@ static bool write_client(struct side *side, uint32_t slot, size_t limit)
 
         if (!client->reading)
                 return false;
+        if (side->plan->spread)
+                return write_reader(side, slot, limit);
         n = cursor_gather(&side->cursor[slot], limit, iov, 1 + (int)world_random(world, SIM_IOV));
         for (int i = 0; i < n; i++)
                 sum += iov[i].iov_len;
@@ -180,7 +217,7 @@ static void do_jump(struct side *side)
         struct sim_client *client;
         struct count skipped, expected;
 
-        if (slot == SIM_SLOTS || world_random(world, 3))
+        if (side->plan->spread || slot == SIM_SLOTS || world_random(world, 3))
                 return;
         c = side_number(side, slot);
         client = &world->client[c];
@@ -194,6 +231,47 @@ static void do_jump(struct side *side)
         expected = world_jump(world, c, to);
         world_check(world, skipped.messages == expected.messages && skipped.bytes == expected.bytes,
                     "a jump tells another number");
+}
+
+static void do_trust(struct side *side)
+{
+        uint32_t slot = any_slot(side);
+
+        if (slot < SIM_SLOTS && side_client(side, slot)->reading == READER_WAITS)
+                side_trust(side, slot);
+}
+
+static void do_leave(struct side *side)
+{
+        uint32_t slot = any_slot(side);
+
+        if (slot < SIM_SLOTS && side_client(side, slot)->reading && !world_random(side->world, 3))
+                side_leave(side, slot);
+}
+
+/* Found to be a mere sender. */
+static void do_deafen(struct side *side)
+{
+        uint32_t slot = any_slot(side);
+
+        if (slot < SIM_SLOTS && side_client(side, slot)->reading && !world_random(side->world, 3))
+                side_reader_done(side, slot);
+}
+
+static void do_shorten(struct side *side)
+{
+        uint32_t slot = any_slot(side);
+
+        if (slot < SIM_SLOTS && side_client(side, slot)->reading)
+                side_shorten(side, slot, any_size(side->world));
+}
+
+static void do_configure(struct side *side)
+{
+        struct world *world = side->world;
+        bool balance = world_random(world, 3) ? world->balance : !world->balance;
+
+        side_configure(side, balance, world_random(world, 4) ? any_size(world) : 0);
 }
 
 /* ---- the link ---- */
@@ -259,7 +337,10 @@ void side_take_received(struct side *side, uint64_t read)
         filter.context = context;
         store_set(&session->rx_read, read);
         taken = log_take(&side->in, &session->rx_base, read, &filter, side->world->now, 0);
-        store_set(&side->store.image->spread.given, side->in.image->end);
+        if (side->plan->spread)
+                side_taken(side);
+        else
+                store_set(&side->store.image->spread.given, side->in.image->end);
         world_check(side->world, taken.result == FRAME_MORE && !taken.no_memory,
                     "a frame was refused");
 }
@@ -279,7 +360,8 @@ static bool read_link(struct side *side, size_t want)
         world_tcp_recv(world, iov, n);
         crash_point();
         side_take_received(side, world->rx_read);
-        side_give(side);
+        if (!side->plan->spread)
+                side_give(side);
         return true;
 }
 
@@ -400,13 +482,38 @@ static void do_write_link(struct side *side)
         write_link(side, limit, world_random(side->world, 8) == 0);
 }
 
+struct act {
+        const char *name;
+        unsigned weight;
+        void (*act)(struct side *side);
+};
+
+static const struct act reader_acts[] = {
+        {"a client is trusted", 10, do_trust},
+        {"a client leaves", 6, do_leave},
+        {"a client turns out to be a sender", 5, do_deafen},
+        {"a queue is shortened", 14, do_shorten},
+        {"another configuration", 8, do_configure},
+};
+
+/* One of these, each as often as its weight says. */
+static void any_act(struct side *side, const struct act *acts, size_t n)
+{
+        uint64_t dice = 0;
+        size_t i;
+
+        for (i = 0; i < n; i++)
+                dice += acts[i].weight;
+        dice = world_random(side->world, dice);
+        for (i = 0; dice >= acts[i].weight; i++)
+                dice -= acts[i].weight;
+        side->world->doing = acts[i].name;
+        acts[i].act(side);
+}
+
 void side_step(struct side *side)
 {
-        static const struct {
-                const char *name;
-                unsigned weight;
-                void (*act)(struct side *side);
-        } acts[] = {
+        static const struct act acts[] = {
                 {"a client connects", 3, do_connect},
                 {"a client vanishes", 4, do_vanish},
                 {"a client's bytes are read", 24, do_read_client},
@@ -418,16 +525,14 @@ void side_step(struct side *side)
                 {"a heartbeat", 4, do_inject},
                 {"the connection", 3, do_connection},
         };
-        uint64_t dice = world_random(side->world, 106);
-        size_t i = 0;
 
-        for (; dice >= acts[i].weight; i++)
-                dice -= acts[i].weight;
         side->world->step++;
         side->world->now += world_random(side->world, 3) ? world_random(side->world, 400)
                                                          : world_random(side->world, 9000);
-        side->world->doing = acts[i].name;
-        acts[i].act(side);
+        if (side->plan->spread && world_random(side->world, 4) == 0)
+                any_act(side, reader_acts, sizeof(reader_acts) / sizeof(*reader_acts));
+        else
+                any_act(side, acts, sizeof(acts) / sizeof(*acts));
 }
 
 /* How many slabs an image without work needs: ends, marks, and what was made ready behind them. */
@@ -446,6 +551,11 @@ void side_finish(struct side *side)
         bool more = true;
 
         world->doing = "finishing";
+        for (uint32_t slot = 0; side->plan->spread && slot < SIM_SLOTS; slot++)
+                if (side_client(side, slot)->id && side_client(side, slot)->reading == READER_WAITS)
+                        side_trust(side, slot);
+        if (side->plan->spread)
+                side_configure(side, world->balance, 0);
         if (world->conn == CONN_NONE)
                 connection_begins(side);
         while (more) {
@@ -495,7 +605,7 @@ static void check_client(const struct side *side, uint32_t slot)
                     "a client's messages are counted wrong");
         world_check(world, writer_partial(&side->writer[slot]) == client->read - boundary,
                     "a partial message has another size");
-        if (!image->reading)
+        if (!image->reading || side->plan->spread)
                 return;
         world_check(world, same(cursor_delivered(&side->cursor[slot]), client->got),
                     "what was delivered to a client is counted wrong");
@@ -543,6 +653,8 @@ void side_check(struct side *side)
                 if (side_client(side, slot)->id)
                         check_client(side, slot);
         check_ledger(side);
+        if (side->plan->spread)
+                side_check_readers(side);
 }
 
 /* ---- beginning ---- */
@@ -552,9 +664,12 @@ void side_init(struct side *side, struct world *world)
         *side = (struct side){.plan = world->plan, .world = world};
         world_check(world, store_init(&side->store) == 0, "no image");
         side_init_logs(side, false);
+        if (side->plan->spread)
+                spread_init(&side->spread, &side->in);
 }
 
 void side_done(struct side *side)
 {
+        spread_done(&side->spread);
         store_done(&side->store);
 }

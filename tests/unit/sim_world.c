@@ -16,6 +16,7 @@ void world_init(struct world *world, const struct plan *plan)
         world->rng = plan->seed * 0x9e3779b97f4a7c15u + 1;
         world->now = 1000000;
         world->doing = "nothing";
+        audience_init(&world->audience, plan_pos, plan);
 }
 
 uint64_t world_random(struct world *world, uint64_t below)
@@ -116,6 +117,43 @@ uint64_t world_client_send(struct world *world, uint32_t c, const struct iovec *
                 uint64_t k = iov[i].iov_len < most - went ? iov[i].iov_len : most - went;
 
                 client_gets(world, c, iov[i].iov_base, k);
+                went += k;
+        }
+        return went;
+}
+
+/* The same for a reader of core/spread. */
+static void reader_gets(struct world *world, uint32_t slot, const unsigned char *data,
+                        uint64_t size)
+{
+        while (size) {
+                uint64_t off, k;
+                uint32_t at = audience_next(&world->audience, slot, &off);
+
+                world_check(world, at != NOBODY, "a reader got bytes too many");
+                k = down_size(world, at) - off;
+                if (k > size)
+                        k = size;
+                world_check(world,
+                            memcmp(data,
+                                   world->plan->down.data + world->plan->down.boundary[at] + off,
+                                   k) == 0,
+                            "a reader got other bytes than were for it");
+                audience_advance(&world->audience, slot, k);
+                data += k;
+                size -= k;
+        }
+}
+
+uint64_t world_reader_send(struct world *world, uint32_t slot, const struct iovec *iov, int n,
+                           uint64_t most)
+{
+        uint64_t went = 0;
+
+        for (int i = 0; i < n && went < most; i++) {
+                uint64_t k = iov[i].iov_len < most - went ? iov[i].iov_len : most - went;
+
+                reader_gets(world, slot, iov[i].iov_base, k);
                 went += k;
         }
         return went;

@@ -89,6 +89,58 @@ static void use_cursor(struct cursor *cursor)
         }
 }
 
+static void use_reader(struct reader *reader)
+{
+        struct cursor *cursor = &reader->cursor;
+
+        for (int i = 0; i < 1000; i++) {
+                struct iovec iov[SIM_IOV];
+                int n = cursor_gather(cursor, 1 + dice(100000), iov, SIM_IOV);
+
+                cursor_oldest(cursor);
+                if (dice(8) == 0)
+                        reader_shorten(reader, dice(100000));
+                else if (n)
+                        reader_advance(reader, 1 + dice(touch(iov, n)));
+                else
+                        break;
+        }
+}
+
+static void use_spread(struct side *side)
+{
+        struct spread *spread = &side->spread;
+        struct books books;
+
+        for (int i = 0; i < 30; i++) {
+                struct reader *reader = spread->n_all ? spread->all[dice(spread->n_all)] : NULL;
+
+                spread_books(spread, 1000, 1, &books);
+                switch (dice(6)) {
+                case 0: spread_configure(spread, dice(2), dice(2) * dice(100000)); break;
+                case 1: spread_taken(spread); break;
+                case 2:
+                        if (reader)
+                                reader_trust(reader);
+                        break;
+                case 3:
+                        if (reader && dice(4) == 0)
+                                reader_leave(reader);
+                        break;
+                case 4:
+                        if (reader && dice(4) == 0)
+                                reader_done(reader, DROP_CLIENT_GONE);
+                        break;
+                default:
+                        if (reader)
+                                use_reader(reader);
+                }
+        }
+        while (spread->n_all)
+                reader_done(spread->all[0], DROP_CLIENT_GONE);
+        spread_configure(spread, false, 0);
+}
+
 static void use_received(struct side *side)
 {
         struct image_session *session = &side->store.image->session;
@@ -97,6 +149,8 @@ static void use_received(struct side *side)
 
         filter.context = context;
         log_take(&side->in, &session->rx_base, session->rx_read, &filter, 1, 0);
+        if (side->plan->spread)
+                spread_taken(&side->spread);
 }
 
 static void use_connection(struct side *side)
@@ -125,6 +179,8 @@ static void use(struct side *side)
 {
         struct image *image = side->store.image;
 
+        if (side->plan->spread)
+                spread_configure(&side->spread, dice(2), dice(2) * dice(100000));
         if (image->session.live) {
                 use_received(side);
                 use_connection(side);
@@ -133,9 +189,11 @@ static void use(struct side *side)
                 if (!image->client[slot].id)
                         continue;
                 use_writer(&side->writer[slot]);
-                if (image->client[slot].reading)
+                if (image->client[slot].reading && !side->plan->spread)
                         use_cursor(&side->cursor[slot]);
         }
+        if (side->plan->spread)
+                use_spread(side);
         ledger_begin(&side->ledger, side->in.image->end);
         use_connection(side);
         for (uint32_t slot = 0; slot < SIM_SLOTS && slot < image->totals.client_slots; slot++) {
@@ -172,7 +230,7 @@ static uint64_t *any_word(struct image *image, const struct store *store)
 {
         uint32_t slab = (uint32_t)dice(store->slabs);
 
-        switch (dice(13)) {
+        switch (dice(15)) {
         case 0: return words_of(&image->header, sizeof(image->header));
         case 1: return words_of(&image->journal, 64);
         case 2: return words_of(&image->in, sizeof(image->in));
@@ -188,8 +246,10 @@ static uint64_t *any_word(struct image *image, const struct store *store)
                                 3 * sizeof(struct image_piece));
         case 8: return words_of(image->client, 6 * sizeof(*image->client));
         case 9: return words_of(image->slab, store->slabs * sizeof(*image->slab));
-        case 10: return words_of(image->extent, (store->extents_used + 1) * sizeof(*image->extent));
-        case 11: return words_of(&image->events, sizeof(image->events));
+        case 10: return words_of(&image->spread, sizeof(image->spread));
+        case 11: return words_of(&image->totals, sizeof(image->totals));
+        case 12: return words_of(image->extent, (store->extents_used + 1) * sizeof(*image->extent));
+        case 13: return words_of(&image->events, sizeof(image->events));
         default:
                 return words_of(slab_data(store, slab) - (unsigned char *)store->image +
                                         (unsigned char *)image,
@@ -223,7 +283,8 @@ static struct plan some_plan(void)
                             .up_n = 30,
                             .slots = 6,
                             .closed = 30,
-                            .empty_heartbeat = true};
+                            .empty_heartbeat = true,
+                            .spread = dice(2)};
 
         if (dice(4) == 0) {
                 plan.spec = (struct frame_spec){.type = FRAME_DELIMITER,

@@ -191,6 +191,37 @@ static void extents_beside_open_readers_survive_a_crash_at_any_store(void **stat
             3);
 }
 
+/* Held, dealt out or for all, given up and returned, under a configuration that changes. */
+static void readers_survive_a_crash_at_any_store(void **state)
+{
+        (void)state;
+        run((struct plan){.name = "readers",
+                          .spec = frame_spec_default,
+                          .steps = 500,
+                          .large = 20,
+                          .down_n = 400,
+                          .up_n = 4,
+                          .senders = 5,
+                          .slots = 5,
+                          .empty_heartbeat = true,
+                          .spread = true},
+            2);
+}
+
+static void readers_of_much_survive_crashes(void **state)
+{
+        (void)state;
+        run((struct plan){.name = "much",
+                          .spec = frame_spec_default,
+                          .steps = 3000,
+                          .large = 15,
+                          .down_n = 1000,
+                          .up_n = 20,
+                          .slots = SIM_SLOTS,
+                          .spread = true},
+            100);
+}
+
 static void lines_survive_a_crash_at_any_store(void **state)
 {
         (void)state;
@@ -288,6 +319,8 @@ int main(void)
                 cmocka_unit_test(large_partial_messages_survive_a_crash_at_any_store),
                 cmocka_unit_test(extents_survive_a_crash_at_any_store),
                 cmocka_unit_test(extents_beside_open_readers_survive_a_crash_at_any_store),
+                cmocka_unit_test(readers_survive_a_crash_at_any_store),
+                cmocka_unit_test(readers_of_much_survive_crashes),
                 cmocka_unit_test(lines_survive_a_crash_at_any_store),
                 cmocka_unit_test(delimiters_of_two_bytes_survive_a_crash_at_any_store),
                 cmocka_unit_test(a_length_inside_a_header_survives_a_crash_at_any_store),

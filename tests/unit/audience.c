@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: MIT */
+#include "audience.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* May one more change be made? */
+static bool change(struct audience *a)
+{
+        if (!a->budget)
+                return false;
+        a->budget--;
+        return true;
+}
+
+/* ---- runs ---- */
+
+static struct count span(const struct audience *a, uint32_t from, uint32_t to)
+{
+        if (to == ENDLESS)
+                to = a->end;
+        return (struct count){to - from, a->pos(a->context, to) - a->pos(a->context, from)};
+}
+
+static struct run *last_run(struct listener *l)
+{
+        return &l->run[l->n - 1];
+}
+
+static bool is_endless(const struct listener *l)
+{
+        return l->n && l->run[l->n - 1].to == ENDLESS;
+}
+
+static void put_run(struct listener *l, uint32_t i, uint32_t from, uint32_t to)
+{
+        assert(l->n < RUNS);
+        memmove(&l->run[i + 1], &l->run[i], (l->n - i) * sizeof(l->run[0]));
+        l->run[i] = (struct run){from, to};
+        l->n++;
+}
+
+static void erase_run(struct listener *l, uint32_t i)
+{
+        memmove(&l->run[i], &l->run[i + 1], (l->n - i - 1) * sizeof(l->run[0]));
+        l->n--;
+}
+
+/* The first message of this run is no more its. */
+static void take_one(const struct audience *a, struct listener *l, uint32_t i)
+{
+        struct run *run = &l->run[i];
+
+        if (run->to != ENDLESS)
+                l->has = count_sub(l->has, span(a, run->from, run->from + 1));
+        run->from++;
+        if (run->from == run->to)
+                erase_run(l, i);
+}
+
+/* The run whose first message is the oldest one that is not begun; false: there is none. */
+static bool oldest(const struct audience *a, struct listener *l, uint32_t *i)
+{
+        uint32_t to;
+
+        *i = 0;
+        if (!l->n)
+                return false;
+        to = l->run[0].to == ENDLESS ? a->end : l->run[0].to;
+        if (l->off && l->run[0].from + 1 < to) { /* what is begun stands alone then */
+                uint32_t from = l->run[0].from;
+
+                put_run(l, 0, from, from + 1);
+                l->run[1].from = from + 1;
+                if (l->run[1].to == ENDLESS)
+                        l->has = count_add(l->has, span(a, from, from + 1));
+        }
+        *i = l->off > 0;
+        if (*i == l->n)
+                return false;
+        return l->run[*i].from < (l->run[*i].to == ENDLESS ? a->end : l->run[*i].to);
+}
+
+/* Messages behind what it has from run `at` on, in the order of their numbers. */
+static void insert(const struct audience *a, struct listener *l, uint32_t from, uint32_t to,
+                   uint32_t *at)
+{
+        uint32_t i = *at;
+
+        l->has = count_add(l->has, span(a, from, to));
+        if (!l->n) {
+                put_run(l, 0, from, to);
+                return;
+        }
+        while (i + 1 < l->n && l->run[i + 1].from < from)
+                i++;
+        if (l->run[i].to == from) {
+                l->run[i].to = to;
+        } else {
+                put_run(l, i + 1, from, to);
+                i++;
+        }
+        *at = i;
+}
+
+static void append(const struct audience *a, struct listener *l, uint32_t from, uint32_t to)
+{
+        uint32_t at = l->n ? l->n - 1 : 0;
+
+        insert(a, l, from, to, &at);
+}
+
+static void open_from(struct listener *l, uint32_t from)
+{
+        if (!is_endless(l))
+                put_run(l, l->n, from, ENDLESS);
+}
+
+static void close_at_end(const struct audience *a, struct listener *l)
+{
+        if (!is_endless(l))
+                return;
+        last_run(l)->to = a->end;
+        l->has = count_add(l->has, span(a, last_run(l)->from, a->end));
+        if (last_run(l)->from == a->end)
+                l->n--;
+}
+
+void audience_follow(const struct audience *a, struct listener *l)
+{
+        if (a->balance)
+                close_at_end(a, l);
+        else
+                open_from(l, a->given);
+}
+
+struct count listener_queued(const struct audience *a, const struct listener *l)
+{
+        return is_endless(l) ? count_add(l->has, span(a, l->run[l->n - 1].from, ENDLESS)) : l->has;
+}
+
+uint64_t listener_waiting(const struct audience *a, const struct listener *l)
+{
+        return listener_queued(a, l).bytes - l->off;
+}
+
+/* ---- what is given up ---- */
+
+static void book(struct audience *a, enum drop_reason reason, struct count count)
+{
+        a->dropped[reason] = count_add(a->dropped[reason], count);
+}
+
+static bool drop_one(struct audience *a, struct listener *l, enum drop_reason reason,
+                     struct count *sum)
+{
+        struct count one;
+        uint32_t i;
+
+        if (!oldest(a, l, &i) || !change(a))
+                return false;
+        one = span(a, l->run[i].from, l->run[i].from + 1);
+        book(a, reason, one);
+        *sum = count_add(*sum, one);
+        take_one(a, l, i);
+        return true;
+}
+
+static struct count shorten(struct audience *a, struct listener *l, uint64_t limit,
+                            enum drop_reason reason)
+{
+        struct count sum = {0, 0};
+
+        while (listener_waiting(a, l) > limit && listener_queued(a, l).messages > 1)
+                if (!drop_one(a, l, reason, &sum))
+                        break;
+        return sum;
+}
+
+/* ---- members, and what is held while there are none ---- */
+
+static bool is_member(const struct audience *a, uint32_t i)
+{
+        return a->all[i].role == READER_MEMBER && i != a->going;
+}
+
+static uint32_t members(const struct audience *a)
+{
+        uint32_t n = 0;
+
+        for (uint32_t i = 0; i < LISTENERS; i++)
+                n += is_member(a, i);
+        return n;
+}
+
+/* The one with the shortest queue, of equals the one that was not served for longest. */
+static uint32_t shortest(const struct audience *a)
+{
+        uint32_t best = NOBODY;
+        uint64_t least = 0;
+
+        for (uint32_t i = 0; i < LISTENERS; i++) {
+                uint64_t waiting;
+
+                if (!is_member(a, i))
+                        continue;
+                waiting = listener_waiting(a, &a->all[i]);
+                if (best == NOBODY || waiting < least ||
+                    (waiting == least && a->all[i].served < a->all[best].served)) {
+                        best = i;
+                        least = waiting;
+                }
+        }
+        return best;
+}
+
+static void admit(struct audience *a, uint32_t least)
+{
+        for (uint32_t i = 0; i < LISTENERS; i++) {
+                struct listener *l = &a->all[i];
+
+                if (l->role != READER_WAITS || !change(a))
+                        continue;
+                if (!a->balance)
+                        open_from(l, l->since > least ? l->since : least);
+                l->role = READER_MEMBER;
+                l->served = ++a->serves;
+        }
+}
+
+static void return_to(struct audience *a, struct listener *to, uint32_t message)
+{
+        if (to->round != a->rounds) {
+                to->round = a->rounds;
+                to->at = 0;
+        }
+        insert(a, to, message, message + 1, &to->at);
+        to->served = ++a->serves;
+}
+
+/* What it has not begun is for others, unless they got it, too. */
+static struct count give_back(struct audience *a, struct listener *l, enum drop_reason reason)
+{
+        struct count sum = {0, 0};
+        uint32_t i;
+
+        a->rounds++;
+        while (oldest(a, l, &i)) {
+                uint32_t to = shortest(a);
+
+                if (l->run[i].from < a->dealt_from && drop_one(a, l, reason, &sum))
+                        continue;
+                if (!change(a))
+                        break;
+                return_to(a, to == NOBODY ? &a->held : &a->all[to], l->run[i].from);
+                take_one(a, l, i);
+        }
+        return sum;
+}
+
+/* Where what is held goes on without an end. */
+static uint32_t held_from(const struct audience *a)
+{
+        return is_endless(&a->held) ? a->held.run[a->held.n - 1].from : a->end;
+}
+
+static void empty(struct listener *l)
+{
+        l->n = 0;
+        l->off = 0;
+        l->has = (struct count){0, 0};
+}
+
+static void mind_hold(struct audience *a)
+{
+        bool hold = a->hold_size && !members(a);
+        struct count sum;
+
+        if (hold && !a->holding && change(a)) {
+                a->holding = true;
+                empty(&a->held);
+                if (!a->balance)
+                        open_from(&a->held, a->end);
+        }
+        if (hold || !a->holding)
+                return;
+        if (a->balance && members(a)) /* a crash while somebody went */
+                give_back(a, &a->held, DROP_HOLD_FULL);
+        admit(a, held_from(a));
+        while (drop_one(a, &a->held, DROP_HOLD_FULL, &sum))
+                ;
+        if (change(a)) {
+                a->holding = false;
+                empty(&a->held);
+        }
+}
+
+/* ---- what comes ---- */
+
+static void keep(struct audience *a)
+{
+        if (!change(a))
+                return;
+        if (!a->holding)
+                book(a, DROP_NO_CLIENT, span(a, a->given, a->end));
+        else if (a->balance)
+                append(a, &a->held, a->given, a->end);
+        a->given = a->end;
+        if (a->holding)
+                shorten(a, &a->held, a->hold_size, DROP_HOLD_FULL);
+}
+
+void audience_taken(struct audience *a)
+{
+        uint32_t n = members(a);
+
+        if (a->given == a->end)
+                return;
+        if (!n) {
+                keep(a);
+                return;
+        }
+        while (a->given < a->end && change(a)) {
+                uint32_t to = a->balance && n > 1 ? a->given + 1 : a->end;
+
+                if (a->balance) {
+                        struct listener *l = &a->all[shortest(a)];
+
+                        append(a, l, a->given, to);
+                        l->served = ++a->serves;
+                }
+                a->given = to;
+        }
+}
+
+/* As the mode says; a crash in the middle of a change leaves some as they were. */
+static void follow_all(struct audience *a)
+{
+        a->changing = true;
+        for (uint32_t i = 0; i < LISTENERS; i++)
+                if (is_member(a, i) && change(a))
+                        audience_follow(a, &a->all[i]);
+        if (a->holding && change(a))
+                audience_follow(a, &a->held);
+        a->changing = !a->budget;
+}
+
+void audience_configure(struct audience *a, bool balance, uint64_t hold_size)
+{
+        a->hold_size = hold_size;
+        follow_all(a);
+        audience_taken(a);
+        if (!a->holding)
+                admit(a, a->admit);
+        if (balance != a->balance && change(a)) {
+                a->balance = balance;
+                if (balance)
+                        a->dealt_from = a->holding && a->held.n ? a->held.run[0].from : a->given;
+                follow_all(a);
+        }
+        mind_hold(a);
+        if (a->holding)
+                shorten(a, &a->held, hold_size, DROP_HOLD_FULL);
+}
+
+/* ---- readers ---- */
+
+void audience_join(struct audience *a, uint32_t i)
+{
+        struct listener *l = &a->all[i];
+
+        if (!change(a))
+                return;
+        empty(l);
+        l->done = (struct count){0, 0};
+        l->since = a->given;
+        l->role = a->holding ? READER_WAITS : READER_MEMBER;
+        l->served = ++a->serves;
+        if (l->role == READER_MEMBER && !a->balance)
+                open_from(l, a->end);
+}
+
+void audience_trust(struct audience *a, uint32_t i)
+{
+        struct listener *l = &a->all[i];
+
+        if (l->role != READER_WAITS || !change(a))
+                return;
+        a->admit = held_from(a);
+        memcpy(l->run, a->held.run, a->held.n * sizeof(l->run[0]));
+        l->n = a->held.n;
+        l->has = a->held.has;
+        l->role = READER_MEMBER;
+        l->served = ++a->serves;
+        a->holding = false;
+        empty(&a->held);
+        admit(a, a->admit);
+}
+
+void audience_leave(struct audience *a, uint32_t i)
+{
+        struct listener *l = &a->all[i];
+
+        if (l->role == READER_NONE || l->role == READER_LEAVING || !change(a))
+                return;
+        close_at_end(a, l);
+        l->role = READER_LEAVING;
+        mind_hold(a);
+}
+
+struct count audience_shorten(struct audience *a, uint32_t i, uint64_t limit)
+{
+        return shorten(a, &a->all[i], limit, DROP_QUEUE_FULL);
+}
+
+struct count audience_done(struct audience *a, uint32_t i, enum drop_reason reason)
+{
+        struct listener *l = &a->all[i];
+        struct count sum = {0, 0};
+
+        if (l->role == READER_NONE)
+                return sum;
+        a->going = i;
+        mind_hold(a);
+        if (a->balance && (members(a) || a->holding))
+                sum = give_back(a, l, reason);
+        if (a->holding)
+                shorten(a, &a->held, a->hold_size, DROP_HOLD_FULL);
+        while (drop_one(a, l, reason, &sum))
+                ;
+        if (change(a)) {
+                struct count begun = listener_queued(a, l);
+
+                book(a, reason, begun);
+                sum = count_add(sum, begun);
+                a->done = count_add(a->done, l->done);
+                l->role = READER_NONE;
+                empty(l);
+        }
+        a->going = NOBODY;
+        return sum;
+}
+
+uint32_t audience_next(const struct audience *a, uint32_t i, uint64_t *off)
+{
+        const struct listener *l = &a->all[i];
+
+        *off = l->off;
+        return l->n && l->run[0].from < a->end ? l->run[0].from : NOBODY;
+}
+
+void audience_advance(struct audience *a, uint32_t i, uint64_t bytes)
+{
+        struct listener *l = &a->all[i];
+        struct count one = span(a, l->run[0].from, l->run[0].from + 1);
+
+        l->off += bytes;
+        assert(l->off <= one.bytes);
+        if (l->off < one.bytes)
+                return;
+        l->off = 0;
+        l->done = count_add(l->done, one);
+        take_one(a, l, 0);
+}
+
+/* ---- life ---- */
+
+void audience_init(struct audience *a, uint64_t (*pos)(const void *context, uint32_t message),
+                   const void *context)
+{
+        memset(a, 0, sizeof(*a));
+        a->pos = pos;
+        a->context = context;
+        a->going = NOBODY;
+        a->budget = UINT64_MAX;
+}
+
+void audience_recover(struct audience *a)
+{
+        a->serves = 0;
+        for (uint32_t i = 0; i < LISTENERS; i++)
+                if (is_member(a, i))
+                        a->all[i].served = ++a->serves;
+}
+
+const struct listener *audience_each(const struct audience *a, uint32_t *i)
+{
+        while (*i < LISTENERS && a->all[*i].role == READER_NONE)
+                ++*i;
+        if (*i < LISTENERS)
+                return &a->all[(*i)++];
+        return a->holding && (*i)++ == LISTENERS ? &a->held : NULL;
+}
+
+struct count audience_delivered(const struct audience *a)
+{
+        struct count sum = a->done;
+
+        for (uint32_t i = 0; i < LISTENERS; i++)
+                if (a->all[i].role != READER_NONE)
+                        sum = count_add(sum, a->all[i].done);
+        return sum;
+}
+
+struct count audience_queued(const struct audience *a)
+{
+        struct count sum = {0, 0};
+        const struct listener *l;
+
+        for (uint32_t i = 0; (l = audience_each(a, &i));)
+                sum = count_add(sum, listener_queued(a, l));
+        return sum;
+}
