@@ -216,8 +216,8 @@ static uint32_t shortest(const struct audience *a)
 
 static void admit(struct audience *a, uint32_t least)
 {
-        for (uint32_t i = 0; i < LISTENERS; i++) {
-                struct listener *l = &a->all[i];
+        for (uint32_t i = 0; i < a->n; i++) {
+                struct listener *l = &a->all[a->place[i]];
 
                 if (l->role != READER_WAITS || !change(a))
                         continue;
@@ -372,6 +372,7 @@ void audience_join(struct audience *a, uint32_t i)
         if (!change(a))
                 return;
         empty(l);
+        a->place[a->n++] = i;
         l->done = (struct count){0, 0};
         l->since = a->given;
         l->role = a->holding ? READER_WAITS : READER_MEMBER;
@@ -413,6 +414,15 @@ struct count audience_shorten(struct audience *a, uint32_t i, uint64_t limit)
         return shorten(a, &a->all[i], limit, DROP_QUEUE_FULL);
 }
 
+static void remove_place(struct audience *a, uint32_t i)
+{
+        uint32_t k = 0;
+
+        while (a->place[k] != i)
+                k++;
+        a->place[k] = a->place[--a->n];
+}
+
 struct count audience_done(struct audience *a, uint32_t i, enum drop_reason reason)
 {
         struct listener *l = &a->all[i];
@@ -436,6 +446,7 @@ struct count audience_done(struct audience *a, uint32_t i, enum drop_reason reas
                 a->done = count_add(a->done, l->done);
                 l->role = READER_NONE;
                 empty(l);
+                remove_place(a, i);
         }
         a->going = NOBODY;
         return sum;
@@ -477,10 +488,13 @@ void audience_init(struct audience *a, uint64_t (*pos)(const void *context, uint
 
 void audience_recover(struct audience *a)
 {
-        a->serves = 0;
-        for (uint32_t i = 0; i < LISTENERS; i++)
+        a->serves = a->n = 0;
+        for (uint32_t i = 0; i < LISTENERS; i++) {
+                if (a->all[i].role != READER_NONE)
+                        a->place[a->n++] = i;
                 if (is_member(a, i))
                         a->all[i].served = ++a->serves;
+        }
 }
 
 const struct listener *audience_each(const struct audience *a, uint32_t *i)

@@ -45,6 +45,7 @@ struct audience {
         struct count done, dropped[DROP_REASONS]; /* done: of those that are gone */
         uint32_t going;                           /* reads nothing from now on */
         uint64_t serves, rounds, budget;
+        uint32_t place[LISTENERS], n; /* who waits is let in in this order */
         struct listener held, all[LISTENERS];
 };
 
@@ -75,6 +76,10 @@ void audience_advance(struct audience *a, uint32_t i, uint64_t bytes);
 /* Messages that wait, with those begun; and how many bytes of them. */
 struct count listener_queued(const struct audience *a, const struct listener *l);
 uint64_t listener_waiting(const struct audience *a, const struct listener *l);
+
+/* Does this cursor read what the model says, wherever its ranges are cut? */
+bool listener_is(const struct audience *a, const struct listener *l, const struct image *image,
+                 const struct image_cursor *cursor);
 
 /* Everybody who reads, or what is held, one after the other from *i = 0 on; NULL: no more. */
 const struct listener *audience_each(const struct audience *a, uint32_t *i);

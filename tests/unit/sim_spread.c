@@ -6,45 +6,6 @@
 
 /* ---- what the image says ---- */
 
-struct range {
-        uint64_t from, to; /* UINT64_MAX: whatever comes */
-};
-
-static void add_range(struct range *range, uint32_t *n, uint64_t from, uint64_t to)
-{
-        if (from == to)
-                return;
-        if (*n && range[*n - 1].to == from)
-                range[*n - 1].to = to;
-        else
-                range[(*n)++] = (struct range){from, to};
-}
-
-static uint32_t ranges_of_image(const struct image *image, const struct image_cursor *cursor,
-                                struct range *range)
-{
-        uint32_t n = 0;
-
-        add_range(range, &n, cursor->pos, cursor->stop);
-        for (uint64_t e = cursor->extent_head; e; e = image->extent[e - 1].next)
-                add_range(range, &n, image->extent[e - 1].from, image->extent[e - 1].to);
-        if (cursor->resume != IMAGE_OPEN)
-                add_range(range, &n, cursor->resume, UINT64_MAX);
-        return n;
-}
-
-static bool reads_the_same(const struct audience *a, const struct listener *l,
-                           const struct image *image, const struct image_cursor *cursor)
-{
-        static struct range is[RUNS + 2], should[RUNS + 2];
-        uint32_t n = 0;
-
-        for (uint32_t i = 0; i < l->n; i++)
-                add_range(should, &n, a->pos(a->context, l->run[i].from) + (i ? 0 : l->off),
-                          l->run[i].to == ENDLESS ? UINT64_MAX : a->pos(a->context, l->run[i].to));
-        return ranges_of_image(image, cursor, is) == n && memcmp(is, should, n * sizeof(*is)) == 0;
-}
-
 /* In a change of mode that is under way, some are ahead. */
 static bool has_followed(const struct audience *a, const struct listener *l,
                          const struct image *image, const struct image_cursor *cursor)
@@ -55,7 +16,7 @@ static bool has_followed(const struct audience *a, const struct listener *l,
                 return false;
         copy = *l;
         audience_follow(a, &copy);
-        return reads_the_same(a, &copy, image, cursor);
+        return listener_is(a, &copy, image, cursor);
 }
 
 static bool is_same(const struct audience *a, const struct image *image)
@@ -68,7 +29,7 @@ static bool is_same(const struct audience *a, const struct image *image)
         for (int i = 0; i < DROP_REASONS; i++)
                 if (image->totals.in_dropped[i][0] != a->dropped[i].messages)
                         return false;
-        if (a->holding && !reads_the_same(a, &a->held, image, &spread->held))
+        if (a->holding && !listener_is(a, &a->held, image, &spread->held))
                 return false;
         for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
                 const struct image_client *client = &image->client[slot];
@@ -76,7 +37,7 @@ static bool is_same(const struct audience *a, const struct image *image)
 
                 if ((client->id ? client->reading : READER_NONE) != l->role)
                         return false;
-                if (l->role != READER_NONE && !reads_the_same(a, l, image, &client->cursor) &&
+                if (l->role != READER_NONE && !listener_is(a, l, image, &client->cursor) &&
                     !has_followed(a, l, image, &client->cursor))
                         return false;
                 if (l->role == READER_WAITS && client->waits != a->pos(a->context, l->since) + 1)

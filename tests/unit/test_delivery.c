@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Random schedules of everything that happens to messages in both directions. After each step the
+ * books are those of a plain model, and whoever got bytes got exactly those that it must get next.
+ * FTCPD_TEST_SEED=N repeats a run, FTCPD_TEST_STEPS=N makes it so long.
+ */
+#include "delivery.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/recover.h"
+
+enum { STEPS = 300000, EPOCH = 5000, MOST_SLABS = 12 };
+
+static uint64_t any_size(void)
+{
+        switch (random_below(8)) {
+        case 0: return 1 + random_below(8);
+        case 1: return 1 + random_below(100000);
+        default: return 1 + random_below(1500);
+        }
+}
+
+static uint32_t any_client(void)
+{
+        return (uint32_t)random_below(LISTENERS);
+}
+
+/* ---- clients come and go ---- */
+
+static void client_comes(uint32_t i)
+{
+        struct client *client = &room.client[i];
+        struct image_client *image = &room.store.image->client[i];
+        struct image_totals *totals = &room.store.image->totals;
+
+        must(store_client_ready(&room.store, i), "no memory");
+        *client = (struct client){.there = true};
+        letter_make(&client->now, ++room.ids);
+        store_begin(&room.store);
+        store_put(&room.store, &image->taken, 0);
+        store_put(&room.store, &image->accepted_messages, 0);
+        store_put(&room.store, &image->accepted_bytes, 0);
+        store_put(&room.store, &image->id, i + 1);
+        if (totals->client_slots <= i)
+                store_put(&room.store, &totals->client_slots, i + 1);
+        store_commit(&room.store);
+        down_join(i);
+        writer_init(&client->writer, &room.turn, i);
+}
+
+static void client_goes(uint32_t i, enum drop_reason reason)
+{
+        struct client *client = &room.client[i];
+
+        down_done(i, reason);
+        writer_done(&client->writer);
+        store_set(&room.store.image->client[i].id, 0);
+        client->there = false;
+}
+
+static void step_client(void)
+{
+        uint32_t i = any_client();
+        struct client *client = &room.client[i];
+
+        if (!client->there) {
+                if (i < 6 || random_one_in(6))
+                        client_comes(i);
+                return;
+        }
+        switch (random_below(i < 6 ? 24 : 8)) {
+        case 0: client_goes(i, DROP_CLIENT_GONE); break;
+        case 1: down_done(i, DROP_CLIENT_GONE); break; /* a mere sender */
+        case 2: client->ended = true; break;
+        case 3:
+                if (client->reader.role != READER_NONE)
+                        must(reader_leave(&client->reader) == 0, "no memory");
+                audience_leave(&room.audience, i);
+                break;
+        default:
+                if (client->reader.role == READER_WAITS) {
+                        reader_trust(&client->reader);
+                        audience_trust(&room.audience, i);
+                }
+        }
+}
+
+/* Its grace is used up. */
+static void step_slow(void)
+{
+        uint32_t i = any_client();
+
+        if (!down_is_beyond(i))
+                return;
+        if (room.slow == DISCONNECT)
+                client_goes(i, DROP_QUEUE_FULL);
+        else if (room.slow == DROP)
+                down_shorten(i);
+}
+
+static void step_write(void)
+{
+        uint32_t i = any_client();
+        uint64_t off;
+
+        down_write(i, any_size(), false);
+        if (room.audience.all[i].role == READER_LEAVING &&
+            audience_next(&room.audience, i, &off) == NOBODY)
+                client_goes(i, DROP_CLIENT_GONE);
+}
+
+static void step_read(void)
+{
+        up_read(any_client(), any_size());
+}
+
+/* ---- the link ---- */
+
+static void link_is_lost(void)
+{
+        up_end();
+        for (uint32_t i = 0; room.dismiss && i < LISTENERS; i++) {
+                if (room.audience.all[i].role == READER_NONE)
+                        continue;
+                must(reader_leave(&room.client[i].reader) == 0, "no memory");
+                audience_leave(&room.audience, i);
+        }
+}
+
+static void step_link(void)
+{
+        if (!room.live)
+                up_begin();
+        else if (random_one_in(6))
+                link_is_lost();
+}
+
+static void step_link_read(void)
+{
+        down_read(any_size());
+}
+
+static void step_link_write(void)
+{
+        up_write(any_size(), random_one_in(8), false);
+}
+
+static void step_ack(void)
+{
+        if (!room.live)
+                return;
+        room.transmitted += random_below(room.written - room.transmitted + 1);
+        up_acknowledge(random_one_in(4)
+                               ? room.written
+                               : room.acked + random_below(room.transmitted - room.acked + 1));
+}
+
+static void step_expire(void)
+{
+        if (room.ttl && room.now > room.ttl)
+                up_expire(room.now - room.ttl);
+}
+
+/* ---- another configuration ---- */
+
+static void step_reload(void)
+{
+        bool balance = room.spread.balance;
+
+        room.slow = (enum slow)random_below(3);
+        room.resend = (enum config_resend)random_below(3);
+        room.discard = random_one_in(3);
+        room.turn.discard = !room.live && room.discard;
+        room.dismiss = random_one_in(4);
+        room.queue_size = 1 + random_below(random_one_in(2) ? 300 : 8000);
+        room.up_size = 1 + random_below(20000);
+        room.ttl = random_one_in(2) ? 0 : (1 + random_below(300)) * TICK;
+        down_configure(random_one_in(3) ? !balance : balance, random_one_in(3) ? 0
+                                                              : random_one_in(2)
+                                                                      ? random_below(400)
+                                                                      : random_below(20000));
+}
+
+/* ---- the schedule ---- */
+
+static const struct {
+        const char *name;
+        unsigned weight;
+        void (*act)(void);
+} acts[] = {
+        {"a client comes, is trusted or goes", 5, step_client},
+        {"a slow client", 4, step_slow},
+        {"a client is written to", 30, step_write},
+        {"a client's bytes are read", 20, step_read},
+        {"the link comes or goes", 2, step_link},
+        {"the link is read", 14, step_link_read},
+        {"the link is written to", 16, step_link_write},
+        {"an acknowledgement", 8, step_ack},
+        {"a heartbeat", 3, up_beat},
+        {"what is too old", 4, step_expire},
+        {"a reload", 1, step_reload},
+};
+
+static void step(void)
+{
+        uint64_t dice = random_below(107);
+        size_t i = 0;
+
+        for (; dice >= acts[i].weight; i++)
+                dice -= acts[i].weight;
+        room.step++;
+        room.now += TICK * (1 + random_below(4));
+        room.doing = acts[i].name;
+        acts[i].act();
+        up_check();
+        down_check();
+}
+
+/* A successor trusts it as it stands. */
+static void check_image(void)
+{
+        struct store store;
+
+        must(store_open(&store, dup(room.store.fd)) == 0, "not an image");
+        must(recover_image(&store, &room.spec) == NULL, "an image that is not trusted");
+        store_done(&store);
+}
+
+/* Everything that is to come, comes, and nothing is left. */
+static void drain(void)
+{
+        room.doing = "draining";
+        if (!room.live)
+                up_begin();
+        for (uint32_t i = 0; i < LISTENERS; i++) {
+                if (room.audience.all[i].role == READER_WAITS) {
+                        reader_trust(&room.client[i].reader);
+                        audience_trust(&room.audience, i);
+                }
+                while (listener_queued(&room.audience, &room.audience.all[i]).messages)
+                        down_write(i, 100000, true);
+        }
+        do
+                up_acknowledge(room.written);
+        while (up_write(100000, false, true));
+        must(room.fates[QUEUED].messages == 0, "messages to the peer are left");
+        for (uint32_t i = 0; i < LISTENERS; i++)
+                if (room.client[i].there)
+                        client_goes(i, DROP_CLIENT_GONE);
+        down_configure(room.spread.balance, 0);
+        up_check();
+        down_check();
+        must(audience_queued(&room.audience).messages == 0, "messages to clients are left");
+        must(room.store.used_bytes <= (uint64_t)MOST_SLABS * IMAGE_SLAB_SIZE, "slabs are lost");
+        check_image();
+}
+
+static void every_message_is_delivered_dropped_or_queued_at_every_step(void **state)
+{
+        const char *text = getenv("FTCPD_TEST_STEPS");
+        uint64_t steps = text ? strtoull(text, NULL, 0) : STEPS;
+
+        (void)state;
+        random_start("every_message_is_delivered_dropped_or_queued_at_every_step");
+        room_start();
+        while (room.step < steps) {
+                step();
+                if (random_one_in(1000))
+                        check_image();
+                if (room.step % EPOCH == 0)
+                        drain();
+        }
+        drain();
+        print_message("# %llu steps, %u messages from the peer, %u to it\n",
+                      (unsigned long long)room.step, room.n_down, room.n_up);
+        room_end();
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(every_message_is_delivered_dropped_or_queued_at_every_step),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
