@@ -92,6 +92,19 @@ static void insert(const struct audience *a, struct listener *l, uint32_t from, 
                 put_run(l, 0, from, to);
                 return;
         }
+        if (from <
+            l->run[0].from) { /* what it has begun stays first, the rest of that run follows */
+                uint32_t begun = l->run[0].from + (l->off > 0);
+
+                if (!l->off) {
+                        put_run(l, 0, from, to);
+                        return;
+                }
+                if (begun < l->run[0].to) {
+                        put_run(l, 1, begun, l->run[0].to);
+                        l->run[0].to = begun;
+                }
+        }
         while (i + 1 < l->n && l->run[i + 1].from < from)
                 i++;
         if (l->run[i].to == from) {
@@ -423,6 +436,25 @@ static void remove_place(struct audience *a, uint32_t i)
         a->place[k] = a->place[--a->n];
 }
 
+/* What the only one had who never took a byte is held. */
+static bool hold_what_it_had(struct audience *a, struct listener *l)
+{
+        if (l->role != READER_MEMBER || !a->hold_size || members(a) || a->balance || l->off ||
+            l->done.bytes)
+                return false;
+        if (!change(a))
+                return true;
+        a->holding = true;
+        memcpy(a->held.run, l->run, l->n * sizeof(l->run[0]));
+        a->held.n = l->n;
+        a->held.has = l->has;
+        a->held.off = 0;
+        l->role = READER_NONE;
+        empty(l);
+        shorten(a, &a->held, a->hold_size, DROP_HOLD_FULL);
+        return true;
+}
+
 struct count audience_done(struct audience *a, uint32_t i, enum drop_reason reason)
 {
         struct listener *l = &a->all[i];
@@ -431,6 +463,12 @@ struct count audience_done(struct audience *a, uint32_t i, enum drop_reason reas
         if (l->role == READER_NONE)
                 return sum;
         a->going = i;
+        if (hold_what_it_had(a, l)) {
+                if (l->role == READER_NONE)
+                        remove_place(a, i);
+                a->going = NOBODY;
+                return sum;
+        }
         mind_hold(a);
         if (a->balance && (members(a) || a->holding))
                 sum = give_back(a, l, reason);

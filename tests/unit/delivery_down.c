@@ -137,7 +137,7 @@ void down_done(uint32_t i, enum drop_reason reason)
 
 void down_configure(bool balance, uint64_t hold_size)
 {
-        spread_configure(&room.spread, balance, hold_size);
+        spread_configure(&room.spread, balance, hold_size, 0);
         audience_configure(&room.audience, balance, hold_size);
 }
 

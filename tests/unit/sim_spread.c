@@ -98,7 +98,7 @@ void side_reader_done(struct side *side, uint32_t slot)
 void side_trust(struct side *side, uint32_t slot)
 {
         op_begins(side->world, OP_TRUST, slot);
-        reader_trust(&side->reader[slot]);
+        reader_trust(&side->reader[slot], 0);
         op_ends(side, (struct count){0, 0});
 }
 
@@ -121,7 +121,7 @@ void side_configure(struct side *side, bool balance, uint64_t hold_size)
         side->world->balance = balance;
         side->world->hold_size = hold_size;
         op_begins(side->world, OP_CONFIGURE, 0);
-        spread_configure(&side->spread, balance, hold_size);
+        spread_configure(&side->spread, balance, hold_size, 0);
         op_ends(side, (struct count){0, 0});
 }
 

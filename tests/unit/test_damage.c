@@ -117,11 +117,11 @@ static void use_spread(struct side *side)
 
                 spread_books(spread, 1000, 1, &books);
                 switch (dice(6)) {
-                case 0: spread_configure(spread, dice(2), dice(2) * dice(100000)); break;
+                case 0: spread_configure(spread, dice(2), dice(2) * dice(100000), 0); break;
                 case 1: spread_taken(spread); break;
                 case 2:
                         if (reader)
-                                reader_trust(reader);
+                                reader_trust(reader, 0);
                         break;
                 case 3:
                         if (reader && dice(4) == 0)
@@ -138,7 +138,7 @@ static void use_spread(struct side *side)
         }
         while (spread->n_all)
                 reader_done(spread->all[0], DROP_CLIENT_GONE);
-        spread_configure(spread, false, 0);
+        spread_configure(spread, false, 0, 0);
 }
 
 static void use_received(struct side *side)
@@ -180,7 +180,7 @@ static void use(struct side *side)
         struct image *image = side->store.image;
 
         if (side->plan->spread)
-                spread_configure(&side->spread, dice(2), dice(2) * dice(100000));
+                spread_configure(&side->spread, dice(2), dice(2) * dice(100000), 0);
         if (image->session.live) {
                 use_received(side);
                 use_connection(side);

@@ -86,7 +86,7 @@ static void step_client(void)
                 break;
         default:
                 if (client->reader.role == READER_WAITS) {
-                        reader_trust(&client->reader);
+                        reader_trust(&client->reader, 0);
                         audience_trust(&room.audience, i);
                 }
         }
@@ -241,7 +241,7 @@ static void drain(void)
                 up_begin();
         for (uint32_t i = 0; i < LISTENERS; i++) {
                 if (room.audience.all[i].role == READER_WAITS) {
-                        reader_trust(&room.client[i].reader);
+                        reader_trust(&room.client[i].reader, 0);
                         audience_trust(&room.audience, i);
                 }
                 while (listener_queued(&room.audience, &room.audience.all[i]).messages)
