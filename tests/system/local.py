@@ -33,7 +33,7 @@ def check_books(status):
     return status
 
 
-def _counters(status):
+def counters(status):
     """Everything that may only grow."""
     for direction in ("toUpstream", "toClients"):
         books = status[direction]
@@ -73,7 +73,7 @@ class BooksWatch:
         before = {}
         try:
             while not self._done.wait(self.interval):
-                now = dict(_counters(check_books(self.daemon.status())))
+                now = dict(counters(check_books(self.daemon.status())))
                 for name, value in now.items():
                     if value < before.get(name, 0):
                         raise AssertionError(f"{name} fell from {before[name]} to {value}")

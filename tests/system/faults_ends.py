@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: MIT
+"""The ends of the fault machine: connections of a scripted upstream, clients, and the watch.
+
+All of them live in one thread and are driven by a Loop, so that a script decides at which byte
+something happens. Each keeps a record for the judge (faults_judge.py).
+"""
+import json
+import select
+import socket
+import struct
+import time
+
+import harness
+from faults_judge import UPSTREAM, ClientRecord, ConnectionRecord
+from framed import CHUNK, SLOW, STAMP_MIN
+from link_test import deafen
+from local import check_books, counters
+
+BIGGEST = 1 << 20  # of what is stamped
+FRAME_LIMIT = BIGGEST + 64  # a declared length beyond it can only be a torn stream
+BLOB = 2 << 20
+
+# Who has not looked at its sockets for so long did not keep up.
+OWN_STALL = 0.2 * SLOW
+
+
+class Loop:
+    """Polls the sockets of the ends that live. Knows its own stalls."""
+
+    def __init__(self):
+        self.ends, self.last, self.stalled_at = [], time.monotonic(), 0
+
+    def add(self, end):
+        self.ends.append(end)
+        return end
+
+    def turn(self, wait=0.005):
+        """One round: everyone who can does a little."""
+        poll, by_fd, now = select.poll(), {}, time.monotonic()
+        if now - self.last > OWN_STALL:
+            self.stalled_at = now
+        self.ends = [end for end in self.ends if end.sock.fileno() >= 0]
+        for end in self.ends:
+            end.tick(now)
+            events = (select.POLLIN if end.wants_read() else 0) | (
+                select.POLLOUT if end.wants_write() else 0
+            )
+            if events:
+                by_fd[end.sock.fileno()] = end
+                poll.register(end.sock.fileno(), events)
+        for fd, happened in poll.poll(wait * 1000):
+            end = by_fd[fd]
+            if happened & ~select.POLLOUT and end.sock.fileno() == fd and end.wants_read():
+                end.on_readable()
+            if happened & select.POLLOUT and end.sock.fileno() == fd:
+                end.on_writable()
+        self.last = now
+
+    def kept_up(self):
+        """No stall of our own of late?"""
+        return time.monotonic() - self.stalled_at > 10 * OWN_STALL
+
+
+class Writer:
+    """Makes numbered messages and keeps the frame that is half written."""
+
+    def __init__(self, rng, blob, sender):
+        self.rng, self.blob, self.sender = rng, blob, sender
+        self.biggest, self.next = 100_000, 0
+        self.frame, self.rate, self.tokens, self.filled = b"", 0, 0, time.monotonic()
+        self.whole = None  # what is told of the frame when it is written: its number and size
+        self.drip = False  # writes small pieces now and then
+
+    def make(self):
+        big = BIGGEST - STAMP_MIN if self.rng.random() < 0.004 else self.biggest
+        size = harness.random_size(self.rng, big)
+        if big > self.biggest and size < self.biggest:
+            size = big
+        at = self.rng.randrange(BLOB - size)
+        message = harness.stamp(self.sender, self.next, self.blob[at : at + size])
+        self.whole = (self.next, len(message) + 4)
+        self.next += 1
+        return memoryview(struct.pack(">I", len(message)) + message)
+
+    def beat(self):
+        """A heartbeat, when no frame is half written."""
+        if not self.frame:
+            self.frame, self.whole = memoryview(b"\0\0\0\0"), None
+
+    def may(self, now):
+        """Is it time for more? A frame that has begun is always finished."""
+        self.tokens = min(self.tokens + (now - self.filled) * self.rate, max(self.rate / 10, 1))
+        self.filled = now
+        return bool(self.frame) or self.tokens > 0
+
+    def write(self, sock, limit=CHUNK):
+        """Writes some; returns how many bytes, and (number, size) of what became whole."""
+        total, whole = 0, []
+        while total < limit and (self.frame or self.tokens > 0):
+            self.frame = self.frame or self.make()
+            piece, cut = self.frame, self.drip and self.rng.random() < 0.5
+            if cut:
+                piece = piece[: self.rng.randrange(1, min(len(piece), 20_000) + 1)]
+            try:
+                sent = sock.send(piece)
+            except BlockingIOError:
+                break
+            self.frame = self.frame[sent:]
+            total += sent
+            self.tokens -= sent
+            if not self.frame and self.whole:
+                whole.append(self.whole)
+            if cut or sent < len(piece):
+                break
+        return total, whole
+
+
+class Stream:
+    """A socket that receives stamped messages and may send some."""
+
+    frame = harness.Frame()
+
+    def __init__(self, sock, record):
+        self.sock, self.record = sock, record
+        self.buffer, self.writer = bytearray(), None
+        self.reading, self.ended = True, None
+        self.bytes_in = 0
+        sock.setblocking(False)
+
+    def tick(self, now):
+        pass
+
+    def wants_read(self):
+        return self.reading and self.ended is None
+
+    def wants_write(self):
+        return self.writer is not None and self.ended is None and self.writer.may(time.monotonic())
+
+    def on_readable(self, size=CHUNK):
+        """Takes what is there; False when there was nothing, or the end."""
+        try:
+            data = self.sock.recv(size)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self.end(error.strerror)
+            return False
+        if not data:
+            self.end("closed")
+            return False
+        self.bytes_in += len(data)
+        self.buffer += data
+        self.parse()
+        return True
+
+    def parse(self):
+        while self.record.torn is None:
+            if len(self.buffer) >= 4 and int.from_bytes(self.buffer[:4], "big") > FRAME_LIMIT:
+                self.record.torn = f"a frame that declares {self.buffer[:4].hex()}"
+                return
+            message = self.frame.take(self.buffer)
+            if message is None:
+                return
+            if message:
+                try:
+                    self.record.got.append(harness.unstamp(message))
+                except AssertionError as error:
+                    self.record.torn = str(error)
+        self.buffer.clear()
+
+    def end(self, how):
+        self.ended = how
+
+    def close(self):
+        self.ended = self.ended or "by us"
+        self.sock.close()
+
+
+class Connection(Stream):
+    """One connection of the upstream.
+
+    What its kernel acknowledged is what ftcpd may call delivered, whether a program reads it or
+    not. So nothing is closed before it is read to the end, and between the last read and the
+    close nothing more may be acknowledged: deafen() first, then read until there is nothing, then
+    close. What arrives between is dropped without an acknowledgement, as if the cable had been
+    pulled. Where ftcpd ends the connection, or the socket is destroyed under it, what the kernel
+    had received stays readable behind the reset.
+    """
+
+    def __init__(self, sock, writer, beat):
+        super().__init__(sock, ConnectionRecord())
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.writer, self.beat, self.beaten = writer, beat, 0
+        self.slow = 0  # bytes a read, 0: as many as there are
+        self.sending = True  # heartbeats and messages
+        writer.frame = b""  # what the last connection had half written is lost
+
+    def tick(self, now):
+        if self.ended is None and self.sending and now - self.beaten >= self.beat:
+            self.writer.beat()
+
+    def wants_write(self):
+        return self.sending and super().wants_write()
+
+    def on_readable(self, size=CHUNK):
+        return super().on_readable(self.slow or size)
+
+    def on_writable(self):
+        try:
+            sent, whole = self.writer.write(self.sock)
+        except OSError as error:
+            self.on_write_error(error)
+            return
+        if sent:
+            self.beaten = time.monotonic()
+        self.record.sent += [number for number, _ in whole]
+
+    def on_write_error(self, error):
+        """It is over, but what had arrived is still to be read."""
+        self.sending = False
+        self.drain()
+        self.end(self.ended or error.strerror)
+
+    def drain(self):
+        self.slow = 0
+        while self.ended is None and self.on_readable():
+            pass
+
+    def finish(self, reset=True):
+        """Ends it, having read all that was acknowledged."""
+        if self.sock.fileno() < 0:
+            return
+        if self.ended is None:
+            deafen(self.sock)
+            self.drain()
+            self.drain()
+        if reset:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
+    def half_close(self):
+        """FIN behind the last whole message; it goes on reading."""
+        self.sending = False
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self.on_write_error(error)
+
+
+class Client(Stream):
+    """A local client."""
+
+    def __init__(self, sock, writer, ident, steady=False):
+        super().__init__(sock, ClientRecord(ident, steady))
+        self.writer, self.steady = writer, steady
+        self.until = None  # a guest stays that long
+        self.whole_bytes = 0
+
+    def on_writable(self):
+        try:
+            _, whole = self.writer.write(self.sock)
+        except OSError as error:
+            while self.ended is None and self.on_readable():
+                pass
+            self.end(self.ended or error.strerror)
+            return
+        self.record.whole += len(whole)
+        self.whole_bytes += sum(size for _, size in whole)
+
+    def end(self, how):
+        """Whatever the reason: it was not us."""
+        super().end(how)
+        self.record.cut_off = True
+        self.sock.close()
+
+    def kill(self):
+        """Gone, wherever it was."""
+        self.close()
+
+
+class Watch:
+    """Asks for Status all the time; every reply must balance, and nothing may fall."""
+
+    def __init__(self, path, seen):
+        self.varlink = harness.Varlink(path)
+        self.sock, self.seen = self.varlink.sock, seen
+        self.sock.setblocking(False)
+        self.buffer, self.due, self.asked = bytearray(), 0, False
+        self.before, self.looks, self.status = {}, 0, None
+        self.faults = []
+
+    def tick(self, now):
+        if not self.asked and now >= self.due:
+            self.varlink.send({"method": "io.ftcpd.Status"})
+            self.asked, self.due = True, now + 0.01
+
+    def wants_read(self):
+        return True
+
+    def wants_write(self):
+        return False
+
+    def on_readable(self):
+        data = self.sock.recv(CHUNK)
+        if not data:
+            raise AssertionError("ftcpd closed the control connection")
+        self.buffer += data
+        if not self.buffer.endswith(b"\0"):
+            return
+        reply = json.loads(self.buffer[:-1])
+        self.buffer.clear()
+        self.asked = False
+        self.look(reply["parameters"])
+
+    def look(self, status):
+        self.looks += 1
+        self.status = status
+        try:
+            check_books(status)
+        except AssertionError as error:
+            self.faults.append(str(error))
+        now = dict(counters(status))
+        for name, value in now.items():
+            if value < self.before.get(name, 0):
+                self.faults.append(f"{name} fell from {self.before[name]} to {value}")
+        self.before = now
+        self.seen(status)
+
+
+__all__ = ["UPSTREAM", "BLOB", "Client", "Connection", "Loop", "Watch", "Writer", "deafen"]

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: MIT
+"""The judge of the fault machine: what arrived, against what was sent and what ftcpd promises.
+
+It knows nothing of sockets: it reads lists of (sender, number) pairs, one list a connection and a
+client, and so can be judged itself (faults_test.py).
+"""
+
+# What the upstream's numbered messages have as their sender.
+UPSTREAM = 0
+
+SHOWN = 12  # findings in words; all are counted
+
+
+class ConnectionRecord:
+    """What one connection brought to the upstream's kernel, and what the upstream sent on it.
+
+    floor is what the books called delivered before it was made. clean: the upstream ended it by
+    FIN behind its last message and ftcpd read to that end, so that all of `sent` must be there.
+    """
+
+    def __init__(self):
+        self.got, self.sent = [], []
+        self.floor, self.clean, self.torn = 0, False, None
+
+
+class ClientRecord:
+    """What one client sent whole, and what it received.
+
+    steady: there from before the first connection until the end, and it kept up.
+    cut_off: ftcpd ended it, so that what it sent last may not have been taken.
+    may_miss: SlowClient=drop may have taken messages from it.
+    """
+
+    def __init__(self, ident, steady=False):
+        self.ident, self.steady = ident, steady
+        self.whole, self.got = 0, []
+        self.cut_off, self.may_miss, self.torn = False, False, None
+
+
+class Verdict:
+    """Counts of what is wrong, the first of it in words, and the allowed repeats."""
+
+    KINDS = ("lost", "torn", "doubled", "reordered", "books")
+
+    def __init__(self):
+        self.counts = dict.fromkeys(self.KINDS, 0)
+        self.words = []
+        self.up = self.down = self.repeats = self.missing = 0
+
+    def find(self, kind, text, count=1):
+        self.counts[kind] += count
+        if len(self.words) < SHOWN:
+            self.words.append(f"{kind}: {text}")
+
+    @property
+    def good(self):
+        return not any(self.counts.values())
+
+
+class Replay:
+    """Walks the connections in order, and keeps the one sequence that the out log must have had.
+
+    With Resend=unacked each connection brings a run of that sequence without a gap: it begins at
+    or before the place where the last one ended, never before what had been delivered, and gets to
+    new messages only when all repeats are done.
+    """
+
+    def __init__(self, verdict, may_repeat):
+        self.verdict, self.may_repeat = verdict, may_repeat
+        self.order, self.index = [], {}
+
+    def walk(self, number, record):
+        before = None
+        for message in record.got:
+            at = self.index.get(message)
+            if at is None:
+                at = len(self.order)
+                self.index[message] = at
+                self.order.append(message)
+                if before is not None and before != at - 1:
+                    self.verdict.find(
+                        "reordered", f"connection {number}: new {message} within a replay"
+                    )
+            else:
+                self.repeat(number, record, message, at, before)
+            before = at
+
+    def repeat(self, number, record, message, at, before):
+        where = f"connection {number}: {message}"
+        if not self.may_repeat:
+            self.verdict.find("doubled", f"{where} came again, which Resend= forbids")
+        elif at < record.floor:
+            self.verdict.find(
+                "doubled", f"{where} came again: number {at}, {record.floor} were delivered"
+            )
+        elif before is None or at == before + 1:
+            self.verdict.repeats += 1
+        elif at <= before:
+            self.verdict.find("doubled", f"{where} came twice on one connection")
+        else:
+            self.verdict.find("reordered", f"{where} stands behind number {before}, not {at - 1}")
+
+
+def _per_client(verdict, order):
+    """First arrivals of each client, which must be in its order."""
+    numbers = {}
+    for sender, number in order:
+        here = numbers.setdefault(sender, [])
+        if here and number < here[-1]:
+            verdict.find("reordered", f"client {sender}: {number} came behind {here[-1]}")
+        here.append(number)
+    return numbers
+
+
+def _missing(verdict, numbers, clients):
+    """Messages that were sent and are not there: {client: [numbers]}, without a cut-off tail."""
+    missing = {}
+    for client in clients:
+        there = set(numbers.pop(client.ident, ()))
+        whole = client.whole
+        if client.cut_off:
+            whole = max(there, default=-1) + 1
+        stray = [number for number in there if number >= client.whole]
+        if stray:
+            verdict.find("torn", f"client {client.ident}: {stray[0]} was never sent whole")
+        gone = [number for number in range(whole) if number not in there]
+        if gone:
+            missing[client.ident] = gone
+    for sender in numbers:
+        verdict.find("torn", f"messages of client {sender}, whom nobody knows")
+    return missing
+
+
+def judge_up(verdict, connections, clients, policy, not_resent):
+    """The way to the upstream. policy is Resend=; not_resent is what the books gave up for it."""
+    replay = Replay(verdict, policy == "unacked")
+    for number, record in enumerate(connections):
+        if len(replay.order) < record.floor:
+            verdict.find(
+                "lost",
+                f"before connection {number} the books say {record.floor} were delivered, "
+                f"{len(replay.order)} were in the upstream's kernel",
+                record.floor - len(replay.order),
+            )
+        replay.walk(number, record)
+        if record.torn:
+            verdict.find("torn", f"connection {number}: {record.torn}")
+    missing = _missing(verdict, _per_client(verdict, replay.order), clients)
+    verdict.missing = sum(len(gone) for gone in missing.values())
+    verdict.up += len(replay.order)
+    if verdict.missing > not_resent:
+        verdict.find(
+            "lost",
+            f"{verdict.missing} are missing, the books gave up {not_resent}; of client "
+            + "; ".join(f"{ident}: {gone[:5]}" for ident, gone in list(missing.items())[:5]),
+            verdict.missing - not_resent,
+        )
+
+
+def _reference(verdict, clients, received):
+    """The sequence that all must have seen: that of a steady client."""
+    steady = [client for client in clients if client.steady]
+    if not steady:
+        return None
+    longest = max(steady, key=lambda client: len(client.got))
+    for client in steady:
+        if client.got != longest.got:
+            verdict.find(
+                "lost",
+                f"client {client.ident} got {len(client.got)} messages, client "
+                f"{longest.ident} {len(longest.got)}, both there all the time",
+                max(1, len(longest.got) - len(client.got)),
+            )
+    if received is not None and len(longest.got) != received:
+        verdict.find(
+            "lost", f"ftcpd received {received}, its clients got {len(longest.got)}",
+            abs(received - len(longest.got)),
+        )
+    return longest.got
+
+
+def _order_of(verdict, reference):
+    last = -1
+    for sender, number in reference:
+        if sender != UPSTREAM:
+            verdict.find("torn", f"a client got a message of client {sender}")
+        if number == last:
+            verdict.find("doubled", f"clients got {number} twice")
+        elif number < last:
+            verdict.find("reordered", f"clients got {number} behind {last}")
+        last = number
+
+
+def _prefixes(verdict, connections, got):
+    """Of each connection the clients got the first messages, without a gap."""
+    seen = set(got)
+    for number, record in enumerate(connections):
+        there = [message in seen for message in record.sent]
+        count = there.index(False) if False in there else len(there)
+        if any(there[count:]):
+            verdict.find("lost", f"connection {number}: a gap behind its message {count}")
+        elif record.clean and count < len(there):
+            verdict.find(
+                "lost",
+                f"connection {number} ended by FIN: {len(there) - count} of the messages before "
+                "it were not passed on",
+                len(there) - count,
+            )
+
+
+def _runs(verdict, clients, reference):
+    """Whoever came or went in between got a run of it without a gap."""
+    index = {message: at for at, message in enumerate(reference)}
+    for client in clients:
+        before = None
+        for message in client.got:
+            at = index.get(message)
+            if at is None:
+                verdict.find("lost", f"client {client.ident} alone got {message}")
+                continue
+            if before is not None and at != before + 1:
+                if at == before:
+                    verdict.find("doubled", f"client {client.ident}: {message} came twice")
+                elif at < before:
+                    verdict.find("reordered", f"client {client.ident}: {message} came too late")
+                elif not client.may_miss:
+                    verdict.find("lost", f"client {client.ident} has a gap before {message}")
+            before = at
+
+
+def judge_down(verdict, connections, clients, received=None):
+    """The way to the clients, broadcast. received is what ftcpd says it received."""
+    for client in clients:
+        if client.torn:
+            verdict.find("torn", f"client {client.ident}: {client.torn}")
+    verdict.down += sum(len(client.got) for client in clients)
+    reference = _reference(verdict, clients, received)
+    if reference is None:
+        return
+    _order_of(verdict, reference)
+    _prefixes(verdict, connections, [number for _, number in reference])
+    _runs(verdict, [client for client in clients if not client.steady], reference)
+
+
+def judge_balance(verdict, connections, clients, received=None):
+    """ToClients=balance: each message at exactly one client, and each client's in order."""
+    seen = {}
+    for client in clients:
+        if client.torn:
+            verdict.find("torn", f"client {client.ident}: {client.torn}")
+        last = -1
+        for sender, number in client.got:
+            if sender != UPSTREAM:
+                verdict.find("torn", f"a client got a message of client {sender}")
+            if number in seen:
+                verdict.find("doubled", f"{number} at clients {seen[number]} and {client.ident}")
+            if number < last:
+                verdict.find("reordered", f"client {client.ident}: {number} behind {last}")
+            seen[number] = client.ident
+            last = number
+    verdict.down += len(seen)
+    if received is not None and received != len(seen):
+        verdict.find("lost", f"ftcpd received {received}, the clients got {len(seen)}")
+    _prefixes(verdict, connections, seen)

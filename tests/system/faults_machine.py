@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: MIT
+"""The fault machine without its faults: one ftcpd between a scripted upstream and clients.
+
+Faults (faults.py) is made of it. All runs in one thread: a script turns the loop for as long as it
+likes, and decides at which byte something happens.
+"""
+import collections
+import socket
+import time
+
+import harness
+from faults_ends import BLOB, UPSTREAM, Client, Connection, Loop, Watch, Writer
+from faults_judge import ConnectionRecord, Verdict, judge_down, judge_up
+from framed import DEADLINE, SLOW
+
+STEADY = 4
+GUESTS = 3
+SETTLE = 60 * SLOW
+
+K, M = 1 << 10, 1 << 20
+
+
+def span(milliseconds):
+    return f"{int(milliseconds * SLOW)}ms"
+
+
+# Short enough for many cuts a minute; none is a promise that the judge goes by.
+SETTINGS = {
+    "Upstream": {
+        "ReconnectDelay": "5ms",
+        "ReconnectDelayMax": "20ms",
+        "StableTime": "0",
+        "ConnectTimeout": span(200),
+        "PathTimeout": "2s",
+        "StallTimeout": span(400),
+    },
+    "Frame": {"MaxMessageSize": "2M", "Timeout": span(3000)},
+    "Heartbeat": {"Interval": "50ms", "Timeout": span(300)},
+    "Delivery": {
+        "UpstreamQueueSize": "4M",
+        "ClientQueueSize": "1M",
+        "SlowClientGrace": "1h",
+        "ClientStallTimeout": span(500),
+    },
+    "Service": {"StopTimeout": span(500)},
+}
+
+class Machine:
+    """One ftcpd with one Resend= policy under faults, until it is judged."""
+
+    def __init__(self, rng, policy, cable=None, skip=None):
+        self.skip = {} if skip is None else skip  # {kind: why}
+        self.rng, self.policy, self.cable = rng, policy, cable
+        self.settings = {section: dict(keys) for section, keys in SETTINGS.items()}
+        self.settings["Delivery"]["Resend"] = policy
+        self.settings["Delivery"]["SlowClient"] = rng.choice(("disconnect", "wait"))
+        self.blob = rng.randbytes(BLOB)
+        self.writer = Writer(rng, self.blob, UPSTREAM)
+        self.loop, self.faults = Loop(), collections.Counter()
+        self.conns, self.clients, self.idents = [], [], 0
+        self.floor, self.conn, self.listener, self.watch = 0, None, None, None
+        self.findings = []
+        self.begun = time.monotonic()
+        self.daemon = None
+        self.listen()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    # ---- the parts ----
+
+    def listen(self):
+        def listener():
+            # No backlog: SYNs wait until the clients are there.
+            made = socket.socket()
+            made.bind((self.cable.far.address if self.cable else "127.0.0.1", 0))
+            return made
+
+        if self.cable:
+            with self.cable.far:
+                self.listener = listener()
+            # What is closed with the cable pulled need not be remembered for minutes.
+            self.cable.far.run("sysctl", "-qw", "net.ipv4.tcp_orphan_retries=2")
+        else:
+            self.listener = listener()
+        self.listener.setblocking(False)
+        self.address, self.port = self.listener.getsockname()
+
+    def config(self):
+        lines = []
+        for section, keys in self.settings.items():
+            lines.append(f"[{section}]")
+            if section == "Upstream":
+                lines.append(f"Address={self.address}:{self.port}")
+            lines += [f"{key}={value}" for key, value in keys.items()]
+        return "\n".join(lines) + "\n"
+
+    def start(self):
+        self.daemon = harness.Daemon.__new__(harness.Daemon)
+        self.daemon.__init__(self.config(), within=self.cable.near if self.cable else None)
+        for _ in range(STEADY):
+            self.client(steady=True)
+        self.daemon.wait_clients(STEADY)
+        self.watch = self.loop.add(Watch(self.daemon.control_path, self.seen))
+        self.listener.listen(64)
+        self.until(lambda: self.conn, "the first connection")
+
+    def client(self, steady=False):
+        self.idents += 1
+        sock = harness.unix_connect(self.daemon.data_path).sock
+        writer = Writer(self.rng, self.blob, self.idents)
+        client = self.loop.add(Client(sock, writer, self.idents, steady))
+        self.clients.append(client)
+        return client
+
+    def close(self):
+        """Ends all; what the daemon's end says is raised."""
+        self.listener.close()
+        for end in self.loop.ends:
+            end.sock.close()
+        if self.daemon:
+            self.daemon.close()
+
+    # ---- the run of things ----
+
+    def seen(self, status):
+        """A reply. What is delivered there had arrived on a connection that we know, unless one
+        waits to be accepted."""
+        if not self.accept():
+            self.floor = max(self.floor, status["toUpstream"]["delivered"]["messages"])
+
+    def accept(self):
+        """Takes the connections that wait; the one before is over then. True if there was one."""
+        any_new = False
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except BlockingIOError:
+                return any_new
+            any_new = True
+            if self.conn:
+                self.conn.finish()
+            self.conn = self.loop.add(Connection(sock, self.writer, 0.05))
+            self.conn.record.floor = self.floor
+            self.conn.slow = self.rng.choice((0, 0, 0, 1000, 20_000))
+            self.conns.append(self.conn)
+            window = self.rng.choice((8 * K, 64 * K, 64 * K, 512 * K))
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+
+    def turn(self):
+        self.daemon.check_alive()
+        self.accept()
+        self.loop.turn()
+        self.tend()
+
+    def pump(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.turn()
+
+    def until(self, condition, what, timeout=None):
+        end = time.monotonic() + (DEADLINE if timeout is None else timeout)
+        while not condition():
+            if time.monotonic() > end:
+                raise AssertionError(f"waited in vain for {what}")
+            self.turn()
+
+    def tend(self):
+        """Guests come and go; who was steady and is gone is told."""
+        now = time.monotonic()
+        for client in self.clients:
+            if client.steady and client.ended is not None:
+                client.steady = client.record.steady = False
+                if self.loop.kept_up():
+                    self.findings.append(
+                        f"client {client.record.ident} kept up and was cut off: {client.ended}"
+                    )
+            elif client.until and now > client.until and client.ended is None:
+                client.kill()
+
+    def guest(self):
+        """A client for a while; one that is killed is in the middle of a message, mostly."""
+        guests = [client for client in self.clients if client.until and client.ended is None]
+        if len(guests) >= GUESTS:
+            return self.rng.choice(guests)
+        client = self.client()
+        client.until = time.monotonic() + self.rng.choice((0.01, 0.1, 1, 3))
+        client.writer.rate = self.rng.choice((0, 100 * K, 10 * M))
+        client.writer.drip = self.rng.random() < 0.5
+        if self.rng.random() < 0.2:
+            client.sock.shutdown(socket.SHUT_RD)
+            client.reading = False
+        return client
+
+    def lost(self, losses):
+        """Until ftcpd has given up the connection after so many losses."""
+        self.until(lambda: self.disconnects() > losses, "ftcpd to notice")
+
+    def disconnects(self):
+        return self.watch.status["upstream"]["disconnects"] if self.watch.status else 0
+
+    def looked(self):
+        """Until a status was asked for and told after this."""
+        looks = self.watch.looks + 2
+        self.until(lambda: self.watch.looks >= looks, "a status")
+        return self.watch.status
+
+    def fresh(self, old):
+        self.until(lambda: self.conn is not old, "ftcpd to come back")
+
+    # ---- the end ----
+
+    def settled(self):
+        """Is everything where it belongs?"""
+        status = self.watch.status
+        up, down = status["toUpstream"], status["toClients"]
+        if up["queued"]["messages"] or down["queued"]["messages"] or self.writer.frame:
+            return False
+        if any(c.writer.frame for c in self.clients if c.ended is None):
+            return False
+        if up["accepted"]["messages"] < sum(
+            c.record.whole for c in self.clients if not c.record.cut_off
+        ):
+            return False
+        received = status["upstream"]["received"]["messages"]
+        return all(len(c.record.got) >= received for c in self.clients if c.steady)
+
+    def settle(self):
+        """No faults and no new messages; who is still there gets what waits."""
+        self.writer.rate = 0
+        for client in self.clients:
+            client.writer.rate, client.writer.drip = 0, False
+            client.writer.tokens = 0
+            if client.until and client.ended is None:
+                client.until = time.monotonic() + 3600
+
+        def done():
+            if self.conn.ended is None:
+                self.conn.slow = 0
+            return self.settled()
+
+        self.until(done, "everything to arrive", SETTLE)
+        self.looked()
+        self.looked()
+
+    def judge(self):
+        """The verdict, when all has settled."""
+        self.settle()
+        for end in (*self.clients, self.conn):
+            if end.ended is None and end.buffer:
+                end.record.torn = end.record.torn or f"{len(end.buffer)} bytes of a message"
+        status = self.watch.status
+        end = ConnectionRecord()
+        end.floor = status["toUpstream"]["delivered"]["messages"]
+        verdict = Verdict()
+        self.judge_books(verdict, status)
+        records = [conn.record for conn in self.conns] + [end]
+        clients = [client.record for client in self.clients]
+        judge_up(verdict, records, clients, self.policy, self.given_up(status))
+        judge_down(verdict, records, clients, status["upstream"]["received"]["messages"])
+        return verdict
+
+    @staticmethod
+    def given_up(status):
+        return sum(drop["messages"] for drop in status["toUpstream"]["dropped"])
+
+    def judge_books(self, verdict, status):
+        for text in self.watch.faults + self.findings:
+            verdict.find("books", text)
+        up = status["toUpstream"]
+        reasons = [drop["reason"] for drop in up["dropped"]]
+        if set(reasons) - ({"not_resent"} if self.policy != "unacked" else set()):
+            verdict.find("books", f"given up to the upstream: {up['dropped']}")
+        if any(client.record.cut_off for client in self.clients):
+            return
+        sent = {
+            "messages": sum(client.record.whole for client in self.clients),
+            "bytes": sum(client.whole_bytes for client in self.clients),
+        }
+        if up["accepted"] != sent:
+            verdict.find("books", f"clients sent {sent}, accepted are {up['accepted']}")
