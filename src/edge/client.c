@@ -279,6 +279,12 @@ static void overslept(struct client *client, uint64_t now)
         client->last_taken = later(client->last_taken, late, now);
 }
 
+static bool is_unfinished(const struct client *client, uint64_t now)
+{
+        return client->partial_since && client->limits.frame_usec && !client->waiting &&
+               now >= client->last_byte + client->limits.frame_usec;
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
         struct client *client = arg;
@@ -292,6 +298,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         ask(client, now);
         if (client->fd >= 0)
                 settle(client, now);
+        if (client->fd >= 0 && is_unfinished(client, now))
+                read_once(client); /* it may have gone on while we stood still */
         if (client->fd < 0)
                 return;
         if (client->blocked && client->limits.stall_usec &&
@@ -304,8 +312,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
                    client->credit_usec < UINT64_MAX / 2 &&
                    now > client->over_since + client->credit_usec) {
                 client_too_slow(client);
-        } else if (client->partial_since && client->limits.frame_usec && !client->waiting &&
-                   now >= client->last_byte + client->limits.frame_usec) {
+        } else if (is_unfinished(client, now)) {
                 unfinished(client, now);
         }
         client_look_after(client, now);

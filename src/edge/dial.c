@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -279,13 +280,23 @@ static void next_try(struct dial *dial)
         }
 }
 
+/* Our own stall is not the peer's. */
+static bool is_answered(int fd)
+{
+        struct pollfd poller = {.fd = fd, .events = POLLOUT};
+
+        return poll(&poller, 1, 0) > 0;
+}
+
 static void timer_fires(evutil_socket_t fd, short what, void *arg)
 {
         struct dial *dial = arg;
 
         (void)fd;
         (void)what;
-        if (dial->fd >= 0) {
+        if (dial->fd >= 0 && is_answered(dial->fd)) {
+                connect_ends(dial->fd, EV_WRITE, dial);
+        } else if (dial->fd >= 0) {
                 connect_failed(dial, ETIMEDOUT, "no answer within ConnectTimeout=");
         } else if (dial->config && !dial->addresses && dial->entry < dial->config->n_addresses) {
                 if (resolver_is_asked(dial->resolver)) {

@@ -319,6 +319,11 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
         (void)fd;
         (void)what;
+        if (link->session && link->state == LINK_GREETING) {
+                session_catch_up(link->session);
+                if (link->state != LINK_GREETING)
+                        return;
+        }
         if (link->session && link->state == LINK_GREETING)
                 session_close(link->session, CAUSE_GREETING,
                               "no answer to the greeting within GreetingTimeout=", 0, false);

@@ -52,6 +52,10 @@ void session_free(struct session *session);
 void session_configure(struct session *session, const struct config *config,
                        const struct phrases *phrases);
 
+/* Reads what the socket holds already, before a timer judges: our own stall is not the peer's
+ * silence. */
+void session_catch_up(struct session *session);
+
 /* Hands to the kernel what it takes. */
 void session_flush(struct session *session);
 

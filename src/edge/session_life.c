@@ -89,6 +89,12 @@ static void send_heartbeat(struct session *session)
         session_flush(session);
 }
 
+void session_catch_up(struct session *session)
+{
+        for (int i = 0; i < 64 && !session->paused && session_read(session); i++)
+                ;
+}
+
 void session_on_tick(evutil_socket_t fd, short what, void *arg)
 {
         struct session *session = arg;
@@ -98,9 +104,7 @@ void session_on_tick(evutil_socket_t fd, short what, void *arg)
 
         (void)fd;
         (void)what;
-        /* What the socket already holds is read first: our own stall is not the peer's silence. */
-        for (int i = 0; i < 64 && !session->paused && session_read(session); i++)
-                ;
+        session_catch_up(session);
         if (session->fd < 0)
                 return;
         session_poll_acks(session);

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 
 import harness
 
@@ -179,6 +180,15 @@ class Greeting(harness.SystemTest):
         self.assertEqual(status["lastCause"], "greeting")
         self.assertIn("GreetingTimeout=", status["lastError"])
         self.assertGreater(status["nextAttemptUsec"], 2 * 1000000)
+
+    def test_an_answer_that_came_while_we_stood_still_is_in_time(self):
+        daemon, session = self.gated("GreetingTimeout=1s\n")
+        daemon.freeze()
+        session.send(SECRETS[2])
+        time.sleep(1.3)
+        daemon.thaw()
+        daemon.wait_state("up")
+        self.assertEqual(daemon.status()["upstream"]["disconnects"], 0)
 
     def test_a_peer_that_closes_instead_of_answering_is_told(self):
         daemon, session = self.gated()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import harness
 from harness import random_size, seed, stamp, unstamp, until
@@ -410,6 +411,19 @@ class BadClients(harness.SystemTest):
         daemon.reconfigure("[Frame]\nTimeout=400ms\n")
         bad.expect_end()
         daemon.wait_log(r"in the middle of a message: 8 of 13 bytes came")
+        self.check_good(session, good)
+
+    def test_what_came_while_we_stood_still_is_in_time(self):
+        daemon, session, good = self.linked_with_good("[Frame]\nTimeout=1s\n")
+        client = daemon.client()
+        for _ in range(3):  # where it stands still is a matter of luck
+            client.send_raw(b"\0\0\0\x09half")
+            wait_listed(daemon, lambda c: c.get("partial"), "the partial message")
+            daemon.freeze()
+            client.send_raw(b"whole")
+            time.sleep(1.2)
+            daemon.thaw()
+            session.expect(b"halfwhole")
         self.check_good(session, good)
 
     @harness.in_time

@@ -207,6 +207,26 @@ class Addresses(harness.SystemTest):
         status = daemon.status()["upstream"]
         self.assertEqual((status["lastCause"], status["connects"]), ("local", 0))
 
+    def test_an_answer_that_came_while_we_stood_still_is_in_time(self):
+        cable = Cable()
+        self.addCleanup(cable.close)
+        with cable.far:
+            upstream = self.upstream(host=cable.far.address)
+        cable.pull()
+        daemon = self.daemon(
+            upstream_section(upstream.address, ConnectTimeout="2s"), within=cable.near
+        )
+        daemon.wait_state("connecting")
+        daemon.freeze()
+        cable.plug()
+        session = upstream.accept()
+        time.sleep(2.2)
+        daemon.thaw()
+        daemon.client().send(b"on the first connection")
+        session.expect(b"on the first connection")
+        status = daemon.status()["upstream"]
+        self.assertEqual((status["connects"], status["disconnects"]), (1, 0))
+
 
 def closed(session):
     session.close()
