@@ -10,9 +10,9 @@ soak.py the long one.
 import errno
 import os
 import random
-import signal
 import socket
 import sys
+import tempfile
 import time
 import unittest
 
@@ -78,6 +78,22 @@ class Faults(Machine):
         while end.ended is None and not end.writer.frame and time.monotonic() < late:
             self.turn()
 
+    def reset(self, reset=True):
+        """Ends the connection here, and looks at what ftcpd made of it."""
+        old, before = self.conn, self.looked()
+        old.finish(reset, tell=self.rng.random() < 0.5)
+        self.fresh(old)
+        after = self.looked()
+        losses = after["upstream"]["disconnects"] - before["upstream"]["disconnects"]
+        if losses != 1 or after["upstream"]["lastCause"] not in ("reset", "closed"):
+            old.record.told = False  # ftcpd's own verdict may have come first
+            return
+        gone = self.given_up(after, "bytes") - self.given_up(before, "bytes")
+        if self.policy == "unsent" and gone > old.most_unread:
+            self.find(
+                f"{gone} bytes do not go again, {old.most_unread} can have been transmitted"
+            )
+
     def wire(self, end, hook="prerouting", what="iif != lo drop"):
         end.run("nft", DROP.format(hook=hook, what=what))
 
@@ -92,12 +108,10 @@ class Faults(Machine):
         self.fresh(old)
 
     def fault_reset(self):
-        old = self.conn
         if self.rng.random() < 0.5:  # some of what is transmitted never arrives
-            deafen(old.sock)
+            deafen(self.conn.sock)
             self.pump(self.rng.uniform(0, 0.03))
-        old.finish()
-        self.fresh(old)
+        self.reset()
 
     def fault_fin(self):
         old = self.conn
@@ -128,12 +142,10 @@ class Faults(Machine):
 
     def fault_zero_window(self):
         """The window closes, then the peer dies."""
-        old = self.conn
-        old.reading = False
+        self.conn.reading = False
         self.busy()
         self.pump(self.rng.uniform(0.05, 0.2))
-        old.finish()
-        self.fresh(old)
+        self.reset()
 
     def fault_cable_pulled(self):
         losses = self.looked()["upstream"]["disconnects"]
@@ -191,17 +203,22 @@ class Faults(Machine):
 
     def fault_accept_then_close(self):
         for _ in range(self.rng.randrange(1, 5)):
-            old = self.conn
-            old.finish(reset=self.rng.random() < 0.5)
-            self.fresh(old)
+            self.reset(reset=self.rng.random() < 0.5)
 
     def fault_silence(self):
         """The peer reads on and says nothing: the verdict is ftcpd's, on a link that works."""
         old = self.conn
         old.sending = False
-        old.slow = self.rng.choice((0, 500, 5000, 50_000))
+        old.slow = self.rng.choice((500, 5000, 50_000))
         self.busy()
-        self.fresh(old)
+
+        def over():
+            for _ in range(100):  # nothing but reads: the verdict is to come between two of them
+                if self.conn is not old or not old.on_readable():
+                    break
+            return self.conn is not old
+
+        self.until(over, "ftcpd to come back")
 
     def fault_half_a_message(self):
         """The upstream dies within a frame."""
@@ -234,14 +251,14 @@ class Faults(Machine):
     def fault_daemon_stopped(self):
         """For longer than its timeouts, or not; the silence was its own."""
         old = self.conn
-        os.kill(self.daemon.pid, signal.SIGSTOP)
+        self.daemon.stand_still()
         try:
             self.pump(self.rng.choice((0.1, 0.35, 0.6, 1.0)) * SLOW)
         finally:
-            os.kill(self.daemon.pid, signal.SIGCONT)
+            self.daemon.go_on()
         cause = self.looked()["upstream"]["lastCause"]
         if self.conn is not old and cause in ("silent", "path") and self.loop.kept_up():
-            self.findings.append(f"its own stall was taken for the peer's: {cause}")
+            self.find(f"its own stall was taken for the peer's: {cause}")
 
     def fault_reload(self):
         delivery, rng = self.settings["Delivery"], self.rng
@@ -295,13 +312,21 @@ class Faults(Machine):
             if self.conn.ended is not None:
                 continue
             self.faults[kind] += 1
+            self.note(f"fault {kind}")
             getattr(self, f"fault_{kind}")()
             if progress:
                 progress(self)
 
 
-def short_log(daemon, lines=40):
-    return "\n".join(f"#   {line}" for line in daemon.log.splitlines()[-lines:])
+def show_log(machine, seed, lines=40):
+    """The log's end, and those whom ftcpd disconnected; the whole stays in a file."""
+    log = machine.daemon.log.splitlines()
+    handle, path = tempfile.mkstemp(prefix=f"ftcpd-faults-{seed}-{machine.policy}-", suffix=".log")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write("\n".join(log) + "\n")
+    shown = [line for line in log[:-lines] if "is disconnected" in line] + log[-lines:]
+    print("\n".join(f"#   {line}" for line in shown), file=sys.stderr)
+    print(f"# seed {seed}, Resend={machine.policy}; the whole log is {path}", file=sys.stderr)
 
 
 def lay_cable():
@@ -322,11 +347,10 @@ def run(seed, policy, cuts, cable, skip, progress=None):
         verdict = machine.judge()
         if not verdict.good:
             print("\n".join(verdict.words), file=sys.stderr)
-            print(short_log(machine.daemon), file=sys.stderr)
+            show_log(machine, seed)
         return machine, verdict
     except BaseException:
-        print(f"seed {seed}, Resend={policy}: {dict(machine.faults)}", file=sys.stderr)
-        print(short_log(machine.daemon), file=sys.stderr)
+        show_log(machine, seed)
         raise
     finally:
         machine.close()

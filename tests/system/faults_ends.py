@@ -4,6 +4,7 @@
 All of them live in one thread and are driven by a Loop, so that a script decides at which byte
 something happens. Each keeps a record for the judge (faults_judge.py).
 """
+import fcntl
 import json
 import select
 import socket
@@ -15,6 +16,8 @@ from faults_judge import UPSTREAM, ClientRecord, ConnectionRecord
 from framed import CHUNK, SLOW, STAMP_MIN
 from link_test import deafen
 from local import check_books, counters
+
+SIOCOUTQNSD = 0x894B
 
 BIGGEST = 1 << 20  # of what is stamped
 FRAME_LIMIT = BIGGEST + 64  # a declared length beyond it can only be a torn stream
@@ -193,6 +196,7 @@ class Connection(Stream):
         self.writer, self.beat, self.beaten = writer, beat, 0
         self.slow = 0  # bytes a read, 0: as many as there are
         self.sending = True  # heartbeats and messages
+        self.most_unread = 0  # so much that ftcpd transmitted was not read here, or is half a message
         writer.frame = b""  # what the last connection had half written is lost
 
     def tick(self, now):
@@ -226,7 +230,19 @@ class Connection(Stream):
         while self.ended is None and self.on_readable():
             pass
 
-    def finish(self, reset=True):
+    def tell(self):
+        """Sends a byte or more, behind the last read: they carry the acknowledgement of all that
+        was received, and ftcpd's kernel has it before it sees the end. From then on none of it
+        may come again."""
+        self.writer.beat()
+        try:
+            sent, _ = self.writer.write(self.sock, 1)
+        except OSError:
+            return
+        unsent = struct.unpack("i", fcntl.ioctl(self.sock, SIOCOUTQNSD, bytes(4)))[0]
+        self.record.told = sent > 0 and unsent == 0
+
+    def finish(self, reset=True, tell=False):
         """Ends it, having read all that was acknowledged."""
         if self.sock.fileno() < 0:
             return
@@ -234,6 +250,10 @@ class Connection(Stream):
             deafen(self.sock)
             self.drain()
             self.drain()
+            if tell and self.ended is None:
+                self.tell()
+        window = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        self.most_unread = len(self.buffer) + window
         if reset:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()

@@ -14,13 +14,14 @@ SHOWN = 12  # findings in words; all are counted
 class ConnectionRecord:
     """What one connection brought to the upstream's kernel, and what the upstream sent on it.
 
-    floor is what the books called delivered before it was made. clean: the upstream ended it by
-    FIN behind its last message and ftcpd read to that end, so that all of `sent` must be there.
+    floor is what the books called delivered before it was made. told: ftcpd's kernel got the
+    acknowledgement of all of it before the end. clean: the upstream ended it by FIN behind its
+    last message and ftcpd read to that end, so that all of `sent` must be there.
     """
 
     def __init__(self):
         self.got, self.sent = [], []
-        self.floor, self.clean, self.torn = 0, False, None
+        self.floor, self.told, self.clean, self.torn = 0, False, False, None
 
 
 class ClientRecord:
@@ -68,6 +69,7 @@ class Replay:
     def __init__(self, verdict, may_repeat):
         self.verdict, self.may_repeat = verdict, may_repeat
         self.order, self.index = [], {}
+        self.told = 0  # ftcpd knew that these were delivered
 
     def walk(self, number, record):
         before = None
@@ -84,14 +86,17 @@ class Replay:
             else:
                 self.repeat(number, record, message, at, before)
             before = at
+        if record.told:
+            self.told = len(self.order)
 
     def repeat(self, number, record, message, at, before):
         where = f"connection {number}: {message}"
         if not self.may_repeat:
             self.verdict.find("doubled", f"{where} came again, which Resend= forbids")
-        elif at < record.floor:
+        elif at < max(record.floor, self.told):
             self.verdict.find(
-                "doubled", f"{where} came again: number {at}, {record.floor} were delivered"
+                "doubled",
+                f"{where} came again: number {at}, {max(record.floor, self.told)} were delivered",
             )
         elif before is None or at == before + 1:
             self.verdict.repeats += 1

@@ -34,7 +34,7 @@ SETTINGS = {
         "PathTimeout": "2s",
         "StallTimeout": span(400),
     },
-    "Frame": {"MaxMessageSize": "2M", "Timeout": span(3000)},
+    "Frame": {"MaxMessageSize": "2M", "Timeout": span(450)},
     "Heartbeat": {"Interval": "50ms", "Timeout": span(300)},
     "Delivery": {
         "UpstreamQueueSize": "4M",
@@ -146,6 +146,7 @@ class Machine:
             self.conn.record.floor = self.floor
             self.conn.slow = self.rng.choice((0, 0, 0, 1000, 20_000))
             self.conns.append(self.conn)
+            self.note(f"connection {len(self.conns) - 1}")
             window = self.rng.choice((8 * K, 64 * K, 64 * K, 512 * K))
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
 
@@ -154,6 +155,15 @@ class Machine:
         self.accept()
         self.loop.turn()
         self.tend()
+
+    def note(self, text):
+        """Into the daemon's log, beside what it says itself."""
+        with open(self.daemon.log_path, "a", encoding="utf-8") as log:
+            log.write(f"-- {time.monotonic() - self.begun:.3f} {text}\n")
+
+    def find(self, text):
+        self.note(f"FOUND {text}")
+        self.findings.append(text)
 
     def pump(self, seconds):
         end = time.monotonic() + seconds
@@ -174,7 +184,7 @@ class Machine:
             if client.steady and client.ended is not None:
                 client.steady = client.record.steady = False
                 if self.loop.kept_up():
-                    self.findings.append(
+                    self.find(
                         f"client {client.record.ident} kept up and was cut off: {client.ended}"
                     )
             elif client.until and now > client.until and client.ended is None:
@@ -263,8 +273,8 @@ class Machine:
         return verdict
 
     @staticmethod
-    def given_up(status):
-        return sum(drop["messages"] for drop in status["toUpstream"]["dropped"])
+    def given_up(status, unit="messages"):
+        return sum(drop[unit] for drop in status["toUpstream"]["dropped"])
 
     def judge_books(self, verdict, status):
         for text in self.watch.faults + self.findings:

@@ -23,10 +23,11 @@ class Judge(unittest.TestCase):
     def setUp(self):
         self.verdict = Verdict()
 
-    def connection(self, *numbers, floor=0, sent=(), clean=False):
+    def connection(self, *numbers, floor=0, told=False, sent=(), clean=False):
         record = ConnectionRecord()
         record.got = [(1, number) for number in numbers]
-        record.floor, record.sent, record.clean = floor, list(sent), clean
+        record.floor, record.told = floor, told
+        record.sent, record.clean = list(sent), clean
         return record
 
     def client(self, whole=0, got=(), ident=1, steady=False):
@@ -61,6 +62,10 @@ class Judge(unittest.TestCase):
 
     def test_a_message_that_was_delivered_must_not_come_again(self):
         self.up(self.connection(0, 1, 2), self.connection(1, 2, 3, 4, 5, floor=2))
+        self.found("doubled")
+
+    def test_what_ftcpd_was_told_of_must_not_come_again(self):
+        self.up(self.connection(0, 1, 2, told=True), self.connection(2, 3, 4, 5))
         self.found("doubled")
 
     def test_no_message_comes_twice_on_one_connection(self):
