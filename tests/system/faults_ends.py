@@ -21,6 +21,7 @@ SIOCOUTQNSD = 0x894B
 
 BIGGEST = 1 << 20  # of what is stamped
 FRAME_LIMIT = BIGGEST + 64  # a declared length beyond it can only be a torn stream
+BODY = 100_000  # the usual limit
 BLOB = 2 << 20
 
 # Who has not looked at its sockets for so long did not keep up.
@@ -69,16 +70,15 @@ class Writer:
 
     def __init__(self, rng, blob, sender):
         self.rng, self.blob, self.sender = rng, blob, sender
-        self.biggest, self.next = 100_000, 0
+        self.biggest, self.next = BODY, 0
         self.frame, self.rate, self.tokens, self.filled = b"", 0, 0, time.monotonic()
         self.whole = None  # what is told of the frame when it is written: its number and size
         self.drip = False  # writes small pieces now and then
 
     def make(self):
-        big = BIGGEST - STAMP_MIN if self.rng.random() < 0.004 else self.biggest
-        size = harness.random_size(self.rng, big)
-        if big > self.biggest and size < self.biggest:
-            size = big
+        size = harness.random_size(self.rng, self.biggest)
+        if self.biggest == BODY and self.rng.random() < 0.004:
+            size = self.rng.randrange(BODY, BIGGEST - STAMP_MIN)
         at = self.rng.randrange(BLOB - size)
         message = harness.stamp(self.sender, self.next, self.blob[at : at + size])
         self.whole = (self.next, len(message) + 4)

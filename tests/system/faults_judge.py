@@ -29,13 +29,12 @@ class ClientRecord:
 
     steady: there from before the first connection until the end, and it kept up.
     cut_off: ftcpd ended it, so that what it sent last may not have been taken.
-    may_miss: SlowClient=drop may have taken messages from it.
     """
 
     def __init__(self, ident, steady=False):
         self.ident, self.steady = ident, steady
         self.whole, self.got = 0, []
-        self.cut_off, self.may_miss, self.torn = False, False, None
+        self.cut_off, self.torn = False, None
 
 
 class Verdict:
@@ -228,7 +227,7 @@ def _runs(verdict, clients, reference):
                     verdict.find("doubled", f"client {client.ident}: {message} came twice")
                 elif at < before:
                     verdict.find("reordered", f"client {client.ident}: {message} came too late")
-                elif not client.may_miss:
+                else:
                     verdict.find("lost", f"client {client.ident} has a gap before {message}")
             before = at
 
@@ -245,6 +244,19 @@ def judge_down(verdict, connections, clients, received=None):
     _order_of(verdict, reference)
     _prefixes(verdict, connections, [number for _, number in reference])
     _runs(verdict, [client for client in clients if not client.steady], reference)
+
+
+def judge_drop(verdict, connections, clients, _received=None):
+    """SlowClient=drop: whoever was slow has gaps, but nothing comes twice, late or from nowhere."""
+    sent = {number for record in connections for number in record.sent}
+    for client in clients:
+        if client.torn:
+            verdict.find("torn", f"client {client.ident}: {client.torn}")
+        _order_of(verdict, client.got)
+        stray = next((number for _, number in client.got if number not in sent), None)
+        if stray is not None:
+            verdict.find("torn", f"client {client.ident} got {stray}, which was never sent whole")
+    verdict.down += sum(len(client.got) for client in clients)
 
 
 def judge_balance(verdict, connections, clients, received=None):

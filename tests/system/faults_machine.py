@@ -10,7 +10,14 @@ import time
 
 import harness
 from faults_ends import BLOB, UPSTREAM, Client, Connection, Loop, Watch, Writer
-from faults_judge import ConnectionRecord, Verdict, judge_down, judge_up
+from faults_judge import (
+    ConnectionRecord,
+    Verdict,
+    judge_balance,
+    judge_down,
+    judge_drop,
+    judge_up,
+)
 from framed import DEADLINE, SLOW
 
 STEADY = 4
@@ -46,20 +53,29 @@ SETTINGS = {
 }
 
 class Machine:
-    """One ftcpd with one Resend= policy under faults, until it is judged."""
+    """One ftcpd with one Resend= policy under faults, until it is judged.
 
-    def __init__(self, rng, policy, cable=None, skip=None):
+    way is how the upstream's messages get to clients: "broadcast", "drop" (the same with
+    SlowClient=drop) or "balance". Balanced messages that a guest did not read went with it, so
+    there guests only send.
+    """
+
+    def __init__(self, rng, policy, way="broadcast", cable=None, skip=None):
         self.skip = {} if skip is None else skip  # {kind: why}
-        self.rng, self.policy, self.cable = rng, policy, cable
+        self.rng, self.policy, self.way, self.cable = rng, policy, way, cable
         self.settings = {section: dict(keys) for section, keys in SETTINGS.items()}
         self.settings["Delivery"]["Resend"] = policy
-        self.settings["Delivery"]["SlowClient"] = rng.choice(("disconnect", "wait"))
+        slow = "drop" if way == "drop" else rng.choice(("disconnect", "wait"))
+        self.settings["Delivery"]["SlowClient"] = slow
+        if way == "balance":
+            self.settings["Delivery"]["ToClients"] = "balance"
         self.blob = rng.randbytes(BLOB)
         self.writer = Writer(rng, self.blob, UPSTREAM)
         self.loop, self.faults = Loop(), collections.Counter()
         self.conns, self.clients, self.idents = [], [], 0
         self.floor, self.conn, self.listener, self.watch = 0, None, None, None
         self.findings = []
+        self.silence = 300 * SLOW  # milliseconds, as Heartbeat Timeout=
         self.begun = time.monotonic()
         self.daemon = None
         self.listen()
@@ -199,7 +215,7 @@ class Machine:
         client.until = time.monotonic() + self.rng.choice((0.01, 0.1, 1, 3))
         client.writer.rate = self.rng.choice((0, 100 * K, 10 * M))
         client.writer.drip = self.rng.random() < 0.5
-        if self.rng.random() < 0.2:
+        if self.way == "balance" or self.rng.random() < 0.2:
             client.sock.shutdown(socket.SHUT_RD)
             client.reading = False
         return client
@@ -235,7 +251,10 @@ class Machine:
         ):
             return False
         received = status["upstream"]["received"]["messages"]
-        return all(len(c.record.got) >= received for c in self.clients if c.steady)
+        if self.way == "drop":
+            return True
+        counts = [len(c.record.got) for c in self.clients if c.steady]
+        return (sum(counts) if self.way == "balance" else min(counts, default=received)) >= received
 
     def settle(self):
         """No faults and no new messages; who is still there gets what waits."""
@@ -269,7 +288,8 @@ class Machine:
         records = [conn.record for conn in self.conns] + [end]
         clients = [client.record for client in self.clients]
         judge_up(verdict, records, clients, self.policy, self.given_up(status))
-        judge_down(verdict, records, clients, status["upstream"]["received"]["messages"])
+        judge = {"broadcast": judge_down, "balance": judge_balance, "drop": judge_drop}[self.way]
+        judge(verdict, records, clients, status["upstream"]["received"]["messages"])
         return verdict
 
     @staticmethod

@@ -10,6 +10,7 @@ from faults_judge import (
     Verdict,
     judge_balance,
     judge_down,
+    judge_drop,
     judge_up,
 )
 from soak import Report
@@ -145,6 +146,16 @@ class Judge(unittest.TestCase):
         judge_balance(self.verdict, [], clients, 3)
         self.found("doubled")
 
+    def test_where_messages_are_dropped_the_others_come_once_and_in_order(self):
+        parts = [self.connection(sent=(1, 2, 3))]
+        judge_drop(self.verdict, parts, [self.client(got=(1, 3))])
+        self.found()
+        judge_drop(self.verdict, parts, [self.client(got=(3, 1))])
+        self.found("reordered")
+        self.setUp()
+        judge_drop(self.verdict, parts, [self.client(got=(1, 1))])
+        self.found("doubled")
+
 
 class UnderFaults(unittest.TestCase):
     """Every kind of fault at least once, for each Resend=."""
@@ -161,8 +172,8 @@ class UnderFaults(unittest.TestCase):
             cls.cable.close()
         print(cls.report.text(cls.skip))
 
-    def check(self, policy):
-        machine, verdict = run(self.seed, policy, CUTS, self.cable, self.skip)
+    def check(self, policy, way="broadcast"):
+        machine, verdict = run(self.seed, policy, way, CUTS, self.cable, self.skip)
         self.report.add(machine, verdict)
         self.assertTrue(verdict.good, "\n".join(verdict.words))
         self.assertGreaterEqual(machine.disconnects(), CUTS)
@@ -177,6 +188,12 @@ class UnderFaults(unittest.TestCase):
 
     def test_with_none_nothing_comes_twice_and_what_is_missing_is_in_the_books(self):
         self.check("none")
+
+    def test_balanced_messages_are_at_exactly_one_client(self):
+        self.check("unacked", "balance")
+
+    def test_clients_whose_oldest_messages_are_dropped_get_the_others_once_and_in_order(self):
+        self.check("unacked", "drop")
 
     def test_every_kind_of_fault_can_be_made_here(self):
         if self.skip:

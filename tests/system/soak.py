@@ -13,7 +13,14 @@ import harness
 from faults import Faults, lay_cable, run
 from faults_judge import Verdict
 
-POLICIES = ("unacked", "unsent", "none")
+# Resend=, and the way to the clients.
+RUNS = (
+    ("unacked", "broadcast"),
+    ("unsent", "broadcast"),
+    ("none", "broadcast"),
+    ("unacked", "balance"),
+    ("unacked", "drop"),
+)
 
 
 class Report:
@@ -31,11 +38,13 @@ class Report:
 
     def text(self, skip):
         columns = [machine.policy for machine, _ in self.rows]
-        lines = [self.line("Resend=", columns), self.line("", ["-" * 7] * len(columns))]
+        ways = [machine.way for machine, _ in self.rows]
+        rule = self.line("", ["-" * 9] * len(columns))
+        lines = [self.line("Resend=", columns), self.line("to clients", ways), rule]
         for kind in Faults.kinds():
             values = [skip.get(kind) and "SKIP" or m.faults[kind] for m, _ in self.rows]
             lines.append(self.line(kind.replace("_", " "), values))
-        lines.append(self.line("", ["-" * 7] * len(columns)))
+        lines.append(rule)
         lines += [self.line(*row) for row in self.sums()]
         lines += [f"SKIPPED {kind}: {why}" for kind, why in skip.items()]
         return "\n".join(lines)
@@ -76,7 +85,7 @@ class Progress:
         up = sum(client.record.whole for client in machine.clients)
         down = sum(len(client.record.got) for client in machine.clients)
         print(
-            f"Resend={machine.policy}: {machine.disconnects()} of {self.cuts} cuts, {up} messages "
+            f"Resend={machine.policy}, {machine.way}: {machine.disconnects()} of {self.cuts} cuts, {up} messages "
             f"to the upstream, {down} to clients, {now - machine.begun:.0f} s",
             flush=True,
         )
@@ -84,14 +93,14 @@ class Progress:
 
 def main():
     parser = argparse.ArgumentParser(description="The fault machine, for longer.")
-    parser.add_argument("--cuts", type=int, default=1002, help="of all policies together")
+    parser.add_argument("--cuts", type=int, default=1000, help="of all runs together")
     parser.add_argument("--seed", default=None)
-    parser.add_argument("--policy", action="append", choices=POLICIES)
+    parser.add_argument("--policy", action="append", choices=("unacked", "unsent", "none"))
     parser.add_argument("--only", action="append", choices=Faults.kinds(), help="these faults")
     options = parser.parse_args()
-    policies = options.policy or POLICIES
+    runs = [one for one in RUNS if not options.policy or one[0] in options.policy]
     seed = options.seed or str(harness.seed())
-    each = -(-options.cuts // len(policies))
+    each = -(-options.cuts // len(runs))
     print(f"seed {seed}, {harness.program('ftcpd')}", flush=True)
     cable, skip = lay_cable()
     for kind, why in skip.items():
@@ -101,8 +110,8 @@ def main():
             skip.setdefault(kind, "not asked for")
     report = Report()
     try:
-        for policy in policies:
-            report.add(*run(seed, policy, each, cable, skip, Progress(each)))
+        for policy, way in runs:
+            report.add(*run(seed, policy, way, each, cable, skip, Progress(each)))
     finally:
         if cable:
             cable.close()
