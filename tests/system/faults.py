@@ -340,7 +340,8 @@ def show_log(machine, seed, lines=40):
         file.write("\n".join(log) + "\n")
     shown = [line for line in log[:-lines] if "is disconnected" in line] + log[-lines:]
     print("\n".join(f"#   {line}" for line in shown), file=sys.stderr)
-    print(f"# seed {seed}, Resend={machine.policy}, {machine.way}; the whole log is {path}", file=sys.stderr)
+    what = f"seed {seed}, Resend={machine.policy}, {machine.way}"
+    print(f"# {what}; the whole log is {path}", file=sys.stderr)
 
 
 def lay_cable():

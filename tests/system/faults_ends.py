@@ -196,7 +196,7 @@ class Connection(Stream):
         self.writer, self.beat, self.beaten = writer, beat, 0
         self.slow = 0  # bytes a read, 0: as many as there are
         self.sending = True  # heartbeats and messages
-        self.most_unread = 0  # so much that ftcpd transmitted was not read here, or is half a message
+        self.most_unread = 0  # of what was transmitted: not read here, or half a message
         writer.frame = b""  # what the last connection had half written is lost
 
     def tick(self, now):
@@ -236,9 +236,10 @@ class Connection(Stream):
         may come again."""
         self.writer.beat()
         try:
-            sent, _ = self.writer.write(self.sock, 1)
+            sent, whole = self.writer.write(self.sock, 1)
         except OSError:
             return
+        self.record.sent += [number for number, _ in whole]
         unsent = struct.unpack("i", fcntl.ioctl(self.sock, SIOCOUTQNSD, bytes(4)))[0]
         self.record.told = sent > 0 and unsent == 0
 

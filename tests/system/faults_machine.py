@@ -275,8 +275,11 @@ class Machine:
         self.looked()
 
     def judge(self):
-        """The verdict, when all has settled."""
-        self.settle()
+        """The verdict, when all has settled; what never settles is judged as it is."""
+        try:
+            self.settle()
+        except AssertionError as error:
+            self.find(str(error))
         for end in (*self.clients, self.conn):
             if end.ended is None and end.buffer:
                 end.record.torn = end.record.torn or f"{len(end.buffer)} bytes of a message"

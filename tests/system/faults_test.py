@@ -139,12 +139,16 @@ class Judge(unittest.TestCase):
         self.found("lost")
 
     def test_balanced_messages_are_at_one_client_each(self):
-        clients = [self.client(got=(1, 3)), self.client(got=(2,), ident=2)]
+        clients = [self.client(got=(1, 3), steady=True), self.client(ident=2, steady=True)]
+        clients[1].got.append((0, 2))
         judge_balance(self.verdict, [self.connection(sent=(1, 2, 3))], clients, 3)
         self.found()
         clients[1].got.append((0, 3))
         judge_balance(self.verdict, [], clients, 3)
         self.found("doubled")
+        self.setUp()
+        judge_balance(self.verdict, [], [self.client(got=(2, 1), steady=True)])
+        self.found("reordered")
 
     def test_where_messages_are_dropped_the_others_come_once_and_in_order(self):
         parts = [self.connection(sent=(1, 2, 3))]

@@ -85,8 +85,8 @@ class Progress:
         up = sum(client.record.whole for client in machine.clients)
         down = sum(len(client.record.got) for client in machine.clients)
         print(
-            f"Resend={machine.policy}, {machine.way}: {machine.disconnects()} of {self.cuts} cuts, {up} messages "
-            f"to the upstream, {down} to clients, {now - machine.begun:.0f} s",
+            f"Resend={machine.policy}, {machine.way}: {machine.disconnects()} of {self.cuts} cuts, "
+            f"{up} messages to the upstream, {down} to clients, {now - machine.begun:.0f} s",
             flush=True,
         )
 
