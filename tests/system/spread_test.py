@@ -558,9 +558,11 @@ class Drop(harness.SystemTest):
                          [count + 1 - len(mine) for mine in seen])
 
     def test_who_takes_no_byte_for_long_is_disconnected_all_the_same(self):
-        daemon, session, (hangs, reads) = self.linked_with(config="ClientStallTimeout=500ms\n")
+        daemon, session, (hangs, reads) = self.linked_with()
         got = reads.collect()
         self.pour(session, got, numbered(0, 2000, 1024))
+        wait_accepted(daemon, 4000)
+        daemon.reconfigure("[Delivery]\nClientStallTimeout=500ms\n")
         daemon.wait_log("client 1 .* is disconnected: .*ClientStallTimeout=")
         status = check_books(daemon.wait_status(lambda s: s["clients"] == 1, "it to be gone"))
         got_of_it = 0
