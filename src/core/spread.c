@@ -621,8 +621,8 @@ static void end_reader(struct reader *reader, struct count done)
 }
 
 /* What the only reader had is held, if it never took a byte: then nobody knows that it reads at
- * all. Dealt messages go on to others anyway. */
-static bool hold_what_it_had(struct spread *spread, struct reader *reader)
+ * all, and after a crash it waits to be trusted again. Dealt messages go on to others anyway. */
+static void hold_what_it_had(struct spread *spread, struct reader *reader)
 {
         const struct image_cursor *image = reader->cursor.image;
 
@@ -632,6 +632,9 @@ static bool hold_what_it_had(struct spread *spread, struct reader *reader)
         store_begin(spread->store);
         cursor_init(&spread->held, spread->log, &spread->image->held, false);
         cursor_inherit(&spread->held, &reader->cursor);
+        cursor_init(&reader->cursor, spread->log, &reader->image->cursor, false);
+        store_put(spread->store, &reader->image->waits, spread->given.pos + 1);
+        store_put(spread->store, &reader->image->reading, READER_WAITS);
         store_put(spread->store, &spread->image->holding, 1);
         end_reader(reader, (struct count){0, 0});
         store_commit(spread->store);
