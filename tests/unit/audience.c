@@ -88,22 +88,15 @@ static void insert(const struct audience *a, struct listener *l, uint32_t from, 
         uint32_t i = *at;
 
         l->has = count_add(l->has, span(a, from, to));
-        if (!l->n) {
+        if (!l->n || (from < l->run[0].from && !l->off)) {
                 put_run(l, 0, from, to);
+                *at += *at > 0;
                 return;
         }
-        if (from <
-            l->run[0].from) { /* what it has begun stays first, the rest of that run follows */
-                uint32_t begun = l->run[0].from + (l->off > 0);
-
-                if (!l->off) {
-                        put_run(l, 0, from, to);
-                        return;
-                }
-                if (begun < l->run[0].to) {
-                        put_run(l, 1, begun, l->run[0].to);
-                        l->run[0].to = begun;
-                }
+        if (from < l->run[0].from && l->run[0].from + 1 < l->run[0].to) {
+                put_run(l, 0, l->run[0].from, l->run[0].from + 1);
+                l->run[1].from++;
+                i += i > 0;
         }
         while (i + 1 < l->n && l->run[i + 1].from < from)
                 i++;
@@ -308,6 +301,21 @@ static void mind_hold(struct audience *a)
         }
 }
 
+/* While somebody waits to be trusted, more is held. */
+static void limit_hold(struct audience *a)
+{
+        uint64_t limit = a->hold_size;
+
+        if (!a->holding || listener_waiting(a, &a->held) <= limit)
+                return;
+        for (uint32_t i = 0; i < LISTENERS; i++)
+                if (a->all[i].role == READER_WAITS && i != a->going) {
+                        limit += a->queue_size;
+                        break;
+                }
+        shorten(a, &a->held, limit, DROP_HOLD_FULL);
+}
+
 /* ---- what comes ---- */
 
 static void keep(struct audience *a)
@@ -319,8 +327,7 @@ static void keep(struct audience *a)
         else if (a->balance)
                 append(a, &a->held, a->given, a->end);
         a->given = a->end;
-        if (a->holding)
-                shorten(a, &a->held, a->hold_size, DROP_HOLD_FULL);
+        limit_hold(a);
 }
 
 void audience_taken(struct audience *a)
@@ -358,9 +365,10 @@ static void follow_all(struct audience *a)
         a->changing = !a->budget;
 }
 
-void audience_configure(struct audience *a, bool balance, uint64_t hold_size)
+void audience_configure(struct audience *a, bool balance, uint64_t hold_size, uint64_t queue_size)
 {
         a->hold_size = hold_size;
+        a->queue_size = queue_size;
         follow_all(a);
         audience_taken(a);
         if (!a->holding)
@@ -372,8 +380,7 @@ void audience_configure(struct audience *a, bool balance, uint64_t hold_size)
                 follow_all(a);
         }
         mind_hold(a);
-        if (a->holding)
-                shorten(a, &a->held, hold_size, DROP_HOLD_FULL);
+        limit_hold(a);
 }
 
 /* ---- readers ---- */
@@ -394,7 +401,7 @@ void audience_join(struct audience *a, uint32_t i)
                 open_from(l, a->end);
 }
 
-void audience_trust(struct audience *a, uint32_t i)
+void audience_trust(struct audience *a, uint32_t i, uint64_t taken)
 {
         struct listener *l = &a->all[i];
 
@@ -408,6 +415,7 @@ void audience_trust(struct audience *a, uint32_t i)
         l->served = ++a->serves;
         a->holding = false;
         empty(&a->held);
+        audience_advance(a, i, taken);
         admit(a, a->admit);
 }
 
@@ -420,6 +428,7 @@ void audience_leave(struct audience *a, uint32_t i)
         close_at_end(a, l);
         l->role = READER_LEAVING;
         mind_hold(a);
+        limit_hold(a);
 }
 
 struct count audience_shorten(struct audience *a, uint32_t i, uint64_t limit)
@@ -436,23 +445,18 @@ static void remove_place(struct audience *a, uint32_t i)
         a->place[k] = a->place[--a->n];
 }
 
-/* What the only one had who never took a byte is held. */
-static bool hold_what_it_had(struct audience *a, struct listener *l)
+/* What the only reader had is held, if it never took a byte, and it waits to be trusted again. */
+static void hold_what_it_had(struct audience *a, struct listener *l)
 {
-        if (l->role != READER_MEMBER || !a->hold_size || members(a) || a->balance || l->off ||
-            l->done.bytes)
-                return false;
-        if (!change(a))
-                return true;
-        a->holding = true;
+        if (!a->hold_size || members(a) || a->balance || l->done.bytes || l->off || !change(a))
+                return;
         memcpy(a->held.run, l->run, l->n * sizeof(l->run[0]));
         a->held.n = l->n;
         a->held.has = l->has;
-        a->held.off = 0;
-        l->role = READER_NONE;
+        a->holding = true;
         empty(l);
-        shorten(a, &a->held, a->hold_size, DROP_HOLD_FULL);
-        return true;
+        l->role = READER_WAITS;
+        l->since = a->given;
 }
 
 struct count audience_done(struct audience *a, uint32_t i, enum drop_reason reason)
@@ -463,17 +467,12 @@ struct count audience_done(struct audience *a, uint32_t i, enum drop_reason reas
         if (l->role == READER_NONE)
                 return sum;
         a->going = i;
-        if (hold_what_it_had(a, l)) {
-                if (l->role == READER_NONE)
-                        remove_place(a, i);
-                a->going = NOBODY;
-                return sum;
-        }
+        if (l->role == READER_MEMBER)
+                hold_what_it_had(a, l);
         mind_hold(a);
         if (a->balance && (members(a) || a->holding))
                 sum = give_back(a, l, reason);
-        if (a->holding)
-                shorten(a, &a->held, a->hold_size, DROP_HOLD_FULL);
+        limit_hold(a);
         while (drop_one(a, l, reason, &sum))
                 ;
         if (change(a)) {
@@ -501,15 +500,16 @@ uint32_t audience_next(const struct audience *a, uint32_t i, uint64_t *off)
 void audience_advance(struct audience *a, uint32_t i, uint64_t bytes)
 {
         struct listener *l = &a->all[i];
-        struct count one = span(a, l->run[0].from, l->run[0].from + 1);
 
-        l->off += bytes;
-        assert(l->off <= one.bytes);
-        if (l->off < one.bytes)
-                return;
-        l->off = 0;
-        l->done = count_add(l->done, one);
-        take_one(a, l, 0);
+        for (l->off += bytes; l->off;) {
+                struct count one = span(a, l->run[0].from, l->run[0].from + 1);
+
+                if (l->off < one.bytes)
+                        return;
+                l->off -= one.bytes;
+                l->done = count_add(l->done, one);
+                take_one(a, l, 0);
+        }
 }
 
 /* ---- life ---- */

@@ -40,7 +40,7 @@ struct audience {
         bool balance, holding;
         bool changing;       /* the mode has changed; readers follow it in any order */
         uint32_t dealt_from; /* the first message that was not for all */
-        uint64_t hold_size;
+        uint64_t hold_size, queue_size;
         uint32_t admit; /* who still waits while nothing is held gets what came from here on */
         struct count done, dropped[DROP_REASONS]; /* done: of those that are gone */
         uint32_t going;                           /* reads nothing from now on */
@@ -53,10 +53,10 @@ void audience_init(struct audience *a, uint64_t (*pos)(const void *context, uint
                    const void *context);
 
 /* The same as the functions of core/spread, by the number of the reader. */
-void audience_configure(struct audience *a, bool balance, uint64_t hold_size);
+void audience_configure(struct audience *a, bool balance, uint64_t hold_size, uint64_t queue_size);
 void audience_taken(struct audience *a);
 void audience_join(struct audience *a, uint32_t i);
-void audience_trust(struct audience *a, uint32_t i);
+void audience_trust(struct audience *a, uint32_t i, uint64_t taken);
 void audience_leave(struct audience *a, uint32_t i);
 struct count audience_shorten(struct audience *a, uint32_t i, uint64_t limit);
 struct count audience_done(struct audience *a, uint32_t i, enum drop_reason reason);
@@ -70,7 +70,7 @@ void audience_follow(const struct audience *a, struct listener *l);
 /* The message that it must get next, and *off bytes of it that it has; NOBODY: none. */
 uint32_t audience_next(const struct audience *a, uint32_t i, uint64_t *off);
 
-/* It got so many bytes more, of that message at most. */
+/* It got so many bytes more. */
 void audience_advance(struct audience *a, uint32_t i, uint64_t bytes);
 
 /* Messages that wait, with those begun; and how many bytes of them. */

@@ -133,7 +133,7 @@ struct world {
         struct listener undo; /* what a reader had before the send that is under way */
         /* The configuration, and who has what by it; a reader's number is that of its slot. */
         bool balance;
-        uint64_t hold_size;
+        uint64_t hold_size, queue_size;
         struct audience audience;
 };
 
@@ -151,6 +151,8 @@ static inline void world_check(const struct world *world, bool good, const char 
 uint64_t world_client_recv(struct world *world, uint32_t client, const struct iovec *iov, int n);
 uint64_t world_client_send(struct world *world, uint32_t client, const struct iovec *iov, int n,
                            uint64_t most);
+/* To one that is trusted if it takes these; the model follows later. */
+void world_offer(struct world *world, uint32_t slot, const struct iovec *iov, int n, uint64_t most);
 uint64_t world_reader_send(struct world *world, uint32_t slot, const struct iovec *iov, int n,
                            uint64_t most);
 uint64_t world_tcp_recv(struct world *world, const struct iovec *iov, int n);
@@ -214,7 +216,7 @@ void side_trust(struct side *side, uint32_t slot);
 void side_leave(struct side *side, uint32_t slot);
 void side_shorten(struct side *side, uint32_t slot, uint64_t limit);
 void side_reader_done(struct side *side, uint32_t slot);
-void side_configure(struct side *side, bool balance, uint64_t hold_size);
+void side_configure(struct side *side, bool balance, uint64_t hold_size, uint64_t queue_size);
 void side_taken(struct side *side);
 void side_sends(struct side *side, uint32_t slot); /* a send begins */
 void side_sent(struct side *side);

@@ -271,7 +271,8 @@ static void do_configure(struct side *side)
         struct world *world = side->world;
         bool balance = world_random(world, 3) ? world->balance : !world->balance;
 
-        side_configure(side, balance, world_random(world, 4) ? any_size(world) : 0);
+        side_configure(side, balance, world_random(world, 4) ? any_size(world) : 0,
+                       any_size(world));
 }
 
 /* ---- the link ---- */
@@ -555,7 +556,7 @@ void side_finish(struct side *side)
                 if (side_client(side, slot)->id && side_client(side, slot)->reading == READER_WAITS)
                         side_trust(side, slot);
         if (side->plan->spread)
-                side_configure(side, world->balance, 0);
+                side_configure(side, world->balance, 0, 1);
         if (world->conn == CONN_NONE)
                 connection_begins(side);
         while (more) {

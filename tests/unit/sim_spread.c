@@ -59,12 +59,14 @@ static struct count op_in_model(const struct world *world, struct audience *a)
 {
         switch (world->op) {
         case OP_JOIN: audience_join(a, world->op_slot); break;
-        case OP_TRUST: audience_trust(a, world->op_slot); break;
+        case OP_TRUST: audience_trust(a, world->op_slot, world->op_limit); break;
         case OP_LEAVE: audience_leave(a, world->op_slot); break;
         case OP_SHORTEN: return audience_shorten(a, world->op_slot, world->op_limit);
         case OP_DONE: return audience_done(a, world->op_slot, DROP_CLIENT_GONE);
         case OP_TAKE: audience_taken(a); break;
-        case OP_CONFIGURE: audience_configure(a, world->balance, world->hold_size); break;
+        case OP_CONFIGURE:
+                audience_configure(a, world->balance, world->hold_size, world->queue_size);
+                break;
         case OP_NONE:
         case OP_SEND: break;
         }
@@ -97,8 +99,24 @@ void side_reader_done(struct side *side, uint32_t slot)
 
 void side_trust(struct side *side, uint32_t slot)
 {
-        op_begins(side->world, OP_TRUST, slot);
-        reader_trust(&side->reader[slot], 0);
+        struct world *world = side->world;
+        struct cursor *offer = reader_offer(&side->reader[slot]);
+        uint64_t taken = 0;
+
+        op_begins(world, OP_TRUST, slot);
+        world->op_limit = 0;
+        if (offer) {
+                struct iovec iov[SIM_IOV];
+                int n = cursor_gather(offer, 1 + world_random(world, 3000), iov, SIM_IOV);
+
+                store_set(&side_client(side, slot)->sending, 1);
+                for (int i = 0; i < n; i++)
+                        taken += iov[i].iov_len;
+                taken = 1 + world_random(world, taken);
+                world_offer(world, slot, iov, n, taken);
+                world->op_limit = taken;
+        }
+        reader_trust(&side->reader[slot], taken);
         op_ends(side, (struct count){0, 0});
 }
 
@@ -116,12 +134,13 @@ void side_shorten(struct side *side, uint32_t slot, uint64_t limit)
         op_ends(side, reader_shorten(&side->reader[slot], limit));
 }
 
-void side_configure(struct side *side, bool balance, uint64_t hold_size)
+void side_configure(struct side *side, bool balance, uint64_t hold_size, uint64_t queue_size)
 {
         side->world->balance = balance;
         side->world->hold_size = hold_size;
+        side->world->queue_size = queue_size;
         op_begins(side->world, OP_CONFIGURE, 0);
-        spread_configure(&side->spread, balance, hold_size, 0);
+        spread_configure(&side->spread, balance, hold_size, queue_size);
         op_ends(side, (struct count){0, 0});
 }
 
@@ -174,7 +193,7 @@ void side_recover_readers(struct side *side)
 {
         side_open_readers(side);
         audience_recover(&side->world->audience);
-        side_configure(side, side->world->balance, side->world->hold_size);
+        side_configure(side, side->world->balance, side->world->hold_size, side->world->queue_size);
 }
 
 void side_open_readers(struct side *side)

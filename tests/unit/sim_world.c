@@ -123,12 +123,12 @@ uint64_t world_client_send(struct world *world, uint32_t c, const struct iovec *
 }
 
 /* The same for a reader of core/spread. */
-static void reader_gets(struct world *world, uint32_t slot, const unsigned char *data,
-                        uint64_t size)
+static void reader_gets(const struct world *world, struct audience *a, uint32_t slot,
+                        const unsigned char *data, uint64_t size)
 {
         while (size) {
                 uint64_t off, k;
-                uint32_t at = audience_next(&world->audience, slot, &off);
+                uint32_t at = audience_next(a, slot, &off);
 
                 world_check(world, at != NOBODY, "a reader got bytes too many");
                 k = down_size(world, at) - off;
@@ -139,24 +139,39 @@ static void reader_gets(struct world *world, uint32_t slot, const unsigned char 
                                    world->plan->down.data + world->plan->down.boundary[at] + off,
                                    k) == 0,
                             "a reader got other bytes than were for it");
-                audience_advance(&world->audience, slot, k);
+                audience_advance(a, slot, k);
                 data += k;
                 size -= k;
         }
 }
 
-uint64_t world_reader_send(struct world *world, uint32_t slot, const struct iovec *iov, int n,
-                           uint64_t most)
+static uint64_t reader_gets_some(const struct world *world, struct audience *a, uint32_t slot,
+                                 const struct iovec *iov, int n, uint64_t most)
 {
         uint64_t went = 0;
 
         for (int i = 0; i < n && went < most; i++) {
                 uint64_t k = iov[i].iov_len < most - went ? iov[i].iov_len : most - went;
 
-                reader_gets(world, slot, iov[i].iov_base, k);
+                reader_gets(world, a, slot, iov[i].iov_base, k);
                 went += k;
         }
         return went;
+}
+
+uint64_t world_reader_send(struct world *world, uint32_t slot, const struct iovec *iov, int n,
+                           uint64_t most)
+{
+        return reader_gets_some(world, &world->audience, slot, iov, n, most);
+}
+
+void world_offer(struct world *world, uint32_t slot, const struct iovec *iov, int n, uint64_t most)
+{
+        static struct audience then;
+
+        then = world->audience;
+        audience_trust(&then, slot, 0);
+        reader_gets_some(world, &then, slot, iov, n, most);
 }
 
 static struct count down_count(const struct world *world, uint32_t from, uint32_t to)

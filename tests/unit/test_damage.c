@@ -117,7 +117,7 @@ static void use_spread(struct side *side)
 
                 spread_books(spread, 1000, 1, &books);
                 switch (dice(6)) {
-                case 0: spread_configure(spread, dice(2), dice(2) * dice(100000), 0); break;
+                case 0: spread_configure(spread, dice(2), dice(2) * dice(100000), 1000); break;
                 case 1: spread_taken(spread); break;
                 case 2:
                         if (reader)
@@ -180,7 +180,7 @@ static void use(struct side *side)
         struct image *image = side->store.image;
 
         if (side->plan->spread)
-                spread_configure(&side->spread, dice(2), dice(2) * dice(100000), 0);
+                spread_configure(&side->spread, dice(2), dice(2) * dice(100000), 1000);
         if (image->session.live) {
                 use_received(side);
                 use_connection(side);

@@ -47,7 +47,7 @@ static void client_comes(uint32_t i)
         store_put(&room.store, &image->taken, 0);
         store_put(&room.store, &image->accepted_messages, 0);
         store_put(&room.store, &image->accepted_bytes, 0);
-        store_put(&room.store, &image->id, i + 1);
+        store_put(&room.store, &image->id, ++totals->next_client_id);
         if (totals->client_slots <= i)
                 store_put(&room.store, &totals->client_slots, i + 1);
         store_commit(&room.store);
@@ -84,11 +84,7 @@ static void step_client(void)
                         must(reader_leave(&client->reader) == 0, "no memory");
                 audience_leave(&room.audience, i);
                 break;
-        default:
-                if (client->reader.role == READER_WAITS) {
-                        reader_trust(&client->reader, 0);
-                        audience_trust(&room.audience, i);
-                }
+        default: down_trust(i);
         }
 }
 
@@ -240,10 +236,7 @@ static void drain(void)
         if (!room.live)
                 up_begin();
         for (uint32_t i = 0; i < LISTENERS; i++) {
-                if (room.audience.all[i].role == READER_WAITS) {
-                        reader_trust(&room.client[i].reader, 0);
-                        audience_trust(&room.audience, i);
-                }
+                down_trust(i);
                 while (listener_queued(&room.audience, &room.audience.all[i]).messages)
                         down_write(i, 100000, true);
         }
