@@ -546,6 +546,13 @@ struct cursor *reader_offer(struct reader *reader)
         return reader->role == READER_WAITS && cursor_waiting(&spread->held) ? &spread->held : NULL;
 }
 
+void reader_advance(struct reader *reader, uint64_t bytes)
+{
+        cursor_advance(&reader->cursor, bytes);
+        if (reader->spread->balance && reader->role == READER_MEMBER)
+                rank_mend(reader->spread, reader);
+}
+
 void reader_trust(struct reader *reader, uint64_t taken)
 {
         struct spread *spread = reader->spread;
@@ -556,8 +563,6 @@ void reader_trust(struct reader *reader, uint64_t taken)
         from = held_from(spread);
         store_begin(spread->store);
         cursor_inherit(&reader->cursor, &spread->held);
-        cursor_advance(&reader->cursor, taken);
-        store_put(spread->store, &reader->image->sending, 0);
         store_put(spread->store, &reader->image->waits, 0);
         store_put(spread->store, &reader->image->reading, READER_MEMBER);
         store_put(spread->store, &spread->image->holding, 0);
@@ -566,13 +571,11 @@ void reader_trust(struct reader *reader, uint64_t taken)
         member_add(spread, reader);
         spread->news = true;
         admit_waiting(spread, from);
-}
-
-void reader_advance(struct reader *reader, uint64_t bytes)
-{
-        cursor_advance(&reader->cursor, bytes);
-        if (reader->spread->balance && reader->role == READER_MEMBER)
-                rank_mend(reader->spread, reader);
+        /* Not before the others have hold of what it has taken already. */
+        store_begin(spread->store);
+        reader_advance(reader, taken);
+        store_put(spread->store, &reader->image->sending, 0);
+        store_commit(spread->store);
 }
 
 int reader_leave(struct reader *reader)

@@ -86,7 +86,7 @@ bool reader_is_next(const struct reader *reader);
 struct cursor *reader_offer(struct reader *reader);
 
 /* It has been there long enough and still reads: so many bytes of the offer it has taken, and its
- * word `sending` is cleared with that. */
+ * word `sending` is cleared with that, last of all. */
 void reader_trust(struct reader *reader, uint64_t taken);
 
 /* So many bytes of what cursor_gather() said went to it. */
