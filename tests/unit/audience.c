@@ -415,8 +415,9 @@ void audience_trust(struct audience *a, uint32_t i, uint64_t taken)
         l->served = ++a->serves;
         a->holding = false;
         empty(&a->held);
-        audience_advance(a, i, taken);
         admit(a, a->admit);
+        if (change(a))
+                audience_advance(a, i, taken);
 }
 
 void audience_leave(struct audience *a, uint32_t i)

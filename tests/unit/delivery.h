@@ -45,6 +45,7 @@ struct client {
         struct letter now; /* what it is sending, and how much of it was read */
         uint64_t off;
         struct count accepted;
+        uint64_t came;
 };
 
 enum slow { WAIT, DROP, DISCONNECT };
@@ -60,6 +61,8 @@ struct room {
         uint64_t now, step;
         const char *doing;
         /* The configuration. */
+        uint32_t crowd; /* clients at most */
+        uint64_t calm;  /* how seldom they come and go */
         enum slow slow;
         enum config_resend resend;
         bool discard, dismiss;

@@ -119,6 +119,7 @@ void down_shorten(uint32_t i)
 
 void down_join(uint32_t i)
 {
+        room.client[i].came = room.store.image->client[i].id;
         must(spread_room(&room.spread), "no memory");
         store_begin(&room.store);
         reader_join(&room.client[i].reader, &room.spread, &room.store.image->client[i]);
@@ -157,6 +158,16 @@ static void check_bytes(uint32_t i, const unsigned char *bytes, uint64_t size)
         }
 }
 
+/* Of those who wait, did it come first? */
+static bool is_next(uint32_t i)
+{
+        for (uint32_t k = 0; k < LISTENERS; k++)
+                if (room.audience.all[k].role == READER_WAITS &&
+                    room.client[k].came < room.client[i].came)
+                        return false;
+        return true;
+}
+
 /* It takes some of what is held, and has it then. */
 void down_trust(uint32_t i)
 {
@@ -168,6 +179,7 @@ void down_trust(uint32_t i)
 
         if (room.audience.all[i].role != READER_WAITS)
                 return;
+        must(reader_is_next(reader) == is_next(i), "another one is the next");
         offer = reader_offer(reader);
         must((offer != NULL) == (listener_waiting(&room.audience, &room.audience.held) > 0),
              "something is offered, or not");
@@ -223,6 +235,9 @@ static void check_readers(void)
                      "a reader has something else than it should");
         }
         must(a->holding == image->spread.holding, "something is held, or not");
+        must(a->n || a->holding ||
+                     slab_limit(&room.store, chain_head(&room.in.image->data)) >= room.down_pos,
+             "what nobody reads is kept");
         must(!a->holding || listener_is(a, &a->held, image, &image->spread.held),
              "something else is held than should be");
 }

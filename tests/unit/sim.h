@@ -44,7 +44,8 @@ struct plan {
         uint32_t closed, senders; /* of 100 clients, how many read extents, how many nothing */
         uint32_t slots;
         bool empty_heartbeat; /* else it has a body like any message */
-        bool spread;          /* readers of core/spread */
+        bool spread;          /* readers of core/spread, */
+        bool balance;         /* dealt to at first */
         /* Made from these: */
         struct stream down, up[SIM_CLIENTS];
         unsigned char heartbeat[64];

@@ -269,7 +269,7 @@ static void do_shorten(struct side *side)
 static void do_configure(struct side *side)
 {
         struct world *world = side->world;
-        bool balance = world_random(world, 3) ? world->balance : !world->balance;
+        bool balance = world_random(world, 4) ? side->plan->balance : !side->plan->balance;
 
         side_configure(side, balance, world_random(world, 4) ? any_size(world) : 0,
                        any_size(world));
@@ -665,8 +665,10 @@ void side_init(struct side *side, struct world *world)
         *side = (struct side){.plan = world->plan, .world = world};
         world_check(world, store_init(&side->store) == 0, "no image");
         side_init_logs(side, false);
-        if (side->plan->spread)
-                spread_init(&side->spread, &side->in);
+        if (!side->plan->spread)
+                return;
+        spread_init(&side->spread, &side->in);
+        side_configure(side, side->plan->balance, 10000, 1000);
 }
 
 void side_done(struct side *side)

@@ -230,7 +230,7 @@ static uint64_t *any_word(struct image *image, const struct store *store)
 {
         uint32_t slab = (uint32_t)dice(store->slabs);
 
-        switch (dice(15)) {
+        switch (dice(16)) {
         case 0: return words_of(&image->header, sizeof(image->header));
         case 1: return words_of(&image->journal, 64);
         case 2: return words_of(&image->in, sizeof(image->in));
@@ -250,6 +250,7 @@ static uint64_t *any_word(struct image *image, const struct store *store)
         case 11: return words_of(&image->totals, sizeof(image->totals));
         case 12: return words_of(image->extent, (store->extents_used + 1) * sizeof(*image->extent));
         case 13: return words_of(&image->events, sizeof(image->events));
+        case 14: return words_of(&image->client[dice(6)].reading, 2 * sizeof(uint64_t));
         default:
                 return words_of(slab_data(store, slab) - (unsigned char *)store->image +
                                         (unsigned char *)image,
@@ -261,13 +262,14 @@ static void damage(struct image *image, const struct store *store)
 {
         uint64_t *word = any_word(image, store);
 
-        switch (dice(7)) {
+        switch (dice(8)) {
         case 0: *word = dice(UINT64_MAX); break;
         case 1: *word = dice(1000); break;
         case 2: *word += 1 + dice(3); break;
         case 3: *word -= 1 + dice(3); break;
         case 4: *word ^= UINT64_C(1) << dice(64); break;
         case 5: *word = UINT64_MAX; break;
+        case 6: *word = dice(5); break;
         default: *word = *any_word(image, store);
         }
 }

@@ -29,7 +29,7 @@ static uint64_t any_size(void)
 
 static uint32_t any_client(void)
 {
-        return (uint32_t)random_below(LISTENERS);
+        return (uint32_t)random_below(room.crowd);
 }
 
 /* ---- clients come and go ---- */
@@ -71,11 +71,10 @@ static void step_client(void)
         struct client *client = &room.client[i];
 
         if (!client->there) {
-                if (i < 6 || random_one_in(6))
-                        client_comes(i);
+                client_comes(i);
                 return;
         }
-        switch (random_below(i < 6 ? 24 : 8)) {
+        switch (random_below(room.calm)) {
         case 0: client_goes(i, DROP_CLIENT_GONE); break;
         case 1: down_done(i, DROP_CLIENT_GONE); break; /* a mere sender */
         case 2: client->ended = true; break;
@@ -229,6 +228,14 @@ static void check_image(void)
         store_done(&store);
 }
 
+/* Few who come and go, or many, at times all who can be there. */
+static void another_crowd(void)
+{
+        room.crowd = random_one_in(3) ? 1 + (uint32_t)random_below(2)
+                                      : 1 + (uint32_t)random_below(LISTENERS);
+        room.calm = 5 + random_below(25);
+}
+
 /* Everything that is to come, comes, and nothing is left. */
 static void drain(void)
 {
@@ -252,6 +259,8 @@ static void drain(void)
         down_check();
         must(audience_queued(&room.audience).messages == 0, "messages to clients are left");
         must(room.store.used_bytes <= (uint64_t)MOST_SLABS * IMAGE_SLAB_SIZE, "slabs are lost");
+        must(room.store.n_free_extents == room.store.extents_used, "extents are lost");
+        another_crowd();
         check_image();
 }
 
@@ -263,6 +272,7 @@ static void every_message_is_delivered_dropped_or_queued_at_every_step(void **st
         (void)state;
         random_start("every_message_is_delivered_dropped_or_queued_at_every_step");
         room_start();
+        another_crowd();
         while (room.step < steps) {
                 step();
                 if (random_one_in(1000))

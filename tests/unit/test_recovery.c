@@ -208,6 +208,36 @@ static void readers_survive_a_crash_at_any_store(void **state)
             2);
 }
 
+static void what_is_dealt_and_returned_survives_a_crash_at_any_store(void **state)
+{
+        (void)state;
+        run((struct plan){.name = "dealt",
+                          .spec = frame_spec_default,
+                          .steps = 500,
+                          .large = 5,
+                          .down_n = 500,
+                          .up_n = 2,
+                          .slots = 4,
+                          .spread = true,
+                          .balance = true},
+            1);
+}
+
+static void what_is_held_survives_a_crash_at_any_store(void **state)
+{
+        (void)state;
+        run((struct plan){.name = "held",
+                          .spec = frame_spec_default,
+                          .steps = 500,
+                          .large = 5,
+                          .down_n = 500,
+                          .up_n = 2,
+                          .slots = 2,
+                          .empty_heartbeat = true,
+                          .spread = true},
+            1);
+}
+
 static void readers_of_much_survive_crashes(void **state)
 {
         (void)state;
@@ -320,6 +350,8 @@ int main(void)
                 cmocka_unit_test(extents_survive_a_crash_at_any_store),
                 cmocka_unit_test(extents_beside_open_readers_survive_a_crash_at_any_store),
                 cmocka_unit_test(readers_survive_a_crash_at_any_store),
+                cmocka_unit_test(what_is_dealt_and_returned_survives_a_crash_at_any_store),
+                cmocka_unit_test(what_is_held_survives_a_crash_at_any_store),
                 cmocka_unit_test(readers_of_much_survive_crashes),
                 cmocka_unit_test(lines_survive_a_crash_at_any_store),
                 cmocka_unit_test(delimiters_of_two_bytes_survive_a_crash_at_any_store),
