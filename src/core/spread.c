@@ -612,17 +612,6 @@ struct count reader_shorten(struct reader *reader, uint64_t limit)
         return dropped;
 }
 
-/* Nothing of it is left in the image. Part of a transaction. */
-static void end_reader(struct reader *reader, struct count done)
-{
-        struct store *store = reader->spread->store;
-
-        store_put(store, &reader->image->gone_messages, done.messages);
-        store_put(store, &reader->image->gone_bytes, done.bytes);
-        store_put(store, &reader->image->waits, 0);
-        store_put(store, &reader->image->reading, READER_NONE);
-}
-
 /* What the only reader had is held, if it never took a byte: then nobody knows that it reads at
  * all, and after a crash it waits to be trusted again. Dealt messages go on to others anyway. */
 static void hold_what_it_had(struct spread *spread, struct reader *reader)
@@ -631,7 +620,7 @@ static void hold_what_it_had(struct spread *spread, struct reader *reader)
 
         if (!spread->hold_size || spread->n_members || spread->balance || image->done_bytes ||
             image->pos != image->from)
-                return false;
+                return;
         store_begin(spread->store);
         cursor_init(&spread->held, spread->log, &spread->image->held, false);
         cursor_inherit(&spread->held, &reader->cursor);
@@ -639,15 +628,7 @@ static void hold_what_it_had(struct spread *spread, struct reader *reader)
         store_put(spread->store, &reader->image->waits, spread->given.pos + 1);
         store_put(spread->store, &reader->image->reading, READER_WAITS);
         store_put(spread->store, &spread->image->holding, 1);
-        end_reader(reader, (struct count){0, 0});
         store_commit(spread->store);
-        return true;
-}
-
-static void delist(struct spread *spread, struct reader *reader)
-{
-        spread->all[reader->place] = spread->all[--spread->n_all];
-        spread->all[reader->place]->place = reader->place;
 }
 
 struct count reader_done(struct reader *reader, enum drop_reason reason)
@@ -660,12 +641,9 @@ struct count reader_done(struct reader *reader, enum drop_reason reason)
         if (role == READER_NONE)
                 return dropped;
         reader->role = READER_NONE;
-        if (role == READER_MEMBER)
+        if (role == READER_MEMBER) {
                 member_remove(spread, reader);
-        if (role == READER_MEMBER && hold_what_it_had(spread, reader)) {
-                delist(spread, reader);
-                limit_hold(spread);
-                return dropped;
+                hold_what_it_had(spread, reader);
         }
         mind_hold(spread);
         if (spread->balance)
@@ -681,9 +659,13 @@ struct count reader_done(struct reader *reader, enum drop_reason reason)
         store_add(spread->store, &totals->in_done_messages, done.messages);
         store_add(spread->store, &totals->in_done_bytes, done.bytes);
         book_dropped(spread, reason, some);
-        end_reader(reader, done);
+        store_put(spread->store, &reader->image->gone_messages, done.messages);
+        store_put(spread->store, &reader->image->gone_bytes, done.bytes);
+        store_put(spread->store, &reader->image->waits, 0);
+        store_put(spread->store, &reader->image->reading, READER_NONE);
         cursor_done(&reader->cursor);
         store_commit(spread->store);
-        delist(spread, reader);
+        spread->all[reader->place] = spread->all[--spread->n_all];
+        spread->all[reader->place]->place = reader->place;
         return count_add(dropped, some);
 }
