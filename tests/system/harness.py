@@ -89,6 +89,8 @@ def need(*names):
 
 
 def _die_with_parent():
+    """A child ends with us; and it can be interrupted, even if whoever runs the tests cannot."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
