@@ -98,12 +98,14 @@ struct image_own {
 };
 
 struct image_client {
-        uint64_t id;      /* 0: the slot is free */
-        uint64_t taken;   /* bytes read from its socket; the kernel's count is the truth */
-        uint64_t reading; /* enum reader_role; 0: nothing is for it, else its cursor holds */
-        uint64_t waits;   /* it reads nothing until it is trusted with what is held, and then from
-                             here on: a position of the in log plus one; 0: it does not wait */
-        uint64_t sending; /* 1: a send to it is under way */
+        uint64_t id;       /* 0: the slot is free */
+        uint64_t since;    /* when it was accepted, clock_usec() */
+        uint64_t unplaced; /* 1: bytes of it were thrown away */
+        uint64_t taken;    /* bytes read from its socket; the kernel's count is the truth */
+        uint64_t reading;  /* enum reader_role; 0: nothing is for it, else its cursor holds */
+        uint64_t waits;    /* it reads nothing until it is trusted with what is held, and then from
+                              here on: a position of the in log plus one; 0: it does not wait */
+        uint64_t sending;  /* 1: a send to it is under way */
         struct image_own own;
         struct image_cursor cursor;
         uint64_t accepted_messages, accepted_bytes; /* received from it, whole */
@@ -119,9 +121,12 @@ struct image_piece {
 };
 
 struct image_session {
-        uint64_t epoch;   /* grows by one a connection; 0 before the first */
-        uint64_t live;    /* 1: there is a connection */
-        uint64_t rx_base; /* byte k of the connection goes to rx_base + k of the in log */
+        uint64_t epoch;       /* grows by one a connection; 0 before the first */
+        uint64_t live;        /* 1: there is a connection */
+        uint64_t up_since;    /* when messages were let through, clock_usec(); 0: not yet */
+        uint64_t made_from;   /* a sum over the keys that it was made from */
+        uint64_t address[32]; /* the configured one, text ended by a NUL */
+        uint64_t rx_base;     /* byte k of the connection goes to rx_base + k of the in log */
         uint64_t rx_read; /* bytes read from it; the kernel's count is the truth, as for written */
         uint64_t written, acked; /* TCP offsets */
         uint64_t piece_first, piece_next;
@@ -155,6 +160,11 @@ struct image_totals {
         uint64_t clients_accepted, clients_refused;
         uint64_t next_client_id;
         uint64_t client_slots; /* entries of the client table that were ever used */
+};
+
+/* How messages are told from each other: what stands in the logs means nothing without it. */
+struct image_frame {
+        uint64_t type, format, length_size, length_offset, length_adjust, delimiter_size, delimiter;
 };
 
 /* Who gets what the upstream sent. */
@@ -192,6 +202,8 @@ struct image_events {
 struct image {
         struct image_header header;
         struct image_journal journal;
+        struct image_frame frame;
+        uint64_t bag; /* which of the two bags has the descriptors of the clients */
         struct image_log in, out;
         struct image_cursor acked; /* the out log's reader: everything before it is in the peer's
                                       kernel, or given up */

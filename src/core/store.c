@@ -36,6 +36,7 @@ static uint64_t layout_sum(void)
                 sizeof(struct image_slab),
                 sizeof(struct image_extent),
                 sizeof(struct image_event),
+                offsetof(struct image, frame),
                 offsetof(struct image, in),
                 offsetof(struct image, out),
                 offsetof(struct image, acked),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/daemon.h"
 #include "daemon/control.h"
+#include "daemon/handover.h"
 #include "daemon/relay.h"
 #include "daemon/service.h"
 #include "util/clock.h"
@@ -28,7 +29,9 @@ struct daemon {
         struct socket_path data, varlink; /* our own; the path is NULL where systemd passed them */
         char data_socket[160];            /* what clients connect to */
         struct event *hup, *term, *intr, *watchdog;
+        struct service_sockets passed;
         bool done;
+        bool leaves; /* everything to the next process: nothing is closed */
         int exit_code;
 };
 
@@ -213,13 +216,25 @@ static void on_hup(evutil_socket_t number, short what, void *arg)
 static void on_term(evutil_socket_t number, short what, void *arg)
 {
         struct daemon *daemon = arg;
+        enum service_job job = service_job();
 
         (void)what;
-        diag_notice("%s: stopping, within StopTimeout=", number == SIGTERM ? "SIGTERM" : "SIGINT");
+        service_stopping();
+        if (job == SERVICE_JOB_RESTART) {
+                diag_notice("restart: everything is handed over to the next process");
+                daemon->done = daemon->leaves = true;
+                relay_tell(daemon->relay, EVENT_SERVICE, "handing over to the next process");
+                return;
+        }
         relay_tell(daemon->relay, EVENT_SERVICE, "%s: stopping",
                    number == SIGTERM ? "SIGTERM" : "SIGINT");
-        service_stopping();
-        relay_stop(daemon->relay, clock_deadline(daemon->config->stop_timeout_usec));
+        diag_notice("%s: stopping, within StopTimeout=%s", number == SIGTERM ? "SIGTERM" : "SIGINT",
+                    job == SERVICE_JOB_STOP ? ""
+                                            : "; systemd does not say whether this is a "
+                                              "restart, so nothing is closed");
+        daemon->leaves = job != SERVICE_JOB_STOP;
+        relay_stop(daemon->relay, clock_deadline(daemon->config->stop_timeout_usec),
+                   daemon->leaves);
 }
 
 static void on_watchdog(evutil_socket_t fd, short what, void *arg)
@@ -310,14 +325,11 @@ static int listen_control(struct daemon *daemon, struct service_sockets *passed)
 
 static int listen_all(struct daemon *daemon)
 {
-        struct service_sockets passed;
-        int result = service_take_sockets(&passed);
+        int result = listen_data(daemon, &daemon->passed);
 
         if (result == 0)
-                result = listen_data(daemon, &passed);
-        if (result == 0)
-                result = listen_control(daemon, &passed);
-        service_sockets_done(&passed);
+                result = listen_control(daemon, &daemon->passed);
+        service_sockets_done(&daemon->passed);
         return result;
 }
 
@@ -353,18 +365,32 @@ static void tell_no_store(int error)
         diag_err("can't make the store: %s%s", strerror(error), hint);
 }
 
+static int build_relay(struct daemon *daemon)
+{
+        struct handover handover;
+        int result = handover_init(&handover, &daemon->passed);
+
+        if (result == 0)
+                result = relay_new(&daemon->relay, daemon->base, daemon->config, &handover,
+                                   &relay_ops, daemon);
+        handover_done(&handover);
+        if (result < 0)
+                tell_no_store(-result);
+        return result;
+}
+
 static int build(struct daemon *daemon)
 {
-        int result;
+        int result = service_take_sockets(&daemon->passed);
 
+        if (result < 0)
+                return result;
         daemon->base = event_base_new();
         if (!daemon->base)
                 return -ENOMEM;
-        result = relay_new(&daemon->relay, daemon->base, daemon->config, &relay_ops, daemon);
-        if (result < 0) {
-                tell_no_store(-result);
+        result = build_relay(daemon);
+        if (result < 0)
                 return result;
-        }
         daemon->control = control_new(daemon->base, &control_ops, daemon);
         if (!daemon->control || !add_signals(daemon))
                 return -ENOMEM;
@@ -387,6 +413,7 @@ static void tear_down(struct daemon *daemon)
                 event_base_free(daemon->base);
         socket_path_done(&daemon->data);
         socket_path_done(&daemon->varlink);
+        service_sockets_done(&daemon->passed);
         config_free(daemon->config);
 }
 
@@ -415,6 +442,8 @@ int daemon_run(const struct options *options, struct config *config)
         relay_start(daemon.relay);
         while (!daemon.done && event_base_loop(daemon.base, EVLOOP_ONCE) >= 0)
                 relay_turn(daemon.relay);
+        if (daemon.leaves)
+                _exit(EXIT_SUCCESS); /* the kernel closes our copies, and says nothing to anybody */
         tear_down(&daemon);
         return daemon.exit_code;
 }

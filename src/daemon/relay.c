@@ -200,6 +200,7 @@ static void on_gone(void *context, struct client *client, bool quiet, const char
                 TAILQ_REMOVE(&relay->begun, client, begun);
         TAILQ_REMOVE(&relay->all, client, all);
         TAILQ_INSERT_TAIL(&relay->dead, client, all);
+        relay_forget(relay, client);
         relay->n_clients--;
         relay->free_slots[relay->n_free_slots++] = client->slot;
         evtimer_add(relay->reaper, &now);
@@ -270,10 +271,41 @@ static void on_stopped(void *context)
         relay->ops->stopped(relay->context, books.queued);
 }
 
-static const struct link_ops link_ops = {on_state, on_received, on_acked, on_stopped};
+static void on_keep(void *context, uint64_t epoch, int fd)
+{
+        struct relay *relay = context;
+
+        if (relay->keeps)
+                handover_keep_upstream(epoch, fd);
+}
+
+static void on_forget(void *context, uint64_t epoch)
+{
+        struct relay *relay = context;
+
+        if (relay->keeps)
+                handover_forget_upstream(epoch);
+}
+
+static const struct link_ops link_ops = {on_state, on_received, on_acked,
+                                         on_keep,  on_forget,   on_stopped};
+
+static void init_parts(struct relay *relay)
+{
+        struct image *image = relay->store.image;
+
+        log_init(&relay->in, &relay->store, &image->in, &relay->frame);
+        log_init(&relay->out, &relay->store, &image->out, &relay->frame);
+        turn_init(&relay->turn, &relay->out, &image->turn);
+        ledger_init(&relay->ledger, &relay->out, relay->resumed);
+        if (relay->resumed)
+                spread_recover(&relay->spread, &relay->in);
+        else
+                spread_init(&relay->spread, &relay->in);
+}
 
 int relay_new(struct relay **made, struct event_base *base, const struct config *config,
-              const struct relay_ops *ops, void *context)
+              struct handover *handover, const struct relay_ops *ops, void *context)
 {
         struct relay *relay = calloc(1, sizeof(*relay));
         int result;
@@ -285,27 +317,24 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
                                 .ops = ops,
                                 .context = context,
                                 .frame = config->frame,
+                                .upstream = -1,
                                 .started = clock_usec()};
         TAILQ_INIT(&relay->all);
         TAILQ_INIT(&relay->queue);
         TAILQ_INIT(&relay->begun);
         TAILQ_INIT(&relay->dead);
-        result = store_init(&relay->store);
+        result = relay_open(relay, handover);
         if (result < 0) {
                 free(relay);
                 return result;
         }
-        log_init(&relay->in, &relay->store, &relay->store.image->in, &relay->frame);
-        log_init(&relay->out, &relay->store, &relay->store.image->out, &relay->frame);
-        turn_init(&relay->turn, &relay->out, &relay->store.image->turn);
-        ledger_init(&relay->ledger, &relay->out, false);
-        spread_init(&relay->spread, &relay->in);
+        init_parts(relay);
         relay->watch = watch_new(base, on_hung);
         relay->reaper = evtimer_new(base, on_reaper, relay);
         relay->expirer = relay_expirer_new(relay);
         relay->link = link_new(base, config, &relay->in, &relay->ledger, &link_ops, relay);
         if (!relay_events_init(relay) || !relay->watch || !relay->reaper || !relay->expirer ||
-            !relay->link) {
+            !relay->link || relay_take_up(relay, handover) < 0) {
                 relay_free(relay);
                 return -ENOMEM;
         }
@@ -329,6 +358,9 @@ void relay_free(struct relay *relay)
                 event_free(relay->reaper);
         if (relay->expirer)
                 event_free(relay->expirer);
+        if (relay->tidier)
+                event_free(relay->tidier);
+        bag_done(&relay->bag);
         spread_done(&relay->spread);
         if (relay->events.timer)
                 event_free(relay->events.timer);
@@ -339,8 +371,16 @@ void relay_free(struct relay *relay)
 
 void relay_start(struct relay *relay)
 {
+        if (!relay->resumed || !relay->ledger.image->live) {
+                relay_apply_fate(relay);
+                link_start(relay->link);
+                return;
+        }
+        link_resume(relay->link, relay->upstream);
+        relay->upstream = -1;
+        link_reconcile(relay->link);
+        spread_taken(&relay->spread);
         relay_apply_fate(relay);
-        link_start(relay->link);
 }
 
 int relay_configure(struct relay *relay, const struct config *config)
@@ -398,12 +438,15 @@ static void last_call(struct relay *relay)
         }
 }
 
-void relay_stop(struct relay *relay, uint64_t deadline)
+void relay_stop(struct relay *relay, uint64_t deadline, bool leave)
 {
         if (relay->stopping)
                 return;
         close_listeners(relay);
         last_call(relay);
         relay->stopping = true;
-        link_stop(relay->link, deadline);
+        if (leave)
+                link_drain(relay->link, deadline);
+        else
+                link_stop(relay->link, deadline);
 }

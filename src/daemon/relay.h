@@ -15,6 +15,7 @@
 
 #include <event2/event.h>
 
+struct handover;
 struct relay;
 
 struct relay_ops {
@@ -28,15 +29,19 @@ struct relay_ops {
         void (*event)(void *context);
 };
 
-/* config is borrowed until relay_configure() or relay_free(). Returns 0 or a negative errno. */
+/*
+ * config is borrowed until relay_configure() or relay_free(). What the last process left in
+ * `handover` is gone on with, if it can be trusted; else its connections are ended. Returns 0 or a
+ * negative errno.
+ */
 int relay_new(struct relay **relay, struct event_base *base, const struct config *config,
-              const struct relay_ops *ops, void *context);
+              struct handover *handover, const struct relay_ops *ops, void *context);
 void relay_free(struct relay *relay);
 
 /* Serves a listening socket; fd is taken, also on error. Returns 0 or a negative errno. */
 int relay_listen(struct relay *relay, int fd);
 
-/* Begins to dial. */
+/* Goes on with the connection of the last process, or begins to dial. */
 void relay_start(struct relay *relay);
 
 /* Another configuration with the same frame and sockets. Returns 0, or -ENOMEM and keeps the old
@@ -46,9 +51,9 @@ int relay_configure(struct relay *relay, const struct config *config);
 /* After each turn of the event loop: what was received goes out. */
 void relay_turn(struct relay *relay);
 
-/* Stops accepting, flushes until the deadline (clock_usec()), closes the link and calls stopped().
- */
-void relay_stop(struct relay *relay, uint64_t deadline);
+/* Stops accepting, flushes until the deadline (clock_usec()), closes the link, or leaves it as it
+ * is, and calls stopped(). */
+void relay_stop(struct relay *relay, uint64_t deadline, bool leave);
 
 /* Something that the relay knows nothing of is an event, too. */
 __attribute__((format(printf, 3, 4))) void relay_tell(struct relay *relay, enum event_kind kind,

@@ -17,6 +17,22 @@ enum { RESERVE = 32 }; /* descriptors for the link, its resolver and the daemon 
 
 #define TELL_USEC (60 * USEC_PER_SEC)
 
+bool relay_slot_room(struct relay *relay, uint32_t slot)
+{
+        size_t more = relay->free_slots_room * 2 + 64;
+        uint32_t *slots;
+
+        if (slot < relay->free_slots_room)
+                return true;
+        more = more > slot ? more : slot + 1;
+        slots = reallocarray(relay->free_slots, more, sizeof(*slots));
+        if (!slots)
+                return false;
+        relay->free_slots = slots;
+        relay->free_slots_room = more;
+        return true;
+}
+
 /* A free slot of the client table, with room to give it back; IMAGE_CLIENTS: none. */
 static uint32_t take_slot(struct relay *relay)
 {
@@ -25,16 +41,7 @@ static uint32_t take_slot(struct relay *relay)
 
         if (relay->n_free_slots)
                 return relay->free_slots[--relay->n_free_slots];
-        if (slot >= relay->free_slots_room) {
-                size_t more = relay->free_slots_room * 2 + 64;
-                uint32_t *slots = reallocarray(relay->free_slots, more, sizeof(*slots));
-
-                if (!slots)
-                        return IMAGE_CLIENTS;
-                relay->free_slots = slots;
-                relay->free_slots_room = more;
-        }
-        if (!store_client_ready(&relay->store, slot))
+        if (!relay_slot_room(relay, slot) || !store_client_ready(&relay->store, slot))
                 return IMAGE_CLIENTS;
         store_set(&totals->client_slots, slot + 1);
         return slot;
@@ -50,7 +57,7 @@ static bool may_send(const struct relay *relay, const struct client *client,
                                                                      peer->groups, peer->n_groups));
 }
 
-static void introduce(struct relay *relay, struct client *client)
+void relay_introduce(struct relay *relay, struct client *client)
 {
         struct sockaddr_storage address = {0};
         socklen_t size = sizeof(address);
@@ -58,13 +65,12 @@ static void introduce(struct relay *relay, struct client *client)
         int on = 1;
 
         getpeername(client->fd, (struct sockaddr *)&address, &size);
-        client->local = address.ss_family == AF_UNIX && socket_peer_get(client->fd, &peer) == 0;
-        if (client->local) {
+        if (client->local && socket_peer_get(client->fd, &peer) == 0) {
                 client->pid = peer.pid;
                 client->uid = peer.uid;
                 client->gid = peer.gid;
                 memcpy(client->program, peer.program, sizeof(client->program));
-        } else {
+        } else if (!client->local) {
                 setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
                 socket_address_text((struct sockaddr *)&address, size, client->peer,
                                     sizeof(client->peer));
@@ -116,18 +122,28 @@ static bool is_among_last(const struct relay *relay, int fd)
         return (rlim_t)fd >= limit.rlim_cur - reserve;
 }
 
-void relay_admit(void *context, int fd)
+struct client_setup relay_client_setup(struct relay *relay, int fd)
 {
-        struct relay *relay = context;
-        struct image_totals *totals = &relay->store.image->totals;
-        struct client_setup setup = {.base = relay->base,
+        struct sockaddr_storage address = {0};
+        socklen_t size = sizeof(address);
+
+        getsockname(fd, (struct sockaddr *)&address, &size);
+        return (struct client_setup){.base = relay->base,
                                      .ops = &relay_client_ops,
                                      .context = relay,
                                      .watch = relay->watch,
                                      .turn = &relay->turn,
                                      .spread = &relay->spread,
                                      .limits = relay_client_limits(relay->config),
-                                     .fd = fd};
+                                     .fd = fd,
+                                     .local = address.ss_family == AF_UNIX};
+}
+
+void relay_admit(void *context, int fd)
+{
+        struct relay *relay = context;
+        struct image_totals *totals = &relay->store.image->totals;
+        struct client_setup setup = relay_client_setup(relay, fd);
         struct client *client;
 
         if (relay->n_clients >= relay->config->max_clients) {
@@ -149,6 +165,8 @@ void relay_admit(void *context, int fd)
         }
         setup.id = totals->next_client_id + 1;
         store_set(&totals->next_client_id, setup.id);
+        if (relay->keeps)
+                bag_add(&relay->bag, &(struct bag_client){setup.slot, setup.id, fd});
         relay_deliver(relay); /* what came before it is not for it */
         client = client_new(&setup);
         if (!client) {
@@ -160,5 +178,5 @@ void relay_admit(void *context, int fd)
         store_set(&totals->clients_accepted, totals->clients_accepted + 1);
         TAILQ_INSERT_TAIL(&relay->all, client, all);
         relay->n_clients++;
-        introduce(relay, client);
+        relay_introduce(relay, client);
 }

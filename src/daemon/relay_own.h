@@ -9,6 +9,8 @@
 #include "core/spread.h"
 #include "core/store.h"
 #include "core/turn.h"
+#include "daemon/bag.h"
+#include "daemon/handover.h"
 #include "daemon/relay.h"
 #include "edge/client.h"
 #include "edge/link.h"
@@ -30,6 +32,11 @@ struct relay {
         void *context;
         struct frame_spec frame; /* in force; logs point to it */
         struct store store;
+        struct bag bag;
+        bool resumed;         /* the state is that of the last process */
+        bool keeps;           /* a service manager keeps descriptors for the next one */
+        int upstream;         /* the last process's connection, until relay_start(); -1: none */
+        struct event *tidier; /* of the bag */
         struct log in, out;
         struct turn turn;
         struct spread spread;
@@ -80,6 +87,17 @@ void relay_permit(struct relay *relay, struct client *client);
 
 /* A loss that nobody chose is a matter of health, at once and whatever is told of it. */
 void relay_note_drops(struct relay *relay);
+
+/* relay_resume.c: opens the state of the last process, or a new one; takes up who was connected;
+ * and what is kept for the next one. */
+int relay_open(struct relay *relay, struct handover *handover);
+int relay_take_up(struct relay *relay, struct handover *handover);
+void relay_forget(struct relay *relay, struct client *client);
+
+/* relay_door.c: room for one slot more to be given back; who a client is. */
+bool relay_slot_room(struct relay *relay, uint32_t slot);
+struct client_setup relay_client_setup(struct relay *relay, int fd);
+void relay_introduce(struct relay *relay, struct client *client);
 
 /* relay_fate.c: the link is up, or no longer; other values; the timer for this, the caller's to
  * free. */

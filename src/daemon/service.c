@@ -59,11 +59,28 @@ static const char *find_fault(int fd, const char *name)
         return NULL;
 }
 
-static void sort_socket(struct service_sockets *sockets, int fd, const char *name)
+/* Not a listening socket, but one that was kept for us. */
+static bool is_kept(const char *name)
 {
-        const char *fault = find_fault(fd, name);
-        int flags = fcntl(fd, F_GETFL);
+        return strcmp(name, "state") == 0 || strncmp(name, "bag-", 4) == 0 ||
+               strncmp(name, "upstream-", 9) == 0;
+}
 
+/* The name is taken where it says so. */
+static void sort_socket(struct service_sockets *sockets, int fd, char **name_)
+{
+        const char *name = *name_;
+
+        const char *fault;
+        int flags;
+
+        if (is_kept(name)) {
+                sockets->kept[sockets->n_kept++] = (struct service_kept){*name_, fd};
+                *name_ = NULL;
+                return;
+        }
+        fault = find_fault(fd, name);
+        flags = fcntl(fd, F_GETFL);
         if (fault) {
                 diag_warning("systemd passed the socket \"%s\", which is not used: %s", name,
                              fault);
@@ -87,13 +104,14 @@ int service_take_sockets(struct service_sockets *sockets)
                 return n;
         sockets->data = calloc((size_t)n, sizeof(int));
         sockets->varlink = calloc((size_t)n, sizeof(int));
+        sockets->kept = calloc((size_t)n, sizeof(*sockets->kept));
         for (int i = 0; i < n; i++) {
-                if (sockets->data && sockets->varlink)
-                        sort_socket(sockets, SD_LISTEN_FDS_START + i, names[i]);
+                if (sockets->data && sockets->varlink && sockets->kept)
+                        sort_socket(sockets, SD_LISTEN_FDS_START + i, &names[i]);
                 free(names[i]);
         }
         free(names);
-        return sockets->data && sockets->varlink ? 0 : -ENOMEM;
+        return sockets->data && sockets->varlink && sockets->kept ? 0 : -ENOMEM;
 }
 
 static void close_all(int *fds, size_t n)
@@ -108,7 +126,34 @@ void service_sockets_done(struct service_sockets *sockets)
 {
         close_all(sockets->data, sockets->n_data);
         close_all(sockets->varlink, sockets->n_varlink);
+        for (size_t i = 0; i < sockets->n_kept; i++) {
+                if (sockets->kept[i].fd >= 0)
+                        close(sockets->kept[i].fd);
+                free(sockets->kept[i].name);
+        }
+        free(sockets->kept);
         *sockets = (struct service_sockets){0};
+}
+
+bool service_keeps(void)
+{
+        return getenv("NOTIFY_SOCKET") != NULL;
+}
+
+/* Without FDPOLL=0 it would be dropped as soon as its other end is gone, with what is still in it.
+ */
+void service_keep(const char *name, int fd)
+{
+        char words[128];
+
+        snprintf(words, sizeof(words), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
+        if (sd_pid_notify_with_fds(0, 0, words, &fd, 1) < 0)
+                diag_warning("the service manager can't be told to keep \"%s\"", name);
+}
+
+void service_forget(const char *name)
+{
+        sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
 void service_ready(void)

@@ -4,6 +4,7 @@
  * What ftcpd has to do with its service manager: words to it (sd_notify(3)), the watchdog, and the
  * sockets that it passed. Without systemd the words go nowhere and no sockets are there.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,11 @@ struct service_sockets {
         size_t n_data;
         int *varlink; /* Unix */
         size_t n_varlink;
+        struct service_kept {
+                char *name; /* owned */
+                int fd;
+        } * kept; /* what the last process had kept */
+        size_t n_kept;
 };
 
 /* Sorts what was passed; to be called once. What has another name or is no such socket is logged
@@ -25,6 +31,18 @@ void service_sockets_done(struct service_sockets *sockets);
 
 /* The sockets listen and the configuration holds, at the start and after a reload. */
 void service_ready(void);
+
+/* Is there a service manager that keeps descriptors? */
+bool service_keeps(void);
+
+/* Has a copy of the descriptor kept under this name for the next process, also after a crash; and
+ * no longer. */
+void service_keep(const char *name, int fd);
+void service_forget(const char *name);
+
+/* Why SIGTERM came. Without a service manager it is a stop. Takes up to a quarter of a second. */
+enum service_job { SERVICE_JOB_UNKNOWN, SERVICE_JOB_STOP, SERVICE_JOB_RESTART };
+enum service_job service_job(void);
 
 /* One line about the link for "systemctl status". */
 void service_status(const char *format, ...) __attribute__((format(printf, 1, 2)));

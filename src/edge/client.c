@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/client_own.h"
+#include "edge/tally.h"
 #include "edge/timer.h"
 #include "util/clock.h"
 #include "util/diag.h"
@@ -73,6 +74,12 @@ void client_leave(struct client *client, const char *why)
                 client_end(client, DROP_CLIENT_GONE, false, why);
 }
 
+static void set_unplaced(struct client *client)
+{
+        client->unplaced = true;
+        store_set(&client->image->unplaced, 1);
+}
+
 /* What a client sends that may only receive is read, so that it does not block, and thrown away. */
 static void discard(struct client *client)
 {
@@ -84,7 +91,7 @@ static void discard(struct client *client)
                         diag_warning("%s: may not send (Senders=): what it sends is discarded",
                                      client_name(client));
                 refuse(client, client->unplaced ? 0 : 1, (uint64_t)got);
-                client->unplaced = true;
+                set_unplaced(client);
         } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
                 sends_no_more(client);
         }
@@ -120,6 +127,8 @@ static void take(struct client *client, size_t got)
         struct log_taken taken;
 
         client->last_byte = clock_usec();
+        if (client->image->taken + got >= client->tally_at)
+                client->tally_at = tally_go_on(client->fd, client->image->taken + got);
         taken = turn_take(&client->writer, got, client->last_byte);
         partial = writer_partial(&client->writer);
         if (!partial) {
@@ -342,7 +351,7 @@ void client_permit(struct client *client, bool may_send)
         diag_notice("%s: may %s (Senders=)", client_name(client),
                     may_send ? "send from now on" : "only receive from now on");
         if (!may_send && writer_partial(&client->writer)) {
-                client->unplaced = true;
+                set_unplaced(client);
                 drop_partial(client);
         }
 }
@@ -353,6 +362,8 @@ static void fill_slot(struct client *client, const struct client_setup *setup)
         struct store *store = client->store;
 
         store_begin(store);
+        store_put(store, &image->since, client->since);
+        store_put(store, &image->unplaced, 0);
         store_put(store, &image->taken, 0);
         store_put(store, &image->sending, 0);
         store_put(store, &image->own.data.head, 0);
@@ -365,7 +376,7 @@ static void fill_slot(struct client *client, const struct client_setup *setup)
         store_commit(store);
 }
 
-struct client *client_new(const struct client_setup *setup)
+static struct client *make(const struct client_setup *setup)
 {
         struct client *client = calloc(1, sizeof(*client));
         uint64_t now = clock_usec();
@@ -384,6 +395,7 @@ struct client *client_new(const struct client_setup *setup)
                                   .fd = setup->fd,
                                   .id = setup->id,
                                   .slot = setup->slot,
+                                  .local = setup->local,
                                   .since = now,
                                   .credit_usec = setup->limits.grace_usec,
                                   .credit_at = now};
@@ -398,10 +410,72 @@ struct client *client_new(const struct client_setup *setup)
                 client_free(client);
                 return NULL;
         }
+        return client;
+}
+
+struct client *client_new(const struct client_setup *setup)
+{
+        struct client *client = make(setup);
+
+        if (!client)
+                return NULL;
+        if (client->local) {
+                tally_begin(client->fd);
+                client->tally_at = tally_go_on(client->fd, 0);
+        } else {
+                client->tally_at = UINT64_MAX;
+        }
         fill_slot(client, setup);
         writer_init(&client->writer, setup->turn, setup->slot);
-        client_look_after(client, now);
+        client_look_after(client, client->since);
         return client;
+}
+
+struct client *client_resume_from(const struct client_setup *setup)
+{
+        struct client *client = make(setup);
+        struct image_client *image;
+
+        if (!client)
+                return NULL;
+        image = client->image;
+        client->unplaced = image->unplaced;
+        client->send_only = image->reading == READER_NONE;
+        if (client->since > image->since)
+                client->since = image->since;
+        if (image->reading == READER_LEAVING) {
+                client->leaving = "the link was lost";
+                client->ended = true;
+                event_del(client->readable);
+        }
+        if (image->reading)
+                reader_recover(&client->reader, setup->spread, image);
+        writer_init(&client->writer, setup->turn, setup->slot);
+        client->tally_at = 0;
+        return client;
+}
+
+void client_reconcile(struct client *client)
+{
+        uint64_t taken = client->image->taken;
+        uint64_t read = tally_read(client->fd, client->local, taken);
+
+        client->last_taken = clock_usec();
+        client->tally_at = client->local ? tally_go_on(client->fd, read) : UINT64_MAX;
+        if (client->image->sending) {
+                client_end(client, DROP_CLIENT_GONE, false,
+                           "ftcpd ended while it sent to it, and nobody knows how much of that it "
+                           "has");
+                return;
+        }
+        if (writer_partial(&client->writer)) {
+                client->partial_since = client->last_byte = client->last_taken;
+                client->ops->partial(client->context, client, 0);
+        }
+        if (read > taken && !client->unplaced)
+                take(client, (size_t)(read - taken));
+        if (client->fd >= 0)
+                client_look_after(client, client->last_taken);
 }
 
 void client_end(struct client *client, enum drop_reason drop, bool quiet, const char *why)
@@ -422,6 +496,7 @@ void client_end(struct client *client, enum drop_reason drop, bool quiet, const 
         drop_partial(client);
         client_deafen(client, drop);
         store_set(&client->image->id, 0);
+        shutdown(fd, SHUT_RDWR); /* a successor's copy of the descriptor may be kept */
         close(fd);
         client->ops->gone(client->context, client, quiet, why);
 }

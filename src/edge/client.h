@@ -74,6 +74,7 @@ struct client {
         uint64_t probed; /* when it was asked whether it reads; 0: not yet */
         uint64_t last_taken; /* it took bytes, or some began to wait */
         uint64_t last_byte, partial_since;
+        uint64_t tally_at; /* at so many bytes read the kernel's count needs care */
         uint64_t credit_usec, credit_at, over_since;
         struct count refused; /* of it, never accepted */
         struct count dropped; /* that waited for it */
@@ -92,7 +93,8 @@ struct client_setup {
         struct client_limits limits;
         uint32_t slot;
         uint64_t id;
-        int fd; /* taken, also on error */
+        int fd;     /* taken, also on error */
+        bool local; /* a Unix socket */
 };
 
 /* A slot of the table is filled for it. NULL without memory. Reading begins at once; receive_only
@@ -101,6 +103,10 @@ struct client *client_new(const struct client_setup *setup);
 
 /* For people; in static memory, one at a time. */
 const char *client_name(const struct client *client);
+/* Goes on with one that stands in the table, whose socket is fd. Events come once the loop runs;
+ * before, client_reconcile() takes up what the kernel did and no store says yet. */
+struct client *client_resume_from(const struct client_setup *setup);
+void client_reconcile(struct client *client);
 
 /* Sends what waits, as far as its socket takes it. */
 void client_flush(struct client *client, uint64_t now);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/link.h"
 #include "core/backoff.h"
+#include "core/imprint.h"
 #include "core/telling.h"
 #include "edge/dial.h"
 #include "edge/timer.h"
 #include "util/clock.h"
 #include "util/diag.h"
+#include "util/socket.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -16,7 +18,7 @@
 
 #define LOSSES_USEC (600 * USEC_PER_SEC)
 
-enum { LOSSES = 64 };
+enum { LOSSES = 64, DRAIN_USEC = 5000 };
 
 struct link {
         struct event_base *base; /* borrowed, as all pointers but those marked */
@@ -42,6 +44,8 @@ struct link {
         struct telling telling;
         bool quiet; /* the last loss was not told, so what follows is not either */
         bool paused, hurry, stopping, redial;
+        bool draining; /* what is queued still goes, and the connection stays */
+        uint64_t drained_by;
 };
 
 /* The one place where the state changes. */
@@ -124,12 +128,24 @@ static void on_exhausted(void *context)
 
 static const struct session_ops session_ops;
 
+/* What a successor needs stands there before the ledger has the connection. */
+static void imprint_next(struct link *link, int fd, const char *address)
+{
+        struct image_session *image = link->ledger->image;
+
+        link->ops->keep(link->context, image->epoch + 1, fd);
+        store_set(&image->up_since, 0);
+        store_set(&image->made_from, imprint_link(link->config));
+        imprint_address(image, address);
+}
+
 static void on_connected(void *context, int fd, const char *address, const char *peer)
 {
         struct link *link = context;
         struct session_setup setup = {link->base,   link->config, link->phrases, link->in,
                                       link->ledger, &session_ops, link,          fd};
 
+        imprint_next(link, fd, address);
         snprintf(link->address, sizeof(link->address), "%s", address);
         snprintf(link->peer, sizeof(link->peer), "%s", peer);
         link->session = session_new(&setup);
@@ -167,6 +183,7 @@ static void on_up(void *context)
         char text[400];
 
         evtimer_del(link->timer);
+        store_set(&link->ledger->image->up_since, clock_usec());
         if (link->stopping)
                 return; /* the greeting was answered after all; what is queued may still go */
         describe(link, text, sizeof(text));
@@ -277,6 +294,7 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
         bool proved = has_proved(link);
 
         evtimer_del(link->timer);
+        link->ops->forget(link->context, link->ledger->image->epoch);
         if (proved)
                 telling_over(&link->telling);
         tell_loss(link, cause, text, fate);
@@ -287,8 +305,8 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
         link->session = NULL;
         link->peer[0] = '\0';
         timer_arm(link->reaper, 0);
-        if (link->stopping)
-                return; /* the reaper says so */
+        if (link->stopping || link->draining)
+                return; /* the reaper, or the timer, says so */
         if (link->redial) {
                 link->redial = false;
                 set_state(link, LINK_WAITING, cause, link->last_error);
@@ -313,18 +331,22 @@ static void on_reaper(evutil_socket_t fd, short what, void *arg)
                 link->ops->stopped(link->context);
 }
 
+static void drain(struct link *link);
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
         struct link *link = arg;
 
         (void)fd;
         (void)what;
-        if (link->session && link->state == LINK_GREETING) {
+        if (link->session && link->state == LINK_GREETING && !link->draining) {
                 session_catch_up(link->session);
                 if (link->state != LINK_GREETING)
                         return;
         }
-        if (link->session && link->state == LINK_GREETING)
+        if (link->draining)
+                drain(link);
+        else if (link->session && link->state == LINK_GREETING)
                 session_close(link->session, CAUSE_GREETING,
                               "no answer to the greeting within GreetingTimeout=", 0, false);
         else if (link->session && link->state == LINK_UP)
@@ -379,10 +401,9 @@ void link_free(struct link *link)
         free(link);
 }
 
-int link_start(struct link *link)
+void link_start(struct link *link)
 {
         start_round(link);
-        return 0;
 }
 
 static void redial(struct link *link)
@@ -399,6 +420,57 @@ static void redial(struct link *link)
         }
         dial_rewind(link->dial);
         start_round(link);
+}
+
+static bool take_over(struct link *link, int fd)
+{
+        const struct image_session *image = link->ledger->image;
+        struct sockaddr_storage peer = {0};
+        socklen_t size = sizeof(peer);
+        struct session_setup setup = {link->base,   link->config, link->phrases, link->in,
+                                      link->ledger, &session_ops, link,          fd};
+        char text[400];
+
+        if (fd < 0 || !image->up_since || getpeername(fd, (struct sockaddr *)&peer, &size) < 0)
+                return false;
+        snprintf(link->address, sizeof(link->address), "%s", imprint_address_of(image));
+        socket_address_text((struct sockaddr *)&peer, size, link->peer, sizeof(link->peer));
+        link->session = session_resume(&setup);
+        if (!link->session)
+                return false;
+        session_pause(link->session, link->paused);
+        session_hurry(link->session, link->hurry);
+        describe(link, text, sizeof(text));
+        diag_notice("link: taken over: %s", text);
+        set_state(link, LINK_UP, CAUSE_NONE, text);
+        link->since = image->up_since;
+        if (backoff_stable_usec(&link->backoff) != UINT64_MAX)
+                timer_arm(link->timer, backoff_stable_usec(&link->backoff));
+        return true;
+}
+
+void link_resume(struct link *link, int fd)
+{
+        uint64_t epoch = link->ledger->image->epoch;
+
+        if (take_over(link, fd)) {
+                if (link->ledger->image->made_from != imprint_link(link->config))
+                        redial(link);
+                return;
+        }
+        diag_warning("link: the connection of the last run is %s: it is made anew",
+                     fd < 0                               ? "lost"
+                     : link->ledger->image->up_since == 0 ? "not greeted yet"
+                                                          : "closed");
+        session_abandon(link->in, link->ledger, fd, link->config->resend);
+        link->ops->forget(link->context, epoch);
+        start_round(link);
+}
+
+void link_reconcile(struct link *link)
+{
+        if (link->session)
+                session_reconcile(link->session);
 }
 
 int link_configure(struct link *link, const struct config *config)
@@ -437,6 +509,25 @@ void link_stop(struct link *link, uint64_t deadline)
                 session_close(link->session, CAUSE_OPERATOR, "stopping", deadline, true);
         else
                 timer_arm(link->reaper, 0);
+}
+
+void link_drain(struct link *link, uint64_t deadline)
+{
+        link->draining = true;
+        link->drained_by = deadline;
+        dial_stop(link->dial);
+        timer_arm(link->timer, 0);
+}
+
+/* Everything is acknowledged, or the time is over, or there is no connection to do it with. */
+static void drain(struct link *link)
+{
+        link_poll_acks(link);
+        if (!link->session || clock_usec() >= link->drained_by ||
+            link->ledger->acked.image->pos == link->ledger->log->image->end)
+                link->ops->stopped(link->context);
+        else
+                timer_arm(link->timer, DRAIN_USEC);
 }
 
 void link_flush(struct link *link)

@@ -21,6 +21,10 @@ struct link_ops {
                       const char *text);
         void (*received)(void *context, const struct log_taken *taken);
         void (*acked)(void *context);
+        /* A connection is made, and is to be kept for a successor under this number before anything
+         * is done with it; and is no more. */
+        void (*keep)(void *context, uint64_t epoch, int fd);
+        void (*forget)(void *context, uint64_t epoch);
         /* The last session is gone for good after link_stop(). */
         void (*stopped)(void *context);
 };
@@ -32,8 +36,14 @@ struct link *link_new(struct event_base *base, const struct config *config, stru
                       struct ledger *ledger, const struct link_ops *ops, void *context);
 void link_free(struct link *link);
 
-/* Returns 0 or -ENOMEM. */
-int link_start(struct link *link);
+/* Begins to dial. */
+void link_start(struct link *link);
+
+/* Instead of that, where the ledger has a connection of a predecessor's: goes on with it if it was
+ * up, else ends it and dials. fd is taken; -1: it is gone. link_reconcile() is to follow when
+ * received() may be called. */
+void link_resume(struct link *link, int fd);
+void link_reconcile(struct link *link);
 
 /* Another configuration with the same frame, borrowed instead of the old one. The link is redialled
  * if it was made from a key that differs. Returns 0, or -ENOMEM and keeps the old one. */
@@ -41,6 +51,9 @@ int link_configure(struct link *link, const struct config *config);
 
 /* Flushes what is queued until the deadline (clock_usec()), closes quietly and calls stopped(). */
 void link_stop(struct link *link, uint64_t deadline);
+
+/* The same, but the connection stays as it is. */
+void link_drain(struct link *link, uint64_t deadline);
 
 void link_flush(struct link *link);
 void link_pause(struct link *link, bool pause);

@@ -159,7 +159,7 @@ static void begin(evutil_socket_t fd, short what, void *arg)
                 session_end(session, CAUSE_LOCAL, "no memory for the greeting");
                 return;
         }
-        if (!session->greeting)
+        if (!session->greeting && !session->resumed)
                 session->setup.ops->up(session->setup.context);
         session_flush(session);
         if (session->fd < 0)
@@ -169,7 +169,7 @@ static void begin(evutil_socket_t fd, short what, void *arg)
         session_look_after(session);
 }
 
-struct session *session_new(const struct session_setup *setup)
+static struct session *make(const struct session_setup *setup)
 {
         struct session *session = calloc(1, sizeof(*session));
         uint64_t now = clock_usec();
@@ -184,8 +184,7 @@ struct session *session_new(const struct session_setup *setup)
                                     .last_byte = now,
                                     .last_ack = now,
                                     .last_sent = now,
-                                    .last_progress = now,
-                                    .greeting = setup->config->greeting_expect.size != 0};
+                                    .last_progress = now};
         session->begin = evtimer_new(setup->base, begin, session);
         session->readable = event_new(setup->base, setup->fd, EV_READ | EV_PERSIST,
                                       session_on_readable, session);
@@ -200,14 +199,74 @@ struct session *session_new(const struct session_setup *setup)
                 return NULL;
         }
         tcp_prepare(setup->fd, setup->config->path_timeout_usec);
+        timer_arm(session->begin, 0);
+        return session;
+}
+
+struct session *session_new(const struct session_setup *setup)
+{
+        struct session *session = make(setup);
+
+        if (!session)
+                return NULL;
+        session->greeting = setup->config->greeting_expect.size != 0;
         ledger_begin(setup->ledger, setup->in->image->end);
         /* Before the first flush, which comes from anywhere: greetings go first. */
         session->greeted = true;
         for (size_t i = 0; i < setup->phrases->n_greetings; i++)
                 session->greeted =
                         session->greeted && session_inject(session, &setup->phrases->greetings[i]);
-        timer_arm(session->begin, 0);
         return session;
+}
+
+struct session *session_resume(const struct session_setup *setup)
+{
+        struct session *session = make(setup);
+
+        if (!session)
+                return NULL;
+        session->greeted = session->resumed = session->got_byte = true;
+        tcp_listen_again(setup->fd);
+        return session;
+}
+
+/* The kernel is ahead of the image by at most one read and one write. */
+static void reconcile(struct ledger *ledger, int fd)
+{
+        struct image_session *image = ledger->image;
+        struct tcp_totals totals;
+
+        if (!tcp_total(fd, image->rx_read, image->written, &totals))
+                return;
+        if (totals.written > image->written)
+                ledger_sent(ledger, totals.written - image->written);
+        if (totals.acked > image->acked)
+                ledger_acked(ledger, totals.acked);
+        store_set(&image->rx_read, totals.read);
+}
+
+void session_reconcile(struct session *session)
+{
+        reconcile(session->setup.ledger, session->fd);
+        session_take(session);
+}
+
+void session_abandon(struct log *in, struct ledger *ledger, int fd, enum config_resend resend)
+{
+        struct image_session *image = ledger->image;
+        struct tcp_books books = {image->acked, image->written};
+
+        if (fd >= 0) {
+                tcp_silence(fd);
+                reconcile(ledger, fd);
+                books = tcp_books(fd, image->written);
+        }
+        if (books.acked < image->acked)
+                books.acked = image->acked;
+        ledger_end(ledger, books.acked, books.transmitted, resend);
+        if (fd >= 0)
+                tcp_reset(fd);
+        slabs_free(in->store, log_cut(in));
 }
 
 void session_free(struct session *session)

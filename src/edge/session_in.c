@@ -110,8 +110,8 @@ static void framing_lost(struct session *session, const struct log_taken *taken)
         session_end(session, CAUSE_FRAMING, text);
 }
 
-/* False: the session has ended. */
-static bool take(struct session *session)
+/* Of what was read, commits what is whole. False: the session has ended. */
+bool session_take(struct session *session)
 {
         struct image_session *image = session->setup.ledger->image;
         struct log_filter filter = {session->setup.phrases->range, drop_frame, session};
@@ -208,7 +208,7 @@ bool session_read(struct session *session)
                 session->silent = false;
                 session->setup.ops->silent(session->setup.context, false, "bytes come again");
         }
-        return take(session);
+        return session_take(session);
 }
 
 void session_write_failed(struct session *session, int error)

@@ -22,6 +22,7 @@ struct session {
         bool resting, window_closed, was_waiting, paused, silent, got_byte, hurry, blocked;
         bool greeting, wrong_answer; /* waits for the answer */
         bool greeted;                /* the greetings are under way */
+        bool resumed;                /* it was up before */
         size_t wrong_size;
         bool closing, closing_all, fin_sent;
         enum link_cause close_cause;
@@ -39,6 +40,7 @@ void session_end(struct session *session, enum link_cause cause, const char *tex
 uint64_t session_received_to(const struct session *session);
 uint64_t session_partial(const struct session *session);
 bool session_read(struct session *session);
+bool session_take(struct session *session);
 void session_write_failed(struct session *session, int error);
 void session_on_readable(evutil_socket_t fd, short what, void *arg);
 

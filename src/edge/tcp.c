@@ -18,6 +18,17 @@ enum {
         KEEPALIVE_COUNT = 127, /* the verdict is ours, not the kernel's */
 };
 
+/* tcpi_state. linux/tcp.h has no names for them, and netinet/tcp.h, which has, goes not with it. */
+enum {
+        TCP_FIN_WAIT1 = 4,
+        TCP_FIN_WAIT2,
+        TCP_TIME_WAIT,
+        TCP_CLOSE,
+        TCP_CLOSE_WAIT,
+        TCP_LAST_ACK,
+        TCP_CLOSING = 11,
+};
+
 static void set(int fd, int level, int option, int value)
 {
         setsockopt(fd, level, option, &value, sizeof(value));
@@ -71,6 +82,66 @@ struct tcp_books tcp_books(int fd, uint64_t written)
         if (books.transmitted < books.acked)
                 books.transmitted = books.acked;
         return books;
+}
+
+/* One reading of two counters of a live socket is skewed: until the first has not changed. */
+static bool read_both(int fd, int request, struct tcp_info *info, int *queued)
+{
+        for (int i = 0; i < 100; i++) {
+                socklen_t size = sizeof(*info);
+                int before, after;
+
+                *info = (struct tcp_info){0};
+                if (ioctl(fd, (unsigned long)request, &before) < 0 ||
+                    getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &size) < 0 ||
+                    ioctl(fd, (unsigned long)request, &after) < 0)
+                        return false;
+                *queued = after;
+                if (before == after)
+                        return true;
+        }
+        return true;
+}
+
+static bool end_came(const struct tcp_info *info)
+{
+        return info->tcpi_state == TCP_CLOSE_WAIT || info->tcpi_state == TCP_CLOSING ||
+               info->tcpi_state == TCP_LAST_ACK || info->tcpi_state == TCP_TIME_WAIT ||
+               info->tcpi_state == TCP_CLOSE;
+}
+
+bool tcp_total(int fd, uint64_t read, uint64_t written, struct tcp_totals *totals)
+{
+        struct tcp_info info;
+        int queued;
+        uint64_t got, acked;
+
+        if (!read_both(fd, SIOCINQ, &info, &queued))
+                return false;
+        got = info.tcpi_bytes_received - (uint64_t)queued;
+        if (got > read && end_came(&info))
+                got--; /* the peer's end counts as a byte; what was closed may have been one */
+        if (!read_both(fd, SIOCOUTQ, &info, &queued))
+                return false;
+        acked = info.tcpi_bytes_acked ? info.tcpi_bytes_acked - 1 : 0; /* our SYN */
+        totals->closing = info.tcpi_state == TCP_FIN_WAIT1 || info.tcpi_state == TCP_FIN_WAIT2 ||
+                          info.tcpi_state == TCP_CLOSING || info.tcpi_state == TCP_LAST_ACK ||
+                          info.tcpi_state == TCP_TIME_WAIT ||
+                          (info.tcpi_state == TCP_CLOSE &&
+                           acked + (uint64_t)queued == written + 1); /* our end, as a byte */
+        totals->read = got > read ? got : read;
+        totals->written = acked + (uint64_t)queued;
+        if (totals->written < written || totals->closing)
+                totals->written = written;
+        totals->acked = acked < totals->written ? acked : totals->written;
+        return true;
+}
+
+void tcp_listen_again(int fd)
+{
+        int unused = 0;
+
+        setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused));
 }
 
 void tcp_silence(int fd)

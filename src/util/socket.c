@@ -248,8 +248,12 @@ void socket_local_text(int fd, char *text, size_t room)
 
 void socket_reset(int fd)
 {
+        struct sockaddr nobody = {.sa_family = AF_UNSPEC};
         struct linger linger = {.l_onoff = 1};
 
+        /* The first also where another process has a copy of the descriptor; the second where the
+         * first is not enough, such as for one that is connecting. */
+        connect(fd, &nobody, sizeof(nobody));
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
         close(fd);
 }

@@ -17,6 +17,7 @@ When a test fails, the end of the log of each of its daemons is printed, between
 where. What a test does not set has the patience of PATIENCE: only the tests of a time limit are to
 depend on time, see standstill.py.
 """
+import contextlib
 import ctypes
 import json
 import os
@@ -88,7 +89,7 @@ def need(*names):
             raise unittest.SkipTest(f"{name} is not installed")
 
 
-def _die_with_parent():
+def die_with_parent():
     """A child ends with us; and it can be interrupted, even if whoever runs the tests cannot."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -96,7 +97,7 @@ def _die_with_parent():
 
 def spawn(command, **options):
     """A child process that does not outlive the test program, however that ends."""
-    return subprocess.Popen(command, preexec_fn=_die_with_parent, **options)
+    return subprocess.Popen(command, **{"preexec_fn": die_with_parent, **options})
 
 
 def end(process, grace=1.0):
@@ -205,17 +206,26 @@ class Daemon:
 
     def start(self, wait=True):
         """Starts it; with wait, returns when it answers on its control socket."""
-        command = [program("ftcpd"), "--config", self.config_path, *self.args]
-        environment = {**os.environ, **self.env}
         with open(self.log_path, "ab") as log:
-            if self.within:
-                with self.within:
-                    self.process = spawn(command, stdout=log, stderr=log, env=environment)
-            else:
-                self.process = spawn(command, stdout=log, stderr=log, env=environment)
+            options = {
+                "stdout": log,
+                "stderr": log,
+                "env": {**os.environ, **self.env},
+                **self.options(),
+            }
+            with self.within or contextlib.nullcontext():
+                self.process = spawn(self.command(), **options)
         self.exit_code = None
         if wait:
             until(self._answers, "ftcpd to answer on its control socket")
+
+    def command(self):
+        """What is run; a kind of daemon may say otherwise."""
+        return [program("ftcpd"), "--config", self.config_path, *self.args]
+
+    def options(self):
+        """More for subprocess.Popen()."""
+        return {}
 
     def _answers(self):
         self.check_alive()
@@ -348,6 +358,8 @@ def _setting(config, section, key):
 class SystemTest(unittest.TestCase):
     """A test with daemons and upstreams that end with it."""
 
+    daemon_class = Daemon
+
     def setUp(self):
         self.daemons, self.upstreams = [], []
         left = signal.alarm(0)
@@ -365,7 +377,7 @@ class SystemTest(unittest.TestCase):
     def daemon(self, config, **options):
         if not os.access(program("ftcpd"), os.X_OK):
             raise AssertionError(f"{program('ftcpd')} is not there: build it, or set FTCPD")
-        daemon = Daemon.__new__(Daemon)
+        daemon = self.daemon_class.__new__(self.daemon_class)
         self.daemons.append(daemon)
         daemon.__init__(config, **options)
         self.addCleanup(daemon.close)

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* What the last process left, and what is kept for the next one. */
+#include "core/imprint.h"
+#include "core/recover.h"
+#include "daemon/relay_own.h"
+#include "util/clock.h"
+#include "util/diag.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { TIDY_USEC = 100000 };
+
+/* ---- the state ---- */
+
+/* Returns NULL, or why the state that was left is not used. */
+static const char *open_left(struct relay *relay, struct handover *handover)
+{
+        const char *wrong = "there are not all of the bags";
+        int fd = handover->state;
+
+        for (int i = 0; i < BAG_ENDS; i++)
+                if (handover->bag[i] < 0)
+                        return wrong;
+        handover->state = -1;
+        if (store_open(&relay->store, fd) < 0)
+                return "it is none, or one of another version";
+        wrong = imprint_frame_is(relay->store.image, &relay->frame)
+                        ? recover_image(&relay->store, &relay->frame)
+                        : "[Frame] has changed";
+        if (wrong)
+                store_done(&relay->store);
+        return wrong;
+}
+
+int relay_open(struct relay *relay, struct handover *handover)
+{
+        const char *wrong = NULL;
+        int result;
+
+        relay->keeps = service_keeps();
+        if (handover->state >= 0) {
+                wrong = open_left(relay, handover);
+                relay->resumed = !wrong;
+                if (!wrong)
+                        return 0;
+                diag_err("the state of the last run is not used, and its connections are ended: %s",
+                         wrong);
+        }
+        handover_refuse(handover);
+        if (wrong && relay->keeps)
+                service_forget("state");
+        result = store_init(&relay->store);
+        if (result == 0)
+                imprint_frame(relay->store.image, &relay->frame);
+        return result;
+}
+
+/* ---- the clients ---- */
+
+struct found {
+        struct relay *relay;
+        int *fd; /* by slot; -1: none */
+};
+
+static void on_found(void *context, const struct bag_client *entry)
+{
+        struct found *found = context;
+        const struct image *image = found->relay->store.image;
+
+        if (entry->slot < image->totals.client_slots &&
+            image->client[entry->slot].id == entry->id && found->fd[entry->slot] < 0) {
+                found->fd[entry->slot] = entry->fd;
+                return;
+        }
+        shutdown(entry->fd, SHUT_RDWR); /* it left, or was never accepted */
+        close(entry->fd);
+}
+
+/* In place of a descriptor that is gone: a connection whose other end has closed. */
+static int ended_socket(void)
+{
+        int ends[2];
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+                return -1;
+        close(ends[1]);
+        return ends[0];
+}
+
+static void take_up_client(struct relay *relay, uint32_t slot, int fd)
+{
+        struct client_setup setup = relay_client_setup(relay, fd >= 0 ? fd : ended_socket());
+        struct client *client;
+
+        setup.slot = slot;
+        setup.id = relay->store.image->client[slot].id;
+        client = spread_room(&relay->spread) ? client_resume_from(&setup) : NULL;
+        if (!client)
+                abort(); /* the state would not be what it says: better begin again with it */
+        TAILQ_INSERT_TAIL(&relay->all, client, all);
+        relay->n_clients++;
+        relay_introduce(relay, client);
+}
+
+static void take_up_clients(struct relay *relay)
+{
+        const struct image *image = relay->store.image;
+        uint32_t slots = (uint32_t)image->totals.client_slots;
+        struct found found = {relay, calloc(slots + 1, sizeof(int))};
+        struct client *client, *next;
+
+        if (!found.fd || !relay_slot_room(relay, slots))
+                abort();
+        memset(found.fd, -1, (slots + 1) * sizeof(int));
+        bag_walk(&relay->bag, on_found, &found);
+        for (uint32_t slot = 0; slot < slots; slot++) {
+                if (image->client[slot].id)
+                        take_up_client(relay, slot, found.fd[slot]);
+                else
+                        relay->free_slots[relay->n_free_slots++] = slot;
+        }
+        free(found.fd);
+        for (client = TAILQ_FIRST(&relay->all); client; client = next) {
+                next = TAILQ_NEXT(client, all);
+                client_reconcile(client);
+        }
+}
+
+/* ---- for the next one ---- */
+
+static bool next_client(void *context, uint64_t *at, struct bag_client *entry)
+{
+        struct relay *relay = context;
+        struct client *client =
+                *at ? TAILQ_NEXT((struct client *)(uintptr_t)*at, all) : TAILQ_FIRST(&relay->all);
+
+        if (!client)
+                return false;
+        *at = (uint64_t)(uintptr_t)client;
+        *entry = (struct bag_client){client->slot, client->id, client->fd};
+        return true;
+}
+
+static const struct bag_ops bag_ops = {next_client};
+
+void relay_forget(struct relay *relay, struct client *client)
+{
+        struct timeval soon = {0, TIDY_USEC};
+
+        if (!relay->keeps)
+                return;
+        bag_forget(&relay->bag);
+        if (!client->hung && !evtimer_pending(relay->tidier, NULL))
+                evtimer_add(relay->tidier, &soon); /* it learns of the end when no copy is left */
+}
+
+static void on_tidier(evutil_socket_t fd, short what, void *arg)
+{
+        struct relay *relay = arg;
+
+        (void)fd;
+        (void)what;
+        bag_tidy(&relay->bag);
+}
+
+/* What was counted and told stays so. */
+static void know_drops(struct relay *relay)
+{
+        const struct image_totals *totals = &relay->store.image->totals;
+
+        relay->noted = totals->out_dropped[DROP_NOT_RESENT][0] +
+                       totals->in_dropped[DROP_QUEUE_FULL][0] +
+                       totals->in_dropped[DROP_HOLD_FULL][0];
+}
+
+static void take_up(struct relay *relay, struct handover *handover)
+{
+        const struct image *image = relay->store.image;
+        uint64_t epoch = image->session.epoch;
+
+        bag_resume(&relay->bag, &relay->store.image->bag, handover->bag, &bag_ops, relay);
+        memset(handover->bag, -1, sizeof(handover->bag));
+        if (image->session.live)
+                relay->upstream = handover_upstream(handover, epoch);
+        relay->was_up = image->session.live && image->session.up_since;
+        know_drops(relay);
+        take_up_clients(relay);
+        relay->spread.news = true;
+        diag_notice("the state of the last run is taken over: %zu clients, %" PRIu64
+                    " bytes waiting for the upstream",
+                    relay->n_clients, relay_queued_bytes(relay));
+}
+
+int relay_take_up(struct relay *relay, struct handover *handover)
+{
+        int result;
+
+        relay->bag = (struct bag){.end = {-1, -1, -1, -1}};
+        relay->tidier = evtimer_new(relay->base, on_tidier, relay);
+        if (!relay->tidier)
+                return -ENOMEM;
+        if (relay->resumed)
+                take_up(relay, handover);
+        if (relay->resumed || !relay->keeps)
+                return 0;
+        result = bag_init(&relay->bag, &relay->store.image->bag, &bag_ops, relay);
+        if (result < 0)
+                return result;
+        handover_keep_bag(&relay->bag);
+        handover_keep_state(relay->store.fd); /* the last: without it the rest is nothing */
+        return 0;
+}
