@@ -431,10 +431,15 @@ static bool take_over(struct link *link, int fd)
                                       link->ledger, &session_ops, link,          fd};
         char text[400];
 
-        if (fd < 0 || !image->up_since || getpeername(fd, (struct sockaddr *)&peer, &size) < 0)
+        if (fd < 0 || !image->up_since)
                 return false;
         snprintf(link->address, sizeof(link->address), "%s", imprint_address_of(image));
-        socket_address_text((struct sockaddr *)&peer, size, link->peer, sizeof(link->peer));
+        /* One that was reset meanwhile has no peer any more, but still what the peer sent before.
+         */
+        if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0)
+                socket_address_text((struct sockaddr *)&peer, size, link->peer, sizeof(link->peer));
+        else
+                snprintf(link->peer, sizeof(link->peer), "%.79s", link->address);
         link->session = session_resume(&setup);
         if (!link->session)
                 return false;
@@ -459,9 +464,7 @@ void link_resume(struct link *link, int fd)
                 return;
         }
         diag_warning("link: the connection of the last run is %s: it is made anew",
-                     fd < 0                               ? "lost"
-                     : link->ledger->image->up_since == 0 ? "not greeted yet"
-                                                          : "closed");
+                     fd < 0 ? "lost" : "not greeted yet");
         session_abandon(link->in, link->ledger, fd, link->config->resend);
         link->ops->forget(link->context, epoch);
         start_round(link);

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The next process goes on where the last one stood: connection, clients, queues, books."""
+import os
 import random
+import resource
 import threading
+import time
 
 import harness
 from harness import stamp, unstamp
@@ -92,6 +95,193 @@ class Crash(ManagedTest):
             self.assertEqual(numbers, list(range(len(numbers))))
             if not down.ended:
                 self.assertEqual(len(numbers), self.fed)
+
+    def test_a_partial_message_of_each_side_survives(self):
+        _, daemon, session = self.linked(CONFIG)
+        client = daemon.client()
+        daemon.wait_clients(1)
+        up, down = stamp(1, 1, bytes(200000)), stamp(2, 2, bytes(300000))
+        framed_up, framed_down = client.frame.wrap(up), session.frame.wrap(down)
+        client.send_raw(framed_up[:100001])
+        session.send_raw(framed_down[:100003])
+        daemon.wait_status(lambda s: (s["upstream"].get("partial") or {}).get("receivedBytes") == 100003,
+                           "half a message")
+        daemon.wait_status(lambda _: (daemon.call("ListClients")["clients"][0].get("partial") or {})
+                           .get("receivedBytes") == 100001, "half a message")
+        daemon.crash()
+        client.send_raw(framed_up[100001:])
+        session.send_raw(framed_down[100003:])
+        session.expect(up)
+        client.expect(down)
+
+    def test_what_waits_while_the_link_is_down_waits_on(self):
+        upstream, daemon, session = self.linked("ReconnectDelay=50ms\nReconnectDelayMax=50ms\n" + CONFIG)
+        client = daemon.client()
+        daemon.wait_clients(1)
+        upstream.refuse()
+        session.reset()
+        daemon.wait_state({"waiting", "connecting", "resolving"})
+        client.send(*[stamp(1, i) for i in range(100)])
+        daemon.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 100, "100 messages")
+        daemon.crash()
+        self.assertEqual(daemon.status()["toUpstream"]["queued"]["messages"], 100)
+        upstream.listen()
+        session = upstream.accept()
+        session.expect(*[stamp(1, i) for i in range(100)])
+        daemon.wait_state("up")
+        daemon.crash()
+        client.send(b"on")
+        session.expect(b"on")
+
+    def test_a_peer_that_went_while_nobody_was_there_is_noticed_and_nothing_is_lost(self):
+        upstream, daemon, session = self.linked("ReconnectDelay=50ms\n" + CONFIG)
+        client = daemon.client()
+        gone = daemon.client()
+        daemon.wait_clients(2)
+        daemon.kill()
+        session.send(b"the last word")
+        client.send(b"meanwhile")
+        gone.send(b"a legacy")
+        gone.close()
+        session.reset()
+        daemon.start()
+        client.expect(b"the last word")
+        session = upstream.accept()
+        self.assertEqual(sorted(session.recv_n(2)), [b"a legacy", b"meanwhile"])
+        daemon.wait_clients(1)
+
+    def test_ten_thousand_clients_survive_a_crash(self):
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        count = min(10000, (limits[1] - 1000) // 2)
+        _, daemon, session = self.linked(f"[Local]\nMaxClients={count}\n" + CONFIG)
+        clients = [daemon.client() for _ in range(count)]
+        daemon.wait_clients(count)
+        for client in clients[: count // 3]:
+            client.close()
+        clients = clients[count // 3 :]
+        daemon.wait_clients(len(clients))
+        begun = time.monotonic()
+        daemon.crash()
+        print("clients", count, "gone", count - len(clients), "seconds", time.monotonic() - begun)
+        self.assertEqual(daemon.status()["clients"], len(clients))
+        session.send(b"to all")
+        for client in clients:
+            client.expect(b"to all")
+        clients[-1].send(b"from the last")
+        session.expect(b"from the last")
+
+    def test_changed_keys_are_applied_as_by_a_reload(self):
+        other = self.upstream()
+        upstream, daemon, session = self.linked(CONFIG)
+        client = daemon.client()
+        daemon.wait_clients(1)
+        daemon.kill()
+        daemon.configure(f"[Upstream]\nAddress={other.address}\n{CONFIG}")
+        daemon.start()
+        session2 = other.accept()
+        self.assertIsNone(session.recv())
+        client.send(b"to the other")
+        session2.expect(b"to the other")
+        self.assertEqual(daemon.status()["upstream"]["lastCause"], "operator")
+
+
+class BadState(ManagedTest):
+    """A state that cannot be trusted is refused: its connections end, and all begins anew."""
+
+    def prepare(self):
+        upstream, daemon, session = self.linked(CONFIG)
+        client = daemon.client()
+        daemon.wait_clients(1)
+        client.send(b"before")
+        session.expect(b"before")
+        daemon.kill()
+        daemon.drain()
+        return upstream, daemon, session, client
+
+    def check_fresh(self, upstream, daemon, session, client, why):
+        daemon.start()
+        self.assertRegex(daemon.log, "the state of the last run is not used.*" + why)
+        client.expect_end()
+        self.assertIsNone(self.end_of(session))
+        session = upstream.accept()
+        client = daemon.client()
+        daemon.wait_clients(1)
+        client.send(b"anew")
+        session.expect(b"anew")
+        self.assertEqual(daemon.status()["upstream"]["connects"], 1)
+        self.assertEqual([name for name in daemon.kept() if not name.startswith("bag")],
+                         ["state", "upstream-1"])
+        daemon.crash()  # and the new state is kept like any other
+        client.send(b"again")
+        session.expect(b"again")
+
+    @staticmethod
+    def end_of(session):
+        try:
+            return session.recv()
+        except ConnectionResetError:
+            return None
+
+    def state(self, daemon):
+        return next(fd for name, fd in daemon.store if name == "state")
+
+    def test_another_version(self):
+        made = self.prepare()
+        os.pwrite(self.state(made[1]), (2).to_bytes(8, "little"), 8)
+        self.check_fresh(*made, "another version")
+
+    def test_a_truncated_state(self):
+        made = self.prepare()
+        os.ftruncate(self.state(made[1]), 4096)
+        self.check_fresh(*made, "")
+
+    def test_an_empty_state(self):
+        made = self.prepare()
+        os.ftruncate(self.state(made[1]), 0)
+        self.check_fresh(*made, "")
+
+    def test_a_damaged_position(self):
+        made = self.prepare()
+        fd = self.state(made[1])
+        header = os.pread(fd, 1 << 17, 0)
+        # The out log's end and number stand together: 10 bytes and 1 message.
+        at = header.index((10).to_bytes(8, "little") + (1).to_bytes(8, "little"))
+        os.pwrite(fd, (1 << 40).to_bytes(8, "little"), at)
+        self.check_fresh(*made, "")
+
+    def test_another_frame(self):
+        upstream, daemon, session, client = self.prepare()
+        daemon.configure(f"[Upstream]\nAddress={upstream.address}\n[Frame]\nLengthSize=2\n")
+        daemon.start()
+        self.assertRegex(daemon.log, r"not used.*\[Frame\] has changed")
+        client.expect_end()
+        self.assertIsNone(self.end_of(session))
+
+    def test_a_bag_that_the_manager_dropped(self):
+        made = self.prepare()
+        made[1].forget("bag-1")
+        self.check_fresh(*made, "bags")
+
+    def test_a_connection_that_the_manager_dropped_is_made_anew_and_its_messages_go_again(self):
+        upstream, daemon, session, client = self.prepare()
+        daemon.forget("upstream-1")
+        daemon.start()
+        self.assertIsNone(self.end_of(session))
+        session = upstream.accept()
+        client.send(b"on")
+        # Whether the first one was acknowledged nobody knows: Resend=unacked lets it go again.
+        self.assertIn(session.recv_n(2), ([b"before", b"on"], [b"on"]))
+        self.assertIn("the connection of the last run is lost", daemon.log)
+
+    def test_without_a_state_what_is_kept_besides_is_closed(self):
+        upstream, daemon, session, client = self.prepare()
+        daemon.forget("state")
+        daemon.start()
+        client.expect_end()
+        self.assertIsNone(self.end_of(session))
+        upstream.accept()
 
 
 harness.main()

@@ -11,6 +11,7 @@ import array
 import os
 import select
 import socket
+import threading
 
 import harness
 
@@ -38,6 +39,9 @@ class Managed(harness.Daemon):
         self.sockets = [("data", _listen(self.data_path)), ("varlink", _listen(self.control_path))]
         self.store = []  # of name, descriptor
         self.said = []
+        self.lock, self.closed = threading.Lock(), False
+        self.listener = threading.Thread(target=self._listen, daemon=True)
+        self.listener.start()
 
     def start(self, wait=True):
         self.drain()
@@ -66,8 +70,18 @@ class Managed(harness.Daemon):
 
         return {"preexec_fn": place, "close_fds": False}
 
+    def _listen(self):
+        """Few messages fit into the socket: the daemon would wait for us."""
+        while not self.closed:
+            if select.select([self.notify], [], [], 0.1)[0]:
+                self.drain()
+
     def drain(self):
         """What the daemon has said so far."""
+        with self.lock:
+            self._drain()
+
+    def _drain(self):
         while select.select([self.notify], [], [], 0)[0]:
             data, control, _, _ = self.notify.recvmsg(65536, socket.CMSG_SPACE(4 * 256))
             fds = array.array("i")
@@ -109,6 +123,8 @@ class Managed(harness.Daemon):
 
     def close(self):
         super().close()
+        self.closed = True
+        self.listener.join()
         self.drain()
         for _, fd in self.store:
             os.close(fd)
