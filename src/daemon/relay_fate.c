@@ -75,12 +75,19 @@ void relay_follow_link(struct relay *relay, bool up)
                 dismiss_clients(relay, "the link was lost (OnLinkLoss=disconnect)");
 }
 
-void relay_apply_fate(struct relay *relay)
+void relay_apply_spread(struct relay *relay)
 {
         const struct config *config = relay->config;
 
         spread_configure(&relay->spread, config->to_clients == TO_BALANCE, config->hold_size,
                          config->client_queue_size);
+}
+
+void relay_apply_fate(struct relay *relay)
+{
+        const struct config *config = relay->config;
+
+        relay_apply_spread(relay);
         relay->out.exact = config->message_ttl_usec != CONFIG_INFINITY;
         relay->turn.discard = !relay->was_up && config->when_down == DOWN_DISCARD;
         if (!relay->was_up && config->when_down == DOWN_REFUSE && !relay->stopping)

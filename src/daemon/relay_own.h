@@ -103,6 +103,7 @@ void relay_introduce(struct relay *relay, struct client *client);
  * free. */
 void relay_follow_link(struct relay *relay, bool up);
 void relay_apply_fate(struct relay *relay);
+void relay_apply_spread(struct relay *relay);
 struct event *relay_expirer_new(struct relay *relay);
 
 /* relay_events.c: the ring is taken up, false: no memory; its timer is the caller's to free. What

@@ -125,6 +125,7 @@ static void take_up_clients(struct relay *relay)
                         relay->free_slots[relay->n_free_slots++] = slot;
         }
         free(found.fd);
+        relay_apply_spread(relay); /* goes on with what was under way, before anything else happens */
         for (client = TAILQ_FIRST(&relay->all); client; client = next) {
                 next = TAILQ_NEXT(client, all);
                 client_reconcile(client);
