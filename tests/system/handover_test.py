@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The next process goes on where the last one stood: connection, clients, queues, books."""
+import fcntl
 import os
 import random
 import resource
+import socket
+import sys
+import termios
 import threading
 import time
 
@@ -106,6 +110,97 @@ class Crash(ManagedTest):
             self.assertEqual(got, list(range(got[0], got[0] + len(got))) if got else [])
             if not down.ended:
                 down.wait(lambda m: unstamp(m[-1])[1] == self.fed - 1, "the last message")
+
+    def test_what_was_taken_from_clients_that_come_and_go_arrives_once_whatever_crashes(self):
+        rng = random.Random(number := harness.seed())
+        print("seed", number)
+        _, daemon, session = self.linked(CONFIG)
+        self.lock, self.sent, self.taken = threading.Lock(), [], {}
+        done = threading.Event()
+        ups = session.collect()
+        threads = [threading.Thread(target=self.visit, args=(daemon, done)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(int(os.environ.get("FTCPD_TEST_CRASHES", 20))):
+                done.wait(rng.random() * 0.2)
+                daemon.crash()
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join(harness.DEADLINE)
+        daemon.wait_clients(0)
+        status = daemon.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 0,
+                                    "everything to be delivered")
+        ups.wait_count(status["toUpstream"]["delivered"]["messages"])
+        seen = {}
+        for message in ups.messages:
+            sender, number = unstamp(message)
+            seen.setdefault(sender, []).append(number)
+        for sender, numbers in seen.items():
+            self.assertEqual(numbers, list(range(len(numbers))))
+        for sender, count in self.taken.items():
+            self.assertEqual(len(seen.get(sender, ())), count, f"client {sender}")
+        print("visits", len(self.sent), "of them surely taken", len(self.taken))
+        self.assertEqual(status["clients"], 0)
+
+    def visit(self, daemon, done):
+        while not done.is_set():
+            with self.lock:
+                number = len(self.sent)
+                self.sent.append(0)
+            with harness.unix_connect(daemon.data_path) as client:
+                try:
+                    client.send(*[stamp(number, i, body(i)) for i in range(5)])
+                    while self.unread(client.sock):
+                        time.sleep(0.001)
+                    if client.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+                        self.taken[number] = 5
+                except OSError:
+                    pass
+
+    @staticmethod
+    def unread(sock):
+        """What the other side has not read yet."""
+        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+    def test_what_is_held_and_dealt_out_stays_so(self):
+        _, daemon, session = self.linked("[Delivery]\nToClients=balance\nHoldSize=1M\n")
+        for i in range(10):
+            session.send(stamp(1, i))
+        daemon.wait_status(lambda s: s["toClients"]["queued"]["messages"] == 10, "10 held messages")
+        daemon.crash()
+        self.assertEqual(daemon.status()["toClients"]["queued"]["messages"], 10)
+        clients = [daemon.client(), daemon.client()]
+        daemon.wait_clients(2)
+        daemon.crash()
+        first = clients[0].collect()
+        second = clients[1].collect()
+        daemon.wait_status(lambda s: s["toClients"]["delivered"]["messages"] == 10, "all to be given")
+        for i in range(10, 30):
+            session.send(stamp(1, i))
+        daemon.wait_status(lambda s: s["toClients"]["delivered"]["messages"] == 30, "all to be given")
+        harness.until(lambda: len(first.messages) + len(second.messages) == 30, "30 messages")
+        got = sorted(unstamp(m)[1] for m in first.messages + second.messages)
+        self.assertEqual(got, list(range(30)))
+
+    def test_who_only_sends_or_only_receives_goes_on_doing_so(self):
+        _, daemon, session = self.linked(CONFIG)
+        sends, receives = daemon.client(), daemon.client()
+        sends.shut_read()
+        receives.shut_write()
+        daemon.wait_status(
+            lambda _: [c["sendOnly"] for c in daemon.call("ListClients")["clients"]] == [True, False],
+            "the sender to be known as one")
+        daemon.crash()
+        session.send(b"down")
+        receives.expect(b"down")
+        sends.send(b"up")
+        session.expect(b"up")
+        clients = daemon.call("ListClients")["clients"]
+        self.assertEqual([c["sendOnly"] for c in clients], [True, False])
+        receives.close()
+        daemon.wait_clients(1)
 
     def test_a_partial_message_of_each_side_survives(self):
         _, daemon, session = self.linked(CONFIG)
