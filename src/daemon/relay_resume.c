@@ -195,6 +195,8 @@ static void take_up(struct relay *relay, struct handover *handover)
         diag_notice("the state of the last run is taken over: %zu clients, %" PRIu64
                     " bytes waiting for the upstream",
                     relay->n_clients, relay_queued_bytes(relay));
+        relay_tell(relay, EVENT_SERVICE, "the state of the last run is taken over: %zu clients",
+                   relay->n_clients);
 }
 
 int relay_take_up(struct relay *relay, struct handover *handover)
