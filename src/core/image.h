@@ -3,8 +3,14 @@
 /*
  * The memory that outlives a process: what stands where in the memfd. Every word is an aligned
  * 64-bit store; several words that must change together change in one transaction of the store. A
- * successor maps the same bytes, so nothing here may move, shrink or change its meaning without a
- * new IMAGE_VERSION.
+ * successor maps the same bytes, and it may be of a later build: every 1.y takes over what any
+ * earlier 1.x left. So the rule for changing this file:
+ *
+ * - Nothing moves, shrinks or changes its meaning.
+ * - A new word takes the place of a spare one. There, 0 must mean what a build without the word
+ *   would have done.
+ * - What can't be said so needs a new IMAGE_VERSION, and in store_open() the conversion of every
+ *   earlier one. tests/unit/test_upgrade.c holds a state of each, as the first build left it.
  *
  * References to slabs and clients are numbers plus one, so that zeroed memory says "none".
  */
@@ -110,6 +116,7 @@ struct image_client {
         struct image_cursor cursor;
         uint64_t accepted_messages, accepted_bytes; /* received from it, whole */
         uint64_t gone_messages, gone_bytes; /* delivered to it, where its cursor holds no more */
+        uint64_t spare[8];
 };
 
 /*
@@ -141,6 +148,7 @@ struct image_session {
         uint64_t skipped_begun_messages, skipped_begun_bytes; /* and of these, before `begun` */
         uint64_t begun, begun_number; /* the boundary behind the last message begun on any earlier
                                          connection */
+        uint64_t spare[32];
 };
 
 enum { IMAGE_REASONS = 16 };
@@ -160,6 +168,7 @@ struct image_totals {
         uint64_t clients_accepted, clients_refused;
         uint64_t next_client_id;
         uint64_t client_slots; /* entries of the client table that were ever used */
+        uint64_t spare[32];
 };
 
 /* How messages are told from each other: what stands in the logs means nothing without it. */
@@ -176,6 +185,7 @@ struct image_spread {
         struct image_cursor held; /* for the next one who does */
         uint64_t admit; /* who waits while nothing is held gets what came from here on, and since
                            it came */
+        uint64_t spare[8];
 };
 
 /* What has happened, by the words of core/events.h and core/state.h. */
@@ -212,6 +222,7 @@ struct image {
         struct image_spread spread;
         struct image_totals totals;
         struct image_events events;
+        uint64_t spare[256];
         struct image_event event[IMAGE_EVENTS + 1] __attribute__((aligned(4096)));
         struct image_event link_event[2];
         struct image_client client[IMAGE_CLIENTS] __attribute__((aligned(4096)));
