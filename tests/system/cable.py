@@ -42,11 +42,12 @@ class Namespace:
 
     def __init__(self, name, address):
         self.name, self.address = name, address
+        self.path = f"/run/netns/{name}"
         self._before = []
 
     def __enter__(self):
         self._before.append(open("/proc/thread-self/ns/net", "rb"))
-        with open(f"/run/netns/{self.name}", "rb") as there:
+        with open(self.path, "rb") as there:
             _setns(there)
         return self
 
