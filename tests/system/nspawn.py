@@ -140,23 +140,28 @@ class Network(Namespace):
 class Machine:
     """One that has booted."""
 
-    def __init__(self, suite):
+    def __init__(self, suite, files=None):
+        """files: what stands in it when it boots, a text for each path."""
         if os.geteuid():
             raise unittest.SkipTest("a container needs root")
         harness.need("systemd-nspawn", "nsenter", "unshare", "mmdebstrap")
         self.directory = tempfile.mkdtemp(prefix="ftcpd-machine-")
         self.process, self.groups = None, make_groups(f"ftcpd-test-{os.getpid()}")
         try:
-            self._boot(suite)
+            self._boot(suite, files or {})
         except BaseException:
             self.close()
             raise
 
-    def _boot(self, suite):
+    def _boot(self, suite, files):
         at, staged = os.path.join(self.directory, "at"), os.path.join(self.directory, "stage")
         os.mkdir(at)
         os.mkdir(staged)
         env = {**os.environ, "AT": at, "STAGE": stage(staged), "BASE": base(suite)}
+        for path, text in files.items():
+            os.makedirs(os.path.dirname(staged + path), exist_ok=True)
+            with open(staged + path, "w", encoding="utf-8") as file:
+                file.write(text)
         env["GROUPS_OF_OURS"] = " ".join(self.groups)
         env["UNIFIED_CGROUP_HIERARCHY"] = "1"  # newer ones insist on it
         self.log_path = os.path.join(self.directory, "console")
@@ -206,10 +211,16 @@ class Machine:
         enter = ("nsenter", f"--target={self.leader}", *("-m", "-u", "-i", "-n", "-p"))
         return run(*enter, "--", *command, check=check, timeout=DEADLINE * 4)
 
-    def popen(self, *command, **options):
-        """A command in the machine that goes on."""
-        enter = ["nsenter", f"--target={self.leader}", "-m", "-u", "-i", "-n", "-p", "--"]
-        return harness.spawn([*enter, *command], **options)
+    def popen(self, *command, uid=0, groups="root", **options):
+        """A command in the machine that goes on, and ends with the process that is returned."""
+        return harness.spawn(
+            [
+                *("nsenter", f"--target={self.leader}", "-m", "-u", "-i", "-n", "-p", "--"),
+                *("setpriv", f"--reuid={uid}", f"--regid={uid}", f"--groups={groups}"),
+                *("--pdeathsig=KILL", "--", *command),
+            ],
+            **options,
+        )
 
     def path(self, inside):
         """As this file is named from outside."""
@@ -269,7 +280,8 @@ class Service(harness.Daemon):
         self.control_path = machine.path(stem + ".varlink")
         self.process, self.exit_code, self._clients = None, None, []
         self.since = machine.run("journalctl", "-n0", "--show-cursor", "-q").split()[-1]
-        self.configure(config)
+        if config is not None:
+            self.configure(config)
         self.start(wait)
 
     def configure(self, config):
@@ -283,6 +295,11 @@ class Service(harness.Daemon):
 
     def start(self, wait=True):
         self.systemctl("start", *([] if wait else ["--no-block"]))
+
+    def drop_in(self, text):
+        """More for the unit, until the test ends."""
+        self.machine.write(f"/run/systemd/system/{self.name}.service.d/test.conf", text)
+        self.machine.run("systemctl", "daemon-reload")
 
     def restart(self):
         self.systemctl("restart")
@@ -330,6 +347,10 @@ class Service(harness.Daemon):
         names = [f"ftcpd{at}.socket", f"ftcpd-varlink{at}.socket", f"ftcpd{at}.service"]
         self.machine.run("systemctl", "stop", *names, check=False)
         self.machine.run("systemctl", "reset-failed", *names, check=False)
+        self.machine.remove(self.config_inside)
+        if os.path.isdir(self.machine.path(f"/run/systemd/system/{self.name}.service.d")):
+            self.machine.remove(f"/run/systemd/system/{self.name}.service.d")
+            self.machine.run("systemctl", "daemon-reload")
 
 
 class MachineTest(harness.SystemTest):
@@ -337,10 +358,11 @@ class MachineTest(harness.SystemTest):
 
     daemon_class = Service
     suite = None
+    files = {}
 
     @classmethod
     def setUpClass(cls):
-        cls.machine = Machine(cls.suite)
+        cls.machine = Machine(cls.suite, cls.files)
         cls.addClassCleanup(cls.machine.close)
 
     def daemon(self, config, **options):

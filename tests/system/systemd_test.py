@@ -1,29 +1,184 @@
 # SPDX-License-Identifier: MIT
 """The service under the real systemd, of the oldest and the newest Debian that it is for."""
+import os
+import random
+import re
+import signal
+import subprocess
+
 import harness
 import nspawn
+from storm import CONFIG, Storm
 
-CONFIG = "[Delivery]\nSlowClient=wait\n"
+QUICK = "[Upstream]\nReconnectDelay=50ms\nReconnectDelayMax=100ms\n"
+NOBODY = "127.0.0.1:9"  # where nobody listens
+SOCKETS = ("ftcpd.socket", "ftcpd-varlink.socket")
 
 
-class Service:
+class Service(Storm):
     """What holds on each of them."""
 
-    def test_a_restart_and_a_crash_are_not_noticed(self):
-        _, service, session = self.linked(CONFIG)
+    files = {"/etc/ftcpd.conf": f"[Upstream]\nAddress={NOBODY}\n"}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.booted = cls.machine.run("systemctl", "show", "ftcpd", "--property=ActiveState,NRestarts,StatusText")
+        cls.machine.run("systemctl", "stop", "ftcpd", *SOCKETS)
+
+    def pair(self, config=CONFIG, **options):
+        """A link that is up, and a client."""
+        upstream, service, session = self.linked(config, **options)
         client = service.client()
         service.wait_clients(1)
-        for number, interrupt in enumerate((service.restart, service.kill)):
-            before = service.pid
-            interrupt()
-            self.assertNotEqual(service.pid, before)
-            session.send(b"down %d" % number)
-            client.expect(b"down %d" % number)
-            client.send(b"up %d" % number)
-            session.expect(b"up %d" % number)
-        status = service.status()
-        self.assertEqual(status["upstream"]["disconnects"], 0)
-        self.assertEqual(status["clientsAccepted"], 1)
+        return upstream, service, session, client
+
+    def check_both_ways(self, session, client):
+        session.send(b"down")
+        client.expect(b"down")
+        client.send(b"up")
+        session.expect(b"up")
+
+    def active(self, *units):
+        return self.machine.run("systemctl", "is-active", *units, check=False).split()
+
+    def seed(self):
+        number = harness.seed()
+        print("seed", number)
+        return random.Random(number)
+
+    # start and reload
+
+    def test_a_boot_with_the_upstream_unreachable_starts_it_all_the_same(self):
+        self.assertIn("ActiveState=active", self.booted)
+        self.assertIn("NRestarts=0", self.booted)
+        self.assertRegex(self.booted, "StatusText=(waiting|connecting|resolving): ")
+
+    def test_systemctl_status_tells_the_state_of_the_link(self):
+        upstream, service, session, _ = self.pair(QUICK)
+        self.assertRegex(service.systemctl("status"), r'Status: "up: .*127\.0\.0\.1')
+        upstream.refuse()
+        session.reset()
+        harness.until(lambda: re.match("(waiting|connecting|resolving): ", service.show("StatusText")),
+                      "the loss in the status line")
+
+    def test_a_reload_applies_a_good_file_and_tells_what_is_wrong_with_a_bad_one(self):
+        upstream, service, session, client = self.pair()
+        pid = service.pid
+        service.configure(f"[Upstream]\nAddress={upstream.address}\n{CONFIG}[Health]\nMaxAge=7min\n")
+        service.systemctl("reload")
+        self.assertIn("the configuration was reloaded", service.log)
+        service.configure(f"[Upstream]\nAddress={upstream.address}\n[Heartbeat]\nInterval=soon\n")
+        service.systemctl("reload", check=False)
+        service.wait_log(r"/etc/ftcpd\.conf:4: \[Heartbeat\] Interval: .*soon")
+        service.wait_log("was not reloaded: nothing has changed")
+        self.assertEqual((service.pid, self.active("ftcpd")), (pid, ["active"]))
+        self.check_both_ways(session, client)
+
+    def test_without_an_address_it_does_not_start_and_status_says_what_to_set(self):
+        service = self.daemon("", wait=False)
+        harness.until(lambda: service.show("ActiveState") == "failed", "the service to fail")
+        self.assertEqual(service.show("ExecMainStatus"), "78")
+        self.assertEqual(service.show("NRestarts"), "0")
+        self.assertRegex(service.systemctl("status", check=False),
+                         r"\[Upstream\] Address: .*Address=HOST:PORT below \[Upstream\] in /etc/ftcpd.conf")
+
+    def test_who_the_clients_are_is_told(self):
+        _, service, _ = self.linked()
+        recv = self.machine.popen("ftcpctl", "recv", uid=65534, groups="ftcpd",
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(harness.end, recv)
+        service.wait_clients(1)
+        client = service.call("ListClients")["clients"][0]
+        self.assertEqual((client["uid"], client["program"]), (65534, "ftcpctl"))
+        self.assertEqual(self.machine.read(f"/proc/{client['pid']}/comm").strip(), "ftcpctl")
+
+    def test_an_instance_runs_beside_the_service(self):
+        _, one, session, client = self.pair()
+        upstream = self.upstream()
+        two = self.daemon(f"[Upstream]\nAddress={upstream.address}\n", instance="two")
+        session2 = upstream.accept()
+        client2 = two.client()
+        two.wait_clients(1)
+        self.check_both_ways(session2, client2)
+        two.restart()
+        self.check_both_ways(session2, client2)
+        self.check_both_ways(session, client)
+        two.systemctl("stop")
+        self.assertEqual(self.active("ftcpd", "ftcpd@two.socket"), ["active", "active"])
+        self.assertTrue(os.path.exists(two.data_path), "the service took its socket with it")
+
+    # without interruption
+
+    def test_restarts_at_full_load_are_not_noticed(self):
+        ended = self.storm(self.seed(), 3, lambda service: service.restart())
+        self.assertEqual(ended, 0)
+        self.assertEqual(self.daemons[0].log.count("the state of the last run is taken over"), 3)
+
+    def test_crashes_at_full_load_cost_no_message(self):
+        self.storm(self.seed(), 4, lambda service: service.kill())
+
+    def test_the_watchdog_ends_a_loop_that_stands_still_and_the_service_goes_on(self):
+        _, service, session, client = self.pair()
+        service.drop_in("[Service]\nWatchdogSec=1s\n")
+        service.restart()
+        before = service.pid
+        os.kill(self.machine.host_pid(before), signal.SIGSTOP)
+        client.send(b"meanwhile")
+        session.expect(b"meanwhile")
+        self.assertNotEqual(service.pid, before)
+        self.check_both_ways(session, client)
+        self.assertEqual(service.status()["upstream"]["disconnects"], 0)
+
+    def test_without_a_bus_a_restart_is_not_noticed_either(self):
+        _, service, session, client = self.pair()
+        self.machine.run("systemctl", "stop", "dbus.socket", "dbus.service")
+        self.addCleanup(self.machine.run, "systemctl", "start", "dbus.socket", "dbus.service")
+        service.restart()
+        service.wait_log("systemd does not say whether")
+        self.check_both_ways(session, client)
+        self.assertEqual(service.status()["upstream"]["disconnects"], 0)
+
+    # stop
+
+    def test_a_stop_says_how_many_messages_are_left(self):
+        service = self.daemon(f"{QUICK}Address={NOBODY}\n")
+        client = service.client()
+        client.send(b"one", b"two", b"three")
+        service.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 3, "3 messages")
+        service.stop()
+        self.assertIn("stopped; 3 messages (23 bytes) were not delivered to the upstream", service.log)
+        self.assertEqual(service.show("Result"), "success")
+        self.assertEqual(client.expect_end(), "closed")
+
+    def test_a_stop_without_a_bus_says_so_too(self):
+        service = self.daemon(f"{QUICK}Address={NOBODY}\n[Service]\nStopTimeout=100ms\n")
+        client = service.client()
+        client.send(b"one")
+        service.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 1, "a message")
+        self.machine.run("systemctl", "stop", "dbus.socket", "dbus.service")
+        self.addCleanup(self.machine.run, "systemctl", "start", "dbus.socket", "dbus.service")
+        service.stop()
+        self.assertRegex(service.log, r"stopped; 1 message.* not delivered to the upstream")
+        self.assertEqual(client.expect_end(), "closed")
+
+    def test_a_stop_keeps_nothing_for_the_next_start(self):
+        upstream, service, session, client = self.pair()
+        service.stop()
+        self.assertEqual(client.expect_end(), "closed")
+        service.start()
+        upstream.accept()
+        self.assertNotIn("taken over", service.log)
+
+    def test_stopping_the_socket_stops_all_for_good(self):
+        _, service, session, client = self.pair()
+        self.machine.run("systemctl", "stop", "ftcpd.socket")
+        self.assertEqual(self.active("ftcpd", *SOCKETS), ["inactive"] * 3)
+        client.expect_end()
+        self.assertFalse(os.path.exists(service.data_path))
+        self.assertFalse(os.path.exists(service.control_path))
+        service.start()
+        self.assertEqual(self.active("ftcpd", *SOCKETS), ["active"] * 3)
 
 
 class Bookworm(Service, nspawn.MachineTest):
