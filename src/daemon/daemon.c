@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/daemon.h"
+#include "core/catalog.h"
 #include "daemon/control.h"
 #include "daemon/handover.h"
 #include "daemon/relay.h"
@@ -7,6 +8,7 @@
 #include "util/clock.h"
 #include "util/diag.h"
 #include "util/socket.h"
+#include "util/units.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -46,7 +48,7 @@ void daemon_tell(const struct config_report *report)
         for (size_t i = 0; i < report->n_warnings; i++)
                 diag_warning("%s", report->warnings[i]);
         for (size_t i = 0; i < report->n_errors; i++)
-                diag_err("%s", report->errors[i]);
+                diag_event(LOG_ERR, (.id = CATALOG_CONFIG_BAD), "%s", report->errors[i]);
 }
 
 /* ---- for control ---- */
@@ -152,9 +154,10 @@ static int reload(void *context, struct config_report *report)
         result = apply(daemon, report);
         daemon_tell(report);
         if (result < 0)
-                diag_err("the configuration was not reloaded: nothing has changed");
+                diag_event(LOG_ERR, (.id = CATALOG_CONFIG_BAD),
+                           "the configuration was not reloaded: nothing has changed");
         else
-                diag_notice("the configuration was reloaded");
+                diag_event(LOG_NOTICE, (.id = CATALOG_RELOADED), "the configuration was reloaded");
         tell_reload(daemon, result, report);
         service_ready();
         return result;
@@ -186,7 +189,8 @@ static void on_stopped(void *context, struct count left)
                          left.messages, left.bytes);
         else
                 snprintf(text, sizeof(text), "stopped; everything was delivered to the upstream");
-        diag_line(left.messages ? LOG_WARNING : LOG_NOTICE, "%s", text);
+        diag_event(left.messages ? LOG_WARNING : LOG_NOTICE,
+                   (.id = CATALOG_STOPPED, .messages = left.messages), "%s", text);
         relay_tell(daemon->relay, EVENT_SERVICE, "%s", text);
         daemon->done = true;
 }
@@ -221,17 +225,20 @@ static void on_term(evutil_socket_t number, short what, void *arg)
         (void)what;
         service_stopping();
         if (job == SERVICE_JOB_RESTART) {
-                diag_notice("restart: everything is handed over to the next process");
+                diag_event(LOG_NOTICE, (.id = CATALOG_HANDED_OVER),
+                           "restart: everything is handed over to the next process");
                 daemon->done = daemon->leaves = true;
                 relay_tell(daemon->relay, EVENT_SERVICE, "handing over to the next process");
                 return;
         }
         relay_tell(daemon->relay, EVENT_SERVICE, "%s: stopping",
                    number == SIGTERM ? "SIGTERM" : "SIGINT");
-        diag_notice("%s: stopping, within StopTimeout=%s", number == SIGTERM ? "SIGTERM" : "SIGINT",
-                    job == SERVICE_JOB_STOP ? ""
-                                            : "; systemd does not say whether this is a "
-                                              "restart, so nothing is closed");
+        diag_event(LOG_NOTICE, (.id = CATALOG_STOPPING), "%s: stopping, within StopTimeout=%s%s",
+                   number == SIGTERM ? "SIGTERM" : "SIGINT",
+                   units_span_words(daemon->config->stop_timeout_usec).text,
+                   job == SERVICE_JOB_STOP ? ""
+                                           : "; systemd does not say whether this is a restart, "
+                                             "so nothing is closed");
         daemon->leaves = job != SERVICE_JOB_STOP;
         relay_stop(daemon->relay, clock_deadline(daemon->config->stop_timeout_usec),
                    daemon->leaves);
@@ -435,7 +442,8 @@ int daemon_run(const struct options *options, struct config *config)
         if (geteuid() == 0)
                 diag_warning("running as root: an account of its own is safer (the packaged units "
                              "use ftcpd)");
-        diag_notice("ftcpd %s: clients connect to %s", FTCPD_VERSION, daemon.data_socket);
+        diag_event(LOG_NOTICE, (.id = CATALOG_STARTED), "ftcpd %s: clients connect to %s",
+                   FTCPD_VERSION, daemon.data_socket);
         service_ready();
         relay_tell(daemon.relay, EVENT_SERVICE, "ftcpd %s started, pid %d", FTCPD_VERSION,
                    (int)getpid());

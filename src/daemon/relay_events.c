@@ -3,6 +3,7 @@
  * What is told as an event, and how often: every change of the link's state; clients and drops as
  * long as they are few, and then together, so that a crowd does not push everything else out.
  */
+#include "core/catalog.h"
 #include "daemon/relay_own.h"
 #include "edge/timer.h"
 #include "util/clock.h"
@@ -131,7 +132,10 @@ static void tell_drop(struct relay *relay, enum tell_way way, int reason, uint64
         snprintf(text, sizeof(text), "%s: %" PRIu64 " messages were dropped (%s)",
                  way == TELL_OUT ? "to the upstream" : "to clients", n,
                  drop_reason_name((enum drop_reason)reason));
-        diag_line(levels[reason], "%s", text);
+        diag_event(levels[reason],
+                   (.id = CATALOG_DROPPED, .cause = drop_reason_name((enum drop_reason)reason),
+                    .messages = n),
+                   "%s", text);
         add(relay, (struct image_facts){.kind = EVENT_DROP, .messages = n}, text);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the last process left, and what is kept for the next one. */
+#include "core/catalog.h"
 #include "core/imprint.h"
 #include "core/recover.h"
 #include "daemon/relay_own.h"
@@ -48,8 +49,10 @@ int relay_open(struct relay *relay, struct handover *handover)
                 relay->resumed = !wrong;
                 if (!wrong)
                         return 0;
-                diag_err("the state of the last run is not used, and its connections are ended: %s",
-                         wrong);
+                diag_event(LOG_ERR, (.id = CATALOG_REFUSED),
+                           "the state of the last run is not used, and its connections are ended: "
+                           "%s",
+                           wrong);
         }
         handover_refuse(handover);
         if (wrong && relay->keeps)
@@ -192,9 +195,10 @@ static void take_up(struct relay *relay, struct handover *handover)
         know_drops(relay);
         take_up_clients(relay);
         relay->spread.news = true;
-        diag_notice("the state of the last run is taken over: %zu clients, %" PRIu64
-                    " bytes waiting for the upstream",
-                    relay->n_clients, relay_queued_bytes(relay));
+        diag_event(LOG_NOTICE, (.id = CATALOG_TAKEN_OVER),
+                   "the state of the last run is taken over: %zu clients, %" PRIu64
+                   " bytes waiting for the upstream",
+                   relay->n_clients, relay_queued_bytes(relay));
         relay_tell(relay, EVENT_SERVICE, "the state of the last run is taken over: %zu clients",
                    relay->n_clients);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/client_own.h"
+#include "core/catalog.h"
 #include "edge/tally.h"
 #include "edge/timer.h"
 #include "util/clock.h"
@@ -487,7 +488,8 @@ void client_end(struct client *client, enum drop_reason drop, bool quiet, const 
         if (quiet)
                 diag_debug("%s: %s", client_name(client), why);
         else
-                diag_warning("%s is disconnected: %s", client_name(client), why);
+                diag_event(LOG_WARNING, (.id = CATALOG_CLIENT_ENDED, .client = client->id),
+                           "%s is disconnected: %s", client_name(client), why);
         client->fd = -1;
         event_del(client->readable);
         event_del(client->writable);

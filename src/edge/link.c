@@ -2,6 +2,7 @@
 #include "edge/link.h"
 #include "core/backoff.h"
 #include "core/imprint.h"
+#include "core/catalog.h"
 #include "core/telling.h"
 #include "edge/dial.h"
 #include "edge/timer.h"
@@ -70,21 +71,29 @@ static void keep_error(struct link *link, enum link_cause cause, const char *tex
         link->last_error_at = clock_usec();
 }
 
+static const char *class_of(const struct link *link)
+{
+        return link->state == LINK_UP ? CATALOG_LINK_LOST : CATALOG_LINK_FAILED;
+}
+
 /* Returns whether it was news. */
 static bool tell_failure(struct link *link, enum link_cause cause, const char *text)
 {
+        const char *word = link_cause_name(cause);
         uint64_t untold = 0;
 
         keep_error(link, cause, text);
         if (!telling_failure(&link->telling, cause, link->last_error_at, &untold)) {
-                diag_debug("link: %s: %s", link_cause_name(cause), text);
+                diag_debug("link: %s: %s", word, text);
                 return false;
         }
         if (untold)
-                diag_warning("link: %s: %s (%" PRIu64 " times more since that was last told)",
-                             link_cause_name(cause), text, untold);
+                diag_event(LOG_WARNING, (.id = class_of(link), .cause = word),
+                           "link: %s: %s (%" PRIu64 " times more since that was last told)", word,
+                           text, untold);
         else
-                diag_warning("link: %s: %s", link_cause_name(cause), text);
+                diag_event(LOG_WARNING, (.id = class_of(link), .cause = word), "link: %s: %s", word,
+                           text);
         return true;
 }
 
@@ -188,7 +197,7 @@ static void on_up(void *context)
                 return; /* the greeting was answered after all; what is queued may still go */
         describe(link, text, sizeof(text));
         if (!link->quiet)
-                diag_notice("link: up: %s", text);
+                diag_event(LOG_NOTICE, (.id = CATALOG_LINK_UP), "link: up: %s", text);
         set_state(link, LINK_UP, CAUSE_NONE, text);
         if (stable != UINT64_MAX)
                 timer_arm(link->timer, stable);
@@ -243,11 +252,12 @@ static void is_stable(struct link *link)
         untold = telling_over(&link->telling);
         describe(link, text, sizeof(text));
         if (untold)
-                diag_notice("link: up and stable: %s; %" PRIu64
-                            " failures before were not told one by one",
-                            text, untold);
+                diag_event(LOG_NOTICE, (.id = CATALOG_LINK_UP),
+                           "link: up and stable: %s; %" PRIu64
+                           " failures before were not told one by one",
+                           text, untold);
         else if (link->quiet)
-                diag_notice("link: up and stable: %s", text);
+                diag_event(LOG_NOTICE, (.id = CATALOG_LINK_UP), "link: up and stable: %s", text);
         link->quiet = false;
 }
 
@@ -268,7 +278,8 @@ static void tell_loss(struct link *link, enum link_cause cause, const char *text
                       const struct ledger_end *fate)
 {
         if (cause == CAUSE_OPERATOR) {
-                diag_notice("link: closed: %s", text);
+                diag_event(LOG_NOTICE, (.id = class_of(link), .cause = link_cause_name(cause)),
+                           "link: closed: %s", text);
                 keep_error(link, cause, text);
                 link->quiet = false;
         } else {

@@ -37,6 +37,8 @@ static bool stderr_is_journal(void)
 void diag_open(int level)
 {
         to_journal = stderr_is_journal();
+        if (to_journal)
+                journal_open();
         diag_set_level(level);
 }
 
@@ -50,28 +52,45 @@ bool diag_enabled(int level)
         return level <= threshold;
 }
 
-void diag_write(int level, const char *format, ...)
+/* Ends in "..." where it did not fit. The line has room for the newline that is not there yet. */
+static size_t put_line(char *line, const char *text, size_t whole, bool cut)
 {
+        size_t used = text_escape(line, LINE_MAX_BYTES, text, whole);
+
+        if (cut || used > LINE_MAX_BYTES - 16)
+                used += (size_t)sprintf(line + used, "...");
+        return used;
+}
+
+static void write_stream(int level, char *line, size_t used)
+{
+        char all[LINE_MAX_BYTES + 32];
+        int prefix = to_journal ? sprintf(all, "<%d>", level) : 0;
+
+        memcpy(all + prefix, line, used);
+        used += (size_t)prefix;
+        all[used++] = '\n';
+        while (write(STDERR_FILENO, all, used) < 0 && errno == EINTR)
+                ;
+}
+
+void diag_write(int level, const struct diag_event *event, const char *format, ...)
+{
+        static const struct diag_event none;
         char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 16];
-        int saved = errno, prefix = 0, length;
-        size_t used, whole;
+        int saved = errno, length;
+        size_t whole, used;
         va_list args;
 
         va_start(args, format);
         length = vsnprintf(text, sizeof(text), format, args);
         va_end(args);
-        if (length < 0)
-                goto out;
-        whole = strlen(text);
-        if (to_journal)
-                prefix = sprintf(line, "<%d>", level);
-        used = text_escape(line + prefix, LINE_MAX_BYTES, text, whole) + (size_t)prefix;
-        if ((size_t)length > whole || used > LINE_MAX_BYTES - 16)
-                used += (size_t)sprintf(line + used, "...");
-        line[used++] = '\n';
-        while (write(STDERR_FILENO, line, used) < 0 && errno == EINTR)
-                ;
-out:
+        if (length >= 0) {
+                whole = strlen(text);
+                used = put_line(line, text, whole, (size_t)length > whole);
+                if (!to_journal || !journal_send(level, event ? event : &none, line))
+                        write_stream(level, line, used);
+        }
         errno = saved;
 }
 

@@ -2,7 +2,8 @@
 #pragma once
 /*
  * What ftcpd says of itself: one line a call to standard error, written whole by one system call.
- * Under systemd each line is headed by its level for the journal (sd-daemon(3)); else it is plain.
+ * Where that is the journal's, the line goes there with its fields; should the journal not take it
+ * so, it goes through the stream, headed by its level (sd-daemon(3)). Else it is plain.
  * Control characters in what is logged are escaped, so that a peer's words can't begin a line of
  * their own.
  *
@@ -11,22 +12,31 @@
 #include <stdbool.h>
 #include <syslog.h>
 
+#include "util/journal.h"
+
 /* Once at start. Before it, lines down to LOG_INFO are written plain. */
 void diag_open(int level);
 void diag_set_level(int level);
 bool diag_enabled(int level);
 
-/* Takes no newline at the end. A line longer than about 2000 bytes is cut and ends in "...". Keeps
- * errno. */
-void diag_write(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The event says more than the text, and may be NULL. Takes no newline at the end. A line longer
+ * than about 2000 bytes is cut and ends in "...". Keeps errno. */
+void diag_write(int level, const struct diag_event *event, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
 
 /* The level of a syslog name ("info", "debug" ...), or -1; and the name of a level. */
 int diag_level_parse(const char *name);
 const char *diag_level_name(int level);
 
-#define diag_line(level, ...) (diag_enabled(level) ? diag_write(level, __VA_ARGS__) : (void)0)
-#define diag_err(...)         diag_line(LOG_ERR, __VA_ARGS__)
-#define diag_warning(...)     diag_line(LOG_WARNING, __VA_ARGS__)
-#define diag_notice(...)      diag_line(LOG_NOTICE, __VA_ARGS__)
-#define diag_info(...)        diag_line(LOG_INFO, __VA_ARGS__)
-#define diag_debug(...)       diag_line(LOG_DEBUG, __VA_ARGS__)
+#define diag_line(level, ...) (diag_enabled(level) ? diag_write(level, NULL, __VA_ARGS__) : (void)0)
+/* With the members of struct diag_event in parentheses: (.id = CATALOG_DROPPED, .messages = n). */
+#define diag_event(level, members, ...)                                                            \
+        (diag_enabled(level) ? diag_write(level, &(const struct diag_event){DIAG_MEMBERS members}, \
+                                          __VA_ARGS__)                                             \
+                             : (void)0)
+#define DIAG_MEMBERS(...) __VA_ARGS__
+#define diag_err(...)     diag_line(LOG_ERR, __VA_ARGS__)
+#define diag_warning(...) diag_line(LOG_WARNING, __VA_ARGS__)
+#define diag_notice(...)  diag_line(LOG_NOTICE, __VA_ARGS__)
+#define diag_info(...)    diag_line(LOG_INFO, __VA_ARGS__)
+#define diag_debug(...)   diag_line(LOG_DEBUG, __VA_ARGS__)

@@ -11,6 +11,8 @@ import tap
 
 BUILD = os.environ.get('top_builddir') or os.path.join(
     os.path.dirname(os.path.abspath(__file__)), '..', '..', 'build')
+TOP = os.environ.get('top_srcdir') or os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), '..', '..')
 UNIT_DIR = '/units'
 
 UNITS = {f'{name}{at}.{kind}' for at in ('', '@')
@@ -19,6 +21,7 @@ FILES = {  # below the prefix
     'sbin/ftcpd',
     'bin/ftcpctl',
     'lib/sysusers.d/ftcpd.conf',
+    'lib/systemd/catalog/ftcpd.catalog',
     'share/man/man1/ftcpctl.1',
     'share/man/man5/ftcpd.conf.5',
     'share/man/man7/ftcp-protocol.7',
@@ -118,6 +121,28 @@ class Install(unittest.TestCase):
             for name in ('passwd', 'group'):
                 with open(f'{root}/etc/{name}', encoding='utf-8') as file:
                     self.assertRegex(file.read(), r'(?m)^ftcpd:')
+
+    def test_the_catalog_explains_every_class_of_entries(self):
+        with open(f'{TOP}/src/core/catalog.h', encoding='utf-8') as file:
+            known = re.findall(r'^#define CATALOG_\w+ +"([0-9a-f]{32})"', file.read(), re.M)
+        with open(f'{self.root}{self.prefix}/lib/systemd/catalog/ftcpd.catalog',
+                  encoding='utf-8') as file:
+            explained = re.findall(r'^-- ([0-9a-f]{32})$', file.read(), re.M)
+        self.assertEqual(sorted(known), sorted(explained))
+        self.assertEqual(len(known), len(set(known)))
+
+    def test_systemd_finds_little_that_the_services_could_do_without(self):
+        if not shutil.which('systemd-analyze'):
+            self.skipTest('systemd-analyze is not installed (Debian: systemd)')
+        version = int(re.search(r'systemd (\d+)', run('systemd-analyze', '--version'))[1])
+        if version != 252:
+            self.skipTest(f'the measure is that of systemd 252, this is {version}')
+        with tempfile.TemporaryDirectory() as folder:
+            self.units(folder)
+            for unit in ('ftcpd.service', 'ftcpd@x.service'):
+                with self.subTest(unit=unit):
+                    print(run('systemd-analyze', 'security', '--offline=yes', '--threshold=12',
+                              '--no-pager', f'{folder}/{unit}').splitlines()[-1])
 
     def test_make_uninstall_leaves_nothing(self):
         with tempfile.TemporaryDirectory() as root:

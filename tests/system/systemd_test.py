@@ -108,6 +108,21 @@ class Service(Storm):
         self.assertEqual(self.active("ftcpd", "ftcpd@two.socket"), ["active", "active"])
         self.assertTrue(os.path.exists(two.data_path), "the service took its socket with it")
 
+    # the journal
+
+    def test_the_journal_has_classes_and_fields_and_explains_them(self):
+        _, service, session, _ = self.pair(QUICK)
+        session.reset()
+        entries = harness.until(lambda: [e for e in service.journal if "FTCPD_CAUSE" in e],
+                                "the loss in the journal")
+        self.assertEqual(
+            (entries[0]["FTCPD_CAUSE"], entries[0]["PRIORITY"], entries[0]["SYSLOG_IDENTIFIER"]),
+            ("reset", "4", "ftcpd"))
+        self.machine.run("journalctl", "--update-catalog")
+        text = self.machine.run("journalctl", "-q", "--catalog", "-u", "ftcpd",
+                                f"MESSAGE_ID={entries[0]['MESSAGE_ID']}")
+        self.assertIn("The link to the upstream was lost", text)
+
     # without interruption
 
     def test_restarts_at_full_load_are_not_noticed(self):

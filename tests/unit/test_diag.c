@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -27,6 +28,7 @@ static int catch_stderr(void **state)
         assert_return_code(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), errno);
         dup2(ends[1], STDERR_FILENO);
         unsetenv("JOURNAL_STREAM");
+        journal_path = "/nowhere/socket"; /* not this machine's */
         return 0;
 }
 
@@ -71,14 +73,84 @@ static void a_line_is_plain_and_one_write(void **state)
         assert_string_equal(caught(), "");
 }
 
-static void the_journal_gets_the_level(void **state)
+/* Listens where the journal would; the path and the socket last until forget_journal(). */
+static char folder[] = "/tmp/ftcpd-diag-XXXXXX";
+static struct sockaddr_un journal = {.sun_family = AF_UNIX};
+
+static int play_journal(void)
 {
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+        memcpy(folder + sizeof(folder) - 7, "XXXXXX", 6);
+        assert_non_null(mkdtemp(folder));
+        snprintf(journal.sun_path, sizeof(journal.sun_path), "%s/socket", folder);
+        assert_return_code(bind(fd, (struct sockaddr *)&journal, sizeof(journal)), errno);
+        journal_path = journal.sun_path;
+        return fd;
+}
+
+static void forget_journal(int fd)
+{
+        close(fd);
+        unlink(journal.sun_path);
+        rmdir(folder);
+        journal_path = "/nowhere/socket";
+}
+
+static const char *entry(int fd)
+{
+        static char text[8192];
+        ssize_t n = recv(fd, text, sizeof(text) - 1, 0);
+
+        text[n > 0 ? n : 0] = '\0';
+        return text;
+}
+
+static void the_journal_gets_level_class_and_fields(void **state)
+{
+        int fd = play_journal();
+
         (void)state;
         name_journal();
         diag_open(LOG_INFO);
+        diag_err("bad\nPRIORITY=0");
+        assert_string_equal(entry(fd), "MESSAGE=bad\\nPRIORITY=0\nPRIORITY=3\n"
+                                       "SYSLOG_IDENTIFIER=ftcpd\n");
+        diag_event(LOG_NOTICE, (.id = "abc", .cause = "reset", .client = 7, .messages = 8),
+                   "link: %s", "lost");
+        assert_string_equal(entry(fd), "MESSAGE=link: lost\nPRIORITY=5\nSYSLOG_IDENTIFIER=ftcpd\n"
+                                       "MESSAGE_ID=abc\nFTCPD_CAUSE=reset\nFTCPD_CLIENT=7\n"
+                                       "FTCPD_MESSAGES=8\n");
+        assert_string_equal(caught(), "");
+        forget_journal(fd);
+}
+
+static void a_journal_that_was_restarted_is_found_again(void **state)
+{
+        int fd = play_journal();
+
+        (void)state;
+        name_journal();
+        diag_open(LOG_INFO);
+        forget_journal(fd);
+        diag_err("meanwhile");
+        assert_string_equal(caught(), "<3>meanwhile\n");
+        fd = play_journal();
+        diag_err("again");
+        assert_non_null(strstr(entry(fd), "MESSAGE=again\n"));
+        assert_string_equal(caught(), "");
+        forget_journal(fd);
+}
+
+static void a_journal_without_its_socket_gets_the_level(void **state)
+{
+        (void)state;
+        name_journal();
+        journal_path = "/nowhere/socket";
+        diag_open(LOG_INFO);
         diag_err("bad");
         assert_string_equal(caught(), "<3>bad\n");
-        diag_notice("good");
+        diag_event(LOG_NOTICE, (.id = "abc"), "good");
         assert_string_equal(caught(), "<5>good\n");
 }
 
@@ -187,7 +259,9 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 TEST(a_line_is_plain_and_one_write),
-                TEST(the_journal_gets_the_level),
+                TEST(the_journal_gets_level_class_and_fields),
+                TEST(a_journal_that_was_restarted_is_found_again),
+                TEST(a_journal_without_its_socket_gets_the_level),
                 TEST(a_journal_stream_of_somebody_else_is_no_journal),
                 TEST(what_is_below_the_level_is_not_even_evaluated),
                 TEST(a_peer_cannot_begin_a_line_or_steer_a_terminal),
