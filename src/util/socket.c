@@ -165,11 +165,12 @@ void socket_path_done(struct socket_path *sock)
 
 static void read_program(struct socket_peer *peer)
 {
-        char path[32];
+        const char *proc = getenv("FTCPD_PROC"); /* where a service manager hides the processes */
+        char path[128];
         ssize_t n;
         int fd;
 
-        snprintf(path, sizeof(path), "/proc/%d/comm", (int)peer->pid);
+        snprintf(path, sizeof(path), "%s/%d/comm", proc ? proc : "/proc", (int)peer->pid);
         fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
                 return;
