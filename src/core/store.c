@@ -186,6 +186,10 @@ static bool map_image(struct store *store)
 
         if (p == MAP_FAILED)
                 return false;
+        /* Else a core would have all that is reserved, and take minutes. Its head, which has no
+         * messages, helps to see what went wrong. */
+        madvise(p, image_size, MADV_DONTDUMP);
+        madvise(p, offsetof(struct image, client), MADV_DODUMP);
         store->image = p;
         store->mapped = image_size;
         store->limit_bytes = UINT64_MAX;

@@ -50,6 +50,22 @@ class Surroundings(harness.SystemTest):
         self.assertEqual(result.returncode, 1, result)
         return result.stderr
 
+    def test_a_core_has_no_messages_and_not_all_that_is_reserved(self):
+        daemon = self.daemon("[Upstream]\nAddress=127.0.0.1:1\n")
+        dumped, whole, name, size = 0, 0, "", 0
+        with open(f"/proc/{daemon.pid}/smaps", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                words = line.split()
+                if "-" in words[0]:
+                    name = line
+                elif words[0] == "Size:":
+                    size = int(words[1])
+                elif words[0] == "VmFlags:" and "memfd" in name:
+                    whole += size
+                    dumped += size * ("dd" not in words)
+        self.assertGreater(whole, 1 << 20)
+        self.assertLess(dumped, 1 << 14, "more than 16 MiB would be dumped")
+
     def test_a_limit_of_file_sizes_is_told_and_no_death_by_a_signal(self):
         self.assertIn("LimitFSIZE=", self.fails((resource.RLIMIT_FSIZE, 1 << 20)))
 
