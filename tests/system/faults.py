@@ -284,24 +284,6 @@ class Faults(Machine):
         self.daemon.hangup()
         self.pump(self.rng.uniform(0, 0.05))
 
-    def operator(self, kind, method, **parameters):
-        """What this ftcpd cannot do is skipped from then on."""
-        old = self.conn
-        try:
-            self.daemon.call(method, **parameters)
-        except harness.VarlinkError as error:
-            del self.faults[kind]
-            self.skip[kind] = str(error)
-            return
-        self.fresh(old)
-
-    def fault_reconnect(self):
-        """What was sent is given time to be acknowledged."""
-        self.operator("reconnect", "Reconnect")
-
-    def fault_hold(self):
-        self.operator("hold", "Hold", forUsec=self.rng.randrange(1, 100_000))
-
     NEED_CABLE = ("cable_pulled", "cable_loose", "acks_lost", "data_lost", "refused", "black_hole")
     # Those that take next to no time come more often.
     QUICK = ("destroyed", "reset", "fin", "half_close", "accept_then_close", "silence") * 2
