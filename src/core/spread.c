@@ -532,10 +532,12 @@ bool reader_is_next(const struct reader *reader)
 {
         const struct spread *spread = reader->spread;
 
+        if (reader->role != READER_WAITS)
+                return true;
         for (size_t i = 0; i < spread->n_all; i++)
                 if (spread->all[i]->role == READER_WAITS &&
                     spread->all[i]->image->id < reader->image->id)
-                        return reader->role != READER_WAITS;
+                        return false;
         return true;
 }
 

@@ -79,7 +79,7 @@ void reader_join(struct reader *reader, struct spread *spread, struct image_clie
 /* Takes up one that stands in a checked image. */
 void reader_recover(struct reader *reader, struct spread *spread, struct image_client *image);
 
-/* Of those who wait, it came first; so what is held would go to it. */
+/* Of those who wait, it came first, so that what is held would go to it; or it does not wait. */
 bool reader_is_next(const struct reader *reader);
 
 /* What goes to it once it is trusted; NULL: nothing. */

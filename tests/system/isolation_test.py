@@ -3,9 +3,9 @@
 import threading
 
 import harness
+from delivery_test import numbers_of
 from harness import SLOW
 from local import BooksWatch, check_books, cpu_seconds, dropped, wait_listed
-from delivery_test import numbers_of
 from spread_test import numbered
 
 
@@ -60,7 +60,7 @@ class Isolation(harness.SystemTest):
         threads[0].join(harness.DEADLINE)
 
     def test_what_a_dripped_byte_costs_does_not_grow_with_what_came_before(self):
-        """Between any two bytes another client sends a message, so that the turn goes to and fro."""
+        """Between two bytes another client sends a message, so that the turn goes to and fro."""
         _, daemon, session = self.linked("[Frame]\nMaxMessageSize=16M\n")
         drips, other = daemon.client(), daemon.client()
         size, count = 15_000_000, 400

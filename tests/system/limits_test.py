@@ -4,9 +4,9 @@ import threading
 
 import harness
 from delivery_test import numbers_of
-from harness import SLOW, stamp, unstamp
+from harness import stamp, unstamp
 from local import BooksWatch, check_books, dropped, fill, stays, wait_listed
-from spread_test import numbered, queued, wait_accepted, wait_received
+from spread_test import numbered, wait_accepted, wait_received
 
 
 class Limits(harness.SystemTest):

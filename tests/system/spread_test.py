@@ -9,9 +9,9 @@ import time
 import harness
 from delivery_test import NOBODY_CHOSE, numbers_of, reasons
 from framed import Framed
-from harness import SLOW, stamp, unstamp
+from harness import stamp, unstamp
 from link_test import QUICK
-from local import BooksWatch, check_books, dropped, stays, wait_listed
+from local import BooksWatch, check_books, dropped, wait_listed
 
 TRUST = 0.1  # so long after it came a client may be given what is held
 
