@@ -51,6 +51,12 @@ def listed(daemon, number):
     return next(c for c in daemon.call("ListClients")["clients"] if c["id"] == number)
 
 
+def wait_all_of(daemon, number, got):
+    """Until the client with this id has taken all that was dealt to it, while nothing new comes."""
+    harness.until(lambda: not listed(daemon, number)["queued"]["messages"], "no queue")
+    got.wait_count(listed(daemon, number)["sent"]["messages"])
+
+
 class Balance(harness.SystemTest):
     def linked_with(self, clients=2, config=""):
         upstream, daemon, session = self.linked(QUICK + CONFIG + config)
@@ -90,8 +96,7 @@ class Balance(harness.SystemTest):
         with BooksWatch(daemon):
             session.send(*numbered(0, count, 1024))
             status = wait_accepted(daemon, count)
-            harness.until(lambda: len(got.messages) + queued(daemon.status())
-                          + listed(daemon, 1)["sent"]["messages"] == count, "all but its queue")
+            wait_all_of(daemon, 2, got)
             status = check_books(daemon.status())
         share = queued(status) + listed(daemon, 1)["sent"]["messages"]
         self.assertLessEqual(share, count // 2)
@@ -120,10 +125,7 @@ class Balance(harness.SystemTest):
             session.send(*numbered(0, count, 1024))
             wait_accepted(daemon, count)
             got = reads.collect()
-            harness.until(
-                lambda: len(got.messages) == listed(daemon, 2)["sent"]["messages"]
-                and not listed(daemon, 2)["queued"]["messages"], "the reader to have all of its own"
-            )
+            wait_all_of(daemon, 2, got)
             own, one = len(got.messages), listed(daemon, 1)
             self.assertGreater(one["queued"]["messages"], 10)
             leave(daemon, hangs)
@@ -404,16 +406,10 @@ class Balance(harness.SystemTest):
             3, "SlowClient=drop\nClientQueueSize=64K\n")
         with BooksWatch(daemon):
             session.send(*numbered(0, 20_000, 1024))
-            wait_accepted(daemon, 20_000)
-
-        # What was accepted last may be dealt, and something be dropped for it, between two looks.
-        def settled():
-            lost = dropped(check_books(daemon.status()), "toClients", "queue_full")
-            left = {n: listed(daemon, n) for n in (1, 2, 3)}
-            return lost == sum(c["dropped"]["messages"] for c in left.values()) and (lost, left)
-
-        lost, left = harness.until(settled, "the books of the clients to agree")
-        self.assertTrue(all(c["queued"]["bytes"] <= 65 * 1024 for c in left.values()))
+            status = wait_accepted(daemon, 20_000, 64 * 1024)
+        lost = dropped(status, "toClients", "queue_full")
+        left = {n: listed(daemon, n) for n in (1, 2, 3)}
+        self.assertEqual(sum(c["dropped"]["messages"] for c in left.values()), lost)
         seen = [numbers_of(client.recv_n(left[n + 1]["sent"]["messages"]
                                          + left[n + 1]["queued"]["messages"]))
                 for n, client in enumerate(clients)]
