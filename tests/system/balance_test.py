@@ -204,7 +204,7 @@ class Balance(harness.SystemTest):
             sent = [listed(daemon, n + 1)["sent"]["messages"] for n in range(heirs + 1)]
             self.assertGreater(listed(daemon, 2)["queued"]["messages"], 300)
             first.close()
-            status = check_books(daemon.wait_status(lambda s: s["clients"] == heirs, "it to be gone"))
+            status = check_books(daemon.wait_status(lambda s: s["clients"] == heirs, "one less"))
             seen = [numbers_of(other.recv_n(sent[n + 1] + listed(daemon, n + 2)["queued"]
                                             ["messages"])) for n, other in enumerate(others)]
         lost = sent[0] + given_up(status)
