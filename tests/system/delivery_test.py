@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What becomes of messages that were not delivered in time, and of clients without a link."""
+import os
 import random
+import shutil
 import socket
+import subprocess
+import tempfile
 import threading
 import time
 
@@ -128,6 +132,52 @@ class Cuts(harness.SystemTest):
         self.assertGreater(dropped(status, "toUpstream", "not_resent"), 0)
         self.assertEqual(len(status["toUpstream"]["dropped"]), 1)
         self.assertGreaterEqual(status["upstream"]["disconnects"], 10)
+
+    def test_what_is_told_from_the_books_stays_so_though_the_peer_still_reads(self):
+        """The verdict is ours, the connection lives on: nothing may be sent behind the reading."""
+        slow = self.preload("slow_books.c")
+        upstream = self.upstream(heartbeat=None)
+        upstream.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        daemon = self.daemon(
+            f"{DOWN}Address={upstream.address}\n[Heartbeat]\nTimeout=400ms\n"
+            "[Delivery]\nResend=unsent\n",
+            env={"LD_PRELOAD": slow, "ASAN_OPTIONS": "verify_asan_link_order=0"},
+        )
+        session = upstream.accept()
+        client = daemon.client()
+        messages = [harness.stamp(1, i, bytes(500)) for i in range(4000)]
+        sender = threading.Thread(target=client.send, args=messages)
+        sender.start()
+        first = []
+        try:
+            while (message := session.recv()) is not None:
+                first.append(message)
+                time.sleep(0.0002)  # it reads slower than ftcpd sends, but all the time
+        except ConnectionResetError:
+            pass
+        self.assertGreater(len(first), 0)
+        self.assertLess(len(first), 4000)
+        self.assertEqual(daemon.status()["upstream"]["lastCause"], "silent")
+        daemon.reconfigure("[Heartbeat]\nTimeout=0\n")
+        later = []
+        while len(later) < 5 and daemon.status()["toUpstream"]["queued"]["messages"]:
+            later.append(upstream.accept().collect())  # more than one if we were slow
+            harness.until(lambda: later[-1].ended
+                          or not daemon.status()["toUpstream"]["queued"]["messages"],
+                          "the rest to go")
+        sender.join(harness.DEADLINE)
+        settled(daemon, 4000)
+        again = [number for got in later for number in numbers_of(got.messages)]
+        self.assertEqual(sorted(set(numbers_of(first)) & set(again)), [])
+
+    def preload(self, source):
+        """A library made of this file."""
+        harness.need("cc")
+        path = os.path.join(tempfile.mkdtemp(prefix="ftcpd-test-"), "preload.so")
+        self.addCleanup(shutil.rmtree, os.path.dirname(path))
+        subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", path,
+                        os.path.join(harness.HERE, source)], check=True)
+        return path
 
     def test_with_unsent_each_message_is_there_once_or_in_the_books(self):
         """Each cut reads what the peer's kernel acknowledged, and nothing else."""
