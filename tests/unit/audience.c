@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "audience.h"
+#include "audience_runs.h"
 
-#include <assert.h>
 #include <string.h>
 
 /* May one more change be made? */
@@ -11,143 +10,6 @@ static bool change(struct audience *a)
                 return false;
         a->budget--;
         return true;
-}
-
-/* ---- runs ---- */
-
-static struct count span(const struct audience *a, uint32_t from, uint32_t to)
-{
-        if (to == ENDLESS)
-                to = a->end;
-        return (struct count){to - from, a->pos(a->context, to) - a->pos(a->context, from)};
-}
-
-static struct run *last_run(struct listener *l)
-{
-        return &l->run[l->n - 1];
-}
-
-static bool is_endless(const struct listener *l)
-{
-        return l->n && l->run[l->n - 1].to == ENDLESS;
-}
-
-static void put_run(struct listener *l, uint32_t i, uint32_t from, uint32_t to)
-{
-        assert(l->n < RUNS);
-        memmove(&l->run[i + 1], &l->run[i], (l->n - i) * sizeof(l->run[0]));
-        l->run[i] = (struct run){from, to};
-        l->n++;
-}
-
-static void erase_run(struct listener *l, uint32_t i)
-{
-        memmove(&l->run[i], &l->run[i + 1], (l->n - i - 1) * sizeof(l->run[0]));
-        l->n--;
-}
-
-/* The first message of this run is no more its. */
-static void take_one(const struct audience *a, struct listener *l, uint32_t i)
-{
-        struct run *run = &l->run[i];
-
-        if (run->to != ENDLESS)
-                l->has = count_sub(l->has, span(a, run->from, run->from + 1));
-        run->from++;
-        if (run->from == run->to)
-                erase_run(l, i);
-}
-
-/* The run whose first message is the oldest one that is not begun; false: there is none. */
-static bool oldest(const struct audience *a, struct listener *l, uint32_t *i)
-{
-        uint32_t to;
-
-        *i = 0;
-        if (!l->n)
-                return false;
-        to = l->run[0].to == ENDLESS ? a->end : l->run[0].to;
-        if (l->off && l->run[0].from + 1 < to) { /* what is begun stands alone then */
-                uint32_t from = l->run[0].from;
-
-                put_run(l, 0, from, from + 1);
-                l->run[1].from = from + 1;
-                if (l->run[1].to == ENDLESS)
-                        l->has = count_add(l->has, span(a, from, from + 1));
-        }
-        *i = l->off > 0;
-        if (*i == l->n)
-                return false;
-        return l->run[*i].from < (l->run[*i].to == ENDLESS ? a->end : l->run[*i].to);
-}
-
-/* Messages behind what it has from run `at` on, in the order of their numbers. */
-static void insert(const struct audience *a, struct listener *l, uint32_t from, uint32_t to,
-                   uint32_t *at)
-{
-        uint32_t i = *at;
-
-        l->has = count_add(l->has, span(a, from, to));
-        if (!l->n || (from < l->run[0].from && !l->off)) {
-                put_run(l, 0, from, to);
-                *at += *at > 0;
-                return;
-        }
-        if (from < l->run[0].from && l->run[0].from + 1 < l->run[0].to) {
-                put_run(l, 0, l->run[0].from, l->run[0].from + 1);
-                l->run[1].from++;
-                i += i > 0;
-        }
-        while (i + 1 < l->n && l->run[i + 1].from < from)
-                i++;
-        if (l->run[i].to == from) {
-                l->run[i].to = to;
-        } else {
-                put_run(l, i + 1, from, to);
-                i++;
-        }
-        *at = i;
-}
-
-static void append(const struct audience *a, struct listener *l, uint32_t from, uint32_t to)
-{
-        uint32_t at = l->n ? l->n - 1 : 0;
-
-        insert(a, l, from, to, &at);
-}
-
-static void open_from(struct listener *l, uint32_t from)
-{
-        if (!is_endless(l))
-                put_run(l, l->n, from, ENDLESS);
-}
-
-static void close_at_end(const struct audience *a, struct listener *l)
-{
-        if (!is_endless(l))
-                return;
-        last_run(l)->to = a->end;
-        l->has = count_add(l->has, span(a, last_run(l)->from, a->end));
-        if (last_run(l)->from == a->end)
-                l->n--;
-}
-
-void audience_follow(const struct audience *a, struct listener *l)
-{
-        if (a->balance)
-                close_at_end(a, l);
-        else
-                open_from(l, a->given);
-}
-
-struct count listener_queued(const struct audience *a, const struct listener *l)
-{
-        return is_endless(l) ? count_add(l->has, span(a, l->run[l->n - 1].from, ENDLESS)) : l->has;
-}
-
-uint64_t listener_waiting(const struct audience *a, const struct listener *l)
-{
-        return listener_queued(a, l).bytes - l->off;
 }
 
 /* ---- what is given up ---- */
@@ -163,12 +25,12 @@ static bool drop_one(struct audience *a, struct listener *l, enum drop_reason re
         struct count one;
         uint32_t i;
 
-        if (!oldest(a, l, &i) || !change(a))
+        if (!run_oldest(a, l, &i) || !change(a))
                 return false;
-        one = span(a, l->run[i].from, l->run[i].from + 1);
+        one = audience_span(a, l->run[i].from, l->run[i].from + 1);
         book(a, reason, one);
         *sum = count_add(*sum, one);
-        take_one(a, l, i);
+        run_take(a, l, i);
         return true;
 }
 
@@ -228,7 +90,7 @@ static void admit(struct audience *a, uint32_t least)
                 if (l->role != READER_WAITS || !change(a))
                         continue;
                 if (!a->balance)
-                        open_from(l, l->since > least ? l->since : least);
+                        run_open(l, l->since > least ? l->since : least);
                 l->role = READER_MEMBER;
                 l->served = ++a->serves;
         }
@@ -240,7 +102,7 @@ static void return_to(struct audience *a, struct listener *to, uint32_t message)
                 to->round = a->rounds;
                 to->at = 0;
         }
-        insert(a, to, message, message + 1, &to->at);
+        run_insert(a, to, message, message + 1, &to->at);
         to->served = ++a->serves;
 }
 
@@ -251,7 +113,7 @@ static struct count give_back(struct audience *a, struct listener *l, enum drop_
         uint32_t i;
 
         a->rounds++;
-        while (oldest(a, l, &i)) {
+        while (run_oldest(a, l, &i)) {
                 uint32_t to = shortest(a);
 
                 if (l->run[i].from < a->dealt_from && drop_one(a, l, reason, &sum))
@@ -259,7 +121,7 @@ static struct count give_back(struct audience *a, struct listener *l, enum drop_
                 if (!change(a))
                         break;
                 return_to(a, to == NOBODY ? &a->held : &a->all[to], l->run[i].from);
-                take_one(a, l, i);
+                run_take(a, l, i);
         }
         return sum;
 }
@@ -267,7 +129,7 @@ static struct count give_back(struct audience *a, struct listener *l, enum drop_
 /* Where what is held goes on without an end. */
 static uint32_t held_from(const struct audience *a)
 {
-        return is_endless(&a->held) ? a->held.run[a->held.n - 1].from : a->end;
+        return run_is_endless(&a->held) ? a->held.run[a->held.n - 1].from : a->end;
 }
 
 static void empty(struct listener *l)
@@ -286,7 +148,7 @@ static void mind_hold(struct audience *a)
                 a->holding = true;
                 empty(&a->held);
                 if (!a->balance)
-                        open_from(&a->held, a->end);
+                        run_open(&a->held, a->end);
         }
         if (hold || !a->holding)
                 return;
@@ -323,9 +185,9 @@ static void keep(struct audience *a)
         if (!change(a))
                 return;
         if (!a->holding)
-                book(a, DROP_NO_CLIENT, span(a, a->given, a->end));
+                book(a, DROP_NO_CLIENT, audience_span(a, a->given, a->end));
         else if (a->balance)
-                append(a, &a->held, a->given, a->end);
+                run_append(a, &a->held, a->given, a->end);
         a->given = a->end;
         limit_hold(a);
 }
@@ -346,7 +208,7 @@ void audience_taken(struct audience *a)
                 if (a->balance) {
                         struct listener *l = &a->all[shortest(a)];
 
-                        append(a, l, a->given, to);
+                        run_append(a, l, a->given, to);
                         l->served = ++a->serves;
                 }
                 a->given = to;
@@ -398,7 +260,7 @@ void audience_join(struct audience *a, uint32_t i)
         l->role = a->holding ? READER_WAITS : READER_MEMBER;
         l->served = ++a->serves;
         if (l->role == READER_MEMBER && !a->balance)
-                open_from(l, a->end);
+                run_open(l, a->end);
 }
 
 void audience_trust(struct audience *a, uint32_t i, uint64_t taken)
@@ -426,7 +288,7 @@ void audience_leave(struct audience *a, uint32_t i)
 
         if (l->role == READER_NONE || l->role == READER_LEAVING || !change(a))
                 return;
-        close_at_end(a, l);
+        run_close(a, l);
         l->role = READER_LEAVING;
         mind_hold(a);
         limit_hold(a);
@@ -503,13 +365,13 @@ void audience_advance(struct audience *a, uint32_t i, uint64_t bytes)
         struct listener *l = &a->all[i];
 
         for (l->off += bytes; l->off;) {
-                struct count one = span(a, l->run[0].from, l->run[0].from + 1);
+                struct count one = audience_span(a, l->run[0].from, l->run[0].from + 1);
 
                 if (l->off < one.bytes)
                         return;
                 l->off -= one.bytes;
                 l->done = count_add(l->done, one);
-                take_one(a, l, 0);
+                run_take(a, l, 0);
         }
 }
 

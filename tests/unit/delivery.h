@@ -124,7 +124,7 @@ void down_read(uint64_t want);
 bool down_paused(void);
 void down_write(uint32_t i, uint64_t limit, bool all);
 void down_join(uint32_t i);
-void down_trust(uint32_t i);
+void down_trust(uint32_t i, uint64_t most);
 void down_done(uint32_t i, enum drop_reason reason);
 void down_shorten(uint32_t i);
 bool down_is_beyond(uint32_t i);

@@ -169,9 +169,9 @@ static bool is_next(uint32_t i)
 }
 
 /* It takes some of what is held, and has it then. */
-void down_trust(uint32_t i)
+void down_trust(uint32_t i, uint64_t most)
 {
-        static unsigned char bytes[3000];
+        static unsigned char bytes[LARGEST];
         struct reader *reader = &room.client[i].reader;
         struct cursor *offer;
         uint64_t taken = 0;
@@ -183,11 +183,11 @@ void down_trust(uint32_t i)
         offer = reader_offer(reader);
         must((offer != NULL) == (listener_waiting(&room.audience, &room.audience.held) > 0),
              "something is offered, or not");
-        for (int k = 0, n = offer ? cursor_gather(offer, sizeof(bytes), iov, 4) : 0; k < n; k++) {
+        for (int k = 0, n = offer ? cursor_gather(offer, most, iov, 4) : 0; k < n; k++) {
                 memcpy(bytes + taken, iov[k].iov_base, iov[k].iov_len);
                 taken += iov[k].iov_len;
         }
-        taken = taken ? 1 + random_below(taken) : 0;
+        taken = taken && random_one_in(2) ? 1 + random_below(taken) : taken;
         reader_trust(reader, taken);
         audience_trust(&room.audience, i, 0);
         check_bytes(i, bytes, taken);

@@ -19,7 +19,7 @@
 #include <sys/uio.h>
 
 enum {
-        SIM_CLIENTS = 48, /* that ever connect */
+        SIM_CLIENTS = 96, /* that ever connect */
         SIM_SLOTS = 16,   /* at once */
         SIM_DOWN = 4096,  /* messages */
         SIM_ORDER = 8192,
@@ -177,6 +177,9 @@ struct count world_order(const struct world *world, uint32_t from, uint32_t to);
  */
 struct ledger_end world_cut(struct world *world, bool in_message);
 
+/* Bytes of UINT64_MAX in b are not known. */
+bool sim_same(struct count a, struct count b);
+
 /* ---- the daemon ---- */
 
 struct side {
@@ -210,6 +213,27 @@ void side_check(struct side *side);
 /* To the end of the scenario. */
 void side_run(struct side *side);
 
+/* ---- what happens at random ---- */
+
+struct act {
+        const char *name;
+        unsigned weight;
+        void (*act)(struct side *side);
+};
+
+/* One of these, each as often as its weight says. */
+void side_any_act(struct side *side, const struct act *acts, size_t n);
+
+void side_connect(struct side *side);
+void side_vanish(struct side *side);
+
+/* A slot in use, or SIM_SLOTS. */
+uint32_t side_any_slot(struct side *side);
+uint64_t side_any_size(struct world *world);
+
+/* A crash may come here, too, where the kernel did something and no store says so yet. */
+void side_crash_point(void);
+
 /* ---- readers of core/spread ---- */
 
 void side_join(struct side *side, uint32_t slot);
@@ -222,6 +246,8 @@ void side_taken(struct side *side);
 void side_sends(struct side *side, uint32_t slot); /* a send begins */
 void side_sent(struct side *side);
 void side_check_readers(struct side *side);
+bool side_write_reader(struct side *side, uint32_t slot, size_t limit);
+void side_reader_act(struct side *side); /* one of all that may happen */
 
 /* After a crash: how far the model gets; then the side takes up its readers, and goes on. */
 void side_settle_readers(struct side *side);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* A crash may come here, too, where the kernel did something and no store says so yet. */
-static void crash_point(void)
+void side_crash_point(void)
 {
         if (store_hook)
                 store_hook();
@@ -22,7 +22,7 @@ uint32_t side_number(const struct side *side, uint32_t slot)
 }
 
 /* A slot in use, or SIM_SLOTS. */
-static uint32_t any_slot(struct side *side)
+uint32_t side_any_slot(struct side *side)
 {
         uint32_t slot = (uint32_t)world_random(side->world, SIM_SLOTS);
 
@@ -32,7 +32,7 @@ static uint32_t any_slot(struct side *side)
         return SIM_SLOTS;
 }
 
-static uint64_t any_size(struct world *world)
+uint64_t side_any_size(struct world *world)
 {
         switch (world_random(world, 4)) {
         case 0: return 1 + world_random(world, 8);
@@ -67,7 +67,7 @@ static void fill_slot(struct side *side, uint32_t slot, uint32_t c)
         writer_init(&side->writer[slot], &side->turn, slot);
 }
 
-static void do_connect(struct side *side)
+void side_connect(struct side *side)
 {
         struct world *world = side->world;
         struct sim_client *client = &world->client[world->n_clients];
@@ -111,14 +111,14 @@ void side_dispose(struct side *side, uint32_t slot)
         side->world->client[c].state = SIM_GONE;
 }
 
-static void do_vanish(struct side *side)
+void side_vanish(struct side *side)
 {
-        uint32_t slot = any_slot(side);
+        uint32_t slot = side_any_slot(side);
 
         if (slot == SIM_SLOTS || world_random(side->world, 4))
                 return;
         side->world->client[side_number(side, slot)].state = SIM_DEAD;
-        crash_point();
+        side_crash_point();
         side_dispose(side, slot);
 }
 
@@ -132,37 +132,11 @@ static bool read_client(struct side *side, uint32_t slot, size_t want)
 
         world_check(world, n > 0, "no room for a client's bytes");
         took = world_client_recv(world, side_number(side, slot), iov, n);
-        crash_point();
+        side_crash_point();
         if (!took)
                 return false;
         taken = turn_take(&side->writer[slot], took, world->now);
         world_check(world, taken.result == FRAME_MORE && !taken.no_memory, "a frame was refused");
-        return true;
-}
-
-static bool write_reader(struct side *side, uint32_t slot, size_t limit)
-{
-        struct image_client *client = side_client(side, slot);
-        struct world *world = side->world;
-        struct iovec iov[SIM_IOV];
-        uint64_t went, sum = 0;
-        int n = cursor_gather(&side->reader[slot].cursor, limit, iov,
-                              1 + (int)world_random(world, SIM_IOV));
-
-        for (int i = 0; i < n; i++)
-                sum += iov[i].iov_len;
-        if (!sum)
-                return false;
-        side_sends(side, slot);
-        store_set(&client->sending, 1);
-        went = world_reader_send(world, slot, iov, n,
-                                 world_random(world, 3) ? sum : 1 + world_random(world, sum));
-        crash_point();
-        store_begin(&side->store);
-        reader_advance(&side->reader[slot], went);
-        store_put(&side->store, &client->sending, 0);
-        store_commit(&side->store);
-        side_sent(side);
         return true;
 }
 
@@ -177,7 +151,7 @@ static bool write_client(struct side *side, uint32_t slot, size_t limit)
         if (!client->reading)
                 return false;
         if (side->plan->spread)
-                return write_reader(side, slot, limit);
+                return side_write_reader(side, slot, limit);
         n = cursor_gather(&side->cursor[slot], limit, iov, 1 + (int)world_random(world, SIM_IOV));
         for (int i = 0; i < n; i++)
                 sum += iov[i].iov_len;
@@ -186,7 +160,7 @@ static bool write_client(struct side *side, uint32_t slot, size_t limit)
         store_set(&client->sending, 1);
         went = world_client_send(world, side_number(side, slot), iov, n,
                                  world_random(world, 3) ? sum : 1 + world_random(world, sum));
-        crash_point();
+        side_crash_point();
         store_begin(&side->store);
         cursor_advance(&side->cursor[slot], went);
         store_put(&side->store, &client->sending, 0);
@@ -196,24 +170,24 @@ static bool write_client(struct side *side, uint32_t slot, size_t limit)
 
 static void do_read_client(struct side *side)
 {
-        uint32_t slot = any_slot(side);
+        uint32_t slot = side_any_slot(side);
 
         if (slot < SIM_SLOTS)
-                read_client(side, slot, any_size(side->world));
+                read_client(side, slot, side_any_size(side->world));
 }
 
 static void do_write_client(struct side *side)
 {
-        uint32_t slot = any_slot(side);
+        uint32_t slot = side_any_slot(side);
 
         if (slot < SIM_SLOTS)
-                write_client(side, slot, any_size(side->world));
+                write_client(side, slot, side_any_size(side->world));
 }
 
 static void do_jump(struct side *side)
 {
         struct world *world = side->world;
-        uint32_t slot = any_slot(side), to, c;
+        uint32_t slot = side_any_slot(side), to, c;
         struct sim_client *client;
         struct count skipped, expected;
 
@@ -231,48 +205,6 @@ static void do_jump(struct side *side)
         expected = world_jump(world, c, to);
         world_check(world, skipped.messages == expected.messages && skipped.bytes == expected.bytes,
                     "a jump tells another number");
-}
-
-static void do_trust(struct side *side)
-{
-        uint32_t slot = any_slot(side);
-
-        if (slot < SIM_SLOTS && side_client(side, slot)->reading == READER_WAITS)
-                side_trust(side, slot);
-}
-
-static void do_leave(struct side *side)
-{
-        uint32_t slot = any_slot(side);
-
-        if (slot < SIM_SLOTS && side_client(side, slot)->reading && !world_random(side->world, 3))
-                side_leave(side, slot);
-}
-
-/* Found to be a mere sender. */
-static void do_deafen(struct side *side)
-{
-        uint32_t slot = any_slot(side);
-
-        if (slot < SIM_SLOTS && side_client(side, slot)->reading && !world_random(side->world, 3))
-                side_reader_done(side, slot);
-}
-
-static void do_shorten(struct side *side)
-{
-        uint32_t slot = any_slot(side);
-
-        if (slot < SIM_SLOTS && side_client(side, slot)->reading)
-                side_shorten(side, slot, any_size(side->world));
-}
-
-static void do_configure(struct side *side)
-{
-        struct world *world = side->world;
-        bool balance = world_random(world, 4) ? side->plan->balance : !side->plan->balance;
-
-        side_configure(side, balance, world_random(world, 4) ? any_size(world) : 0,
-                       any_size(world));
 }
 
 /* ---- the link ---- */
@@ -359,7 +291,7 @@ static bool read_link(struct side *side, size_t want)
                      1 + (int)world_random(world, SIM_IOV));
         world_check(world, n > 0, "no room for the peer's bytes");
         world_tcp_recv(world, iov, n);
-        crash_point();
+        side_crash_point();
         side_take_received(side, world->rx_read);
         if (!side->plan->spread)
                 side_give(side);
@@ -384,7 +316,7 @@ static bool write_link(struct side *side, size_t limit, bool hold)
         went = world_tcp_send(world, iov, n,
                               world_random(world, 3) ? sum : 1 + world_random(world, sum));
         world->tx_hold = false;
-        crash_point();
+        side_crash_point();
         ledger_sent(&side->ledger, went);
         return true;
 }
@@ -399,7 +331,7 @@ static void do_ack(struct side *side)
         world->acked += world_random(world, world->transmitted - world->acked + 1);
         if (world_random(world, 4) == 0)
                 world->acked = world->transmitted = world->written;
-        crash_point();
+        side_crash_point();
         ledger_acked(&side->ledger, world->acked);
 }
 
@@ -431,14 +363,9 @@ static void connection_begins(struct side *side)
         world->rx_read = world->rx_off = 0;
         world->written = world->transmitted = world->acked = 0;
         world->conn = CONN_NEW;
-        crash_point();
+        side_crash_point();
         ledger_begin(&side->ledger, side->in.image->end);
         world->conn = CONN_UP;
-}
-
-static bool same(struct count a, struct count b)
-{
-        return a.messages == b.messages && (a.bytes == b.bytes || b.bytes == UINT64_MAX);
 }
 
 void side_connection_ends(struct side *side)
@@ -450,8 +377,9 @@ void side_connection_ends(struct side *side)
         struct ledger_end expected = world_cut(world, in_message);
 
         world_check(world,
-                    same(end.acked, expected.acked) && same(end.unacked, expected.unacked) &&
-                            same(end.unsent, expected.unsent),
+                    sim_same(end.acked, expected.acked) &&
+                            sim_same(end.unacked, expected.unacked) &&
+                            sim_same(end.unsent, expected.unsent),
                     "the end of a connection is told otherwise");
         world->inject_end = side->store.image->session.inject.end;
 }
@@ -464,7 +392,7 @@ static void do_connection(struct side *side)
                 connection_begins(side);
         } else if (world_random(world, 5) == 0) {
                 world->conn = CONN_DEAD;
-                crash_point();
+                side_crash_point();
                 side_connection_ends(side);
         }
 }
@@ -473,32 +401,18 @@ static void do_connection(struct side *side)
 
 static void do_read_link(struct side *side)
 {
-        read_link(side, any_size(side->world));
+        read_link(side, side_any_size(side->world));
 }
 
 static void do_write_link(struct side *side)
 {
-        uint64_t limit = any_size(side->world);
+        uint64_t limit = side_any_size(side->world);
 
         write_link(side, limit, world_random(side->world, 8) == 0);
 }
 
-struct act {
-        const char *name;
-        unsigned weight;
-        void (*act)(struct side *side);
-};
-
-static const struct act reader_acts[] = {
-        {"a client is trusted", 10, do_trust},
-        {"a client leaves", 6, do_leave},
-        {"a client turns out to be a sender", 5, do_deafen},
-        {"a queue is shortened", 14, do_shorten},
-        {"another configuration", 8, do_configure},
-};
-
 /* One of these, each as often as its weight says. */
-static void any_act(struct side *side, const struct act *acts, size_t n)
+void side_any_act(struct side *side, const struct act *acts, size_t n)
 {
         uint64_t dice = 0;
         size_t i;
@@ -515,8 +429,8 @@ static void any_act(struct side *side, const struct act *acts, size_t n)
 void side_step(struct side *side)
 {
         static const struct act acts[] = {
-                {"a client connects", 3, do_connect},
-                {"a client vanishes", 4, do_vanish},
+                {"a client connects", 3, side_connect},
+                {"a client vanishes", 4, side_vanish},
                 {"a client's bytes are read", 24, do_read_client},
                 {"a client is written to", 24, do_write_client},
                 {"a jump", 6, do_jump},
@@ -531,9 +445,9 @@ void side_step(struct side *side)
         side->world->now += world_random(side->world, 3) ? world_random(side->world, 400)
                                                          : world_random(side->world, 9000);
         if (side->plan->spread && world_random(side->world, 4) == 0)
-                any_act(side, reader_acts, sizeof(reader_acts) / sizeof(*reader_acts));
+                side_reader_act(side);
         else
-                any_act(side, acts, sizeof(acts) / sizeof(*acts));
+                side_any_act(side, acts, sizeof(acts) / sizeof(*acts));
 }
 
 /* How many slabs an image without work needs: ends, marks, and what was made ready behind them. */
@@ -587,75 +501,6 @@ void side_run(struct side *side)
                         side_check(side);
         }
         side_finish(side);
-}
-
-/* ---- the truth ---- */
-
-static void check_client(const struct side *side, uint32_t slot)
-{
-        const struct world *world = side->world;
-        uint32_t c = side_number(side, slot);
-        const struct sim_client *client = &world->client[c];
-        const struct image_client *image = side_client(side, slot);
-        uint64_t boundary = side->plan->up[c].boundary[client->sent];
-
-        world_check(world, client->state == SIM_THERE && image->taken == client->read,
-                    "a client is not what it should be");
-        world_check(world,
-                    image->accepted_messages == client->sent && image->accepted_bytes == boundary,
-                    "a client's messages are counted wrong");
-        world_check(world, writer_partial(&side->writer[slot]) == client->read - boundary,
-                    "a partial message has another size");
-        if (!image->reading || side->plan->spread)
-                return;
-        world_check(world, same(cursor_delivered(&side->cursor[slot]), client->got),
-                    "what was delivered to a client is counted wrong");
-        world_check(world, same(cursor_queued(&side->cursor[slot]), world_queued(world, c)),
-                    "what is queued for a client is counted wrong");
-}
-
-static void check_ledger(const struct side *side)
-{
-        const struct world *world = side->world;
-        uint32_t acked = world->first;
-
-        if (world->conn == CONN_UP)
-                acked += world_ended(world, side->store.image->session.acked);
-        world_check(world,
-                    same(cursor_delivered(&side->ledger.acked), world_order(world, 0, acked)),
-                    "what was acknowledged is counted wrong");
-        world_check(world, same(ledger_sent_count(&side->ledger), world->sent),
-                    "what was sent is counted wrong");
-        world_check(world, same(ledger_resent_count(&side->ledger), world->resent),
-                    "what was sent again is counted wrong");
-        world_check(world,
-                    same(ledger_unacked(&side->ledger), world_order(world, acked, world->index)),
-                    "what is not acknowledged is counted wrong");
-        world_check(world, side->store.image->totals.disconnects == world->cuts,
-                    "the connections are counted wrong");
-}
-
-void side_check(struct side *side)
-{
-        const struct world *world = side->world;
-        struct count up = {0, 0};
-
-        for (uint32_t c = 0; c < world->n_clients; c++)
-                up = count_add(up,
-                               (struct count){world->client[c].sent,
-                                              side->plan->up[c].boundary[world->client[c].sent]});
-        world_check(world, same((struct count){side->out.image->number, side->out.image->end}, up),
-                    "messages to the peer are lost or too many");
-        world_check(world,
-                    side->in.image->number == world->down &&
-                            side->in.image->end == side->plan->down.boundary[world->down],
-                    "messages from the peer are lost or too many");
-        for (uint32_t slot = 0; slot < SIM_SLOTS; slot++)
-                if (side_client(side, slot)->id)
-                        check_client(side, slot);
-        check_ledger(side);
-        if (side->plan->spread)
-                side_check_readers(side);
 }
 
 /* ---- beginning ---- */

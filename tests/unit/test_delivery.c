@@ -16,7 +16,7 @@
 
 #include "core/recover.h"
 
-enum { STEPS = 300000, EPOCH = 5000, MOST_SLABS = 12 };
+enum { STEPS = 500000, EPOCH = 5000, MOST_SLABS = 12 };
 
 static uint64_t any_size(void)
 {
@@ -83,7 +83,7 @@ static void step_client(void)
                         must(reader_leave(&client->reader) == 0, "no memory");
                 audience_leave(&room.audience, i);
                 break;
-        default: down_trust(i);
+        default: down_trust(i, any_size());
         }
 }
 
@@ -243,7 +243,7 @@ static void drain(void)
         if (!room.live)
                 up_begin();
         for (uint32_t i = 0; i < LISTENERS; i++) {
-                down_trust(i);
+                down_trust(i, any_size());
                 while (listener_queued(&room.audience, &room.audience.all[i]).messages)
                         down_write(i, 100000, true);
         }
@@ -260,7 +260,6 @@ static void drain(void)
         must(audience_queued(&room.audience).messages == 0, "messages to clients are left");
         must(room.store.used_bytes <= (uint64_t)MOST_SLABS * IMAGE_SLAB_SIZE, "slabs are lost");
         must(room.store.n_free_extents == room.store.extents_used, "extents are lost");
-        another_crowd();
         check_image();
 }
 
@@ -277,8 +276,10 @@ static void every_message_is_delivered_dropped_or_queued_at_every_step(void **st
                 step();
                 if (random_one_in(1000))
                         check_image();
-                if (room.step % EPOCH == 0)
+                if (room.step % EPOCH == 0) {
                         drain();
+                        another_crowd();
+                }
         }
         drain();
         print_message("# %llu steps, %u messages from the peer, %u to it\n",
@@ -286,9 +287,59 @@ static void every_message_is_delivered_dropped_or_queued_at_every_step(void **st
         room_end();
 }
 
+/* ---- single cases ---- */
+
+static void hold_bytes(uint64_t bytes)
+{
+        while (room.down_pos < bytes)
+                down_read(5000);
+        down_check();
+}
+
+/* They were held while each was for all, but nobody else has got them. */
+static void what_is_held_goes_on_to_others_when_messages_are_dealt_out_now(void **state)
+{
+        (void)state;
+        random_start("what_is_held_goes_on_to_others_when_messages_are_dealt_out_now");
+        room_start();
+        up_begin();
+        down_configure(false, 1 << 20);
+        hold_bytes(20000);
+        down_configure(true, 1 << 20);
+        client_comes(0);
+        client_comes(1);
+        down_trust(0, 100);
+        client_goes(0, DROP_CLIENT_GONE);
+        down_check();
+        must(listener_queued(&room.audience, &room.audience.all[1]).messages > 0,
+             "nothing is given on");
+        drain();
+        room_end();
+}
+
+/* What the first one takes at once is more than a slab, and the other one has got it to read. */
+static void others_who_wait_get_what_the_first_one_takes_at_once(void **state)
+{
+        (void)state;
+        random_start("others_who_wait_get_what_the_first_one_takes_at_once");
+        room_start();
+        room.queue_size = 1 << 20;
+        up_begin();
+        down_configure(false, 1 << 20);
+        client_comes(0);
+        client_comes(1);
+        hold_bytes(400000);
+        down_trust(0, LARGEST);
+        down_check();
+        drain();
+        room_end();
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(what_is_held_goes_on_to_others_when_messages_are_dealt_out_now),
+                cmocka_unit_test(others_who_wait_get_what_the_first_one_takes_at_once),
                 cmocka_unit_test(every_message_is_delivered_dropped_or_queued_at_every_step),
         };
 

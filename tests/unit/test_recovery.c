@@ -43,7 +43,7 @@ static void crash_again(void)
         struct world *world = malloc(sizeof(*world));
         struct side side;
 
-        if (dice(4)) {
+        if (dice(4 + crash.recovered / 500)) { /* a recovery may have much to do, too */
                 free(world);
                 return;
         }
@@ -217,10 +217,10 @@ static void what_is_dealt_and_returned_survives_a_crash_at_any_store(void **stat
                           .large = 5,
                           .down_n = 500,
                           .up_n = 2,
-                          .slots = 4,
+                          .slots = 3,
                           .spread = true,
                           .balance = true},
-            1);
+            2);
 }
 
 static void what_is_held_survives_a_crash_at_any_store(void **state)
@@ -232,10 +232,10 @@ static void what_is_held_survives_a_crash_at_any_store(void **state)
                           .large = 5,
                           .down_n = 500,
                           .up_n = 2,
-                          .slots = 2,
+                          .slots = 4,
                           .empty_heartbeat = true,
                           .spread = true},
-            1);
+            2);
 }
 
 static void readers_of_much_survive_crashes(void **state)
