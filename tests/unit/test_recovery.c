@@ -43,7 +43,7 @@ static void crash_again(void)
         struct world *world = malloc(sizeof(*world));
         struct side side;
 
-        if (dice(4 + crash.recovered / 500)) { /* a recovery may have much to do, too */
+        if (dice(4 + crash.recovered / 100)) { /* a recovery may have much to do, too */
                 free(world);
                 return;
         }
@@ -67,7 +67,7 @@ static void crash_here(void)
         struct side side;
 
         crash.stores++;
-        if (dice(crash.every))
+        if (dice(crash.every + crash.recovered / 2000))
                 return;
         world = malloc(sizeof(*world));
         *world = *crash.side[0]->world;
@@ -213,14 +213,14 @@ static void what_is_dealt_and_returned_survives_a_crash_at_any_store(void **stat
         (void)state;
         run((struct plan){.name = "dealt",
                           .spec = frame_spec_default,
-                          .steps = 500,
+                          .steps = 400,
                           .large = 5,
                           .down_n = 500,
                           .up_n = 2,
                           .slots = 3,
                           .spread = true,
                           .balance = true},
-            2);
+            4);
 }
 
 static void what_is_held_survives_a_crash_at_any_store(void **state)
