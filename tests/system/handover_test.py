@@ -320,4 +320,5 @@ class BadState(ManagedTest):
         upstream.accept()
 
 
-harness.main()
+if __name__ == "__main__":
+    harness.main()
