@@ -143,6 +143,16 @@ class Hold(harness.SystemTest):
             self.check_delivered(daemon, 12)
         return True
 
+    def test_senders_that_came_just_before_take_nothing_from_who_reads(self):
+        for _ in range(3):
+            _, daemon, session = self.holding()
+            with deaf_client(daemon.data_path), deaf_client(daemon.data_path):
+                client = daemon.client()
+                daemon.wait_clients(3)
+                session.send(*numbered(10, 12))
+                client.expect(*numbered(0, 12))
+                self.check_delivered(daemon, 12)
+
     def test_a_sender_that_was_not_found_out_yet_costs_no_message(self):
         _, daemon, session = self.holding(0)
         with deaf_client(daemon.data_path) as sender:
