@@ -220,7 +220,7 @@ static void on_hup(evutil_socket_t number, short what, void *arg)
 static void on_term(evutil_socket_t number, short what, void *arg)
 {
         struct daemon *daemon = arg;
-        enum service_job job = service_job();
+        enum service_job job = service_job(HANDOVER_NEEDS);
 
         (void)what;
         service_stopping();
@@ -230,6 +230,11 @@ static void on_term(evutil_socket_t number, short what, void *arg)
                 daemon->done = daemon->leaves = true;
                 relay_tell(daemon->relay, EVENT_SERVICE, "handing over to the next process");
                 return;
+        }
+        if (job == SERVICE_JOB_RESTART_BARE) {
+                diag_warning("restart: systemd does not keep what the next process would need, so "
+                             "it is a stop: see FileDescriptorStoreMax=");
+                job = SERVICE_JOB_STOP;
         }
         relay_tell(daemon->relay, EVENT_SERVICE, "%s: stopping",
                    number == SIGTERM ? "SIGTERM" : "SIGINT");

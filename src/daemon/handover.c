@@ -107,6 +107,14 @@ void handover_done(struct handover *handover)
         *handover = (struct handover){.state = -1, .bag = {-1, -1, -1, -1}};
 }
 
+bool handover_has_rest(const struct handover *handover)
+{
+        for (int i = 0; i < BAG_ENDS; i++)
+                if (handover->bag[i] >= 0)
+                        return true;
+        return handover->n_upstreams > 0;
+}
+
 int handover_upstream(struct handover *handover, uint64_t epoch)
 {
         for (size_t i = 0; i < handover->n_upstreams; i++) {

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { HANDOVER_NEEDS = 1 + BAG_ENDS }; /* without a connection, one goes on nevertheless */
+
 struct handover {
         int state;         /* -1: nothing was left */
         int bag[BAG_ENDS]; /* -1: none */
@@ -27,6 +29,9 @@ int handover_init(struct handover *handover, struct service_sockets *sockets);
 
 /* Closes what nobody took, and has it forgotten. */
 void handover_done(struct handover *handover);
+
+/* Is anything left but the state? */
+bool handover_has_rest(const struct handover *handover);
 
 /* The connection with this number, the caller's from here on; -1: it is not there. */
 int handover_upstream(struct handover *handover, uint64_t epoch);

@@ -54,6 +54,10 @@ int relay_open(struct relay *relay, struct handover *handover)
                            "%s",
                            wrong);
         }
+        if (handover->state < 0 && !wrong && handover_has_rest(handover))
+                diag_event(LOG_ERR, (.id = CATALOG_REFUSED),
+                           "the state of the last run is not there, and its connections are ended: "
+                           "see FileDescriptorStoreMax=");
         handover_refuse(handover);
         if (wrong && relay->keeps)
                 service_forget("state");
@@ -128,7 +132,8 @@ static void take_up_clients(struct relay *relay)
                         relay->free_slots[relay->n_free_slots++] = slot;
         }
         free(found.fd);
-        relay_apply_spread(relay); /* goes on with what was under way, before anything else happens */
+        relay_apply_spread(
+                relay); /* goes on with what was under way, before anything else happens */
         for (client = TAILQ_FIRST(&relay->all); client; client = next) {
                 next = TAILQ_NEXT(client, all);
                 client_reconcile(client);

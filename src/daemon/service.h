@@ -40,9 +40,15 @@ bool service_keeps(void);
 void service_keep(const char *name, int fd);
 void service_forget(const char *name);
 
-/* Why SIGTERM came. Without a service manager it is a stop. Takes up to a quarter of a second. */
-enum service_job { SERVICE_JOB_UNKNOWN, SERVICE_JOB_STOP, SERVICE_JOB_RESTART };
-enum service_job service_job(void);
+/* Why SIGTERM came. Without a service manager it is a stop. A bare restart is one for which fewer
+ * than n_needed descriptors are kept. Takes up to a quarter of a second. */
+enum service_job {
+        SERVICE_JOB_UNKNOWN,
+        SERVICE_JOB_STOP,
+        SERVICE_JOB_RESTART,
+        SERVICE_JOB_RESTART_BARE,
+};
+enum service_job service_job(unsigned n_needed);
 
 /* One line about the link for "systemctl status". */
 void service_status(const char *format, ...) __attribute__((format(printf, 1, 2)));

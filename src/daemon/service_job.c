@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <systemd/sd-bus.h>
-#include <systemd/sd-login.h>
 
 #include "util/clock.h"
 
@@ -36,42 +35,72 @@ static char *ask_once(sd_bus *bus, const char *path)
         return type;
 }
 
-static enum service_job judge(char *type)
+/* Does it have all that the next process needs? What was not asked for counts as yes. */
+static bool is_kept(sd_bus *bus, const char *path, unsigned n_needed)
+{
+        uint32_t n;
+
+        return sd_bus_get_property_trivial(bus, MANAGER, path, MANAGER ".Service",
+                                           "NFileDescriptorStore", NULL, 'u', &n) < 0 ||
+               n >= n_needed;
+}
+
+static enum service_job judge(char *type, bool kept)
 {
         enum service_job job = SERVICE_JOB_UNKNOWN;
 
         if (type && (strcmp(type, "restart") == 0 || strcmp(type, "try-restart") == 0))
-                job = SERVICE_JOB_RESTART;
+                job = kept ? SERVICE_JOB_RESTART : SERVICE_JOB_RESTART_BARE;
         else if (type && strcmp(type, "stop") == 0)
                 job = SERVICE_JOB_STOP;
         free(type);
         return job;
 }
 
-static enum service_job ask_bus(void)
+/* Our unit, to be freed; NULL: no answer. The way over our control group ends where /proc hides the
+ * first process. */
+static char *find_unit(sd_bus *bus)
+{
+        sd_bus_message *reply = NULL;
+        const char *path = NULL;
+        char *unit = NULL;
+
+        if (sd_bus_call_method(bus, MANAGER, "/org/freedesktop/systemd1", MANAGER ".Manager",
+                               "GetUnitByPID", NULL, &reply, "u", (uint32_t)getpid()) >= 0 &&
+            sd_bus_message_read(reply, "o", &path) >= 0)
+                unit = strdup(path);
+        sd_bus_message_unref(reply);
+        return unit;
+}
+
+static enum service_job ask_bus(unsigned n_needed)
 {
         enum service_job job = SERVICE_JOB_UNKNOWN;
-        char *unit = NULL, *path = NULL;
+        char *path = NULL;
         sd_bus *bus = NULL;
         uint64_t until = clock_usec() + ASK_MSEC * 1000;
 
-        if (sd_pid_get_unit(0, &unit) >= 0 &&
-            sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path) >= 0 &&
-            sd_bus_open_system(&bus) >= 0)
+        if (sd_bus_open_system(&bus) >= 0 && (path = find_unit(bus)) != NULL)
                 /* One first question in eight came back empty. */
-                while ((job = judge(ask_once(bus, path))) == SERVICE_JOB_UNKNOWN &&
+                while ((job = judge(ask_once(bus, path), is_kept(bus, path, n_needed))) ==
+                               SERVICE_JOB_UNKNOWN &&
                        clock_usec() < until)
                         usleep(AGAIN_USEC);
         sd_bus_unref(bus);
         free(path);
-        free(unit);
         return job;
 }
 
+struct question {
+        int fd; /* where the answer goes */
+        unsigned n_needed;
+};
+
 static void *ask(void *arg)
 {
-        char answer = (char)ask_bus();
-        int fd = *(int *)arg;
+        const struct question *question = arg;
+        char answer = (char)ask_bus(question->n_needed);
+        int fd = question->fd;
 
         if (write(fd, &answer, 1) < 0)
                 return NULL;
@@ -79,9 +108,10 @@ static void *ask(void *arg)
 }
 
 /* A bus that hangs must not hold us up: who asks it is left behind. */
-enum service_job service_job(void)
+enum service_job service_job(unsigned n_needed)
 {
-        static int ends[2];
+        static struct question question;
+        int ends[2];
         struct pollfd poll_end;
         pthread_t thread;
         char answer = SERVICE_JOB_UNKNOWN;
@@ -90,7 +120,8 @@ enum service_job service_job(void)
                 return SERVICE_JOB_STOP;
         if (pipe(ends) < 0)
                 return SERVICE_JOB_UNKNOWN;
-        if (pthread_create(&thread, NULL, ask, &ends[1]) != 0)
+        question = (struct question){ends[1], n_needed};
+        if (pthread_create(&thread, NULL, ask, &question) != 0)
                 return SERVICE_JOB_UNKNOWN;
         pthread_detach(thread);
         poll_end = (struct pollfd){.fd = ends[0], .events = POLLIN};

@@ -271,7 +271,8 @@ class Machine:
 class Service(harness.Daemon):
     """ftcpd.service, or an instance of ftcpd@.service, in a machine."""
 
-    def __init__(self, config, machine=None, instance=None, wait=True):
+    def __init__(self, config, machine=None, instance=None, unit=None, wait=True):
+        """unit is a drop-in of the service."""
         self.machine, self.instance = machine, instance
         self.name = f"ftcpd@{instance}" if instance else "ftcpd"
         self.config_inside = f"/etc/ftcpd/{instance}.conf" if instance else "/etc/ftcpd.conf"
@@ -282,6 +283,8 @@ class Service(harness.Daemon):
         self.since = machine.run("journalctl", "-n0", "--show-cursor", "-q").split()[-1]
         if config is not None:
             self.configure(config)
+        if unit:
+            self.drop_in(unit)
         self.start(wait)
 
     def configure(self, config):
@@ -367,6 +370,13 @@ class MachineTest(harness.SystemTest):
 
     def daemon(self, config, **options):
         return super().daemon(config, machine=self.machine, **options)
+
+    def linked(self, config="", unit=None):
+        upstream = self.upstream()
+        service = self.daemon(f"[Upstream]\nAddress={upstream.address}\n{config}", unit=unit)
+        session = upstream.accept()
+        service.wait_state("up")
+        return upstream, service, session
 
     def upstream(self, *args, **options):
         with self.machine.network:

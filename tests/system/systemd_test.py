@@ -128,7 +128,9 @@ class Service(Storm):
     def test_restarts_at_full_load_are_not_noticed(self):
         ended = self.storm(self.seed(), 3, lambda service: service.restart())
         self.assertEqual(ended, 0)
-        self.assertEqual(self.daemons[0].log.count("the state of the last run is taken over"), 3)
+        log = self.daemons[0].log
+        self.assertEqual(log.count("restart: everything is handed over to the next process"), 3)
+        self.assertEqual(log.count("the state of the last run is taken over"), 3)
 
     def test_crashes_at_full_load_cost_no_message(self):
         self.storm(self.seed(), 4, lambda service: service.kill())
@@ -154,6 +156,39 @@ class Service(Storm):
         self.check_both_ways(session, client)
         self.assertEqual(service.status()["upstream"]["disconnects"], 0)
 
+    # what systemd does not keep
+
+    def test_a_store_without_room_is_told_and_a_crash_begins_anew(self):
+        upstream, service, session, client = self.pair(
+            QUICK, unit="[Service]\nFileDescriptorStoreMax=2\n")
+        service.kill()
+        service.wait_log("the state of the last run is not there, and its connections are ended")
+        self.assertEqual(client.expect_end(), "closed")
+        session.expect_end()
+        self.check_both_ways(upstream.accept(), service.client())
+
+    def test_a_store_without_room_for_the_connection_costs_that_alone(self):
+        upstream, service, session, client = self.pair(
+            QUICK, unit="[Service]\nFileDescriptorStoreMax=5\n")
+        service.kill()
+        service.wait_log("the connection of the last run is lost: it is made anew")
+        session.expect_end()
+        self.check_both_ways(upstream.accept(), client)
+
+    def test_a_restart_without_a_store_is_a_stop_that_flushes(self):
+        upstream, service, session, client = self.pair(
+            QUICK, unit="[Service]\nFileDescriptorStoreMax=0\n")
+        messages = [harness.stamp(1, i, bytes(10000)) for i in range(300)]
+        client.send(*messages)
+        ups = session.collect()
+        service.restart()
+        service.wait_log("does not keep what the next process would need, so it is a stop")
+        service.wait_log("everything was delivered to the upstream")
+        ups.wait_count(len(messages))
+        self.assertEqual(ups.messages, messages)
+        self.assertEqual(client.expect_end(), "closed")
+        upstream.accept()
+
     # stop
 
     def test_a_stop_says_how_many_messages_are_left(self):
@@ -162,6 +197,7 @@ class Service(Storm):
         client.send(b"one", b"two", b"three")
         service.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 3, "3 messages")
         service.stop()
+        self.assertNotIn("does not say", service.log)
         self.assertIn("stopped; 3 messages (23 bytes) were not delivered to the upstream", service.log)
         self.assertEqual(service.show("Result"), "success")
         self.assertEqual(client.expect_end(), "closed")
