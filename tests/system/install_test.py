@@ -28,7 +28,8 @@ FILES = {  # below the prefix
     'share/man/man8/ftcpd.8',
     'share/doc/ftcpd/ftcpd.conf',
 } | {f'share/doc/ftcpd/examples/{name}.conf' for name in (
-    'command-channel', 'host-session', 'metered-link', 'ninjatcp', 'silent-feed')}
+    'command-channel', 'host-session', 'ip-allow-list', 'metered-link',
+    'ninjatcp', 'silent-feed')}
 
 
 def run(*command):

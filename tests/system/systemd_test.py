@@ -123,6 +123,30 @@ class Service(Storm):
                                 f"MESSAGE_ID={entries[0]['MESSAGE_ID']}")
         self.assertIn("The link to the upstream was lost", text)
 
+    def allow_list(self):
+        with open(f"{harness.TOP}/systemd/ip-allow-list.conf", encoding="utf-8") as file:
+            return file.read()
+
+    def test_the_example_of_an_allow_list_allows_what_it_names(self):
+        _, _, session, client = self.pair(unit=self.allow_list())  # localhost is in it
+        self.check_both_ways(session, client)
+
+    def test_the_example_of_an_allow_list_allows_nothing_else(self):
+        upstream = self.upstream()
+        connect = f"exec 3<>/dev/tcp/127.0.0.1/{upstream.port}"
+        self.machine.run("systemd-run", "--wait", "-q", "-p", "IPAddressDeny=any", "timeout", "1",
+                         "bash", "-c", connect, check=False)
+        try:
+            upstream.accept(0.1).close()
+            self.skipTest("the kernel filters nothing by control group here")
+        except AssertionError:
+            pass
+        unit = self.allow_list().replace("IPAddressAllow=localhost", "")
+        service = self.daemon(f"{QUICK}ConnectTimeout=1s\nAddress={upstream.address}\n", unit=unit)
+        service.wait_log(r"link: (?!up)\w+: ")
+        with self.assertRaises(AssertionError):
+            upstream.accept(0.1)
+
     # without interruption
 
     def test_restarts_at_full_load_are_not_noticed(self):
