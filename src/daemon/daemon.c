@@ -48,7 +48,7 @@ void daemon_tell(const struct config_report *report)
         for (size_t i = 0; i < report->n_warnings; i++)
                 diag_warning("%s", report->warnings[i]);
         for (size_t i = 0; i < report->n_errors; i++)
-                diag_event(LOG_ERR, (.id = CATALOG_CONFIG_BAD), "%s", report->errors[i]);
+                diag_event(LOG_ERR, diag_facts(.id = CATALOG_CONFIG_BAD), "%s", report->errors[i]);
 }
 
 /* ---- for control ---- */
@@ -154,10 +154,11 @@ static int reload(void *context, struct config_report *report)
         result = apply(daemon, report);
         daemon_tell(report);
         if (result < 0)
-                diag_event(LOG_ERR, (.id = CATALOG_CONFIG_BAD),
+                diag_event(LOG_ERR, diag_facts(.id = CATALOG_CONFIG_BAD),
                            "the configuration was not reloaded: nothing has changed");
         else
-                diag_event(LOG_NOTICE, (.id = CATALOG_RELOADED), "the configuration was reloaded");
+                diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_RELOADED),
+                           "the configuration was reloaded");
         tell_reload(daemon, result, report);
         service_ready();
         return result;
@@ -190,7 +191,7 @@ static void on_stopped(void *context, struct count left)
         else
                 snprintf(text, sizeof(text), "stopped; everything was delivered to the upstream");
         diag_event(left.messages ? LOG_WARNING : LOG_NOTICE,
-                   (.id = CATALOG_STOPPED, .messages = left.messages), "%s", text);
+                   diag_facts(.id = CATALOG_STOPPED, .messages = left.messages), "%s", text);
         relay_tell(daemon->relay, EVENT_SERVICE, "%s", text);
         daemon->done = true;
 }
@@ -225,7 +226,7 @@ static void on_term(evutil_socket_t number, short what, void *arg)
         (void)what;
         service_stopping();
         if (job == SERVICE_JOB_RESTART) {
-                diag_event(LOG_NOTICE, (.id = CATALOG_HANDED_OVER),
+                diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_HANDED_OVER),
                            "restart: everything is handed over to the next process");
                 daemon->done = daemon->leaves = true;
                 relay_tell(daemon->relay, EVENT_SERVICE, "handing over to the next process");
@@ -238,7 +239,8 @@ static void on_term(evutil_socket_t number, short what, void *arg)
         }
         relay_tell(daemon->relay, EVENT_SERVICE, "%s: stopping",
                    number == SIGTERM ? "SIGTERM" : "SIGINT");
-        diag_event(LOG_NOTICE, (.id = CATALOG_STOPPING), "%s: stopping, within StopTimeout=%s%s",
+        diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_STOPPING),
+                   "%s: stopping, within StopTimeout=%s%s",
                    number == SIGTERM ? "SIGTERM" : "SIGINT",
                    units_span_words(daemon->config->stop_timeout_usec).text,
                    job == SERVICE_JOB_STOP ? ""
@@ -447,7 +449,7 @@ int daemon_run(const struct options *options, struct config *config)
         if (geteuid() == 0)
                 diag_warning("running as root: an account of its own is safer (the packaged units "
                              "use ftcpd)");
-        diag_event(LOG_NOTICE, (.id = CATALOG_STARTED), "ftcpd %s: clients connect to %s",
+        diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_STARTED), "ftcpd %s: clients connect to %s",
                    FTCPD_VERSION, daemon.data_socket);
         service_ready();
         relay_tell(daemon.relay, EVENT_SERVICE, "ftcpd %s started, pid %d", FTCPD_VERSION,

@@ -133,8 +133,8 @@ static void tell_drop(struct relay *relay, enum tell_way way, int reason, uint64
                  way == TELL_OUT ? "to the upstream" : "to clients", n,
                  drop_reason_name((enum drop_reason)reason));
         diag_event(levels[reason],
-                   (.id = CATALOG_DROPPED, .cause = drop_reason_name((enum drop_reason)reason),
-                    .messages = n),
+                   diag_facts(.id = CATALOG_DROPPED,
+                              .cause = drop_reason_name((enum drop_reason)reason), .messages = n),
                    "%s", text);
         add(relay, (struct image_facts){.kind = EVENT_DROP, .messages = n}, text);
 }

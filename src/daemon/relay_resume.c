@@ -49,13 +49,13 @@ int relay_open(struct relay *relay, struct handover *handover)
                 relay->resumed = !wrong;
                 if (!wrong)
                         return 0;
-                diag_event(LOG_ERR, (.id = CATALOG_REFUSED),
+                diag_event(LOG_ERR, diag_facts(.id = CATALOG_REFUSED),
                            "the state of the last run is not used, and its connections are ended: "
                            "%s",
                            wrong);
         }
         if (handover->state < 0 && !wrong && handover_has_rest(handover))
-                diag_event(LOG_ERR, (.id = CATALOG_REFUSED),
+                diag_event(LOG_ERR, diag_facts(.id = CATALOG_REFUSED),
                            "the state of the last run is not there, and its connections are ended: "
                            "see FileDescriptorStoreMax=");
         handover_refuse(handover);
@@ -200,7 +200,7 @@ static void take_up(struct relay *relay, struct handover *handover)
         know_drops(relay);
         take_up_clients(relay);
         relay->spread.news = true;
-        diag_event(LOG_NOTICE, (.id = CATALOG_TAKEN_OVER),
+        diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_TAKEN_OVER),
                    "the state of the last run is taken over: %zu clients, %" PRIu64
                    " bytes waiting for the upstream",
                    relay->n_clients, relay_queued_bytes(relay));

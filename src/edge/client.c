@@ -488,7 +488,8 @@ void client_end(struct client *client, enum drop_reason drop, bool quiet, const 
         if (quiet)
                 diag_debug("%s: %s", client_name(client), why);
         else
-                diag_event(LOG_WARNING, (.id = CATALOG_CLIENT_ENDED, .client = client->id),
+                diag_event(LOG_WARNING,
+                           diag_facts(.id = CATALOG_CLIENT_ENDED, .client = client->id),
                            "%s is disconnected: %s", client_name(client), why);
         client->fd = -1;
         event_del(client->readable);

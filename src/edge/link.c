@@ -88,12 +88,12 @@ static bool tell_failure(struct link *link, enum link_cause cause, const char *t
                 return false;
         }
         if (untold)
-                diag_event(LOG_WARNING, (.id = class_of(link), .cause = word),
+                diag_event(LOG_WARNING, diag_facts(.id = class_of(link), .cause = word),
                            "link: %s: %s (%" PRIu64 " times more since that was last told)", word,
                            text, untold);
         else
-                diag_event(LOG_WARNING, (.id = class_of(link), .cause = word), "link: %s: %s", word,
-                           text);
+                diag_event(LOG_WARNING, diag_facts(.id = class_of(link), .cause = word),
+                           "link: %s: %s", word, text);
         return true;
 }
 
@@ -197,7 +197,7 @@ static void on_up(void *context)
                 return; /* the greeting was answered after all; what is queued may still go */
         describe(link, text, sizeof(text));
         if (!link->quiet)
-                diag_event(LOG_NOTICE, (.id = CATALOG_LINK_UP), "link: up: %s", text);
+                diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_LINK_UP), "link: up: %s", text);
         set_state(link, LINK_UP, CAUSE_NONE, text);
         if (stable != UINT64_MAX)
                 timer_arm(link->timer, stable);
@@ -252,12 +252,13 @@ static void is_stable(struct link *link)
         untold = telling_over(&link->telling);
         describe(link, text, sizeof(text));
         if (untold)
-                diag_event(LOG_NOTICE, (.id = CATALOG_LINK_UP),
+                diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_LINK_UP),
                            "link: up and stable: %s; %" PRIu64
                            " failures before were not told one by one",
                            text, untold);
         else if (link->quiet)
-                diag_event(LOG_NOTICE, (.id = CATALOG_LINK_UP), "link: up and stable: %s", text);
+                diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_LINK_UP), "link: up and stable: %s",
+                           text);
         link->quiet = false;
 }
 
@@ -278,7 +279,8 @@ static void tell_loss(struct link *link, enum link_cause cause, const char *text
                       const struct ledger_end *fate)
 {
         if (cause == CAUSE_OPERATOR) {
-                diag_event(LOG_NOTICE, (.id = class_of(link), .cause = link_cause_name(cause)),
+                diag_event(LOG_NOTICE,
+                           diag_facts(.id = class_of(link), .cause = link_cause_name(cause)),
                            "link: closed: %s", text);
                 keep_error(link, cause, text);
                 link->quiet = false;

@@ -29,12 +29,10 @@ int diag_level_parse(const char *name);
 const char *diag_level_name(int level);
 
 #define diag_line(level, ...) (diag_enabled(level) ? diag_write(level, NULL, __VA_ARGS__) : (void)0)
-/* With the members of struct diag_event in parentheses: (.id = CATALOG_DROPPED, .messages = n). */
-#define diag_event(level, members, ...)                                                            \
-        (diag_enabled(level) ? diag_write(level, &(const struct diag_event){DIAG_MEMBERS members}, \
-                                          __VA_ARGS__)                                             \
-                             : (void)0)
-#define DIAG_MEMBERS(...) __VA_ARGS__
+/* The facts are diag_facts(.id = CATALOG_DROPPED, .messages = n), members of struct diag_event. */
+#define diag_facts(...) (&(const struct diag_event){__VA_ARGS__})
+#define diag_event(level, facts, ...)                                                              \
+        (diag_enabled(level) ? diag_write(level, facts, __VA_ARGS__) : (void)0)
 #define diag_err(...)     diag_line(LOG_ERR, __VA_ARGS__)
 #define diag_warning(...) diag_line(LOG_WARNING, __VA_ARGS__)
 #define diag_notice(...)  diag_line(LOG_NOTICE, __VA_ARGS__)

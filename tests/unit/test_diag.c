@@ -116,7 +116,8 @@ static void the_journal_gets_level_class_and_fields(void **state)
         diag_err("bad\nPRIORITY=0");
         assert_string_equal(entry(fd), "MESSAGE=bad\\nPRIORITY=0\nPRIORITY=3\n"
                                        "SYSLOG_IDENTIFIER=ftcpd\n");
-        diag_event(LOG_NOTICE, (.id = "abc", .cause = "reset", .client = 7, .messages = 8),
+        diag_event(LOG_NOTICE,
+                   diag_facts(.id = "abc", .cause = "reset", .client = 7, .messages = 8),
                    "link: %s", "lost");
         assert_string_equal(entry(fd), "MESSAGE=link: lost\nPRIORITY=5\nSYSLOG_IDENTIFIER=ftcpd\n"
                                        "MESSAGE_ID=abc\nFTCPD_CAUSE=reset\nFTCPD_CLIENT=7\n"
@@ -150,7 +151,7 @@ static void a_journal_without_its_socket_gets_the_level(void **state)
         diag_open(LOG_INFO);
         diag_err("bad");
         assert_string_equal(caught(), "<3>bad\n");
-        diag_event(LOG_NOTICE, (.id = "abc"), "good");
+        diag_event(LOG_NOTICE, diag_facts(.id = "abc"), "good");
         assert_string_equal(caught(), "<5>good\n");
 }
 
