@@ -16,7 +16,6 @@ network; clients connect from outside through /proc/PID/root.
 import fcntl
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -242,19 +241,6 @@ class Machine:
         elif os.path.exists(path):
             os.unlink(path)
 
-    def host_pid(self, inside):
-        """The number out here of a process in there."""
-        for entry in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{entry}/status", encoding="utf-8", errors="replace") as file:
-                    numbers = re.search(r"^NSpid:\s+(.*)", file.read(), re.M)[1].split()
-                here, there = os.stat(f"/proc/{entry}/ns/pid"), os.stat(f"/proc/{self.leader}/ns/pid")
-            except (OSError, TypeError):
-                continue
-            if numbers[-1] == str(inside) and here.st_ino == there.st_ino:
-                return int(entry)
-        return None
-
     def close(self):
         """Its first process takes all others with it, and its mounts."""
         if self.process and self.process.poll() is None:
@@ -313,7 +299,7 @@ class Service(harness.Daemon):
     def kill(self):
         """A crash; systemd starts it again."""
         before = self.pid
-        os.kill(self.machine.host_pid(before), signal.SIGKILL)
+        self.systemctl("kill", "--signal=KILL")
         until(lambda: self.show("ActiveState") == "active" and self.pid not in (0, before),
               "systemd to start it again")
 

@@ -3,7 +3,6 @@
 import os
 import random
 import re
-import signal
 import subprocess
 
 import harness
@@ -18,7 +17,10 @@ SOCKETS = ("ftcpd.socket", "ftcpd-varlink.socket")
 class Service(Storm):
     """What holds on each of them."""
 
-    files = {"/etc/ftcpd.conf": f"[Upstream]\nAddress={NOBODY}\n"}
+    files = {
+        "/etc/ftcpd.conf": f"[Upstream]\nAddress={NOBODY}\n",
+        "/etc/hosts": "127.0.0.1 localhost\n",
+    }
 
     @classmethod
     def setUpClass(cls):
@@ -96,7 +98,7 @@ class Service(Storm):
     def test_an_instance_runs_beside_the_service(self):
         _, one, session, client = self.pair()
         upstream = self.upstream()
-        two = self.daemon(f"[Upstream]\nAddress={upstream.address}\n", instance="two")
+        two = self.daemon(f"[Upstream]\nAddress=localhost:{upstream.port}\n", instance="two")
         session2 = upstream.accept()
         client2 = two.client()
         two.wait_clients(1)
@@ -164,7 +166,7 @@ class Service(Storm):
         service.drop_in("[Service]\nWatchdogSec=1s\n")
         service.restart()
         before = service.pid
-        os.kill(self.machine.host_pid(before), signal.SIGSTOP)
+        service.systemctl("kill", "--signal=STOP")
         client.send(b"meanwhile")
         session.expect(b"meanwhile")
         self.assertNotEqual(service.pid, before)
