@@ -22,6 +22,8 @@
 
 #include <event2/event.h>
 
+enum { SETTLE_USEC = 20000 }; /* the pause of a restart is to be short */
+
 struct daemon {
         const struct options *options;
         struct config *config; /* owned */
@@ -457,8 +459,10 @@ int daemon_run(const struct options *options, struct config *config)
         relay_start(daemon.relay);
         while (!daemon.done && event_base_loop(daemon.base, EVLOOP_ONCE) >= 0)
                 relay_turn(daemon.relay);
-        if (daemon.leaves)
+        if (daemon.leaves) {
+                diag_settle(SETTLE_USEC);
                 _exit(EXIT_SUCCESS); /* the kernel closes our copies, and says nothing to anybody */
+        }
         tear_down(&daemon);
         return daemon.exit_code;
 }

@@ -2,6 +2,7 @@
 #include "core/config.h"
 #include "daemon/daemon.h"
 #include "daemon/options.h"
+#include "util/clock.h"
 #include "util/diag.h"
 
 #include <fcntl.h>
@@ -33,15 +34,16 @@ static int run(const struct options *options)
         struct config_source source = daemon_source(options, false);
         struct config_report report = {0};
         struct config *config = config_load(&source, &report);
+        int result;
 
         diag_open(options->log_level >= 0 ? options->log_level
                   : config                ? config->log_level
                                           : LOG_INFO);
         daemon_tell(&report);
         config_report_done(&report);
-        if (!config)
-                return EXIT_CONFIG;
-        return daemon_run(options, config);
+        result = config ? daemon_run(options, config) : EXIT_CONFIG;
+        diag_settle(USEC_PER_SEC);
+        return result;
 }
 
 /* Where standard error is closed, the next descriptor would take its number, and the log would be

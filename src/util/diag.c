@@ -42,6 +42,12 @@ void diag_open(int level)
         diag_set_level(level);
 }
 
+void diag_settle(uint64_t usec)
+{
+        if (to_journal)
+                journal_settle(usec);
+}
+
 void diag_set_level(int level)
 {
         threshold = level;

@@ -10,6 +10,7 @@
  * Levels are those of syslog.h. The arguments of a line that is not logged are not evaluated.
  */
 #include <stdbool.h>
+#include <stdint.h>
 #include <syslog.h>
 
 #include "util/journal.h"
@@ -23,6 +24,10 @@ bool diag_enabled(int level);
  * than about 2000 bytes is cut and ends in "...". Keeps errno. */
 void diag_write(int level, const struct diag_event *event, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
+
+/* Before the end of the process, or the journal may lose what was said last. Waits for it, but not
+ * longer than so. */
+void diag_settle(uint64_t usec);
 
 /* The level of a syslog name ("info", "debug" ...), or -1; and the name of a level. */
 int diag_level_parse(const char *name);

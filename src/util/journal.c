@@ -4,9 +4,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include <linux/sockios.h>
+
+#include "util/clock.h"
 
 enum { ENTRY_BYTES = 4096, FIELD_BYTES = 80 };
 
@@ -67,4 +72,17 @@ bool journal_send(int level, const struct diag_event *event, const char *text)
                         return false;
         }
         return false;
+}
+
+/* The journal does one thing after the other: when an empty datagram, which it ignores, has left
+ * our queue, it is done with those before. */
+void journal_settle(uint64_t usec)
+{
+        uint64_t until = clock_usec() + usec;
+        int waiting = 1;
+
+        if (journal < 0 || send(journal, "", 0, MSG_NOSIGNAL) < 0)
+                return;
+        while (ioctl(journal, SIOCOUTQ, &waiting) == 0 && waiting > 0 && clock_usec() < until)
+                usleep(500);
 }

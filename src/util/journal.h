@@ -5,6 +5,7 @@
  * util/diag.h, which has the journal's stream to fall back on.
  */
 #include <stdbool.h>
+#include <stdint.h>
 
 /* What a line says besides its text. All of it may be absent. */
 struct diag_event {
@@ -22,3 +23,7 @@ int journal_open(void);
 
 /* One entry; the text is one line, without its newline. False: the journal did not take it. */
 bool journal_send(int level, const struct diag_event *event, const char *text);
+
+/* Returns when the journal has looked at all that was sent, or after so long. Before that the
+ * process must not end: the journal could not tell any more whose service it was. */
+void journal_settle(uint64_t usec);

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -123,6 +124,30 @@ static void the_journal_gets_level_class_and_fields(void **state)
                                        "MESSAGE_ID=abc\nFTCPD_CAUSE=reset\nFTCPD_CLIENT=7\n"
                                        "FTCPD_MESSAGES=8\n");
         assert_string_equal(caught(), "");
+        forget_journal(fd);
+}
+
+static void at_the_end_the_journal_is_waited_for_but_not_for_ever(void **state)
+{
+        int fd = play_journal();
+        pid_t child;
+
+        (void)state;
+        name_journal();
+        diag_open(LOG_INFO);
+        diag_err("last words");
+        diag_settle(1000); /* nobody reads */
+        child = fork();
+        if (child == 0) {
+                /* One of the words, and two of those who wait. */
+                for (int i = 0; i < 3; i++)
+                        while (recv(fd, NULL, 0, 0) < 0)
+                                ;
+                _exit(0);
+        }
+        diag_settle(UINT64_C(60000000));
+        assert_true(recv(fd, NULL, 0, MSG_DONTWAIT) < 0); /* nothing is left unread */
+        assert_return_code(waitpid(child, NULL, 0), errno);
         forget_journal(fd);
 }
 
@@ -261,6 +286,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 TEST(a_line_is_plain_and_one_write),
                 TEST(the_journal_gets_level_class_and_fields),
+                TEST(at_the_end_the_journal_is_waited_for_but_not_for_ever),
                 TEST(a_journal_that_was_restarted_is_found_again),
                 TEST(a_journal_without_its_socket_gets_the_level),
                 TEST(a_journal_stream_of_somebody_else_is_no_journal),
