@@ -87,12 +87,12 @@ class Service(Storm):
 
     def test_who_the_clients_are_is_told(self):
         _, service, _ = self.linked()
-        recv = self.machine.popen("ftcpctl", "recv", uid=65534, groups="ftcpd",
+        recv = self.machine.popen("ftcpctl", "recv", uid=1234, groups="ftcpd",
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(harness.end, recv)
         service.wait_clients(1)
         client = service.call("ListClients")["clients"][0]
-        self.assertEqual((client["uid"], client["program"]), (65534, "ftcpctl"))
+        self.assertEqual((client["uid"], client["program"]), (1234, "ftcpctl"))
         self.assertEqual(self.machine.read(f"/proc/{client['pid']}/comm").strip(), "ftcpctl")
 
     def test_an_instance_runs_beside_the_service(self):
