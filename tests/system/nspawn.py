@@ -43,8 +43,11 @@ mount -t tmpfs tmpfs "$AT"
 mkdir "$AT/upper" "$AT/work" "$AT/root"
 cp -a "$STAGE/." "$AT/upper"
 mount -t overlay -o "lowerdir=$BASE,upperdir=$AT/upper,workdir=$AT/work" overlay "$AT/root"
+chroot "$AT/root" true
+echo INSTALLING
 chroot "$AT/root" systemd-sysusers
 chroot "$AT/root" systemctl --quiet enable ftcpd.service
+echo INSTALLED
 exec systemd-nspawn --quiet --directory="$AT/root" --register=no --keep-unit --private-network \
         --boot --console=passive
 """
@@ -173,15 +176,18 @@ class Machine:
                 env=env,
                 start_new_session=True,
             )
-        self.leader = until(self._find_leader, "the container to start")
+        self.leader = until(self._find_leader, "the container to start", 4 * DEADLINE)
         self.network = Network(self.leader)
-        until(self._is_booted, "the container to boot")
+        until(self._is_booted, "the container to boot", 4 * DEADLINE)
 
     def _check(self):
         if self.process.poll() is None:
             return
         with open(self.log_path, encoding="utf-8", errors="replace") as log:
-            raise unittest.SkipTest(f"no container can be started here: {log.read()[-500:]}")
+            said = log.read()
+        if "INSTALLING" in said and "INSTALLED" not in said:
+            raise AssertionError(f"what is built can't be installed: {said[-500:]}")
+        raise unittest.SkipTest(f"no container can be started here: {said[-500:]}")
 
     def _find_leader(self):
         """The first process of the machine is the child of systemd-nspawn."""
