@@ -161,6 +161,15 @@ class Service(Storm):
     def test_crashes_at_full_load_cost_no_message(self):
         self.storm(self.seed(), 4, lambda service: service.kill())
 
+    def test_what_is_kept_outlives_an_update_of_systemd_itself(self):
+        _, service, session, client = self.pair()
+        self.machine.run("systemctl", "daemon-reexec")
+        service.kill()
+        self.check_both_ways(session, client)
+        service.systemctl("try-restart")
+        self.check_both_ways(session, client)
+        self.assertEqual(service.status()["upstream"]["disconnects"], 0)
+
     def test_the_watchdog_ends_a_loop_that_stands_still_and_the_service_goes_on(self):
         _, service, session, client = self.pair()
         service.drop_in("[Service]\nWatchdogSec=1s\n")
