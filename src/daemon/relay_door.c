@@ -165,8 +165,10 @@ void relay_admit(void *context, int fd)
         }
         setup.id = totals->next_client_id + 1;
         store_set(&totals->next_client_id, setup.id);
-        if (relay->keeps)
-                bag_add(&relay->bag, &(struct bag_client){setup.slot, setup.id, fd});
+        if (relay->keeps && !bag_add(&relay->bag, &(struct bag_client){setup.slot, setup.id, fd}) &&
+            relay->bag.missed == 1)
+                diag_warning("not all clients can be kept: a restart will disconnect some "
+                             "(LimitNOFILE= is to be four times MaxClients=)");
         relay_deliver(relay); /* what came before it is not for it */
         client = client_new(&setup);
         if (!client) {

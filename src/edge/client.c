@@ -473,8 +473,12 @@ void client_reconcile(struct client *client)
                 client->partial_since = client->last_byte = client->last_taken;
                 client->ops->partial(client->context, client, 0);
         }
-        if (read > taken && !client->unplaced)
+        if (client->receive_only && (read > taken || writer_partial(&client->writer))) {
+                set_unplaced(client);
+                drop_partial(client);
+        } else if (read > taken && !client->unplaced) {
                 take(client, (size_t)(read - taken));
+        }
         if (client->fd >= 0)
                 client_look_after(client, client->last_taken);
 }

@@ -150,6 +150,23 @@ class Crash(Storm, ManagedTest):
         session.expect(up)
         client.expect(down)
 
+    def test_who_may_no_longer_send_has_nothing_half_sent_left(self):
+        _, daemon, session = self.linked(CONFIG)
+        client = daemon.client()
+        client.send_raw(b"\0\0\0\x10half of ")
+        daemon.wait_status(
+            lambda _: daemon.call("ListClients")["clients"][0].get("partial"), "half a message")
+        daemon.kill()
+        with open(daemon.config_path, "a", encoding="utf-8") as file:
+            file.write("[Local]\nSenders=nobody\n")
+        daemon.start()
+        client.send_raw(b"a message")
+        session.send(b"down")
+        client.expect(b"down")
+        status = daemon.wait_status(lambda s: s["refused"]["bytes"] == 21, "all to be refused")
+        self.assertEqual(status["toUpstream"]["accepted"]["messages"], 0)
+        self.assertNotIn("partial", daemon.call("ListClients")["clients"][0])
+
     def test_what_waits_while_the_link_is_down_waits_on(self):
         upstream, daemon, session = self.linked("ReconnectDelay=50ms\nReconnectDelayMax=50ms\n" + CONFIG)
         client = daemon.client()
