@@ -310,6 +310,7 @@ static void what_the_first_version_left_is_gone_on_with(void **state)
         (void)state;
         take_up(read_state("state-1"));
         check_goes_on();
+        spread_done(&side.spread);
         store_done(&side.store);
 }
 
@@ -327,9 +328,11 @@ static void what_this_build_leaves_is_gone_on_with(void **state)
         if (path)
                 write_state(path);
         fd = dup(side.store.fd);
+        spread_done(&side.spread);
         store_done(&side.store);
         take_up(fd);
         check_goes_on();
+        spread_done(&side.spread);
         store_done(&side.store);
 }
 
