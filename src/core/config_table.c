@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/config_type.h"
+#include "core/image.h"
 #include "util/units.h"
 
 #define MSEC UINT64_C(1000)
@@ -153,7 +154,7 @@ const struct config_row config_rows[] = {
          .id_offset = offsetof(struct config, local_socket_gid), .reload = CONFIG_RELOAD_REFUSED,
          .doc = "Its group; not set: that of the daemon."},
         {PLACE("Local", "MaxClients", count, max_clients), .fallback = "1024", .min = 1,
-         .max = K * K, .doc = "How many clients may be connected."},
+         .max = IMAGE_CLIENTS, .doc = "How many clients may be connected."},
         {PLACE("Local", "PartialSize", size, partial_size), .fallback = "64M", .min = 1, .max = T,
          .doc = "What all messages that clients have begun may take together."},
         {PLACE("Local", "Senders", people, senders), .fallback = "", .list = true,

@@ -168,7 +168,8 @@ struct image_totals {
         uint64_t clients_accepted, clients_refused;
         uint64_t next_client_id;
         uint64_t client_slots; /* entries of the client table that were ever used */
-        uint64_t spare[32];
+        uint64_t last_drop; /* when something was dropped for a reason nobody chose, clock_usec() */
+        uint64_t spare[31];
 };
 
 /* How messages are told from each other: what stands in the logs means nothing without it. */

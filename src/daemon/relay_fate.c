@@ -15,7 +15,7 @@ void relay_note_drops(struct relay *relay)
                         totals->in_dropped[DROP_HOLD_FULL][0];
 
         if (lost != relay->noted)
-                relay->last_drop = clock_usec();
+                store_set(&relay->store.image->totals.last_drop, clock_usec());
         relay->noted = lost;
 }
 

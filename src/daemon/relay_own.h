@@ -69,7 +69,7 @@ struct relay {
                 struct pace drops[TELL_WAYS][DROP_REASONS], clients[TELL_CLASSES];
         } events;
         uint64_t turned_away;        /* when the log last told of a client that was refused */
-        uint64_t started, last_drop; /* when something was dropped for a reason nobody chose */
+        uint64_t started;
 };
 
 extern const struct client_ops relay_client_ops;

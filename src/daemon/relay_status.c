@@ -99,7 +99,8 @@ void relay_status(struct relay *relay, struct status *status)
                 .clients_accepted = totals->clients_accepted,
                 .clients_refused = totals->clients_refused,
                 .refused = {totals->refused_messages, totals->refused_bytes},
-                .recent_loss = relay->last_drop && since(now, relay->last_drop) < 60 * USEC_PER_SEC,
+                .recent_loss =
+                        totals->last_drop && since(now, totals->last_drop) < 60 * USEC_PER_SEC,
         };
         fill_upstream(relay, &status->upstream, now);
         fill_to_upstream(relay, &status->to_upstream, now);

@@ -11,7 +11,9 @@ import threading
 import time
 
 import harness
+from delivery_test import NOBODY_CHOSE
 from harness import stamp, unstamp
+from local import dropped
 from manager import ManagedTest
 from storm import Storm, body
 
@@ -113,6 +115,18 @@ class Crash(Storm, ManagedTest):
         harness.until(lambda: len(first.messages) + len(second.messages) == 30, "30 messages")
         got = sorted(unstamp(m)[1] for m in first.messages + second.messages)
         self.assertEqual(got, list(range(30)))
+
+    def test_a_warning_of_what_was_dropped_a_moment_ago_stays(self):
+        _, daemon, session = self.linked("[Delivery]\nHoldSize=1K\n")
+        for i in range(3):
+            session.send(stamp(1, i, bytes(500)))
+        daemon.wait_status(lambda s: dropped(s, "toClients", "hold_full") == 2, "2 to be dropped")
+        client = daemon.client()
+        self.assertEqual(unstamp(client.recv())[1], 2)
+        before = daemon.call("Health")
+        self.assertEqual([reason["text"] for reason in before["reasons"]], [NOBODY_CHOSE])
+        daemon.crash()
+        self.assertEqual(daemon.call("Health"), before)
 
     def test_who_only_sends_or_only_receives_goes_on_doing_so(self):
         _, daemon, session = self.linked(CONFIG)

@@ -223,6 +223,7 @@ static void values_out_of_range_say_the_range(void **state)
                 {"Heartbeat", "Message", "\\q", "escapes"},
                 {"Delivery", "SlowClient", "kill", "disconnect, drop or wait"},
                 {"Local", "Socket", "ftcpd.sock", "absolute"},
+                {"Local", "MaxClients", "65537", "1 to 65536"},
                 {"Local", "Socket", "/run/ftcpd/", "absolute"},
                 {"Local", "SocketMode", "0668", "octal"},
                 {"Local", "SocketMode", "1777", "octal"},
