@@ -116,7 +116,8 @@ struct image_client {
         struct image_cursor cursor;
         uint64_t accepted_messages, accepted_bytes; /* received from it, whole */
         uint64_t gone_messages, gone_bytes; /* delivered to it, where its cursor holds no more */
-        uint64_t spare[8];
+        uint64_t dropped_messages, dropped_bytes; /* that waited for it */
+        uint64_t spare[6];
 };
 
 /*

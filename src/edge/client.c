@@ -372,6 +372,8 @@ static void fill_slot(struct client *client, const struct client_setup *setup)
         store_put(store, &image->own.base, 0);
         store_put(store, &image->accepted_messages, 0);
         store_put(store, &image->accepted_bytes, 0);
+        store_put(store, &image->dropped_messages, 0);
+        store_put(store, &image->dropped_bytes, 0);
         reader_join(&client->reader, setup->spread, image);
         store_put(store, &image->id, setup->id);
         store_commit(store);
@@ -441,6 +443,7 @@ struct client *client_resume_from(const struct client_setup *setup)
                 return NULL;
         image = client->image;
         client->unplaced = image->unplaced;
+        client->dropped = (struct count){image->dropped_messages, image->dropped_bytes};
         client->send_only = image->reading == READER_NONE;
         if (client->since > image->since)
                 client->since = image->since;

@@ -28,6 +28,17 @@ const char *client_name(const struct client *client)
         return text;
 }
 
+static void count_dropped(struct client *client, struct count dropped)
+{
+        struct store *store = client->store;
+
+        client->dropped = count_add(client->dropped, dropped);
+        store_begin(store);
+        store_put(store, &client->image->dropped_messages, client->dropped.messages);
+        store_put(store, &client->image->dropped_bytes, client->dropped.bytes);
+        store_commit(store);
+}
+
 void client_deafen(struct client *client, enum drop_reason reason)
 {
         struct count dropped;
@@ -35,7 +46,7 @@ void client_deafen(struct client *client, enum drop_reason reason)
         if (!client->image->reading)
                 return;
         dropped = reader_done(&client->reader, reason);
-        client->dropped = count_add(client->dropped, dropped);
+        count_dropped(client, dropped);
         if (client->blocked)
                 event_del(client->writable);
         client->blocked = false;
@@ -188,9 +199,7 @@ static void settle_credit(struct client *client, uint64_t now)
 /* With SlowClient=drop nobody waits for it. */
 static void shorten(struct client *client)
 {
-        struct count dropped = reader_shorten(&client->reader, client->limits.queue_size);
-
-        client->dropped = count_add(client->dropped, dropped);
+        count_dropped(client, reader_shorten(&client->reader, client->limits.queue_size));
 }
 
 void client_check(struct client *client, uint64_t now)

@@ -128,6 +128,24 @@ class Crash(Storm, ManagedTest):
         daemon.crash()
         self.assertEqual(daemon.call("Health"), before)
 
+    def test_what_was_dropped_of_a_client_is_told_of_it_still(self):
+        _, daemon, session = self.linked("[Delivery]\nSlowClient=drop\nClientQueueSize=1K\n")
+        client = daemon.client()
+        daemon.wait_clients(1)
+        for i in range(5):
+            session.send(stamp(1, i, bytes(400_000)))
+        daemon.wait_status(lambda s: dropped(s, "toClients", "queue_full") == 4, "4 to be dropped")
+        before = daemon.call("ListClients")["clients"][0]["dropped"]
+        self.assertEqual(before["messages"], 4)
+        daemon.crash()
+        self.assertEqual(daemon.call("ListClients")["clients"][0]["dropped"], before)
+        client.close()
+        daemon.wait_clients(0)
+        new = daemon.client()
+        daemon.wait_clients(1)
+        self.assertEqual(daemon.call("ListClients")["clients"][0]["dropped"]["messages"], 0)
+        new.close()
+
     def test_who_only_sends_or_only_receives_goes_on_doing_so(self):
         _, daemon, session = self.linked(CONFIG)
         sends, receives = daemon.client(), daemon.client()
