@@ -617,6 +617,7 @@ class Check(harness.SystemTest):
             code, text = self.check(f"HoldSize=3M\nClientQueueSize=2M\nSlowClient={policy}")
             self.assertEqual(code, 0, text)
             self.assertEqual("HoldSize= is above ClientQueueSize=" in text, told, text)
+            self.assertEqual("is dropped when it is given" in text, policy == "drop", text)
 
     def test_what_is_no_value_is_an_error(self):
         for wrong in ("HoldSize=lots", "ToClients=all", "SlowClient=kill", "HoldSize=-1"):
