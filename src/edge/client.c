@@ -365,6 +365,7 @@ static void fill_slot(struct client *client, const struct client_setup *setup)
         store_begin(store);
         store_put(store, &image->since, client->since);
         store_put(store, &image->unplaced, 0);
+        store_put(store, &image->inherited, 0);
         store_put(store, &image->taken, 0);
         store_put(store, &image->sending, 0);
         store_put(store, &image->own.data.head, 0);
@@ -476,6 +477,8 @@ void client_reconcile(struct client *client)
                 client->partial_since = client->last_byte = client->last_taken;
                 client->ops->partial(client->context, client, 0);
         }
+        if (client->fd < 0)
+                return; /* PartialSize= is smaller now */
         if (client->receive_only && (read > taken || writer_partial(&client->writer))) {
                 set_unplaced(client);
                 drop_partial(client);

@@ -135,6 +135,8 @@ void client_trust(struct client *client, uint64_t now)
                 }
         }
         reader_trust(&client->reader, sent > 0 ? (uint64_t)sent : 0);
+        if (offer)
+                store_set(&client->image->inherited, cursor_waiting(&client->reader.cursor));
         client_flush(client, now);
 }
 
@@ -175,14 +177,18 @@ void client_flush(struct client *client, uint64_t now)
 
 /* ---- its limit ---- */
 
-/* A queue that was empty takes any one message. */
+/* A queue that was empty takes any one message; and what was held makes nobody slow. */
 static bool is_beyond(const struct client *client)
 {
         const struct cursor *cursor = &client->reader.cursor;
+        uint64_t waiting = cursor_waiting(cursor), *inherited = &client->image->inherited;
 
-        if (!client->image->reading || cursor_waiting(cursor) <= client->limits.queue_size)
+        if (!client->image->reading)
                 return false;
-        return cursor_queued(cursor).messages > 1;
+        if (*inherited && waiting <= client->limits.queue_size)
+                store_set(inherited, 0);
+        return waiting > client->limits.queue_size + *inherited &&
+               cursor_queued(cursor).messages > 1;
 }
 
 static void settle_credit(struct client *client, uint64_t now)
@@ -199,7 +205,8 @@ static void settle_credit(struct client *client, uint64_t now)
 /* With SlowClient=drop nobody waits for it. */
 static void shorten(struct client *client)
 {
-        count_dropped(client, reader_shorten(&client->reader, client->limits.queue_size));
+        count_dropped(client, reader_shorten(&client->reader,
+                                             client->limits.queue_size + client->image->inherited));
 }
 
 void client_check(struct client *client, uint64_t now)
