@@ -433,8 +433,13 @@ static void last_call(struct relay *relay)
 
         for (client = TAILQ_FIRST(&relay->all); client; client = next) {
                 next = TAILQ_NEXT(client, all);
+                if (client->called)
+                        continue;
+                client->called = true;
                 if (!client->waiting)
                         client_resume(client);
+                if (next && next->fd < 0) /* what one sends may end another (PartialSize=) */
+                        next = TAILQ_FIRST(&relay->all);
         }
 }
 

@@ -68,6 +68,7 @@ struct client {
         bool waiting;                 /* in the relay's list of those who wait for room */
         bool blocked;                 /* its socket is full */
         bool over;                    /* beyond its limit */
+        bool called;                  /* what it had sent was taken at the stop */
         bool settled;                 /* it has been there long enough, and it reads */
         bool unplaced;   /* bytes of it were thrown away: where its next message begins is not known
                           */
