@@ -68,7 +68,7 @@ struct relay {
                 uint64_t seen[TELL_WAYS][DROP_REASONS]; /* messages */
                 struct pace drops[TELL_WAYS][DROP_REASONS], clients[TELL_CLASSES];
         } events;
-        uint64_t turned_away;        /* when the log last told of a client that was refused */
+        uint64_t turned_away; /* when the log last told of a client that was refused */
         uint64_t started;
 };
 
