@@ -98,6 +98,9 @@ static void note_memory(struct config_draft *draft)
                     size(rounded(sum)).text, size(config->upstream_queue_size).text,
                     size(config->client_queue_size).text, times, hold,
                     size(config->partial_size).text, size(message).text);
+        if (config->hold_size > config->client_queue_size && config->slow_client == SLOW_DISCONNECT)
+                config_note(draft, "HoldSize= is above ClientQueueSize=: whoever is given all that "
+                                   "was held is a slow client at once (SlowClient=)");
         if (config->partial_size < message)
                 config_note(draft, "PartialSize= is below MaxMessageSize=: a client with a larger "
                                    "message is disconnected before it is whole");

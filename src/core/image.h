@@ -118,7 +118,7 @@ struct image_client {
         uint64_t gone_messages, gone_bytes; /* delivered to it, where its cursor holds no more */
         uint64_t dropped_messages, dropped_bytes; /* that waited for it */
         uint64_t inherited; /* so many bytes were held and are its: until what waits is within its
-                               limit, they do not count against that */
+                               limit, none of them is dropped for that */
         uint64_t spare[5];
 };
 

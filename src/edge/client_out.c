@@ -177,18 +177,23 @@ void client_flush(struct client *client, uint64_t now)
 
 /* ---- its limit ---- */
 
-/* A queue that was empty takes any one message; and what was held makes nobody slow. */
+/* A queue that was empty takes any one message; and what was held is not dropped for want of room.
+ */
 static bool is_beyond(const struct client *client)
 {
         const struct cursor *cursor = &client->reader.cursor;
-        uint64_t waiting = cursor_waiting(cursor), *inherited = &client->image->inherited;
+        uint64_t waiting = cursor_waiting(cursor), limit = client->limits.queue_size;
 
         if (!client->image->reading)
                 return false;
-        if (*inherited && waiting <= client->limits.queue_size)
-                store_set(inherited, 0);
-        return waiting > client->limits.queue_size + *inherited &&
-               cursor_queued(cursor).messages > 1;
+        if (waiting <= limit) {
+                if (client->image->inherited)
+                        store_set(&client->image->inherited, 0);
+                return false;
+        }
+        if (client->limits.slow == SLOW_DROP)
+                limit += client->image->inherited;
+        return waiting > limit && cursor_queued(cursor).messages > 1;
 }
 
 static void settle_credit(struct client *client, uint64_t now)

@@ -549,7 +549,8 @@ class Crowds(harness.SystemTest):
         got.wait_count(status["toUpstream"]["accepted"]["messages"])
         self.assertEqual(set(got.messages), {b"hello", b"bye"})
         self.assertEqual(status["clientsAccepted"], 900)
-        until(lambda: descriptors(daemon.pid) == before, "all descriptors to be closed")
+        # Before, a connection of ours to its control socket may still have been one of them.
+        until(lambda: descriptors(daemon.pid) <= before, "all descriptors to be closed")
 
     def test_without_descriptors_it_rests_and_recovers_and_keeps_its_link(self):
         upstream = self.upstream()

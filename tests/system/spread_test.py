@@ -593,7 +593,7 @@ class MoreThanAQueue(harness.SystemTest):
     """What is held may be more than one client may have waiting."""
 
     def test_all_that_is_held_is_given_whatever_is_done_with_slow_clients(self):
-        for policy in ("drop", "disconnect\nSlowClientGrace=0", "wait"):
+        for policy in ("drop", "disconnect\nSlowClientGrace=1min", "wait"):
             _, daemon, session = self.linked(
                 f"[Delivery]\nHoldSize=32M\nClientQueueSize=256K\nSlowClient={policy}\n")
             messages = [stamp(1, i, bytes(10000)) for i in range(1500)]
@@ -641,6 +641,12 @@ class Check(harness.SystemTest):
         code, text = self.check("ToClients=balance\n[Local]\nMaxClients=7")
         self.assertEqual(code, 0, text)
         self.assertIn("ClientQueueSize=16M for each of 7", text)
+
+    def test_to_hold_more_than_a_client_may_have_waiting_is_pointed_out(self):
+        for policy, told in (("disconnect", True), ("drop", False), ("wait", False)):
+            code, text = self.check(f"HoldSize=3M\nClientQueueSize=2M\nSlowClient={policy}")
+            self.assertEqual(code, 0, text)
+            self.assertEqual("HoldSize= is above ClientQueueSize=" in text, told, text)
 
     def test_what_is_no_value_is_an_error(self):
         for wrong in ("HoldSize=lots", "ToClients=all", "SlowClient=kill", "HoldSize=-1"):
