@@ -433,6 +433,16 @@ static void tear_down(struct daemon *daemon)
         config_free(daemon->config);
 }
 
+static void hold_signals(bool hold)
+{
+        sigset_t signals;
+
+        sigemptyset(&signals);
+        sigaddset(&signals, SIGTERM);
+        sigaddset(&signals, SIGINT);
+        sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
+}
+
 int daemon_run(const struct options *options, struct config *config)
 {
         struct daemon daemon = {.options = options,
@@ -444,10 +454,12 @@ int daemon_run(const struct options *options, struct config *config)
         signal(SIGXFSZ,
                SIG_IGN); /* the store's memory counts as a file: a limit is an error there */
         raise_limits(config);
+        hold_signals(true); /* a stop that comes now is one all the same */
         if (build(&daemon) < 0) {
                 tear_down(&daemon);
                 return EXIT_FAILURE;
         }
+        hold_signals(false);
         if (geteuid() == 0)
                 diag_warning("running as root: an account of its own is safer (the packaged units "
                              "use ftcpd)");

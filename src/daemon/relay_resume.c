@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { TIDY_USEC = 100000 };
+enum { TIDY_USEC = 100000, SETTLE_USEC = 200000 };
 
 /* ---- the state ---- */
 
@@ -99,16 +99,32 @@ static int ended_socket(void)
         return ends[0];
 }
 
+/* Half a state is none. The next process finds it gone, ends its connections and begins anew. */
+static _Noreturn void give_up(struct relay *relay)
+{
+        diag_err("the state of the last run is given up: there are not enough descriptors "
+                 "(LimitNOFILE=) or memory to go on with it");
+        close(relay->store.fd); /* saying so takes a descriptor */
+        service_forget("state");
+        diag_settle(SETTLE_USEC);
+        _exit(EXIT_FAILURE);
+}
+
 static void take_up_client(struct relay *relay, uint32_t slot, int fd)
 {
-        struct client_setup setup = relay_client_setup(relay, fd >= 0 ? fd : ended_socket());
+        struct client_setup setup;
         struct client *client;
 
+        if (fd < 0)
+                fd = ended_socket();
+        if (fd < 0 || !spread_room(&relay->spread))
+                give_up(relay);
+        setup = relay_client_setup(relay, fd);
         setup.slot = slot;
         setup.id = relay->store.image->client[slot].id;
-        client = spread_room(&relay->spread) ? client_resume_from(&setup) : NULL;
+        client = client_resume_from(&setup);
         if (!client)
-                abort(); /* the state would not be what it says: better begin again with it */
+                give_up(relay);
         TAILQ_INSERT_TAIL(&relay->all, client, all);
         relay->n_clients++;
         relay_introduce(relay, client);
@@ -120,18 +136,25 @@ static void take_up_clients(struct relay *relay)
         uint32_t slots = (uint32_t)image->totals.client_slots;
         struct found found = {relay, calloc(slots + 1, sizeof(int))};
         struct client *client, *next;
+        size_t lost = 0;
 
         if (!found.fd || !relay_slot_room(relay, slots))
-                abort();
+                give_up(relay);
         memset(found.fd, -1, (slots + 1) * sizeof(int));
         bag_walk(&relay->bag, on_found, &found);
         for (uint32_t slot = 0; slot < slots; slot++) {
-                if (image->client[slot].id)
+                if (image->client[slot].id) {
+                        lost += found.fd[slot] < 0;
                         take_up_client(relay, slot, found.fd[slot]);
-                else
+                } else {
                         relay->free_slots[relay->n_free_slots++] = slot;
+                }
         }
         free(found.fd);
+        if (lost)
+                diag_warning(
+                        "%zu clients of the last run are lost: their descriptors were not kept",
+                        lost);
         relay_apply_spread(
                 relay); /* goes on with what was under way, before anything else happens */
         for (client = TAILQ_FIRST(&relay->all); client; client = next) {

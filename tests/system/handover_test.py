@@ -360,6 +360,23 @@ class BadState(ManagedTest):
         self.assertIn(session.recv_n(2), ([b"before", b"on"], [b"on"]))
         self.assertIn("the connection of the last run is lost", daemon.log)
 
+    def test_without_descriptors_for_all_the_state_is_given_up_and_the_next_one_begins_anew(self):
+        upstream, daemon, session = self.linked(CONFIG)
+        clients = [daemon.client() for _ in range(60)]
+        daemon.wait_clients(60)
+        daemon.kill()
+        daemon.nofile = 48
+        daemon.start(wait=False)
+        self.assertEqual(daemon.wait_exit(), 1)
+        self.assertIn("the state of the last run is given up", daemon.log)
+        daemon.nofile = None
+        daemon.start()
+        for client in clients:
+            client.expect_end()
+        self.assertIsNone(self.end_of(session))
+        upstream.accept()
+        daemon.wait_state("up")
+
     def test_without_a_state_what_is_kept_besides_is_closed(self):
         upstream, daemon, session, client = self.prepare()
         daemon.forget("state")

@@ -9,6 +9,7 @@ What systemd itself does differently is tested with a real one.
 """
 import array
 import os
+import resource
 import select
 import socket
 import threading
@@ -39,6 +40,7 @@ class Managed(harness.Daemon):
         self.sockets = [("data", _listen(self.data_path)), ("varlink", _listen(self.control_path))]
         self.store = []  # of name, descriptor
         self.said = []
+        self.nofile = None  # LimitNOFILE= of the next process
         self.lock, self.closed = threading.Lock(), False
         self.listener = threading.Thread(target=self._listen, daemon=True)
         self.listener.start()
@@ -67,6 +69,8 @@ class Managed(harness.Daemon):
             high = [os.dup2(fd, 1000 + i, inheritable=False) for i, fd in enumerate(numbers)]
             for i, fd in enumerate(high):
                 os.dup2(fd, FIRST + i)
+            if self.nofile:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (self.nofile, self.nofile))
 
         return {"preexec_fn": place, "close_fds": False}
 
