@@ -108,6 +108,10 @@ class Writer:
                 sent = sock.send(piece)
             except BlockingIOError:
                 break
+            except OSError:
+                if total:
+                    break  # what went before is told first, this the next time
+                raise
             self.frame = self.frame[sent:]
             total += sent
             self.tokens -= sent
