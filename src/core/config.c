@@ -58,7 +58,10 @@ static void read_all(struct config_draft *draft, const struct config_source *sou
         draft->config->path = config_main_path(source);
         if (source->instance)
                 draft->config->instance = need(strdup(source->instance));
-        config_files_read(draft, source);
+        if (source->kept)
+                config_kept_read(draft, source->kept, source->kept_size);
+        else
+                config_files_read(draft, source);
         config_values_read(draft);
         config_check(draft);
         if (draft->errors.n == 0)
@@ -82,6 +85,8 @@ struct config *config_load(const struct config_source *source, struct config_rep
         if (draft.errors.n) {
                 config_free(config);
                 config = NULL;
+        } else {
+                config->kept = config_kept_write(&draft, &config->kept_size);
         }
         config_draft_report(&draft, report);
         config_draft_done(&draft);
@@ -102,6 +107,7 @@ void config_free(struct config *config)
         free(config->settings);
         free(config->instance);
         free(config->path);
+        free(config->kept);
         free(config);
 }
 

@@ -106,6 +106,8 @@ struct config {
 
         char *instance; /* NULL: the unnamed one */
         char *path;     /* the main file */
+        char *kept;     /* what was assigned, for a successor: see config_source */
+        size_t kept_size;
         struct config_setting
                 *settings; /* every key in force, in table order: section, key, value, file, line */
         size_t n_settings;
@@ -134,6 +136,8 @@ struct config_source {
         const char *instance; /* NULL: the unnamed one */
         bool strict;          /* --check-config: an unknown key or section is an error */
         const char *root;     /* prefix for /etc, /run, /usr/lib (tests); NULL: none */
+        const char *kept;     /* what another process had assigned, instead of any file; borrowed */
+        size_t kept_size;
 };
 
 /*

@@ -36,7 +36,8 @@ static struct config_origin origin_in_frame(const struct config_draft *draft)
 
 static void check_address(struct config_draft *draft)
 {
-        if (draft->config->n_addresses || state_of(draft, "Upstream", "Address")->wrong)
+        if (draft->config->n_addresses || draft->unread ||
+            state_of(draft, "Upstream", "Address")->wrong)
                 return;
         config_error(
                 draft, draft->upstream, "Upstream", "Address",

@@ -22,6 +22,21 @@ void config_draft_init(struct config_draft *draft, bool strict)
         draft->config->local_socket_gid = draft->config->control_socket_gid = (gid_t)-1;
 }
 
+size_t config_draft_file(struct config_draft *draft, const char *path)
+{
+        draft->files = need_room(draft->files, draft->n_files, sizeof(*draft->files));
+        draft->files[draft->n_files] = need(strdup(path));
+        return draft->n_files++;
+}
+
+void config_draft_entry(struct config_draft *draft, const struct config_row *row, const char *value,
+                        struct config_origin origin)
+{
+        draft->entries = need_room(draft->entries, draft->n_entries, sizeof(*draft->entries));
+        draft->entries[draft->n_entries++] =
+                (struct config_entry){row, need(strdup(value)), origin};
+}
+
 static void findings_done(struct config_findings *findings)
 {
         for (size_t i = 0; i < findings->n; i++)

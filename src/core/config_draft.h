@@ -49,6 +49,7 @@ struct config_draft {
         char **files; /* as they are read; the first is the main one */
         size_t n_files;
         bool main_missing;
+        bool unread;                   /* some file: what is missing may stand in it */
         struct config_origin upstream; /* the last [Upstream] header, for who needs an Address= */
         struct config_entry *entries;
         size_t n_entries;
@@ -58,6 +59,11 @@ struct config_draft {
 
 void config_draft_init(struct config_draft *draft, bool strict);
 void config_draft_done(struct config_draft *draft); /* not the configuration */
+
+/* Each takes a copy; a file's index is returned. */
+size_t config_draft_file(struct config_draft *draft, const char *path);
+void config_draft_entry(struct config_draft *draft, const struct config_row *row, const char *value,
+                        struct config_origin origin);
 
 /* Moves the findings into a report, in the order of the files. */
 void config_draft_report(struct config_draft *draft, struct config_report *report);
@@ -81,6 +87,11 @@ void config_note(struct config_draft *draft, const char *format, ...)
 
 /* config_read.c: reads all files of a source into entries. */
 void config_files_read(struct config_draft *draft, const struct config_source *source);
+
+/* config_kept.c: the entries as bytes, to be freed; and such bytes into entries. Names that are not
+ * known any more are warned of. */
+char *config_kept_write(const struct config_draft *draft, size_t *size);
+void config_kept_read(struct config_draft *draft, const char *kept, size_t size);
 
 /* config_values.c: reads the values of the entries, and the defaults of what has none. */
 void config_values_read(struct config_draft *draft);

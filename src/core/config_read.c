@@ -18,14 +18,6 @@ struct section {
         bool ignored;     /* what stands in it was judged at its header */
 };
 
-static void add_entry(struct config_draft *draft, const struct config_row *row, const char *value,
-                      struct config_origin origin)
-{
-        draft->entries = need_room(draft->entries, draft->n_entries, sizeof(*draft->entries));
-        draft->entries[draft->n_entries++] =
-                (struct config_entry){row, need(strdup(value)), origin};
-}
-
 /* An error in a check, a warning at run time: a daemon shall start with tomorrow's configuration.
  */
 static void unknown(struct config_draft *draft, struct config_origin origin, const char *section,
@@ -104,7 +96,7 @@ static void read_assignment(struct config_draft *draft, struct config_origin ori
         }
         row = config_row_find(section->name, item->name);
         if (row)
-                add_entry(draft, row, item->value, origin);
+                config_draft_entry(draft, row, item->value, origin);
         else
                 unknown_key(draft, origin, section->name, item->name);
 }
@@ -128,7 +120,7 @@ static void read_items(struct config_draft *draft, size_t file, struct config_sc
                         config_error(draft, origin, NULL, NULL, "%s", item.value);
                         break;
                 case CONFIG_ITEM_BAD_LINE:
-                        config_error(draft, origin, section.name, item.name, "%s", item.value);
+                        config_error(draft, origin, section.name, NULL, "%s", item.value);
                         break;
                 }
         }
@@ -143,15 +135,13 @@ static const char *reason(int error)
         }
 }
 
-static void read_file(struct config_draft *draft, char *path, bool optional)
+static void read_file(struct config_draft *draft, const char *path, bool optional)
 {
-        size_t file = draft->n_files, size;
+        size_t file = config_draft_file(draft, path), size;
         struct config_scan scan;
         int error;
         char *text = config_file_read(path, &size, &error);
 
-        draft->files = need_room(draft->files, file, sizeof(*draft->files));
-        draft->files[draft->n_files++] = path;
         if (text) {
                 config_scan_begin(&scan, text, size);
                 read_items(draft, file, &scan);
@@ -160,6 +150,7 @@ static void read_file(struct config_draft *draft, char *path, bool optional)
         } else if (optional && error == -ENOENT) {
                 draft->main_missing = true;
         } else {
+                draft->unread = true;
                 config_error(draft, (struct config_origin){file, 0}, NULL, NULL,
                              "the file can't be read: %s, expected a configuration", reason(error));
         }
@@ -173,7 +164,10 @@ void config_files_read(struct config_draft *draft, const struct config_source *s
         /* The file of the default path may be missing, its drop-ins may say all. */
         read_file(draft, main, !source->path);
         drop_ins = config_drop_ins(source, main, &n);
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
                 read_file(draft, drop_ins[i], false);
+                free(drop_ins[i]);
+        }
         free(drop_ins);
+        free(main);
 }

@@ -164,10 +164,8 @@ static void read_assignment(char *text, struct config_item *item)
         char *equals = strchr(text, '=');
 
         item->kind = CONFIG_ITEM_BAD_LINE;
-        item->name = text;
         item->value = "a line without \"=\", expected KEY=VALUE";
         if (equals == text) {
-                item->name = NULL;
                 item->value = "no key before \"=\", expected KEY=VALUE";
         } else if (equals) {
                 *equals = '\0';

@@ -12,7 +12,7 @@ enum config_item_kind {
         CONFIG_ITEM_SECTION,     /* name */
         CONFIG_ITEM_ASSIGNMENT,  /* name, value */
         CONFIG_ITEM_BAD_SECTION, /* value: what is wrong; what follows belongs to no section */
-        CONFIG_ITEM_BAD_LINE,    /* value: what is wrong; name: what stood there, or NULL */
+        CONFIG_ITEM_BAD_LINE,    /* value: what is wrong; what stands there may be a secret */
 };
 
 /* Strings hold until the next call. */

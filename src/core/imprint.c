@@ -33,6 +33,27 @@ bool imprint_frame_is(const struct image *image, const struct frame_spec *spec)
         return memcmp(&words, &image->frame, sizeof(words)) == 0;
 }
 
+bool imprint_frame_of(const struct image *image, struct frame_spec *spec)
+{
+        const struct image_frame *words = &image->frame;
+
+        if (words->type > FRAME_DELIMITER || words->format > FRAME_HEX || words->length_size > 4 ||
+            words->length_offset > FRAME_LENGTH_OFFSET_MAX ||
+            words->delimiter_size > FRAME_DELIMITER_MAX)
+                return false;
+        *spec = (struct frame_spec){.type = (enum frame_type)words->type,
+                                    .format = (enum frame_format)words->format,
+                                    .length_size = (uint32_t)words->length_size,
+                                    .length_offset = (uint32_t)words->length_offset,
+                                    .length_adjust = (int64_t)words->length_adjust,
+                                    .delimiter_size = (uint32_t)words->delimiter_size,
+                                    .max_message_size = INT64_MAX};
+        for (uint32_t i = 0; i < spec->delimiter_size; i++)
+                spec->delimiter[i] =
+                        (unsigned char)(words->delimiter >> 8 * (spec->delimiter_size - 1 - i));
+        return imprint_frame_is(image, spec);
+}
+
 static uint64_t add_bytes(uint64_t sum, const void *data, size_t size)
 {
         const unsigned char *bytes = data;

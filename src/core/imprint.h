@@ -12,6 +12,9 @@ void imprint_frame(struct image *image, const struct frame_spec *spec);
 /* Are the image's messages of this frame? max_message_size does not count. */
 bool imprint_frame_is(const struct image *image, const struct frame_spec *spec);
 
+/* What frame they are of, without a limit to a message. False: of none. */
+bool imprint_frame_of(const struct image *image, struct frame_spec *spec);
+
 /* A sum over the keys that a connection is made from. */
 uint64_t imprint_link(const struct config *config);
 

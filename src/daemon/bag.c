@@ -192,6 +192,7 @@ static bool refill(struct bag *bag, const struct bag_client *one)
         store_set(bag->selected, other);
         empty(pair_of(bag, !other)[1]);
         bag->inside = bag->there = n;
+        bag->missed = 0;
         return true;
 }
 

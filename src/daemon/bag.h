@@ -31,7 +31,7 @@ struct bag {
         uint64_t there;     /* of these, clients that have not left */
         const struct bag_ops *ops;
         void *context;
-        uint64_t missed; /* clients that found no room */
+        uint64_t missed; /* clients that found no room, some of which may have left */
 };
 
 /* Two empty pairs. Returns 0 or a negative errno. */

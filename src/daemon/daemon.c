@@ -2,7 +2,9 @@
 #include "daemon/daemon.h"
 #include "core/catalog.h"
 #include "daemon/control.h"
+#include "daemon/doors.h"
 #include "daemon/handover.h"
+#include "daemon/last_config.h"
 #include "daemon/relay.h"
 #include "daemon/service.h"
 #include "util/clock.h"
@@ -30,10 +32,12 @@ struct daemon {
         struct event_base *base;
         struct relay *relay;
         struct control *control;
-        struct socket_path data, varlink; /* our own; the path is NULL where systemd passed them */
-        char data_socket[160];            /* what clients connect to */
+        struct doors doors;
         struct event *hup, *term, *intr, *watchdog;
         struct service_sockets passed;
+        struct handover handover; /* what the last process left, until the relay takes it */
+        struct last_config last;
+        bool outdated; /* the files are broken: what was in force before still is */
         bool done;
         bool leaves; /* everything to the next process: nothing is closed */
         int exit_code;
@@ -61,6 +65,7 @@ static void get_status(void *context, struct status *status)
 
         relay_status(daemon->relay, status);
         status->version = FTCPD_VERSION;
+        status->outdated = daemon->outdated;
 }
 
 static size_t get_clients(void *context, struct status_client *clients, size_t max)
@@ -88,7 +93,7 @@ static const char *get_data_socket(void *context)
 {
         struct daemon *daemon = context;
 
-        return daemon->data_socket[0] ? daemon->data_socket : NULL;
+        return daemon->doors.data_socket[0] ? daemon->doors.data_socket : NULL;
 }
 
 static void report_error(struct config_report *report, char *text)
@@ -125,6 +130,8 @@ static int apply(struct daemon *daemon, struct config_report *report)
                 return -ENOMEM;
         }
         daemon->config = fresh;
+        daemon->outdated = false;
+        last_config_put(&daemon->last, fresh);
         config_free(old);
         if (daemon->options->log_level < 0)
                 diag_set_level(fresh->log_level);
@@ -220,6 +227,20 @@ static void on_hup(evutil_socket_t number, short what, void *arg)
         config_report_done(&report);
 }
 
+static void tell_handover(struct daemon *daemon)
+{
+        uint64_t unkept = relay_unkept(daemon->relay);
+
+        if (unkept)
+                diag_event(LOG_WARNING, diag_facts(.id = CATALOG_HANDED_OVER),
+                           "restart: handed over to the next process, but for up to %" PRIu64
+                           " clients that there was no room to keep (LimitNOFILE=)",
+                           unkept);
+        else
+                diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_HANDED_OVER),
+                           "restart: everything is handed over to the next process");
+}
+
 static void on_term(evutil_socket_t number, short what, void *arg)
 {
         struct daemon *daemon = arg;
@@ -228,8 +249,7 @@ static void on_term(evutil_socket_t number, short what, void *arg)
         (void)what;
         service_stopping();
         if (job == SERVICE_JOB_RESTART) {
-                diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_HANDED_OVER),
-                           "restart: everything is handed over to the next process");
+                tell_handover(daemon);
                 daemon->done = daemon->leaves = true;
                 relay_tell(daemon->relay, EVENT_SERVICE, "handing over to the next process");
                 return;
@@ -276,79 +296,6 @@ static bool add_signals(struct daemon *daemon)
                (!usec || event_add(daemon->watchdog, &every) == 0);
 }
 
-/* ---- sockets ---- */
-
-static int own_socket(struct socket_path *own, const char *section, const char *path, mode_t mode,
-                      gid_t gid)
-{
-        static const char of_instances[] = "/run/ftcpd/";
-        char text[512];
-        int result;
-
-        /* Where instances have their sockets by default: a unit has made it, a shell has not. */
-        if (strncmp(path, of_instances, sizeof(of_instances) - 1) == 0)
-                mkdir("/run/ftcpd", 0755);
-        result = socket_path_listen(own, path, mode, gid, text, sizeof(text));
-
-        if (result < 0)
-                diag_err("[%s] Socket: %s", section, result == -ENOMEM ? "no memory" : text);
-        return result;
-}
-
-static int listen_data(struct daemon *daemon, struct service_sockets *passed)
-{
-        const struct config *config = daemon->config;
-        int result = 0;
-
-        for (size_t i = 0; i < passed->n_data && result == 0; i++) {
-                if (i == 0)
-                        socket_local_text(passed->data[i], daemon->data_socket,
-                                          sizeof(daemon->data_socket));
-                result = relay_listen(daemon->relay, passed->data[i]);
-                passed->data[i] = -1;
-        }
-        if (passed->n_data || result < 0)
-                return result;
-        result = own_socket(&daemon->data, "Local", config->local_socket, config->local_socket_mode,
-                            config->local_socket_gid);
-        if (result < 0)
-                return result;
-        snprintf(daemon->data_socket, sizeof(daemon->data_socket), "%s", config->local_socket);
-        result = relay_listen(daemon->relay, daemon->data.fd);
-        daemon->data.fd = -1;
-        return result;
-}
-
-static int listen_control(struct daemon *daemon, struct service_sockets *passed)
-{
-        const struct config *config = daemon->config;
-        int result = 0;
-
-        for (size_t i = 0; i < passed->n_varlink && result == 0; i++) {
-                result = control_listen(daemon->control, passed->varlink[i]);
-                passed->varlink[i] = -1;
-        }
-        if (passed->n_varlink || result < 0)
-                return result;
-        result = own_socket(&daemon->varlink, "Control", config->control_socket,
-                            config->control_socket_mode, config->control_socket_gid);
-        if (result < 0)
-                return result;
-        result = control_listen(daemon->control, daemon->varlink.fd);
-        daemon->varlink.fd = -1;
-        return result;
-}
-
-static int listen_all(struct daemon *daemon)
-{
-        int result = listen_data(daemon, &daemon->passed);
-
-        if (result == 0)
-                result = listen_control(daemon, &daemon->passed);
-        service_sockets_done(&daemon->passed);
-        return result;
-}
-
 /* ---- life ---- */
 
 /* Clients, control connections and what the daemon itself needs. */
@@ -383,13 +330,10 @@ static void tell_no_store(int error)
 
 static int build_relay(struct daemon *daemon)
 {
-        struct handover handover;
-        int result = handover_init(&handover, &daemon->passed);
+        int result = relay_new(&daemon->relay, daemon->base, daemon->config, &daemon->handover,
+                               &relay_ops, daemon);
 
-        if (result == 0)
-                result = relay_new(&daemon->relay, daemon->base, daemon->config, &handover,
-                                   &relay_ops, daemon);
-        handover_done(&handover);
+        handover_done(&daemon->handover);
         if (result < 0)
                 tell_no_store(-result);
         return result;
@@ -397,10 +341,8 @@ static int build_relay(struct daemon *daemon)
 
 static int build(struct daemon *daemon)
 {
-        int result = service_take_sockets(&daemon->passed);
+        int result;
 
-        if (result < 0)
-                return result;
         daemon->base = event_base_new();
         if (!daemon->base)
                 return -ENOMEM;
@@ -410,7 +352,8 @@ static int build(struct daemon *daemon)
         daemon->control = control_new(daemon->base, &control_ops, daemon);
         if (!daemon->control || !add_signals(daemon))
                 return -ENOMEM;
-        return listen_all(daemon);
+        return doors_open(&daemon->doors, daemon->config, &daemon->passed, daemon->relay,
+                          daemon->control);
 }
 
 static void tear_down(struct daemon *daemon)
@@ -427,8 +370,9 @@ static void tear_down(struct daemon *daemon)
                         event_free(events[i]);
         if (daemon->base)
                 event_base_free(daemon->base);
-        socket_path_done(&daemon->data);
-        socket_path_done(&daemon->varlink);
+        doors_done(&daemon->doors);
+        handover_done(&daemon->handover);
+        last_config_done(&daemon->last);
         service_sockets_done(&daemon->passed);
         config_free(daemon->config);
 }
@@ -443,31 +387,101 @@ static void hold_signals(bool hold)
         sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
 }
 
+/* The files are broken, but what the last process had in force is known. */
+static struct config *load_last(struct daemon *daemon)
+{
+        struct config_source source = daemon_source(daemon->options, false);
+        struct config_report report = {0};
+        struct config *config;
+
+        if (!last_config_source(&daemon->last, &source))
+                return NULL;
+        config = config_load(&source, &report);
+        daemon->outdated = config != NULL;
+        if (config)
+                diag_event(LOG_ERR, diag_facts(.id = CATALOG_CONFIG_BAD),
+                           "what was configured before the restart stays in force: mend the file, "
+                           "then reload");
+        else
+                daemon_tell(&report);
+        config_report_done(&report);
+        return config;
+}
+
+/* Sockets that are passed have the next one who knocks start us again, at once: not too often. */
+static int refuse(struct daemon *daemon)
+{
+        size_t n = doors_turn_away(&daemon->passed);
+
+        if (daemon->handover.state >= 0 || handover_has_rest(&daemon->handover)) {
+                diag_event(LOG_ERR, diag_facts(.id = CATALOG_REFUSED),
+                           "the state of the last run can't be gone on with, and its connections "
+                           "are ended");
+                handover_refuse(&daemon->handover);
+        }
+        if (n) {
+                diag_err("%zu who waited for ftcpd were turned away", n);
+                diag_settle(USEC_PER_SEC);
+                sleep(1);
+        }
+        tear_down(daemon);
+        return EXIT_CONFIG;
+}
+
+static void announce(struct daemon *daemon)
+{
+        if (geteuid() == 0)
+                diag_warning("running as root: an account of its own is safer (the packaged units "
+                             "use ftcpd)");
+        diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_STARTED), "ftcpd %s: clients connect to %s",
+                   FTCPD_VERSION, daemon->doors.data_socket);
+        service_ready();
+        relay_tell(daemon->relay, EVENT_SERVICE, "ftcpd %s started, pid %d", FTCPD_VERSION,
+                   (int)getpid());
+        if (daemon->outdated)
+                relay_tell(daemon->relay, EVENT_RELOAD,
+                           "%s is broken: what was configured before the restart stays in force",
+                           daemon->config->path);
+}
+
+/* What systemd passed. False: there is no memory for it. */
+static bool take(struct daemon *daemon)
+{
+        doors_init(&daemon->doors);
+        last_config_init(&daemon->last, -1);
+        if (service_take_sockets(&daemon->passed) < 0 ||
+            handover_init(&daemon->handover, &daemon->passed) < 0)
+                return false;
+        last_config_init(&daemon->last, daemon->handover.config);
+        daemon->handover.config = -1;
+        return true;
+}
+
 int daemon_run(const struct options *options, struct config *config)
 {
-        struct daemon daemon = {.options = options,
-                                .config = config,
-                                .data = {.fd = -1, .lock = -1},
-                                .varlink = {.fd = -1, .lock = -1}};
+        struct daemon daemon = {.options = options, .config = config};
 
         signal(SIGPIPE, SIG_IGN);
         signal(SIGXFSZ,
                SIG_IGN); /* the store's memory counts as a file: a limit is an error there */
-        raise_limits(config);
+        if (!take(&daemon)) {
+                tear_down(&daemon);
+                return EXIT_FAILURE;
+        }
+        if (!daemon.config)
+                daemon.config = load_last(&daemon);
+        if (!daemon.config)
+                return refuse(&daemon);
+        raise_limits(daemon.config);
         hold_signals(true); /* a stop that comes now is one all the same */
         if (build(&daemon) < 0) {
                 tear_down(&daemon);
                 return EXIT_FAILURE;
         }
         hold_signals(false);
-        if (geteuid() == 0)
-                diag_warning("running as root: an account of its own is safer (the packaged units "
-                             "use ftcpd)");
-        diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_STARTED), "ftcpd %s: clients connect to %s",
-                   FTCPD_VERSION, daemon.data_socket);
-        service_ready();
-        relay_tell(daemon.relay, EVENT_SERVICE, "ftcpd %s started, pid %d", FTCPD_VERSION,
-                   (int)getpid());
+        if (!daemon.outdated)
+                last_config_put(&daemon.last, daemon.config);
+        announce(&daemon);
         relay_start(daemon.relay);
         while (!daemon.done && event_base_loop(daemon.base, EVLOOP_ONCE) >= 0)
                 relay_turn(daemon.relay);

@@ -5,7 +5,8 @@
 #include "core/config.h"
 #include "daemon/options.h"
 
-/* Runs until it is told to stop; owns config. Returns what to exit with. */
+/* Runs until it is told to stop; owns config. NULL: it is broken, and only what a last process had
+ * in force may still do. Returns what to exit with. */
 int daemon_run(const struct options *options, struct config *config);
 
 /* Where the configuration comes from. */

@@ -61,6 +61,10 @@ static bool sort(struct handover *handover, const char *name, int fd)
                 put(&handover->state, fd);
                 return true;
         }
+        if (strcmp(name, "config") == 0) {
+                put(&handover->config, fd);
+                return true;
+        }
         if (sscanf(name, "bag-%d", &i) == 1 && i >= 0 && i < BAG_ENDS) {
                 put(&handover->bag[i], fd);
                 return true;
@@ -70,7 +74,7 @@ static bool sort(struct handover *handover, const char *name, int fd)
 
 int handover_init(struct handover *handover, struct service_sockets *sockets)
 {
-        *handover = (struct handover){.state = -1, .bag = {-1, -1, -1, -1}};
+        *handover = (struct handover){.state = -1, .config = -1, .bag = {-1, -1, -1, -1}};
         for (size_t i = 0; i < sockets->n_kept; i++) {
                 struct service_kept *kept = &sockets->kept[i];
 
@@ -95,6 +99,7 @@ static void close_one(int *fd)
 void handover_done(struct handover *handover)
 {
         close_one(&handover->state);
+        close_one(&handover->config);
         for (int i = 0; i < BAG_ENDS; i++)
                 close_one(&handover->bag[i]);
         for (size_t i = 0; i < handover->n_upstreams; i++) {
@@ -104,7 +109,7 @@ void handover_done(struct handover *handover)
                 handover_forget_upstream(handover->upstream[i].epoch);
         }
         free(handover->upstream);
-        *handover = (struct handover){.state = -1, .bag = {-1, -1, -1, -1}};
+        *handover = (struct handover){.state = -1, .config = -1, .bag = {-1, -1, -1, -1}};
 }
 
 bool handover_has_rest(const struct handover *handover)
@@ -158,6 +163,11 @@ void handover_refuse(struct handover *handover)
 void handover_keep_state(int fd)
 {
         service_keep("state", fd);
+}
+
+void handover_keep_config(int fd)
+{
+        service_keep("config", fd);
 }
 
 void handover_keep_upstream(uint64_t epoch, int fd)

@@ -2,8 +2,8 @@
 #pragma once
 /*
  * What outlives this process: the descriptors that the service manager keeps for the next one, by
- * name. "state" is the memory, "upstream-N" connection number N, "bag-0" to "bag-3" the bags with
- * the clients. Without a service manager nothing is kept.
+ * name. "state" is the memory, "config" the configuration in force, "upstream-N" connection number
+ * N, "bag-0" to "bag-3" the bags with the clients. Without a service manager nothing is kept.
  */
 #include "daemon/bag.h"
 #include "daemon/service.h"
@@ -11,10 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { HANDOVER_NEEDS = 1 + BAG_ENDS }; /* without a connection, one goes on nevertheless */
+enum { HANDOVER_NEEDS = 2 + BAG_ENDS }; /* without a connection, one goes on nevertheless */
 
 struct handover {
         int state;         /* -1: nothing was left */
+        int config;        /* -1: none */
         int bag[BAG_ENDS]; /* -1: none */
         struct handover_upstream {
                 uint64_t epoch;
@@ -42,6 +43,7 @@ void handover_refuse(struct handover *handover);
 
 /* For the next process. */
 void handover_keep_state(int fd);
+void handover_keep_config(int fd);
 void handover_keep_upstream(uint64_t epoch, int fd);
 void handover_forget_upstream(uint64_t epoch);
 void handover_keep_bag(const struct bag *bag);

@@ -114,6 +114,11 @@ void health_judge(const struct status *status, const struct config *config, stru
         judge_books(&status->to_upstream, "the upstream's", config, health);
         judge_books(&status->to_clients,
                     status->to_clients.fullest_held ? "the held" : "a client's", config, health);
+        if (status->outdated)
+                add_reason(health, SEVERITY_WARNING,
+                           "%s is broken: what was configured before the restart stays in force "
+                           "(ftcpd --check-config)",
+                           config->path);
         if (status->recent_loss)
                 add_reason(health, SEVERITY_WARNING,
                            "messages were dropped within the last minute though nobody chose so");

@@ -41,7 +41,7 @@ static int run(const struct options *options)
                                           : LOG_INFO);
         daemon_tell(&report);
         config_report_done(&report);
-        result = config ? daemon_run(options, config) : EXIT_CONFIG;
+        result = daemon_run(options, config);
         diag_settle(USEC_PER_SEC);
         return result;
 }

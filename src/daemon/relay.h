@@ -48,6 +48,9 @@ void relay_start(struct relay *relay);
  * one. */
 int relay_configure(struct relay *relay, const struct config *config);
 
+/* Clients at most that a restart would disconnect, because there is no room to keep them. */
+uint64_t relay_unkept(const struct relay *relay);
+
 /* After each turn of the event loop: what was received goes out. */
 void relay_turn(struct relay *relay);
 

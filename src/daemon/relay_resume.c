@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,6 +18,35 @@
 enum { TIDY_USEC = 100000, SETTLE_USEC = 200000 };
 
 /* ---- the state ---- */
+
+/* What waits for the upstream in a state that is sound, but of another frame. */
+static struct count waiting(struct store *store, const struct frame_spec *spec)
+{
+        struct books books = {0};
+        struct ledger ledger;
+        struct log out;
+
+        log_init(&out, store, &store->image->out, spec);
+        ledger_init(&ledger, &out, true);
+        ledger_books(&ledger, &books);
+        return books.queued;
+}
+
+static const char *other_frame(struct relay *relay)
+{
+        static char text[128];
+        struct frame_spec spec;
+        struct count lost;
+
+        if (!imprint_frame_of(relay->store.image, &spec) || recover_image(&relay->store, &spec))
+                return "[Frame] has changed";
+        lost = waiting(&relay->store, &spec);
+        snprintf(text, sizeof(text),
+                 "[Frame] has changed; %" PRIu64 " messages (%" PRIu64
+                 " bytes) that waited for the upstream are lost",
+                 lost.messages, lost.bytes);
+        return text;
+}
 
 /* Returns NULL, or why the state that was left is not used. */
 static const char *open_left(struct relay *relay, struct handover *handover)
@@ -32,7 +62,7 @@ static const char *open_left(struct relay *relay, struct handover *handover)
                 return "it is none, or one of another version";
         wrong = imprint_frame_is(relay->store.image, &relay->frame)
                         ? recover_image(&relay->store, &relay->frame)
-                        : "[Frame] has changed";
+                        : other_frame(relay);
         if (wrong)
                 store_done(&relay->store);
         return wrong;
@@ -130,7 +160,8 @@ static void take_up_client(struct relay *relay, uint32_t slot, int fd)
         relay_introduce(relay, client);
 }
 
-static void take_up_clients(struct relay *relay)
+/* Returns how many are lost. */
+static size_t take_up_clients(struct relay *relay)
 {
         const struct image *image = relay->store.image;
         uint32_t slots = (uint32_t)image->totals.client_slots;
@@ -161,6 +192,7 @@ static void take_up_clients(struct relay *relay)
                 next = TAILQ_NEXT(client, all);
                 client_reconcile(client);
         }
+        return lost;
 }
 
 /* ---- for the next one ---- */
@@ -191,6 +223,11 @@ void relay_forget(struct relay *relay, struct client *client)
                 evtimer_add(relay->tidier, &soon); /* it learns of the end when no copy is left */
 }
 
+uint64_t relay_unkept(const struct relay *relay)
+{
+        return relay->bag.missed;
+}
+
 static void on_tidier(evutil_socket_t fd, short what, void *arg)
 {
         struct relay *relay = arg;
@@ -214,6 +251,7 @@ static void take_up(struct relay *relay, struct handover *handover)
 {
         const struct image *image = relay->store.image;
         uint64_t epoch = image->session.epoch;
+        size_t lost;
 
         bag_resume(&relay->bag, &relay->store.image->bag, handover->bag, &bag_ops, relay);
         memset(handover->bag, -1, sizeof(handover->bag));
@@ -221,14 +259,14 @@ static void take_up(struct relay *relay, struct handover *handover)
                 relay->upstream = handover_upstream(handover, epoch);
         relay->was_up = image->session.live && image->session.up_since;
         know_drops(relay);
-        take_up_clients(relay);
+        lost = take_up_clients(relay);
         relay->spread.news = true;
         diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_TAKEN_OVER),
                    "the state of the last run is taken over: %zu clients, %" PRIu64
                    " bytes waiting for the upstream",
-                   relay->n_clients, relay_queued_bytes(relay));
+                   relay->n_clients - lost, relay_queued_bytes(relay));
         relay_tell(relay, EVENT_SERVICE, "the state of the last run is taken over: %zu clients",
-                   relay->n_clients);
+                   relay->n_clients - lost);
 }
 
 int relay_take_up(struct relay *relay, struct handover *handover)

@@ -62,8 +62,8 @@ static const char *find_fault(int fd, const char *name)
 /* Not a listening socket, but one that was kept for us. */
 static bool is_kept(const char *name)
 {
-        return strcmp(name, "state") == 0 || strncmp(name, "bag-", 4) == 0 ||
-               strncmp(name, "upstream-", 9) == 0;
+        return strcmp(name, "state") == 0 || strcmp(name, "config") == 0 ||
+               strncmp(name, "bag-", 4) == 0 || strncmp(name, "upstream-", 9) == 0;
 }
 
 /* The name is taken where it says so. */

@@ -36,7 +36,7 @@ class Crash(Storm, ManagedTest):
         self.assertEqual(status["clientsAccepted"], 1)
         self.assertEqual(status["toUpstream"]["accepted"]["messages"], 1)
         self.assertEqual(daemon.kept(),
-                         ["bag-0", "bag-1", "bag-2", "bag-3", "state", "upstream-1"])
+                         ["bag-0", "bag-1", "bag-2", "bag-3", "config", "state", "upstream-1"])
 
     def test_crashes_under_full_load_lose_double_tear_and_reorder_nothing(self):
         rng = random.Random(number := harness.seed())
@@ -297,7 +297,7 @@ class BadState(ManagedTest):
         session.expect(b"anew")
         self.assertEqual(daemon.status()["upstream"]["connects"], 1)
         self.assertEqual([name for name in daemon.kept() if not name.startswith("bag")],
-                         ["state", "upstream-1"])
+                         ["config", "state", "upstream-1"])
         daemon.crash()  # and the new state is kept like any other
         client.send(b"again")
         session.expect(b"again")
@@ -344,6 +344,20 @@ class BadState(ManagedTest):
         client.expect_end()
         self.assertIsNone(self.end_of(session))
 
+    def test_another_frame_while_messages_wait_says_how_many_that_loses(self):
+        upstream, daemon, session, client = self.prepare()
+        upstream.refuse()
+        session.reset()
+        daemon.start()
+        client.send(*[b"waits"] * 3)
+        daemon.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 3, "3 messages")
+        daemon.kill()
+        daemon.configure(f"[Upstream]\nAddress={upstream.address}\n[Frame]\nLengthSize=2\n")
+        daemon.start()
+        self.assertIn("[Frame] has changed; 3 messages (27 bytes) that waited for the upstream "
+                      "are lost", daemon.log)
+        client.expect_end()
+
     def test_a_bag_that_the_manager_dropped(self):
         made = self.prepare()
         made[1].forget("bag-1")
@@ -384,6 +398,72 @@ class BadState(ManagedTest):
         client.expect_end()
         self.assertIsNone(self.end_of(session))
         upstream.accept()
+
+
+class BrokenFile(ManagedTest):
+    """Whoever broke ftcpd.conf since it was read has not ended anybody's connection by that."""
+
+    BROKEN = "[Upstream]\nAddress=nowhere\n[Heartbeat]\nInterval=soon\n"
+    OUTDATED = "{} is broken: what was configured before the restart stays in force"
+
+    def prepare(self):
+        upstream, daemon, session = self.linked(CONFIG + "[Health]\nMaxAge=7min\n")
+        client = daemon.client()
+        daemon.wait_clients(1)
+        return upstream, daemon, session, client
+
+    def check_both_ways(self, session, client):
+        session.send(b"down")
+        client.expect(b"down")
+        client.send(b"up")
+        session.expect(b"up")
+
+    def max_age(self, daemon):
+        return next(s for s in daemon.call("GetConfig")["settings"] if s["key"] == "MaxAge")
+
+    def test_what_was_in_force_stays_in_force_until_the_file_is_mended(self):
+        upstream, daemon, session, client = self.prepare()
+        was = self.max_age(daemon)
+        self.assertEqual(was["value"], "7min")
+        daemon.configure(self.BROKEN)
+        for _ in range(2):  # and the process after that knows it too
+            daemon.crash()
+            self.check_both_ways(session, client)
+            self.assertIn("[Heartbeat] Interval: ", daemon.log)
+            self.assertIn("what was configured before the restart stays in force", daemon.log)
+            self.assertEqual(self.max_age(daemon), was)
+        status = daemon.status()
+        self.assertEqual((status["health"], status["upstream"]["connects"]), ("warning", 1))
+        self.assertIn(self.OUTDATED.format(daemon.config_path), status["reasons"][0]["text"])
+        daemon.configure(f"[Upstream]\nAddress={upstream.address}\n[Health]\nMaxAge=8min\n")
+        daemon.call("Reload")
+        self.assertEqual(self.max_age(daemon)["value"], "8min")
+        self.assertEqual(daemon.status()["health"], "ok")
+        daemon.configure(self.BROKEN)
+        self.assertRaises(Exception, daemon.call, "Reload")
+        daemon.crash()
+        self.assertEqual(self.max_age(daemon)["value"], "8min")
+        self.check_both_ways(session, client)
+
+    def test_where_nothing_is_known_of_it_the_connections_are_ended_and_it_says_so(self):
+        _, daemon, session, client = self.prepare()
+        daemon.configure(self.BROKEN)
+        daemon.kill()
+        daemon.forget("config")
+        daemon.start(wait=False)
+        self.assertEqual(daemon.wait_exit(), 78)
+        self.assertIn("its connections are ended", daemon.log)
+        client.expect_end()
+        self.assertIsNone(BadState.end_of(session))
+
+    def test_who_waits_for_a_daemon_that_cannot_start_is_turned_away(self):
+        daemon = self.daemon("", wait=False)
+        self.assertEqual(daemon.wait_exit(), 78)
+        client = daemon.client()
+        daemon.start(wait=False)
+        self.assertEqual(daemon.wait_exit(), 78)
+        client.expect_end()
+        self.assertIn("1 who waited for ftcpd were turned away", daemon.log)
 
 
 if __name__ == "__main__":

@@ -447,7 +447,7 @@ class HoldReloaded(harness.SystemTest):
 class Drop(harness.SystemTest):
     """SlowClient=drop."""
 
-    CONFIG = "[Delivery]\nSlowClient=drop\nClientQueueSize=64K\n"
+    CONFIG = "[Delivery]\nSlowClient=drop\nClientQueueSize=64K\nClientStallTimeout=0\n"
 
     def linked_with(self, clients=2, config=""):
         _, daemon, session = self.linked(self.CONFIG + config)

@@ -50,7 +50,7 @@ static void all_errors_are_told_at_once_in_the_order_of_the_lines(void **state)
         assert_error(room, 0, "/etc/ftcpd.conf:1: Early: ", "before any section");
         assert_error(room, 1, "/etc/ftcpd.conf:3: [Heartbeat] Interval: ", "\"often\"");
         assert_error(room, 2, "/etc/ftcpd.conf:4: [Heartbeat] Intervall: ", "perhaps Interval");
-        assert_error(room, 3, "/etc/ftcpd.conf:5: [Heartbeat] what is this: ", "without \"=\"");
+        assert_error(room, 3, "/etc/ftcpd.conf:5: [Heartbeat]: ", "without \"=\"");
         assert_error(room, 4, "/etc/ftcpd.conf:7: [Hartbeat]: ", "perhaps [Heartbeat]");
         assert_error(room, 5, "/etc/ftcpd.conf:9: [Upstream] Address: ", "Address=HOST:PORT");
         assert_error(room, 6, "/etc/ftcpd.conf:10: [Upstream] PathTimeout: ", "at least 2s");

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/doors.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/diag.h"
+
+void doors_init(struct doors *doors)
+{
+        *doors = (struct doors){.data = {.fd = -1, .lock = -1}, .varlink = {.fd = -1, .lock = -1}};
+}
+
+void doors_done(struct doors *doors)
+{
+        socket_path_done(&doors->data);
+        socket_path_done(&doors->varlink);
+}
+
+static int own_socket(struct socket_path *own, const char *section, const char *path, mode_t mode,
+                      gid_t gid)
+{
+        static const char of_instances[] = "/run/ftcpd/";
+        char text[512];
+        int result;
+
+        /* Where instances have their sockets by default: a unit has made it, a shell has not. */
+        if (strncmp(path, of_instances, sizeof(of_instances) - 1) == 0)
+                mkdir("/run/ftcpd", 0755);
+        result = socket_path_listen(own, path, mode, gid, text, sizeof(text));
+
+        if (result < 0)
+                diag_err("[%s] Socket: %s", section, result == -ENOMEM ? "no memory" : text);
+        return result;
+}
+
+static int listen_data(struct doors *doors, const struct config *config,
+                       struct service_sockets *passed, struct relay *relay)
+{
+        int result = 0;
+
+        for (size_t i = 0; i < passed->n_data && result == 0; i++) {
+                if (i == 0)
+                        socket_local_text(passed->data[i], doors->data_socket,
+                                          sizeof(doors->data_socket));
+                result = relay_listen(relay, passed->data[i]);
+                passed->data[i] = -1;
+        }
+        if (passed->n_data || result < 0)
+                return result;
+        result = own_socket(&doors->data, "Local", config->local_socket, config->local_socket_mode,
+                            config->local_socket_gid);
+        if (result < 0)
+                return result;
+        snprintf(doors->data_socket, sizeof(doors->data_socket), "%s", config->local_socket);
+        result = relay_listen(relay, doors->data.fd);
+        doors->data.fd = -1;
+        return result;
+}
+
+static int listen_control(struct doors *doors, const struct config *config,
+                          struct service_sockets *passed, struct control *control)
+{
+        int result = 0;
+
+        for (size_t i = 0; i < passed->n_varlink && result == 0; i++) {
+                result = control_listen(control, passed->varlink[i]);
+                passed->varlink[i] = -1;
+        }
+        if (passed->n_varlink || result < 0)
+                return result;
+        result = own_socket(&doors->varlink, "Control", config->control_socket,
+                            config->control_socket_mode, config->control_socket_gid);
+        if (result < 0)
+                return result;
+        result = control_listen(control, doors->varlink.fd);
+        doors->varlink.fd = -1;
+        return result;
+}
+
+int doors_open(struct doors *doors, const struct config *config, struct service_sockets *passed,
+               struct relay *relay, struct control *control)
+{
+        int result = listen_data(doors, config, passed, relay);
+
+        return result < 0 ? result : listen_control(doors, config, passed, control);
+}
+
+static size_t turn_away(const int *listeners, size_t n)
+{
+        size_t turned = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                int fd;
+
+                while ((fd = accept4(listeners[i], NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+                        close(fd);
+                        turned++;
+                }
+        }
+        return turned;
+}
+
+size_t doors_turn_away(const struct service_sockets *passed)
+{
+        return turn_away(passed->data, passed->n_data) +
+               turn_away(passed->varlink, passed->n_varlink);
+}
