@@ -53,6 +53,21 @@ static void add_settings(struct config_draft *draft)
         }
 }
 
+static void add_file(struct config *config, const char *path)
+{
+        config->files = need_room(config->files, config->n_files, sizeof(*config->files));
+        config->files[config->n_files++] = need(strdup(path));
+}
+
+static void add_files(const struct config_draft *draft)
+{
+        for (size_t i = draft->main_missing; i < draft->n_files; i++)
+                add_file(draft->config, draft->files[i]);
+        for (size_t i = 0; i < draft->n_entries; i++)
+                if (draft->entries[i].row->secret && strncmp(draft->entries[i].value, "@/", 2) == 0)
+                        add_file(draft->config, draft->entries[i].value + 1);
+}
+
 static void read_all(struct config_draft *draft, const struct config_source *source)
 {
         draft->config->path = config_main_path(source);
@@ -86,11 +101,19 @@ struct config *config_load(const struct config_source *source, struct config_rep
                 config_free(config);
                 config = NULL;
         } else {
+                add_files(&draft);
                 config->kept = config_kept_write(&draft, &config->kept_size);
         }
         config_draft_report(&draft, report);
         config_draft_done(&draft);
         return config;
+}
+
+static void free_texts(char **texts, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                free(texts[i]);
+        free(texts);
 }
 
 void config_free(struct config *config)
@@ -107,15 +130,9 @@ void config_free(struct config *config)
         free(config->settings);
         free(config->instance);
         free(config->path);
+        free_texts(config->files, config->n_files);
         free(config->kept);
         free(config);
-}
-
-static void free_texts(char **texts, size_t n)
-{
-        for (size_t i = 0; i < n; i++)
-                free(texts[i]);
-        free(texts);
 }
 
 void config_report_done(struct config_report *report)

@@ -106,7 +106,9 @@ struct config {
 
         char *instance; /* NULL: the unnamed one */
         char *path;     /* the main file */
-        char *kept;     /* what was assigned, for a successor: see config_source */
+        char **files;   /* that were read, those of secrets too */
+        size_t n_files;
+        char *kept; /* what was assigned, for a successor: see config_source */
         size_t kept_size;
         struct config_setting
                 *settings; /* every key in force, in table order: section, key, value, file, line */

@@ -23,7 +23,9 @@ struct section {
 static void unknown(struct config_draft *draft, struct config_origin origin, const char *section,
                     const char *key, const char *near_section, const char *near_key)
 {
-        const char *what = key ? "the key is not known" : "the section is not known";
+        const char *what = draft->strict ? key ? "the key is not known" : "the section is not known"
+                           : key         ? "the key is not known and is ignored"
+                                         : "the section is not known and is ignored";
         void (*say)(struct config_draft * draft, struct config_origin origin, const char *section,
                     const char *key, const char *format, ...) =
                 draft->strict ? config_error : config_warn;

@@ -108,6 +108,27 @@ static void report_error(struct config_report *report, char *text)
         errors[report->n_errors++] = text;
 }
 
+/* Clients, control connections and what the daemon itself needs; four of each client's where a
+ * restart hands them over: ours, a copy in either bag, the next process's. */
+static void raise_limits(const struct config *config)
+{
+        uint64_t each = service_keeps() ? 4 : 1, clients = config->max_clients;
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        if (limit.rlim_max < clients + config->control_max_clients + 32)
+                diag_warning("only %llu descriptors are allowed, MaxClients=%" PRIu64
+                             ": see LimitNOFILE=",
+                             (unsigned long long)limit.rlim_max, clients);
+        else if (limit.rlim_max < each * clients)
+                diag_warning("LimitNOFILE=%llu is below four times MaxClients=%" PRIu64
+                             ": with so many a restart would disconnect some",
+                             (unsigned long long)limit.rlim_max, clients);
+}
+
 /* Whole or not at all: the errors go to whoever asked. */
 static int apply(struct daemon *daemon, struct config_report *report)
 {
@@ -132,6 +153,7 @@ static int apply(struct daemon *daemon, struct config_report *report)
         daemon->config = fresh;
         daemon->outdated = false;
         last_config_put(&daemon->last, fresh);
+        raise_limits(fresh);
         config_free(old);
         if (daemon->options->log_level < 0)
                 diag_set_level(fresh->log_level);
@@ -247,7 +269,7 @@ static void on_term(evutil_socket_t number, short what, void *arg)
         enum service_job job = service_job(HANDOVER_NEEDS);
 
         (void)what;
-        service_stopping();
+        service_stopping(daemon->config->stop_timeout_usec);
         if (job == SERVICE_JOB_RESTART) {
                 tell_handover(daemon);
                 daemon->done = daemon->leaves = true;
@@ -297,21 +319,6 @@ static bool add_signals(struct daemon *daemon)
 }
 
 /* ---- life ---- */
-
-/* Clients, control connections and what the daemon itself needs. */
-static void raise_limits(const struct config *config)
-{
-        struct rlimit limit;
-
-        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-                return;
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-        if (limit.rlim_max < config->max_clients + config->control_max_clients + 32)
-                diag_warning("only %llu descriptors are allowed, MaxClients=%" PRIu64
-                             ": see LimitNOFILE=",
-                             (unsigned long long)limit.rlim_max, config->max_clients);
-}
 
 /* Both limits surprise: one counts the memory of a memfd, the other what is reserved and not used.
  */

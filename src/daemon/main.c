@@ -5,10 +5,44 @@
 #include "util/clock.h"
 #include "util/diag.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+/* In a child that is the user for good. */
+static _Noreturn void look_as(const struct passwd *user, const struct config *config)
+{
+        if (initgroups(user->pw_name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 ||
+            setuid(user->pw_uid) < 0)
+                _exit(EXIT_FAILURE);
+        for (size_t i = 0; i < config->n_files; i++)
+                if (access(config->files[i], R_OK) < 0)
+                        printf("note: %s: the packaged service, which runs as the user %s, can't "
+                               "read it: %s\n",
+                               config->files[i], user->pw_name, strerror(errno));
+        fflush(stdout);
+        _exit(EXIT_SUCCESS);
+}
+
+/* What root may read is not what the service may. */
+static void note_unreadable(const struct config *config)
+{
+        struct passwd *user = geteuid() == 0 ? getpwnam("ftcpd") : NULL;
+        pid_t child;
+
+        fflush(stdout);
+        if (!user || (child = fork()) < 0)
+                return;
+        if (child == 0)
+                look_as(user, config);
+        waitpid(child, NULL, 0);
+}
 
 static int check(const struct options *options)
 {
@@ -20,6 +54,8 @@ static int check(const struct options *options)
                 fprintf(stderr, "%s\n", report.errors[i]);
         for (size_t i = 0; i < report.n_warnings; i++)
                 printf("%s\n", report.warnings[i]);
+        if (config)
+                note_unreadable(config);
         if (config)
                 printf("%s: the configuration is good\n", config->path);
         config_report_done(&report);

@@ -262,10 +262,10 @@ static void take_up(struct relay *relay, struct handover *handover)
         lost = take_up_clients(relay);
         relay->spread.news = true;
         diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_TAKEN_OVER),
-                   "the state of the last run is taken over: %zu clients, %" PRIu64
-                   " bytes waiting for the upstream",
+                   "the state of the last run is taken over (clients: %zu, bytes waiting for the "
+                   "upstream: %" PRIu64 ")",
                    relay->n_clients - lost, relay_queued_bytes(relay));
-        relay_tell(relay, EVENT_SERVICE, "the state of the last run is taken over: %zu clients",
+        relay_tell(relay, EVENT_SERVICE, "the state of the last run is taken over (clients: %zu)",
                    relay->n_clients - lost);
 }
 

@@ -17,8 +17,11 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "util/clock.h"
 #include "util/diag.h"
 #include "util/text.h"
+
+#define STOP_SLACK_USEC (5 * USEC_PER_SEC) /* for all but the flush */
 
 static bool is_loopback(int fd)
 {
@@ -182,9 +185,12 @@ void service_reloading(void)
                    (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
 }
 
-void service_stopping(void)
+void service_stopping(uint64_t usec)
 {
-        sd_notify(0, "STOPPING=1");
+        const uint64_t most = UINT64_C(30) * 24 * 3600 * USEC_PER_SEC;
+
+        sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+                   (usec < most ? usec : most) + STOP_SLACK_USEC);
 }
 
 uint64_t service_watchdog_usec(void)

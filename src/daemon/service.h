@@ -56,7 +56,8 @@ void service_status(const char *format, ...) __attribute__((format(printf, 1, 2)
 /* A reload begins; service_ready() ends it, whatever came of it. */
 void service_reloading(void);
 
-void service_stopping(void);
+/* We end, and it may take so long: no TimeoutStopSec= is to cut that short. */
+void service_stopping(uint64_t usec);
 
 /* How often service_watchdog() should be called, half of what the unit allows; 0: never. */
 uint64_t service_watchdog_usec(void);

@@ -224,7 +224,48 @@ class Service(Storm):
         self.assertEqual(client.expect_end(), "closed")
         upstream.accept()
 
+    def test_a_restart_with_a_broken_file_is_not_noticed_but_in_its_health(self):
+        upstream, service, session, client = self.pair()
+        service.configure("[Upstream]\nAddress=nowhere\n")
+        service.restart()
+        self.check_both_ways(session, client)
+        service.kill()
+        self.check_both_ways(session, client)
+        self.assertEqual(service.call("Health")["health"], "warning")
+        service.configure(f"[Upstream]\nAddress={upstream.address}\n{CONFIG}")
+        service.systemctl("reload")
+        self.assertEqual(service.call("Health")["health"], "ok")
+        self.check_both_ways(session, client)
+
+    def test_who_knocks_at_a_service_that_cannot_start_does_not_cost_it_its_sockets(self):
+        service = self.daemon("", wait=False)
+        harness.until(lambda: service.show("ActiveState") == "failed", "the service to fail")
+        for _ in range(3):
+            self.assertEqual(service.client().expect_end(), "closed")
+        self.assertEqual(self.active(*SOCKETS), ["active"] * 2)
+        upstream = self.upstream()
+        service.configure(f"[Upstream]\nAddress={upstream.address}\n")
+        client = service.client()
+        self.check_both_ways(upstream.accept(), client)
+
+    def test_a_check_by_root_tells_what_the_service_could_not_read(self):
+        self.pair()
+        self.machine.run("chmod", "600", "/etc/ftcpd.conf")
+        self.addCleanup(self.machine.run, "chmod", "644", "/etc/ftcpd.conf")
+        self.assertIn("note: /etc/ftcpd.conf: the packaged service, which runs as the user ftcpd, "
+                      "can't read it: Permission denied",
+                      self.machine.run("ftcpd", "--check-config"))
+
     # stop
+
+    def test_a_stop_may_take_longer_than_the_unit_says(self):
+        service = self.daemon(f"{QUICK}Address={NOBODY}\n[Service]\nStopTimeout=2s\n",
+                              unit="[Service]\nTimeoutStopSec=500ms\n")
+        service.client().send(b"one")
+        service.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 1, "a message")
+        service.stop()
+        self.assertIn("stopped; 1 messages", service.log)
+        self.assertEqual(service.show("Result"), "success")
 
     def test_a_stop_says_how_many_messages_are_left(self):
         service = self.daemon(f"{QUICK}Address={NOBODY}\n")

@@ -69,8 +69,8 @@ static void a_running_daemon_only_warns_of_unknown_names(void **state)
                    "[Upstream]\nAddress=h:1\nGreating=x\n[Nowhere]\nA=b\n");
         assert_non_null(room_load(room, false));
         assert_int_equal(room->report.n_warnings, 2);
-        assert_true(room_warns(room, "ftcpd.conf:3: [Upstream] Greating: the key is not known, "
-                                     "expected perhaps Greeting"));
+        assert_true(room_warns(room, "ftcpd.conf:3: [Upstream] Greating: the key is not known and is "
+                                     "ignored, expected perhaps Greeting"));
         assert_true(room_warns(room, "ftcpd.conf:4: [Nowhere]: the section is not known"));
         assert_null(room_load(room, true));
         assert_int_equal(room->report.n_errors, 2);

@@ -72,8 +72,8 @@ static void the_manager_hears_each_word(void **state)
         assert_true(atoll(text + 27) > 0);
         service_watchdog();
         assert_string_equal(heard(), "WATCHDOG=1");
-        service_stopping();
-        assert_string_equal(heard(), "STOPPING=1");
+        service_stopping(5000000);
+        assert_string_equal(heard(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=10000000");
 }
 
 static void the_watchdog_is_fed_twice_as_often_as_it_bites(void **state)
