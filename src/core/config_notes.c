@@ -78,14 +78,22 @@ static void note_dead_peer(struct config_draft *draft)
                                    "Timeout= and [Upstream] StallTimeout= are off");
 }
 
-/* What is queued for whom: all clients read from one copy, but in balance each has its own. */
+/* All clients read from one copy, but in balance each has its own. */
+static uint64_t copies(const struct config *config)
+{
+        return config->to_clients == TO_BALANCE ? config->max_clients : 1;
+}
+
+static uint64_t memory(const struct config *config)
+{
+        return config->upstream_queue_size + copies(config) * config->client_queue_size +
+               config->hold_size + config->partial_size + config->frame.max_message_size;
+}
+
 static void note_memory(struct config_draft *draft)
 {
         const struct config *config = draft->config;
-        uint64_t message = config->frame.max_message_size;
-        uint64_t clients = config->to_clients == TO_BALANCE ? config->max_clients : 1;
-        uint64_t sum = config->upstream_queue_size + clients * config->client_queue_size +
-                       config->hold_size + config->partial_size + message;
+        uint64_t message = config->frame.max_message_size, clients = copies(config);
         char times[40] = "", hold[UNITS_TEXT_MAX + 16] = "";
 
         if (clients > 1)
@@ -95,7 +103,7 @@ static void note_memory(struct config_draft *draft)
         config_note(draft,
                     "messages take at most %s of memory: UpstreamQueueSize=%s, "
                     "ClientQueueSize=%s%s, %sPartialSize=%s, and one MaxMessageSize=%s",
-                    size(rounded(sum)).text, size(config->upstream_queue_size).text,
+                    size(rounded(memory(config))).text, size(config->upstream_queue_size).text,
                     size(config->client_queue_size).text, times, hold,
                     size(config->partial_size).text, size(message).text);
         if (config->hold_size > config->client_queue_size && config->slow_client == SLOW_DISCONNECT)
@@ -156,11 +164,24 @@ static void note_times(struct config_draft *draft)
                                    "heartbeat (Received=)");
 }
 
+static void note_delivery(struct config_draft *draft)
+{
+        const struct config *config = draft->config;
+
+        if (config->when_down == DOWN_REFUSE && assigned(draft, "Delivery", "OnLinkLoss"))
+                config_note(draft, "OnLinkLoss= has no effect with WhenDown=refuse, which "
+                                   "disconnects the clients");
+        if (config->slow_client != SLOW_DISCONNECT &&
+            assigned(draft, "Delivery", "SlowClientGrace"))
+                config_note(draft, "SlowClientGrace= has no effect without SlowClient=disconnect");
+}
+
 void config_notes(struct config_draft *draft)
 {
         note_dead_peer(draft);
         note_memory(draft);
         note_times(draft);
+        note_delivery(draft);
         note_frame(draft);
         note_sockets(draft);
 }

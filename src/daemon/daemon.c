@@ -5,6 +5,7 @@
 #include "daemon/doors.h"
 #include "daemon/handover.h"
 #include "daemon/last_config.h"
+#include "daemon/limits.h"
 #include "daemon/relay.h"
 #include "daemon/service.h"
 #include "util/clock.h"
@@ -18,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -108,27 +108,6 @@ static void report_error(struct config_report *report, char *text)
         errors[report->n_errors++] = text;
 }
 
-/* Clients, control connections and what the daemon itself needs; four of each client's where a
- * restart hands them over: ours, a copy in either bag, the next process's. */
-static void raise_limits(const struct config *config)
-{
-        uint64_t each = service_keeps() ? 4 : 1, clients = config->max_clients;
-        struct rlimit limit;
-
-        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-                return;
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-        if (limit.rlim_max < clients + config->control_max_clients + 32)
-                diag_warning("only %llu descriptors are allowed, MaxClients=%" PRIu64
-                             ": see LimitNOFILE=",
-                             (unsigned long long)limit.rlim_max, clients);
-        else if (limit.rlim_max < each * clients)
-                diag_warning("LimitNOFILE=%llu is below four times MaxClients=%" PRIu64
-                             ": with so many a restart would disconnect some",
-                             (unsigned long long)limit.rlim_max, clients);
-}
-
 /* Whole or not at all: the errors go to whoever asked. */
 static int apply(struct daemon *daemon, struct config_report *report)
 {
@@ -153,7 +132,7 @@ static int apply(struct daemon *daemon, struct config_report *report)
         daemon->config = fresh;
         daemon->outdated = false;
         last_config_put(&daemon->last, fresh);
-        raise_limits(fresh);
+        limits_raise(fresh);
         config_free(old);
         if (daemon->options->log_level < 0)
                 diag_set_level(fresh->log_level);
@@ -320,21 +299,6 @@ static bool add_signals(struct daemon *daemon)
 
 /* ---- life ---- */
 
-/* Both limits surprise: one counts the memory of a memfd, the other what is reserved and not used.
- */
-static void tell_no_store(int error)
-{
-        struct rlimit space;
-        const char *hint = "";
-
-        if (error == EFBIG)
-                hint = ": see LimitFSIZE=, which holds for it";
-        else if (error == ENOMEM && getrlimit(RLIMIT_AS, &space) == 0 &&
-                 space.rlim_cur != RLIM_INFINITY)
-                hint = ": it reserves 64G of addresses, see LimitAS=";
-        diag_err("can't make the store: %s%s", strerror(error), hint);
-}
-
 static int build_relay(struct daemon *daemon)
 {
         int result = relay_new(&daemon->relay, daemon->base, daemon->config, &daemon->handover,
@@ -342,7 +306,7 @@ static int build_relay(struct daemon *daemon)
 
         handover_done(&daemon->handover);
         if (result < 0)
-                tell_no_store(-result);
+                limits_tell_no_store(-result);
         return result;
 }
 
@@ -479,7 +443,7 @@ int daemon_run(const struct options *options, struct config *config)
                 daemon.config = load_last(&daemon);
         if (!daemon.config)
                 return refuse(&daemon);
-        raise_limits(daemon.config);
+        limits_raise(daemon.config);
         hold_signals(true); /* a stop that comes now is one all the same */
         if (build(&daemon) < 0) {
                 tear_down(&daemon);

@@ -69,11 +69,49 @@ static void a_running_daemon_only_warns_of_unknown_names(void **state)
                    "[Upstream]\nAddress=h:1\nGreating=x\n[Nowhere]\nA=b\n");
         assert_non_null(room_load(room, false));
         assert_int_equal(room->report.n_warnings, 2);
-        assert_true(room_warns(room, "ftcpd.conf:3: [Upstream] Greating: the key is not known and is "
-                                     "ignored, expected perhaps Greeting"));
+        assert_true(room_warns(room,
+                               "ftcpd.conf:3: [Upstream] Greating: the key is not known and is "
+                               "ignored, expected perhaps Greeting"));
         assert_true(room_warns(room, "ftcpd.conf:4: [Nowhere]: the section is not known"));
         assert_null(room_load(room, true));
         assert_int_equal(room->report.n_errors, 2);
+}
+
+/* Another process takes what was assigned, whatever the files say by then. */
+static void what_was_assigned_stands_for_the_files(void **state)
+{
+        struct room *room = *state;
+        const struct config *config;
+        struct config_source source;
+        struct config_report report = {0};
+        struct config *same;
+
+        room_write(room, "/etc/ftcpd.conf.d/more.conf",
+                   "[Upstream]\nAddress=h:2\nGreeting=secret\n"
+                   "[Heartbeat]\nReceived=\nReceived=a\nReceived=b \\\n c\n");
+        config = room_take(room, "[Health]\nMaxAge=7min\n");
+        room_write(room, "/etc/ftcpd.conf.d/more.conf", "[Broken\n");
+        source = (struct config_source){
+                .root = room->root, .kept = config->kept, .kept_size = config->kept_size};
+        same = config_load(&source, &report);
+        assert_non_null(same);
+        assert_int_equal(report.n_warnings, 0);
+        assert_int_equal(same->n_settings, config->n_settings);
+        for (size_t i = 0; i < same->n_settings; i++) {
+                const struct config_setting *a = &same->settings[i], *b = &config->settings[i];
+
+                assert_string_equal(a->value, b->value);
+                assert_string_equal(a->file ? a->file : "", b->file ? b->file : "");
+                assert_int_equal(a->line, b->line);
+        }
+        assert_int_equal(same->kept_size, config->kept_size);
+        assert_memory_equal(same->kept, config->kept, same->kept_size);
+        config_report_done(&report);
+        config_free(same);
+        for (source.kept_size = 0; source.kept_size < config->kept_size; source.kept_size++) {
+                config_free(config_load(&source, &report)); /* cut off anywhere: no harm */
+                config_report_done(&report);
+        }
 }
 
 static void names_that_begin_with_x_are_the_users_own(void **state)
@@ -523,6 +561,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 in_room(all_errors_are_told_at_once_in_the_order_of_the_lines),
                 in_room(a_running_daemon_only_warns_of_unknown_names),
+                in_room(what_was_assigned_stands_for_the_files),
                 in_room(names_that_begin_with_x_are_the_users_own),
                 in_room(drop_ins_are_read_by_name_and_etc_hides_the_others),
                 in_room(a_drop_in_is_masked_by_a_link_to_dev_null),

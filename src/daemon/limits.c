@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/limits.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "daemon/service.h"
+#include "util/diag.h"
+
+/* Clients, control connections and what the daemon itself needs; four of each client's where a
+ * restart hands them over: ours, a copy in either bag, the next process's. */
+void limits_raise(const struct config *config)
+{
+        uint64_t each = service_keeps() ? 4 : 1, clients = config->max_clients;
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        if (limit.rlim_max < clients + config->control_max_clients + 32)
+                diag_warning("only %llu descriptors are allowed, MaxClients=%" PRIu64
+                             ": see LimitNOFILE=",
+                             (unsigned long long)limit.rlim_max, clients);
+        else if (limit.rlim_max < each * clients)
+                diag_warning("LimitNOFILE=%llu is below four times MaxClients=%" PRIu64
+                             ": with so many a restart would disconnect some",
+                             (unsigned long long)limit.rlim_max, clients);
+}
+
+/* Both limits surprise: one counts the memory of a memfd, the other what is reserved and not used.
+ */
+void limits_tell_no_store(int error)
+{
+        struct rlimit space;
+        const char *hint = "";
+
+        if (error == EFBIG)
+                hint = ": see LimitFSIZE=, which holds for it";
+        else if (error == ENOMEM && getrlimit(RLIMIT_AS, &space) == 0 &&
+                 space.rlim_cur != RLIM_INFINITY)
+                hint = ": it reserves 64G of addresses, see LimitAS=";
+        diag_err("can't make the store: %s%s", strerror(error), hint);
+}
