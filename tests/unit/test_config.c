@@ -500,14 +500,15 @@ static void a_check_tells_what_follows_from_the_values(void **state)
         assert_true(room_warns(room, "note: a peer whose host or network is gone is noticed "
                                      "within 3s"));
         assert_true(room_warns(room, "note: a peer whose program hangs is noticed within 3s"));
-        room_take(room, "[Delivery]\nWhenDown=refuse\nOnLinkLoss=keep\nSlowClient=wait\n"
-                        "SlowClientGrace=1s\n");
-        assert_true(room_warns(room, "OnLinkLoss= has no effect"));
-        assert_true(room_warns(room, "SlowClientGrace= has no effect"));
         assert_true(room_warns(room, "at most 97M of memory"));
         assert_true(room_warns(room, "[Local] SocketMode= has no effect where a socket unit"));
         assert_true(room_warns(room, "PartialSize= is below MaxMessageSize="));
         assert_true(room_warns(room, "Timeout= is not above Interval="));
+
+        room_take(room, "[Delivery]\nWhenDown=refuse\nOnLinkLoss=keep\nSlowClient=wait\n"
+                        "SlowClientGrace=1s\n");
+        assert_true(room_warns(room, "OnLinkLoss= has no effect"));
+        assert_true(room_warns(room, "SlowClientGrace= has no effect"));
 
         room_take(room, "PathTimeout=0\n[Heartbeat]\nTimeout=0\n");
         assert_true(room_warns(room, "may never be noticed"));
