@@ -461,18 +461,21 @@ static void count_age(struct cursor *cursor, uint64_t now, struct books *books)
                 books->oldest_usec = age;
 }
 
-static void count_queue(struct cursor *cursor, uint64_t limit, uint64_t now, struct books *books)
+/* Is it fuller than those before it, for what it may hold? */
+static bool count_queue(struct cursor *cursor, uint64_t limit, uint64_t now, struct books *books)
 {
         struct count done = cursor_delivered(cursor), queued = cursor_queued(cursor);
 
         books->delivered = count_add(books->delivered, done);
         books->queued = count_add(books->queued, queued);
         books->accepted = count_add(books->accepted, count_add(done, queued));
-        if (queued.bytes > books->fullest_bytes) {
-                books->fullest_bytes = queued.bytes;
-                books->limit_bytes = limit;
-        }
         count_age(cursor, now, books);
+        if ((double)queued.bytes * (double)books->limit_bytes <=
+            (double)books->fullest_bytes * (double)limit)
+                return false;
+        books->fullest_bytes = queued.bytes;
+        books->limit_bytes = limit;
+        return true;
 }
 
 void spread_books(struct spread *spread, uint64_t queue_limit, uint64_t now, struct books *books)
@@ -492,8 +495,7 @@ void spread_books(struct spread *spread, uint64_t queue_limit, uint64_t now, str
                 count_queue(&spread->all[i]->cursor, queue_limit, now, books);
         if (!spread->image->holding)
                 return;
-        count_queue(&spread->held, spread->hold_size, now, books);
-        books->fullest_held = books->fullest_bytes == cursor_queued(&spread->held).bytes;
+        books->fullest_held = count_queue(&spread->held, spread->hold_size, now, books);
 }
 
 /* ---- readers ---- */

@@ -245,18 +245,24 @@ static void check_readers(void)
 static void check_oldest(const struct books *books)
 {
         const struct listener *l;
-        uint64_t age = BOOKS_NONE, fullest = 0;
+        const struct audience *a = &room.audience;
+        uint64_t age = BOOKS_NONE, fullest = 0, limit = room.queue_size;
 
         for (uint32_t i = 0; (l = audience_each(&room.audience, &i));) {
-                uint64_t bytes = listener_queued(&room.audience, l).bytes, is;
+                uint64_t bytes = listener_queued(a, l).bytes, is;
+                uint64_t may = l == &a->held ? a->hold_size : room.queue_size;
 
-                fullest = bytes > fullest ? bytes : fullest;
+                if (bytes * limit > fullest * may) {
+                        fullest = bytes;
+                        limit = may;
+                }
                 if (!bytes)
                         continue;
                 is = room.now - room.down[l->run[0].from % RING].time;
                 age = age == BOOKS_NONE || is > age ? is : age;
         }
-        must(books->fullest_bytes == fullest, "the fullest queue is another");
+        must(books->fullest_bytes == fullest && books->limit_bytes == limit,
+             "the fullest queue is another");
         must(books->oldest_usec == age, "the oldest message has another age");
 }
 
