@@ -45,13 +45,15 @@ static void on_turn(int fd, short events, void *arg)
         control->spent_usec = 0;
 }
 
-struct control *control_new(struct event_base *base, const struct control_ops *ops, void *ctx)
+struct control *control_new(struct event_base *base, const struct control_service *service,
+                            const struct control_ops *ops, void *ctx)
 {
         struct control *control = calloc(1, sizeof(*control));
 
         if (!control)
                 return NULL;
         control->base = base;
+        control->service = service;
         control->ops = ops;
         control->ctx = ctx;
         control->reap = event_new(base, -1, 0, on_reap, control);
@@ -110,7 +112,8 @@ static void tell_full(struct control *control)
 /* Whoever may read may connect, so one user must not shut out the others, who watch or steer. */
 static bool has_place(struct control *control, uid_t uid)
 {
-        uint64_t limit = control->ops->config(control->ctx)->control_max_clients;
+        const struct control_call nobody = {control->service, control->ops, control->ctx, -1, NULL};
+        uint64_t limit = control->service->max_clients(&nobody);
         struct control_client *client;
 
         if (control->n_clients < limit)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The control socket: a Varlink server for the interface io.ftcpd. It asks the daemon for snapshots
- * and tells it what to do through control_ops, and knows nothing else of it.
+ * The control socket: a Varlink server. What it serves is a control_service; that of ftcpd asks the
+ * daemon for snapshots and tells it what to do through control_ops, and knows nothing else of it.
  *
  * What a connection can make us hold is bounded: one request of at most 1 MiB, and of replies 1 MiB
  * or a single larger one, since requests wait while replies are unread. What all hold together is
@@ -38,9 +38,14 @@ struct control_ops {
 
 struct control;
 
-/* ops and ctx are borrowed for life. Returns NULL without memory; to be freed with control_free().
- */
-struct control *control_new(struct event_base *base, const struct control_ops *ops, void *ctx);
+/* What there is to call; see control_call.h. */
+struct control_service;
+extern const struct control_service control_ftcpd; /* the interface io.ftcpd */
+
+/* service, ops and ctx are borrowed for life; the last two are handed on to the service as they
+ * are. Returns NULL without memory; to be freed with control_free(). */
+struct control *control_new(struct event_base *base, const struct control_service *service,
+                            const struct control_ops *ops, void *ctx);
 
 /* Serves a listening Unix stream socket, also one of several. Takes fd, which it makes
  * non-blocking and closes at the end (also on error); its path is never unlinked here. Returns 0 or

@@ -8,10 +8,13 @@
 #include "util/diag.h"
 #include "util/socket.h"
 
-const struct control_interface *control_interface_find(const char *name)
+const struct control_interface *control_interface_find(const struct control_service *service,
+                                                       const char *name)
 {
-        const struct control_interface *interface = control_interfaces;
+        const struct control_interface *interface = service->interfaces;
 
+        if (strcmp(name, control_service_interface.name) == 0)
+                return &control_service_interface;
         while (interface->name && strcmp(interface->name, name) != 0)
                 interface++;
         return interface->name ? interface : NULL;
@@ -36,12 +39,13 @@ static json_t *named_error(const char *name, const char *key, const char *value)
 }
 
 /* The interface of a method's full name; *method gets what stands behind its last dot. */
-static const struct control_interface *split(const char *full, const char **method, json_t **error)
+static const struct control_interface *split(const struct control_service *service,
+                                             const char *full, const char **method, json_t **error)
 {
         const char *dot = strrchr(full, '.');
         json_t *name = json_stringn(full, dot ? (size_t)(dot - full) : strlen(full));
         const struct control_interface *interface =
-                dot && name ? control_interface_find(json_string_value(name)) : NULL;
+                dot && name ? control_interface_find(service, json_string_value(name)) : NULL;
 
         *method = dot ? dot + 1 : "";
         *error = interface ? NULL
@@ -51,10 +55,11 @@ static const struct control_interface *split(const char *full, const char **meth
         return interface;
 }
 
-static const struct control_method *find(const char *full, json_t **error)
+static const struct control_method *find(const struct control_service *service, const char *full,
+                                         json_t **error)
 {
         const char *name;
-        const struct control_interface *interface = split(full, &name, error);
+        const struct control_interface *interface = split(service, full, &name, error);
 
         if (!interface)
                 return NULL;
@@ -105,18 +110,16 @@ static const char *wrong_parameter(const struct control_method *method, const js
         return NULL;
 }
 
-/* Who may change the daemon's state: root, the daemon's own user, and [Control] Admin=, by the
- * credentials at the time when the client connected. Without credentials nobody may. */
+/* Who may change the daemon's state: root, the daemon's own user, and whom the service names, by
+ * the credentials at the time when the client connected. Without credentials nobody may. */
 static bool is_permitted(const struct control_call *call)
 {
-        const struct config *config = call->ops->config(call->ctx);
         struct socket_peer peer;
         bool permitted;
 
         if (socket_peer_get(call->fd, &peer) < 0)
                 return false;
-        permitted = peer.uid == 0 || peer.uid == geteuid() ||
-                    config_people_have(&config->admin, peer.uid, peer.groups, peer.n_groups);
+        permitted = peer.uid == 0 || peer.uid == geteuid() || call->service->is_admin(call, &peer);
         socket_peer_done(&peer);
         return permitted;
 }
@@ -125,7 +128,7 @@ static json_t *run(const struct control_call *call, const json_t *request, const
                    struct control_monitor *monitor)
 {
         json_t *error;
-        const struct control_method *method = find(name, &error);
+        const struct control_method *method = find(call->service, name, &error);
         const char *wrong;
 
         if (!method)
@@ -145,18 +148,17 @@ static json_t *run(const struct control_call *call, const json_t *request, const
         return method->monitor ? method->monitor(call, monitor) : method->run(call);
 }
 
-int control_call(const struct control_ops *ops, void *ctx, int fd, const json_t *request,
-                 json_t **reply, struct control_monitor *monitor)
+int control_call(struct control_call *call, const json_t *request, json_t **reply,
+                 struct control_monitor *monitor)
 {
         const json_t *parameters = json_object_get(request, "parameters");
         const char *name = json_string_value(json_object_get(request, "method"));
-        struct control_call call = {.ops = ops, .ctx = ctx, .fd = fd};
 
         if (!name || (parameters && !json_is_null(parameters) && !json_is_object(parameters)))
                 return -EBADMSG;
-        call.parameters = json_is_object(parameters) ? parameters : NULL;
+        call->parameters = json_is_object(parameters) ? parameters : NULL;
         *monitor = (struct control_monitor){0};
-        *reply = run(&call, request, name, monitor);
+        *reply = run(call, request, name, monitor);
         if (!*reply && !monitor->on)
                 return -ENOMEM;
         if (json_is_true(json_object_get(request, "oneway"))) {

@@ -2,9 +2,11 @@
 #pragma once
 /*
  * One request of the control socket: finds its method, checks it against the method's row in the
- * table, and has it carried out. The table itself is in control_methods.c.
+ * table, and has it carried out. The tables are those of a service: ftcpd's is in
+ * control_methods.c, and what every one has, org.varlink.service, in control_service.c.
  */
 #include "daemon/control.h"
+#include "util/socket.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,6 +21,7 @@ struct control_monitor {
 };
 
 struct control_call {
+        const struct control_service *service;
         const struct control_ops *ops;
         void *ctx;
         int fd;                   /* of the client, for its credentials */
@@ -33,7 +36,7 @@ struct control_parameter {
 
 struct control_method {
         const char *name; /* without the interface */
-        /* Returns a whole reply, see below, or NULL without memory. */
+        /* Returns a whole reply, see below, or an array of several, or NULL without memory. */
         json_t *(*run)(const struct control_call *call);
         const struct control_parameter *parameters; /* ended by one without a name; NULL: none */
         bool changes;                               /* for those whom control_permit.h names */
@@ -49,10 +52,25 @@ struct control_interface {
         const struct control_method *methods;
 };
 
-/* Ended by one without a name. */
-extern const struct control_interface control_interfaces[];
+struct control_service {
+        const char *vendor, *product, *version, *url;
+        const struct control_interface *interfaces; /* ended by one without a name */
+        /* How many clients may be connected; asked for each one that comes. */
+        uint64_t (*max_clients)(const struct control_call *call);
+        /* Who may change anything, besides root and the daemon's own user. */
+        bool (*is_admin)(const struct control_call *call, const struct socket_peer *peer);
+        /* The next reply to one that monitors, a new reference; *reply is NULL where nothing new
+         * happened. Returns 0 or -ENOMEM. */
+        int (*monitor_next)(const struct control_call *call, struct control_monitor *monitor,
+                            json_t **reply);
+};
 
-const struct control_interface *control_interface_find(const char *name);
+/* org.varlink.service, which the server itself adds to every service. */
+extern const struct control_interface control_service_interface;
+
+/* NULL: it serves none of that name. */
+const struct control_interface *control_interface_find(const struct control_service *service,
+                                                       const char *name);
 
 /* A reply, or an error of the interface org.varlink.service or, with its full name, of another.
  * They take the parameters; NULL stands for none. */
@@ -60,14 +78,10 @@ json_t *control_reply(json_t *parameters);
 json_t *control_error(const char *name, json_t *parameters);
 
 /*
- * Carries out a request of the client on fd. *reply gets a new reference, or NULL where none is to
- * be sent; where monitor is on, control_monitor_next() makes the replies. Returns 0; -EBADMSG if
- * the request is malformed, -ENOMEM without memory: the connection ends in both cases.
+ * Carries out a request; its parameters are put into the call. *reply gets a new reference, to one
+ * or to an array of them, or NULL where none is to be sent; where monitor is on, monitor_next()
+ * makes the replies. Returns 0; -EBADMSG if the request is malformed, -ENOMEM without memory: the
+ * connection ends in both cases.
  */
-int control_call(const struct control_ops *ops, void *ctx, int fd, const json_t *request,
-                 json_t **reply, struct control_monitor *monitor);
-
-/* The next reply, a new reference; *reply is NULL where nothing new happened. Events that are not
- * kept any more are told as one of kind gap. Returns 0 or -ENOMEM. */
-int control_monitor_next(const struct control_ops *ops, void *ctx, struct control_monitor *monitor,
-                         json_t **reply);
+int control_call(struct control_call *call, const json_t *request, json_t **reply,
+                 struct control_monitor *monitor);

@@ -95,14 +95,13 @@ static int flush(struct control_client *client)
         return 0;
 }
 
-/* Queues a reply and takes the reference. The bytes before it are few, or else it would wait; those
- * who monitor may never have read everything, so what they have read goes here. */
-static int append(struct control_client *client, json_t *reply)
+/* Queues a reply. The bytes before it are few, or else it would wait; those who monitor may never
+ * have read everything, so what they have read goes here. */
+static int append_one(struct control_client *client, const json_t *reply)
 {
         size_t size;
         char *bytes = varlink_encode(reply, &size), *both;
 
-        json_decref(reply);
         if (!bytes)
                 return -ENOMEM;
         if (!client->out) {
@@ -125,6 +124,25 @@ static int append(struct control_client *client, json_t *reply)
         return both ? 0 : -ENOMEM;
 }
 
+/* Queues a reply, or an array of them, and takes the reference. */
+static int append(struct control_client *client, json_t *reply)
+{
+        int r = json_is_array(reply) ? 0 : append_one(client, reply);
+
+        for (size_t i = 0; i < json_array_size(reply) && r == 0; i++)
+                r = append_one(client, json_array_get(reply, i));
+        json_decref(reply);
+        return r;
+}
+
+static struct control_call call_of(const struct control_client *client)
+{
+        const struct control *control = client->control;
+
+        return (struct control_call){control->service, control->ops, control->ctx, client->fd,
+                                     NULL};
+}
+
 /* From here on it is not read: requests behind this one wait for its end, which never comes. Its
  * memory goes, the socket keeps what follows. */
 static int begin_to_monitor(struct control_client *client)
@@ -140,11 +158,11 @@ static int begin_to_monitor(struct control_client *client)
 /* Queues what it has not been told, as far as it reads. Returns 0 or -ENOMEM. */
 static int tell_news(struct control_client *client)
 {
-        struct control *control = client->control;
+        const struct control_call call = call_of(client);
 
         while (unread(client) < MONITOR_HIGH) {
                 json_t *reply;
-                int r = control_monitor_next(control->ops, control->ctx, &client->monitor, &reply);
+                int r = call.service->monitor_next(&call, &client->monitor, &reply);
 
                 if (r < 0 || !reply)
                         return r;
@@ -159,7 +177,7 @@ static int tell_news(struct control_client *client)
  * the client's fault. */
 static int serve_one(struct control_client *client)
 {
-        struct control *control = client->control;
+        struct control_call call = call_of(client);
         json_t *request, *reply;
         int r;
 
@@ -169,7 +187,7 @@ static int serve_one(struct control_client *client)
         case VARLINK_BAD:
         case VARLINK_TOO_LARGE: return -EBADMSG;
         }
-        r = control_call(control->ops, control->ctx, client->fd, request, &reply, &client->monitor);
+        r = control_call(&call, request, &reply, &client->monitor);
         json_decref(request);
         if (r < 0)
                 return r;

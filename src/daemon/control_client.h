@@ -42,6 +42,7 @@ struct control_listener {
 
 struct control {
         struct event_base *base;
+        const struct control_service *service;
         const struct control_ops *ops;
         void *ctx;
         LIST_HEAD(control_listeners, control_listener) listeners;

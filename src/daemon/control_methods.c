@@ -80,10 +80,11 @@ static json_t *run_monitor(const struct control_call *call, struct control_monit
         return NULL;
 }
 
-int control_monitor_next(const struct control_ops *ops, void *ctx, struct control_monitor *monitor,
-                         json_t **reply)
+/* Events that are not kept any more are told as one of kind gap. */
+static int monitor_next(const struct control_call *call, struct control_monitor *monitor,
+                        json_t **reply)
 {
-        const struct events *events = ops->events(ctx);
+        const struct events *events = call->ops->events(call->ctx);
         uint64_t first = events_first(events);
         json_t *event;
 
@@ -153,29 +154,6 @@ static json_t *run_reload(const struct control_call *call)
         return reply;
 }
 
-static json_t *run_get_info(const struct control_call *call)
-{
-        struct status status = {0};
-        json_t *names = json_array();
-
-        call->ops->status(call->ctx, &status);
-        for (const struct control_interface *i = control_interfaces; i->name; i++)
-                json_array_append_new(names, json_string(i->name));
-        return control_reply(json_pack("{s:s, s:s, s:s, s:s, s:o}", "vendor", "ftcpd", "product",
-                                       "ftcpd", "version", status.version, "url", "", "interfaces",
-                                       names));
-}
-
-static json_t *run_get_interface_description(const struct control_call *call)
-{
-        const char *name = json_string_value(json_object_get(call->parameters, "interface"));
-        const struct control_interface *interface = control_interface_find(name);
-
-        if (!interface)
-                return control_error("InterfaceNotFound", json_pack("{s:s}", "interface", name));
-        return control_reply(json_pack("{s:s}", "description", interface->description));
-}
-
 static const struct control_method ftcpd_methods[] = {
         {.name = "Status", .run = run_status},
         {.name = "Health", .run = run_health},
@@ -190,16 +168,30 @@ static const struct control_method ftcpd_methods[] = {
         {0},
 };
 
-static const struct control_method service_methods[] = {
-        {.name = "GetInfo", .run = run_get_info},
-        {.name = "GetInterfaceDescription",
-         .run = run_get_interface_description,
-         .parameters = (const struct control_parameter[]){{"interface", JSON_STRING, false}, {0}}},
+static const struct control_interface interfaces[] = {
+        {"io.ftcpd", interface_text_ftcpd, ftcpd_methods},
         {0},
 };
 
-const struct control_interface control_interfaces[] = {
-        {"org.varlink.service", interface_text_service, service_methods},
-        {"io.ftcpd", interface_text_ftcpd, ftcpd_methods},
-        {0},
+static uint64_t max_clients(const struct control_call *call)
+{
+        return call->ops->config(call->ctx)->control_max_clients;
+}
+
+static bool is_admin(const struct control_call *call, const struct socket_peer *peer)
+{
+        const struct config *config = call->ops->config(call->ctx);
+
+        return config_people_have(&config->admin, peer->uid, peer->groups, peer->n_groups);
+}
+
+const struct control_service control_ftcpd = {
+        .vendor = "ftcpd",
+        .product = "ftcpd",
+        .version = FTCPD_VERSION,
+        .url = "",
+        .interfaces = interfaces,
+        .max_clients = max_clients,
+        .is_admin = is_admin,
+        .monitor_next = monitor_next,
 };

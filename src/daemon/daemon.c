@@ -320,7 +320,7 @@ static int build(struct daemon *daemon)
         result = build_relay(daemon);
         if (result < 0)
                 return result;
-        daemon->control = control_new(daemon->base, &control_ops, daemon);
+        daemon->control = control_new(daemon->base, &control_ftcpd, &control_ops, daemon);
         if (!daemon->control || !add_signals(daemon))
                 return -ENOMEM;
         return doors_open(&daemon->doors, daemon->config, &daemon->passed, daemon->relay,

@@ -25,7 +25,7 @@ struct server server;
 static void fake_status(void *ctx, struct status *out)
 {
         assert_ptr_equal(ctx, &fake);
-        out->version = "1.2.3";
+        out->version = FTCPD_VERSION;
         out->upstream.state = LINK_UP;
         out->upstream.address = "host:1";
         out->clients = fake.n_clients;
@@ -104,7 +104,7 @@ int start(void **state)
         assert_int_equal(store_init(&fake.store), 0);
         events_init(&fake.events, &fake.store, fake_event, NULL);
         server.base = event_base_new();
-        server.control = control_new(server.base, &ops, &fake);
+        server.control = control_new(server.base, &control_ftcpd, &ops, &fake);
         server.listener = socket(AF_UNIX, SOCK_STREAM, 0);
         server.address.sun_family = AF_UNIX;
         /* An address of the family alone asks the kernel for a free abstract name. */
