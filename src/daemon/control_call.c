@@ -87,6 +87,8 @@ static bool type_fits(const struct control_parameter *parameter, const json_t *v
                 return parameter->optional;
         if (parameter->type == JSON_TRUE)
                 return type == JSON_TRUE || type == JSON_FALSE;
+        if (parameter->type == JSON_REAL)
+                return type == JSON_REAL || type == JSON_INTEGER;
         return type == parameter->type;
 }
 
