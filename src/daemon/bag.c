@@ -11,6 +11,7 @@ enum {
         BATCH = 253, /* descriptors in a message, the kernel's limit */
         LEAST = 16,  /* fewer that left are not worth the work */
         BUFFER = 8 << 20,
+        SINGLES = 256, /* messages at least before they are put together */
 };
 
 union control {
@@ -39,7 +40,7 @@ static void stretch(int fd)
 
 int bag_init(struct bag *bag, uint64_t *selected, const struct bag_ops *ops, void *context)
 {
-        *bag = (struct bag){selected, {-1, -1, -1, -1}, 0, 0, ops, context, 0};
+        *bag = (struct bag){selected, {-1, -1, -1, -1}, .ops = ops, .context = context};
         for (uint64_t i = 0; i < 2; i++) {
                 int *pair = pair_of(bag, i);
 
@@ -58,7 +59,7 @@ int bag_init(struct bag *bag, uint64_t *selected, const struct bag_ops *ops, voi
 void bag_resume(struct bag *bag, uint64_t *selected, const int end[BAG_ENDS],
                 const struct bag_ops *ops, void *context)
 {
-        *bag = (struct bag){selected, {-1, -1, -1, -1}, 0, 0, ops, context, 0};
+        *bag = (struct bag){selected, {-1, -1, -1, -1}, .ops = ops, .context = context};
         memcpy(bag->end, end, sizeof(bag->end));
         if (*selected > 1)
                 store_set(selected, 0);
@@ -133,7 +134,7 @@ void bag_walk(struct bag *bag, void (*found)(void *context, const struct bag_cli
         int fd = pair_of(bag, *bag->selected)[1], offset = 0;
         struct batch batch;
 
-        bag->inside = bag->there = 0;
+        bag->inside = bag->there = bag->messages = 0;
         if (setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset)) < 0)
                 return;
         while (batch_peek(fd, &batch)) {
@@ -143,6 +144,7 @@ void bag_walk(struct bag *bag, void (*found)(void *context, const struct bag_cli
                         found(context, &client);
                 }
                 bag->inside += batch.n;
+                bag->messages++;
         }
         offset = -1;
         setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset));
@@ -192,8 +194,16 @@ static bool refill(struct bag *bag, const struct bag_client *one)
         store_set(bag->selected, other);
         empty(pair_of(bag, !other)[1]);
         bag->inside = bag->there = n;
+        bag->messages = (n + BATCH - 1) / BATCH;
         bag->missed = 0;
         return true;
+}
+
+/* The walk looks past every message before the one it reads: 10,000 of them would take it half a
+ * second. */
+static bool is_scattered(const struct bag *bag)
+{
+        return bag->messages > SINGLES + bag->inside / 16;
 }
 
 bool bag_add(struct bag *bag, const struct bag_client *client)
@@ -202,10 +212,13 @@ bool bag_add(struct bag *bag, const struct bag_client *client)
 
         if (bag->end[0] < 0)
                 return true;
+        if (is_scattered(bag) && refill(bag, client))
+                return true;
         batch_put(&batch, client);
         if (batch_send(pair_of(bag, *bag->selected)[0], &batch)) {
                 bag->inside++;
                 bag->there++;
+                bag->messages++;
                 return true;
         }
         if (refill(bag, client))

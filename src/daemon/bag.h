@@ -6,8 +6,8 @@
  * the square of their number: 10,000 stall it for half a minute.
  *
  * A client goes in before anything is read from it. It cannot be taken out singly: when half of
- * what is inside are clients that left, all who are there go into the other bag, that one is
- * selected by one store in the image, and the first is emptied.
+ * what is inside are clients that left, or too many messages have few, all who are there go into
+ * the other bag, that one is selected by one store in the image, and the first is emptied.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,6 +29,7 @@ struct bag {
         int end[BAG_ENDS];  /* owned; -1: there is none */
         uint64_t inside;    /* entries in the selected one */
         uint64_t there;     /* of these, clients that have not left */
+        uint64_t messages;  /* in which they are */
         const struct bag_ops *ops;
         void *context;
         uint64_t missed; /* clients that found no room, some of which may have left */
