@@ -185,8 +185,9 @@ static int broken(struct ctl *ctl, const char *method, int error)
         case EPIPE:
         case ECONNRESET:
                 return ctl_fail(ctl, CTL_UNREACHABLE,
-                                "ftcpd closed the connection at %s before it answered %s (it is "
-                                "stopping, or [Control] MaxClients= is reached)",
+                                "ftcpd closed the connection at %s before it answered %s (it "
+                                "stops, it could not start, which its log explains, or [Control] "
+                                "MaxClients= is reached)",
                                 path, method);
         case EBADMSG:
                 return ctl_fail(ctl, CTL_UNREACHABLE,
