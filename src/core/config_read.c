@@ -152,7 +152,7 @@ static void read_file(struct config_draft *draft, const char *path, bool optiona
         } else if (optional && error == -ENOENT) {
                 draft->main_missing = true;
         } else {
-                draft->unread = true;
+                draft->unread = draft->unread || error != -ENOENT;
                 config_error(draft, (struct config_origin){file, 0}, NULL, NULL,
                              "the file can't be read: %s, expected a configuration", reason(error));
         }
