@@ -49,6 +49,7 @@ enum config_to_clients { TO_BROADCAST, TO_BALANCE };
 enum config_slow { SLOW_DISCONNECT, SLOW_DROP, SLOW_WAIT };
 enum config_down { DOWN_QUEUE, DOWN_DISCARD, DOWN_REFUSE };
 enum config_loss { LOSS_KEEP, LOSS_DISCONNECT };
+enum config_held { HELD_OK, HELD_WARNING, HELD_CRITICAL };
 enum config_resend { RESEND_UNACKED, RESEND_UNSENT, RESEND_NONE };
 
 struct config {
@@ -100,6 +101,7 @@ struct config {
         struct config_people admin;
         /* [Health] */
         uint64_t critical_after_usec, max_age_usec, flaps; /* the last two: 0 is off */
+        enum config_held held;
         /* [Service] */
         uint64_t stop_timeout_usec;
         int log_level; /* LOG_EMERG to LOG_DEBUG of syslog.h */

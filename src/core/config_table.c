@@ -29,6 +29,8 @@ static const char *const resends[] = {
 static const char *const spreads[] = {[TO_BROADCAST] = "broadcast", [TO_BALANCE] = "balance", NULL};
 static const char *const slows[] = {
         [SLOW_DISCONNECT] = "disconnect", [SLOW_DROP] = "drop", [SLOW_WAIT] = "wait", NULL};
+static const char *const helds[] = {
+        [HELD_OK] = "ok", [HELD_WARNING] = "warning", [HELD_CRITICAL] = "critical", NULL};
 static const char *const levels[] = {"emerg",  "alert", "crit",  "err", "warning",
                                      "notice", "info",  "debug", NULL};
 
@@ -176,6 +178,8 @@ const struct config_row config_rows[] = {
         {PLACE("Health", "CriticalAfter", span, critical_after_usec), .fallback = "30s",
          .zero = CONFIG_ZERO_FINE,
          .doc = "A link that is down for as long is CRITICAL, before it is a WARNING."},
+        {PLACE("Health", "Held", word, held), .fallback = "warning", .words = helds,
+         .doc = "What a link that an operator holds is: ok, warning or critical."},
         {PLACE("Health", "MaxAge", span, max_age_usec), .fallback = "1min", .zero = CONFIG_ZERO_OFF,
          .doc = "A queued message older than this is a WARNING. 0: off."},
         {PLACE("Health", "Flaps", count, flaps), .fallback = "5", .max = K * K,

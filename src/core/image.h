@@ -213,6 +213,14 @@ struct image_events {
         uint64_t link; /* which of two is the last event of the link; 0: none yet */
 };
 
+/* An operator keeps the link closed. */
+struct image_hold {
+        uint64_t since;      /* clock_usec(); 0: the link is not held */
+        uint64_t until;      /* when it ends by itself; 0: when it is released */
+        uint64_t by[8];      /* who asked for it, text ended by a NUL */
+        uint64_t reason[32]; /* the same; empty: none was given */
+};
+
 struct image {
         struct image_header header;
         struct image_journal journal;
@@ -226,7 +234,8 @@ struct image {
         struct image_spread spread;
         struct image_totals totals;
         struct image_events events;
-        uint64_t spare[256];
+        struct image_hold hold;
+        uint64_t spare[214];
         struct image_event event[IMAGE_EVENTS + 1] __attribute__((aligned(4096)));
         struct image_event link_event[2];
         struct image_client client[IMAGE_CLIENTS] __attribute__((aligned(4096)));

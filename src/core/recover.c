@@ -2,6 +2,7 @@
 #include "core/recover.h"
 #include "core/books.h"
 #include "core/events.h"
+#include "core/hold.h"
 #include "core/marks.h"
 #include "core/spread.h"
 
@@ -555,7 +556,8 @@ const char *recover_image(struct store *store, const struct frame_spec *spec)
             (wrong = check_chain(&r, &image->session.inject.data, CHAIN_WHOLE, false)) ||
             (wrong = check_clients(&r, spec)) || (wrong = check_spread(&r, spec)) ||
             (wrong = check_acked(&r, spec)) || (wrong = check_session(&r, spec)) ||
-            (wrong = check_turn(&r)) || (wrong = events_check(store)))
+            (wrong = check_turn(&r)) || (wrong = events_check(store)) ||
+            (wrong = hold_check(image)))
                 return wrong;
         if (!collect_extents(&r))
                 return "an extent is in two lists";

@@ -37,6 +37,15 @@ void control_news(struct control *control)
         event_active(control->news, EV_TIMEOUT, 0);
 }
 
+void control_flushed(struct control *control)
+{
+        struct control_client *client;
+
+        for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link))
+                if (client->flush.on)
+                        event_active(client->event, EV_TIMEOUT, 0);
+}
+
 static void on_turn(int fd, short events, void *arg)
 {
         struct control *control = arg;
@@ -165,7 +174,7 @@ void control_free(struct control *control)
                 listener_free(listener->listener);
                 free(listener);
         }
-        control_client_news(control);
+        control_client_last_look(control);
         while ((client = LIST_FIRST(&control->clients)) != NULL)
                 control_client_close(client, "the daemon ends");
         bury(control);

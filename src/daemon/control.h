@@ -12,7 +12,9 @@
 #include "core/events.h"
 #include "daemon/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <event2/event.h>
 
@@ -34,6 +36,18 @@ struct control_ops {
         /* Reads the configuration anew and applies it, or changes nothing and returns a negative
          * errno with the reasons in report, which is empty at the call and freed by control. */
         int (*reload)(void *ctx, struct config_report *report);
+        /* What operators want; by is who. hold: reason may be NULL, for_usec UINT64_MAX (until it
+         * is released). drop_client and set_log_level return 0 or a negative errno: there is none
+         * of this number, or this name. */
+        void (*hold)(void *ctx, const char *by, const char *reason, uint64_t for_usec);
+        void (*release)(void *ctx, const char *by);
+        void (*reconnect)(void *ctx, const char *by);
+        int (*drop_client)(void *ctx, uint64_t id, const char *by);
+        int (*set_log_level)(void *ctx, const char *level, const char *by);
+        /* The end of what was accepted for the upstream so far; and is everything before such an
+         * end acknowledged or dropped? If not, control_flushed() is called when it may be. */
+        uint64_t (*accepted)(void *ctx);
+        bool (*flushed)(void *ctx, uint64_t position);
 };
 
 struct control;
@@ -51,6 +65,9 @@ struct control *control_new(struct event_base *base, const struct control_servic
  * non-blocking and closes at the end (also on error); its path is never unlinked here. Returns 0 or
  * a negative errno. */
 int control_listen(struct control *control, int fd);
+
+/* Something that flushed() was asked about may be so now. */
+void control_flushed(struct control *control);
 
 /* There is a new event: those who follow get it with the next turn of the loop. */
 void control_news(struct control *control);

@@ -127,7 +127,7 @@ static bool is_permitted(const struct control_call *call)
 }
 
 static json_t *run(const struct control_call *call, const json_t *request, const char *name,
-                   struct control_monitor *monitor)
+                   struct control_monitor *monitor, struct control_flush *flush)
 {
         json_t *error;
         const struct control_method *method = find(call->service, name, &error);
@@ -147,11 +147,13 @@ static json_t *run(const struct control_call *call, const json_t *request, const
         wrong = wrong_parameter(method, call->parameters);
         if (wrong)
                 return named_error("InvalidParameter", "parameter", wrong);
-        return method->monitor ? method->monitor(call, monitor) : method->run(call);
+        if (method->monitor)
+                return method->monitor(call, monitor);
+        return method->flush ? method->flush(call, flush) : method->run(call);
 }
 
 int control_call(struct control_call *call, const json_t *request, json_t **reply,
-                 struct control_monitor *monitor)
+                 struct control_monitor *monitor, struct control_flush *flush)
 {
         const json_t *parameters = json_object_get(request, "parameters");
         const char *name = json_string_value(json_object_get(request, "method"));
@@ -160,13 +162,14 @@ int control_call(struct control_call *call, const json_t *request, json_t **repl
                 return -EBADMSG;
         call->parameters = json_is_object(parameters) ? parameters : NULL;
         *monitor = (struct control_monitor){0};
-        *reply = run(call, request, name, monitor);
-        if (!*reply && !monitor->on)
+        *flush = (struct control_flush){0};
+        *reply = run(call, request, name, monitor, flush);
+        if (!*reply && !monitor->on && !flush->on)
                 return -ENOMEM;
         if (json_is_true(json_object_get(request, "oneway"))) {
                 json_decref(*reply);
                 *reply = NULL;
-                monitor->on = false;
+                monitor->on = flush->on = false;
         }
         return 0;
 }

@@ -20,6 +20,13 @@ struct control_monitor {
         uint64_t next;   /* number of the event */
 };
 
+/* A call of Flush: what is waited for, and until when. */
+struct control_flush {
+        bool on;
+        uint64_t position; /* as control_ops.flushed() takes it */
+        uint64_t deadline; /* clock_usec(); UINT64_MAX: none */
+};
+
 struct control_call {
         const struct control_service *service;
         const struct control_ops *ops;
@@ -39,11 +46,14 @@ struct control_method {
         /* Returns a whole reply, see below, or an array of several, or NULL without memory. */
         json_t *(*run)(const struct control_call *call);
         const struct control_parameter *parameters; /* ended by one without a name; NULL: none */
-        bool changes;                               /* for those whom control_permit.h names */
-        bool needs_more;                            /* replies several times */
+        bool changes;    /* for root, the daemon's user and [Control] Admin= only */
+        bool needs_more; /* replies several times */
         /* Instead of run(), for one that replies until its client goes: begins it and returns NULL,
          * or returns an error reply, or without memory NULL and leaves it off. */
         json_t *(*monitor)(const struct control_call *call, struct control_monitor *monitor);
+        /* Instead of run(), for one whose reply may come later: returns it, or begins to wait for
+         * it and returns NULL, or returns NULL without memory. */
+        json_t *(*flush)(const struct control_call *call, struct control_flush *flush);
 };
 
 struct control_interface {
@@ -63,6 +73,10 @@ struct control_service {
          * happened. Returns 0 or -ENOMEM. */
         int (*monitor_next)(const struct control_call *call, struct control_monitor *monitor,
                             json_t **reply);
+        /* The reply to one that flushes, a new reference, once all is flushed or the time is over;
+         * until then *reply is NULL. Returns 0 or -ENOMEM. */
+        int (*flush_look)(const struct control_call *call, const struct control_flush *flush,
+                          json_t **reply);
 };
 
 /* org.varlink.service, which the server itself adds to every service. */
@@ -80,8 +94,18 @@ json_t *control_error(const char *name, json_t *parameters);
 /*
  * Carries out a request; its parameters are put into the call. *reply gets a new reference, to one
  * or to an array of them, or NULL where none is to be sent; where monitor is on, monitor_next()
- * makes the replies. Returns 0; -EBADMSG if the request is malformed, -ENOMEM without memory: the
- * connection ends in both cases.
+ * makes the replies, and where flush is on, flush_look() the reply. Returns 0; -EBADMSG if the
+ * request is malformed, -ENOMEM without memory: the connection ends in both cases.
  */
 int control_call(struct control_call *call, const json_t *request, json_t **reply,
-                 struct control_monitor *monitor);
+                 struct control_monitor *monitor, struct control_flush *flush);
+
+/* control_steer.c: what operators do, and Flush with its reply. */
+json_t *control_hold(const struct control_call *call);
+json_t *control_release(const struct control_call *call);
+json_t *control_reconnect(const struct control_call *call);
+json_t *control_drop_client(const struct control_call *call);
+json_t *control_set_log_level(const struct control_call *call);
+json_t *control_flush(const struct control_call *call, struct control_flush *flush);
+int control_flush_look(const struct control_call *call, const struct control_flush *flush,
+                       json_t **reply);

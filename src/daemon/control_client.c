@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/control_call.h"
+#include "edge/timer.h"
 #include "util/clock.h"
 #include "util/diag.h"
 
@@ -53,7 +54,7 @@ void control_client_close(struct control_client *client, const char *why)
 
         diag_debug("control: a client's connection ends: %s", why);
         event_del(client->event);
-        if (client->monitor.on)
+        if (client->monitor.on || client->flush.on)
                 watch_remove(control->watch, client->fd);
         control_hang_up(client->fd);
         client->fd = -1;
@@ -155,6 +156,32 @@ static int begin_to_monitor(struct control_client *client)
         return r;
 }
 
+static int begin_to_wait(struct control_client *client)
+{
+        int r = watch_add(client->control->watch, client->fd, client);
+
+        if (r < 0)
+                client->flush.on = false;
+        return r;
+}
+
+/* Is what it waits for there, or its time over? Queues the reply. Returns 0 or a negative errno. */
+static int look_at_flush(struct control_client *client)
+{
+        const struct control_call call = call_of(client);
+        json_t *reply;
+        int r;
+
+        if (!client->flush.on)
+                return 0;
+        r = call.service->flush_look(&call, &client->flush, &reply);
+        if (r < 0 || !reply)
+                return r;
+        watch_remove(client->control->watch, client->fd);
+        client->flush.on = false;
+        return append(client, reply);
+}
+
 /* Queues what it has not been told, as far as it reads. Returns 0 or -ENOMEM. */
 static int tell_news(struct control_client *client)
 {
@@ -187,12 +214,14 @@ static int serve_one(struct control_client *client)
         case VARLINK_BAD:
         case VARLINK_TOO_LARGE: return -EBADMSG;
         }
-        r = control_call(&call, request, &reply, &client->monitor);
+        r = control_call(&call, request, &reply, &client->monitor, &client->flush);
         json_decref(request);
         if (r < 0)
                 return r;
         if (client->monitor.on)
                 return begin_to_monitor(client);
+        if (client->flush.on)
+                return begin_to_wait(client);
         r = reply ? append(client, reply) : 0;
         return r < 0 ? r : 1;
 }
@@ -264,6 +293,17 @@ static void arm(struct control_client *client, short events)
                 control_client_close(client, "out of memory");
 }
 
+/* Until control_flushed(), the watch, or the end of its time. */
+static void arm_flush(struct control_client *client)
+{
+        uint64_t now = clock_usec(), deadline = client->flush.deadline;
+        struct timeval in = timer_span(deadline > now ? deadline - now : 0);
+
+        event_assign(client->event, client->control->base, client->fd, 0, on_ready, client);
+        if (deadline != UINT64_MAX && event_add(client->event, &in) < 0)
+                control_client_close(client, "out of memory");
+}
+
 /* Reads once. Returns 0, or a negative errno when the client is gone. */
 static int receive(struct control_client *client)
 {
@@ -291,6 +331,8 @@ static void wait_or_end(struct control_client *client, bool more)
                 arm(client, EV_WRITE);
         else if (client->monitor.on)
                 return; /* until control_client_news(), or the watch */
+        else if (client->flush.on)
+                arm_flush(client);
         else if (client->closing)
                 control_client_close(client, "a malformed message");
         else if (more)
@@ -311,7 +353,10 @@ static void on_ready(int fd, short events, void *arg)
                 r = receive(client);
         else if (events & EV_WRITE)
                 r = flush(client);
-        if (r == 0 && !client->closing && !client->monitor.on && unread(client) == 0)
+        if (r == 0)
+                r = look_at_flush(client);
+        if (r == 0 && !client->closing && !client->monitor.on && !client->flush.on &&
+            unread(client) == 0)
                 more = serve(client);
         if (more == -EBADMSG) {
                 client->closing = true;
@@ -357,6 +402,16 @@ void control_client_news(struct control *control)
                         arm(client, EV_WRITE);
         }
         enforce(control);
+}
+
+void control_client_last_look(struct control *control)
+{
+        struct control_client *client;
+
+        control_client_news(control);
+        for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link))
+                if (client->flush.on && look_at_flush(client) == 0)
+                        flush(client);
 }
 
 void control_client_gone(void *subject)

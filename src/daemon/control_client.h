@@ -4,9 +4,10 @@
  * The inside of control: the server with its listeners (control.c) and one connection of a control
  * client (control_client.c). For these two files only.
  *
- * A connection does one thing at a time: it waits for requests, or for its replies to be read. One
- * that monitors is not read any more; what it holds is bounded by what it has not read, and by the
- * events that are kept.
+ * A connection does one thing at a time: it waits for requests, for its replies to be read, or for
+ * what it asked for to be flushed, and the requests behind that wait with it. One that monitors is
+ * not read any more; what it holds is bounded by what it has not read, and by the events that are
+ * kept.
  */
 #include "daemon/control.h"
 #include "daemon/control_call.h"
@@ -32,6 +33,7 @@ struct control_client {
         size_t held; /* its part of control->held */
         bool eof;    /* the client sends no more; what it sent is still answered */
         struct control_monitor monitor;
+        struct control_flush flush;
         bool closing; /* it broke the protocol: earlier replies are delivered, then it ends */
 };
 
@@ -51,7 +53,7 @@ struct control {
         struct event *reap;  /* frees the dead from the loop, outside their own callbacks */
         struct event *turn;  /* comes with the next turn of the loop */
         struct event *news;  /* the same, when something is to be told to those who monitor */
-        struct watch *watch; /* of those who monitor, whether they are still there */
+        struct watch *watch; /* of those who monitor or wait, whether they are still there */
         uint64_t spent_usec; /* on requests in this turn, by all clients together */
         size_t n_clients;
         size_t held;        /* bytes of requests and replies of all clients */
@@ -63,6 +65,9 @@ int control_client_new(struct control *control, int fd, uid_t uid);
 
 /* What happened is told to those who monitor, as far as they read. */
 void control_client_news(struct control *control);
+
+/* Before the end: what there is to tell is told, to those who monitor and to those who wait. */
+void control_client_last_look(struct control *control);
 
 /* Its other end is gone: a watch's gone(). */
 void control_client_gone(void *client);

@@ -164,7 +164,27 @@ static const struct control_method ftcpd_methods[] = {
          .needs_more = true},
         {.name = "RecentEvents", .run = run_recent_events},
         {.name = "GetConfig", .run = run_get_config},
+        {.name = "Flush",
+         .flush = control_flush,
+         .parameters =
+                 (const struct control_parameter[]){{"timeoutUsec", JSON_INTEGER, true}, {0}}},
+        {.name = "Reconnect", .run = control_reconnect, .changes = true},
+        {.name = "Hold",
+         .run = control_hold,
+         .parameters = (const struct control_parameter[]){{"reason", JSON_STRING, true},
+                                                          {"forUsec", JSON_INTEGER, true},
+                                                          {0}},
+         .changes = true},
+        {.name = "Release", .run = control_release, .changes = true},
+        {.name = "DropClient",
+         .run = control_drop_client,
+         .parameters = (const struct control_parameter[]){{"id", JSON_INTEGER, false}, {0}},
+         .changes = true},
         {.name = "Reload", .run = run_reload, .changes = true},
+        {.name = "SetLogLevel",
+         .run = control_set_log_level,
+         .parameters = (const struct control_parameter[]){{"level", JSON_STRING, false}, {0}},
+         .changes = true},
         {0},
 };
 
@@ -194,4 +214,5 @@ const struct control_service control_ftcpd = {
         .max_clients = max_clients,
         .is_admin = is_admin,
         .monitor_next = monitor_next,
+        .flush_look = control_flush_look,
 };

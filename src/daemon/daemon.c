@@ -134,8 +134,8 @@ static int apply(struct daemon *daemon, struct config_report *report)
         last_config_put(&daemon->last, fresh);
         limits_raise(fresh);
         config_free(old);
-        if (daemon->options->log_level < 0)
-                diag_set_level(fresh->log_level);
+        diag_set_level(daemon->options->log_level < 0 ? fresh->log_level
+                                                      : daemon->options->log_level);
         return 0;
 }
 
@@ -174,8 +174,77 @@ static int reload(void *context, struct config_report *report)
         return result;
 }
 
-static const struct control_ops control_ops = {get_status, get_clients,     get_config,
-                                               get_events, get_data_socket, reload};
+static void hold(void *context, const char *by, const char *reason, uint64_t for_usec)
+{
+        struct daemon *daemon = context;
+
+        relay_hold(daemon->relay, by, reason, for_usec);
+}
+
+static void release(void *context, const char *by)
+{
+        struct daemon *daemon = context;
+
+        relay_release(daemon->relay, by);
+}
+
+static void reconnect(void *context, const char *by)
+{
+        struct daemon *daemon = context;
+
+        relay_reconnect(daemon->relay, by);
+}
+
+static int drop_client(void *context, uint64_t id, const char *by)
+{
+        struct daemon *daemon = context;
+
+        return relay_drop_client(daemon->relay, id, by);
+}
+
+/* Until a reload, or the next process, takes the one of the configuration again. */
+static int set_log_level(void *context, const char *name, const char *by)
+{
+        struct daemon *daemon = context;
+        int level = diag_level_parse(name);
+
+        if (level < 0)
+                return -EINVAL;
+        diag_set_level(level);
+        diag_notice("%s has set the log level to %s", by, name);
+        relay_tell(daemon->relay, EVENT_SERVICE, "%s has set the log level to %s", by, name);
+        return 0;
+}
+
+static uint64_t get_accepted(void *context)
+{
+        struct daemon *daemon = context;
+
+        return relay_accepted(daemon->relay);
+}
+
+static bool is_flushed(void *context, uint64_t position)
+{
+        struct daemon *daemon = context;
+
+        return relay_is_flushed(daemon->relay, position);
+}
+
+static const struct control_ops control_ops = {
+        .status = get_status,
+        .clients = get_clients,
+        .config = get_config,
+        .events = get_events,
+        .data_socket = get_data_socket,
+        .reload = reload,
+        .hold = hold,
+        .release = release,
+        .reconnect = reconnect,
+        .drop_client = drop_client,
+        .set_log_level = set_log_level,
+        .accepted = get_accepted,
+        .flushed = is_flushed,
+};
 
 /* ---- the relay ---- */
 
@@ -214,7 +283,15 @@ static void on_event(void *context)
                 control_news(daemon->control);
 }
 
-static const struct relay_ops relay_ops = {on_state, on_stopped, on_event};
+static void on_flushed(void *context)
+{
+        struct daemon *daemon = context;
+
+        if (daemon->control)
+                control_flushed(daemon->control);
+}
+
+static const struct relay_ops relay_ops = {on_state, on_stopped, on_flushed, on_event};
 
 /* ---- signals ---- */
 

@@ -42,14 +42,26 @@ add_reason(struct health *health, enum severity severity, const char *format, ..
                 health->severity = severity;
 }
 
+static const enum severity held_severities[] = {
+        [HELD_OK] = SEVERITY_OK,
+        [HELD_WARNING] = SEVERITY_WARNING,
+        [HELD_CRITICAL] = SEVERITY_CRITICAL,
+};
+
+/* From when an operator asks for it, though a connection may still be being closed. */
+static bool is_held(const struct status_upstream *up)
+{
+        return up->state == LINK_HELD || up->held_by;
+}
+
 /* While an operator holds the link, that it is down is no fault of its own. */
 static void judge_link(const struct status_upstream *up, const struct config *config,
                        struct health *health)
 {
         enum severity severity;
 
-        if (up->state == LINK_HELD) {
-                add_reason(health, SEVERITY_WARNING, "the link is held%s%s%s%s",
+        if (is_held(up)) {
+                add_reason(health, held_severities[config->held], "the link is held%s%s%s%s",
                            up->held_by ? " by " : "", up->held_by ? up->held_by : "",
                            up->held_reason ? ": " : "", up->held_reason ? up->held_reason : "");
                 return;
@@ -89,8 +101,9 @@ static void judge_peer(const struct status_upstream *up, const struct config *co
                            up->recent_losses);
 }
 
-static void judge_books(const struct books *books, const char *whither, const struct config *config,
-                        struct health *health)
+/* held: that messages wait is what an operator wants. */
+static void judge_books(const struct books *books, const char *whither, bool held,
+                        const struct config *config, struct health *health)
 {
         uint64_t full = books->fullest_bytes, limit = books->limit_bytes;
 
@@ -98,7 +111,7 @@ static void judge_books(const struct books *books, const char *whither, const st
                 add_reason(health, SEVERITY_WARNING,
                            "%s queue is over 80 %%: %" PRIu64 " of %" PRIu64 " bytes", whither,
                            full, limit);
-        if (config->max_age_usec > 0 && books->oldest_usec != BOOKS_NONE &&
+        if (!held && config->max_age_usec > 0 && books->oldest_usec != BOOKS_NONE &&
             books->oldest_usec > config->max_age_usec)
                 add_reason(health, SEVERITY_WARNING,
                            "the oldest message in %s queue has waited for %s", whither,
@@ -111,9 +124,11 @@ void health_judge(const struct status *status, const struct config *config, stru
         health->n_reasons = 0;
         judge_link(&status->upstream, config, health);
         judge_peer(&status->upstream, config, health);
-        judge_books(&status->to_upstream, "the upstream's", config, health);
+        judge_books(&status->to_upstream, "the upstream's", is_held(&status->upstream), config,
+                    health);
         judge_books(&status->to_clients,
-                    status->to_clients.fullest_held ? "the held" : "a client's", config, health);
+                    status->to_clients.fullest_held ? "the held" : "a client's", false, config,
+                    health);
         if (status->outdated)
                 add_reason(health, SEVERITY_WARNING,
                            "%s is broken: what was configured before the restart stays in force "

@@ -125,7 +125,7 @@ static size_t on_room(void *context, struct client *client)
         if (!client->waiting) {
                 client->waiting = true;
                 TAILQ_INSERT_TAIL(&relay->queue, client, queue);
-                link_hurry(relay->link, true);
+                relay_hurry(relay);
         }
         return 0;
 }
@@ -142,8 +142,7 @@ static void resume_clients(struct relay *relay)
                 client_resume(client);
                 relay->resuming = false;
         }
-        if (TAILQ_EMPTY(&relay->queue))
-                link_hurry(relay->link, false);
+        relay_hurry(relay);
 }
 
 static void on_accepted(void *context, struct client *client, const struct log_taken *taken)
@@ -318,6 +317,7 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
                                 .context = context,
                                 .frame = config->frame,
                                 .upstream = -1,
+                                .flush_at = RELAY_NO_FLUSH,
                                 .started = clock_usec()};
         TAILQ_INIT(&relay->all);
         TAILQ_INIT(&relay->queue);
@@ -331,10 +331,11 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
         init_parts(relay);
         relay->watch = watch_new(base, on_hung);
         relay->reaper = evtimer_new(base, on_reaper, relay);
+        relay->hold_timer = relay_hold_timer_new(relay);
         relay->expirer = relay_expirer_new(relay);
         relay->link = link_new(base, config, &relay->in, &relay->ledger, &link_ops, relay);
-        if (!relay_events_init(relay) || !relay->watch || !relay->reaper || !relay->expirer ||
-            !relay->link || relay_take_up(relay, handover) < 0) {
+        if (!relay_events_init(relay) || !relay->watch || !relay->reaper || !relay->hold_timer ||
+            !relay->expirer || !relay->link || relay_take_up(relay, handover) < 0) {
                 relay_free(relay);
                 return -ENOMEM;
         }
@@ -356,6 +357,8 @@ void relay_free(struct relay *relay)
         watch_free(relay->watch);
         if (relay->reaper)
                 event_free(relay->reaper);
+        if (relay->hold_timer)
+                event_free(relay->hold_timer);
         if (relay->expirer)
                 event_free(relay->expirer);
         if (relay->tidier)
@@ -371,6 +374,7 @@ void relay_free(struct relay *relay)
 
 void relay_start(struct relay *relay)
 {
+        relay_resume_hold(relay);
         if (!relay->resumed || !relay->ledger.image->live) {
                 relay_apply_fate(relay);
                 link_start(relay->link);
@@ -414,6 +418,8 @@ void relay_turn(struct relay *relay)
                 link_rest(relay->link, false);
         }
         link_flush(relay->link);
+        if (relay->ledger.acked.image->pos >= relay->flush_at)
+                relay_tell_flushed(relay);
         relay_note_drops(relay);
         relay_tell_news(relay);
 }

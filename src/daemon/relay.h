@@ -25,6 +25,8 @@ struct relay_ops {
         /* After relay_stop(): everything is flushed or given up. left is what was not delivered to
          * the upstream. */
         void (*stopped)(void *context, struct count left);
+        /* A position that relay_is_flushed() was asked with, and said no to, may be flushed now. */
+        void (*flushed)(void *context);
         /* There is a new event. Nothing is to be done to the relay from here. */
         void (*event)(void *context);
 };
@@ -57,6 +59,23 @@ void relay_turn(struct relay *relay);
 /* Stops accepting, flushes until the deadline (clock_usec()), closes the link, or leaves it as it
  * is, and calls stopped(). */
 void relay_stop(struct relay *relay, uint64_t deadline, bool leave);
+
+/*
+ * What an operator wants; by is who, for people. A hold ends by itself after for_usec (UINT64_MAX:
+ * never); another one replaces its reason (NULL: none) and its time. To release what is not held is
+ * nothing, and so is to reconnect what is held.
+ */
+void relay_hold(struct relay *relay, const char *by, const char *reason, uint64_t for_usec);
+void relay_release(struct relay *relay, const char *by);
+void relay_reconnect(struct relay *relay, const char *by);
+
+/* Disconnects a client. Returns 0, or -ENOENT where there is none of this number. */
+int relay_drop_client(struct relay *relay, uint64_t id, const char *by);
+
+/* The end of what was accepted for the upstream so far, and whether everything before such an end
+ * is acknowledged or given up; if not, flushed() is called when it may be. */
+uint64_t relay_accepted(const struct relay *relay);
+bool relay_is_flushed(struct relay *relay, uint64_t position);
 
 /* Something that the relay knows nothing of is an event, too. */
 __attribute__((format(printf, 3, 4))) void relay_tell(struct relay *relay, enum event_kind kind,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The relay's own memory, for relay.c and its other halves: _door, _events, _fate and _status. */
+/* The relay's own memory, for relay.c and its other halves: _door, _events, _fate, _resume, _status
+ * and _steer. */
 #include "core/cursor.h"
 #include "core/events.h"
 #include "core/ledger.h"
@@ -24,6 +25,8 @@ TAILQ_HEAD(client_list, client);
 /* What of clients is told, each kind at its own pace; and the two ways that messages go. */
 enum tell_class { TELL_CAME, TELL_ENDED, TELL_REFUSED, TELL_CLASSES };
 enum tell_way { TELL_IN, TELL_OUT, TELL_WAYS };
+
+#define RELAY_NO_FLUSH UINT64_MAX
 
 struct relay {
         struct event_base *base;     /* borrowed */
@@ -53,11 +56,13 @@ struct relay {
         uint32_t *free_slots;
         size_t n_free_slots, free_slots_room;
         size_t n_clients, n_over;
-        uint64_t partial_bytes; /* of all clients together */
-        uint64_t delivered_to;  /* the in log's end that went out */
-        struct event *expirer;  /* owned */
-        bool expiring;          /* messages may grow too old: it is armed */
-        bool was_up;            /* the link, at the last change of its state */
+        uint64_t partial_bytes;   /* of all clients together */
+        uint64_t delivered_to;    /* the in log's end that went out */
+        uint64_t flush_at;        /* somebody waits for this to be acknowledged; RELAY_NO_FLUSH */
+        struct event *hold_timer; /* owned; when the operator's hold may be over */
+        struct event *expirer;    /* owned */
+        bool expiring;            /* messages may grow too old: it is armed */
+        bool was_up;              /* the link, at the last change of its state */
         uint64_t noted; /* messages dropped for a reason nobody chose, that health knows of */
         bool resting;   /* every client has enough to take for now */
         bool stopping, resuming;
@@ -105,6 +110,13 @@ void relay_follow_link(struct relay *relay, bool up);
 void relay_apply_fate(struct relay *relay);
 void relay_apply_spread(struct relay *relay);
 struct event *relay_expirer_new(struct relay *relay);
+
+/* relay_steer.c: the timer, the caller's to free; the hold of the last process goes on, before the
+ * link is started; who waits for acknowledgements; and flush_at is acknowledged. */
+struct event *relay_hold_timer_new(struct relay *relay);
+void relay_resume_hold(struct relay *relay);
+void relay_hurry(struct relay *relay);
+void relay_tell_flushed(struct relay *relay);
 
 /* relay_events.c: the ring is taken up, false: no memory; its timer is the caller's to free. What
  * becomes an event; client NULL: one that never was. Drops, and what was counted, become one with

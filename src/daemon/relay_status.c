@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "core/hold.h"
 #include "daemon/relay_own.h"
 #include "util/clock.h"
 
@@ -28,6 +29,18 @@ static void fill_session(struct status_upstream *up, const struct session_view *
         up->silent_reported = session->silent;
         up->partial = partial_of(now, session->partial, session->declared,
                                  session->partial_total != 0, session->partial_since);
+}
+
+static void fill_hold(const struct relay *relay, struct status_upstream *up, uint64_t now)
+{
+        struct hold_view hold;
+
+        if (!hold_is_on(relay->store.image))
+                return;
+        hold = hold_look(relay->store.image, now);
+        up->held_by = hold.by;
+        up->held_reason = hold.reason;
+        up->held_for_usec = hold.left_usec; /* for ever is absent */
 }
 
 static void fill_upstream(struct relay *relay, struct status_upstream *up, uint64_t now)
@@ -63,6 +76,7 @@ static void fill_upstream(struct relay *relay, struct status_upstream *up, uint6
                 .held_for_usec = STATUS_NONE,
         };
         frame_spec_text(&relay->frame, up->frame, sizeof(up->frame));
+        fill_hold(relay, up, now);
         if (link.connected)
                 fill_session(up, &link.session, now);
 }

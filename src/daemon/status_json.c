@@ -53,7 +53,7 @@ static json_t *text_or_absent(const char *value)
         return value ? status_json_text(value) : NULL;
 }
 
-static json_t *count_json(struct count count)
+json_t *status_json_count(struct count count)
 {
         json_t *o = json_object();
 
@@ -99,9 +99,9 @@ static json_t *books_json(const struct books *books)
 {
         json_t *o = json_object();
 
-        add(&o, "accepted", count_json(books->accepted));
-        add(&o, "delivered", count_json(books->delivered));
-        add(&o, "queued", count_json(books->queued));
+        add(&o, "accepted", status_json_count(books->accepted));
+        add(&o, "delivered", status_json_count(books->delivered));
+        add(&o, "queued", status_json_count(books->queued));
         add(&o, "dropped", drops_json(books));
         add(&o, "fullestBytes", number(books->fullest_bytes));
         add(&o, "limitBytes", number(books->limit_bytes));
@@ -130,10 +130,10 @@ static json_t *upstream_json(const struct status_upstream *up)
         add(&o, "heartbeatsSent", number(up->heartbeats_sent));
         add(&o, "heartbeatsReceived", number(up->heartbeats_received));
         add_if(&o, "rttUsec", number_or_absent(up->rtt_usec));
-        add(&o, "received", count_json(up->received));
-        add(&o, "sent", count_json(up->sent));
-        add(&o, "unacked", count_json(up->unacked));
-        add(&o, "resent", count_json(up->resent));
+        add(&o, "received", status_json_count(up->received));
+        add(&o, "sent", status_json_count(up->sent));
+        add(&o, "unacked", status_json_count(up->unacked));
+        add(&o, "resent", status_json_count(up->resent));
         add_if(&o, "partial", partial_json(&up->partial));
         add(&o, "paused", json_boolean(up->paused));
         add_if(&o, "heldBy", text_or_absent(up->held_by));
@@ -173,7 +173,7 @@ json_t *status_json(const struct status *status, const struct health *health)
         add(&o, "clientsRefused", number(status->clients_refused));
         add(&o, "toUpstream", books_json(&status->to_upstream));
         add(&o, "toClients", books_json(&status->to_clients));
-        add(&o, "refused", count_json(status->refused));
+        add(&o, "refused", status_json_count(status->refused));
         return o;
 }
 
@@ -244,11 +244,11 @@ json_t *status_json_client(const struct status_client *client)
         add(&o, "connectedUsec", number(client->connected_usec));
         add(&o, "sendOnly", json_boolean(client->send_only));
         add(&o, "receiveOnly", json_boolean(client->receive_only));
-        add(&o, "received", count_json(client->received));
-        add(&o, "sent", count_json(client->sent));
-        add(&o, "queued", count_json(client->queued));
+        add(&o, "received", status_json_count(client->received));
+        add(&o, "sent", status_json_count(client->sent));
+        add(&o, "queued", status_json_count(client->queued));
         add(&o, "queueLimitBytes", number(client->queue_limit_bytes));
-        add(&o, "dropped", count_json(client->dropped));
+        add(&o, "dropped", status_json_count(client->dropped));
         add_if(&o, "partial", partial_json(&client->partial));
         return o;
 }

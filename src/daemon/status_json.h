@@ -25,6 +25,9 @@ json_t *status_json_health(const struct health *health);
 json_t *status_json_event(const struct image_event *event);
 json_t *status_json_gap(uint64_t first, uint64_t missed, uint64_t time_usec);
 
+/* One Count. */
+json_t *status_json_count(struct count count);
+
 /* One Client. */
 json_t *status_json_client(const struct status_client *client);
 

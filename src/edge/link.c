@@ -38,14 +38,17 @@ struct link {
         uint64_t since, down_since, next_attempt;
         char address[280], peer[80];
         enum link_cause last_cause;
-        char last_error[320];
+        char last_error[420];
         uint64_t last_error_at;
         uint64_t losses[LOSSES]; /* when, the newest at n_losses - 1 modulo LOSSES */
         uint64_t n_losses;
         struct telling telling;
         bool quiet; /* the last loss was not told, so what follows is not either */
         bool paused, hurry, stopping, redial;
+        bool started;  /* it dials, or would if it were not held */
+        bool held;     /* by an operator: the connection ends, and none is made */
         bool draining; /* what is queued still goes, and the connection stays */
+        char held_text[420];
         uint64_t drained_by;
 };
 
@@ -193,8 +196,9 @@ static void on_up(void *context)
 
         evtimer_del(link->timer);
         store_set(&link->ledger->image->up_since, clock_usec());
-        if (link->stopping)
-                return; /* the greeting was answered after all; what is queued may still go */
+        if (link->stopping || link->held || link->redial)
+                return; /* the greeting was answered after all; at a stop what is queued still goes
+                         */
         describe(link, text, sizeof(text));
         if (!link->quiet)
                 diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_LINK_UP), "link: up: %s", text);
@@ -262,6 +266,12 @@ static void is_stable(struct link *link)
         link->quiet = false;
 }
 
+/* Somebody wanted it so: no fault of the link's. */
+static bool is_chosen(enum link_cause cause)
+{
+        return cause == CAUSE_OPERATOR || cause == CAUSE_HELD;
+}
+
 /* The connection proved itself, or its address counts as failed. */
 static void judge_connection(struct link *link, enum link_cause cause, bool proved)
 {
@@ -278,7 +288,7 @@ static void judge_connection(struct link *link, enum link_cause cause, bool prov
 static void tell_loss(struct link *link, enum link_cause cause, const char *text,
                       const struct ledger_end *fate)
 {
-        if (cause == CAUSE_OPERATOR) {
+        if (is_chosen(cause)) {
                 diag_event(LOG_NOTICE,
                            diag_facts(.id = class_of(link), .cause = link_cause_name(cause)),
                            "link: closed: %s", text);
@@ -311,7 +321,7 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
         if (proved)
                 telling_over(&link->telling);
         tell_loss(link, cause, text, fate);
-        if (cause != CAUSE_OPERATOR)
+        if (!is_chosen(cause))
                 note_loss(link);
         judge_connection(link, cause, proved);
         link->gone = link->session;
@@ -320,7 +330,9 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
         timer_arm(link->reaper, 0);
         if (link->stopping || link->draining)
                 return; /* the reaper, or the timer, says so */
-        if (link->redial) {
+        if (link->held) {
+                set_state(link, LINK_HELD, cause, link->held_text);
+        } else if (link->redial) {
                 link->redial = false;
                 set_state(link, LINK_WAITING, cause, link->last_error);
                 dial_rewind(link->dial);
@@ -414,26 +426,92 @@ void link_free(struct link *link)
         free(link);
 }
 
-void link_start(struct link *link)
+static void be_held(struct link *link)
 {
-        start_round(link);
+        evtimer_del(link->timer);
+        link->redial = false;
+        if (link->session) {
+                session_close(link->session, CAUSE_HELD, link->held_text,
+                              clock_deadline(link->config->stop_timeout_usec), false);
+                return;
+        }
+        dial_stop(link->dial);
+        set_state(link, LINK_HELD, CAUSE_HELD, link->held_text);
 }
 
-static void redial(struct link *link)
+static void start_or_hold(struct link *link)
 {
-        if (link->stopping)
+        if (link->held)
+                be_held(link);
+        else
+                start_round(link);
+}
+
+void link_start(struct link *link)
+{
+        link->started = true;
+        start_or_hold(link);
+}
+
+/* Is it of no use to close or to dial, because that comes later, or never? */
+static bool has_no_say(const struct link *link)
+{
+        return !link->started || link->stopping || link->draining;
+}
+
+static void redial(struct link *link, const char *text)
+{
+        if (has_no_say(link) || link->held)
                 return;
         evtimer_del(link->timer);
         if (link->session) {
                 link->redial = true;
-                session_close(link->session, CAUSE_OPERATOR,
-                              "the configuration of the link has changed",
+                session_close(link->session, CAUSE_OPERATOR, text,
                               clock_deadline(link->config->stop_timeout_usec), false);
                 return;
         }
+        set_state(link, LINK_WAITING, CAUSE_OPERATOR, text);
         dial_rewind(link->dial);
         start_round(link);
 }
+
+void link_reconnect(struct link *link, const char *text)
+{
+        redial(link, text);
+}
+
+void link_hold(struct link *link, const char *text)
+{
+        bool was_held = link->state == LINK_HELD;
+        uint64_t since = link->since;
+
+        snprintf(link->held_text, sizeof(link->held_text), "%s", text);
+        link->held = true;
+        if (has_no_say(link))
+                return;
+        be_held(link);
+        if (was_held)
+                link->since = since;
+}
+
+void link_release(struct link *link, const char *text)
+{
+        if (!link->held)
+                return;
+        link->held = false;
+        if (has_no_say(link))
+                return;
+        if (link->session) { /* it is being closed still */
+                link->redial = true;
+                return;
+        }
+        link->down_since = clock_usec(); /* until now nobody wanted it to be up */
+        set_state(link, LINK_WAITING, CAUSE_NONE, text);
+        dial_rewind(link->dial);
+        start_round(link);
+}
+
+static const char changed_text[] = "the configuration of the link has changed";
 
 static bool take_over(struct link *link, int fd)
 {
@@ -471,22 +549,27 @@ void link_resume(struct link *link, int fd)
 {
         uint64_t epoch = link->ledger->image->epoch;
 
-        if (take_over(link, fd)) {
-                if (link->ledger->image->made_from != imprint_link(link->config))
-                        redial(link);
+        link->started = true;
+        if (take_over(link, fd))
                 return;
-        }
         diag_warning("link: the connection of the last run is %s: it is made anew",
                      fd < 0 ? "lost" : "not greeted yet");
         session_abandon(link->in, link->ledger, fd, link->config->resend);
         link->ops->forget(link->context, epoch);
-        start_round(link);
+        start_or_hold(link);
 }
 
+/* What closes a connection also writes to it, so first it must be known how far it was written. */
 void link_reconcile(struct link *link)
 {
         if (link->session)
                 session_reconcile(link->session);
+        if (!link->session)
+                return;
+        if (link->held)
+                be_held(link);
+        else if (link->ledger->image->made_from != imprint_link(link->config))
+                redial(link, changed_text);
 }
 
 int link_configure(struct link *link, const struct config *config)
@@ -509,9 +592,8 @@ int link_configure(struct link *link, const struct config *config)
                 free(old);
         }
         if (changed)
-                redial(link);
-        else
-                dial_configure(link->dial, config);
+                redial(link, changed_text);
+        dial_configure(link->dial, config);
         return 0;
 }
 
@@ -522,7 +604,7 @@ void link_stop(struct link *link, uint64_t deadline)
         dial_stop(link->dial);
         set_state(link, LINK_STOPPING, CAUSE_NONE, "sending what waits");
         if (link->session)
-                session_close(link->session, CAUSE_OPERATOR, "stopping", deadline, true);
+                session_close(link->session, CAUSE_OPERATOR, "stopping", deadline, !link->held);
         else
                 timer_arm(link->reaper, 0);
 }

@@ -36,18 +36,29 @@ struct link *link_new(struct event_base *base, const struct config *config, stru
                       struct ledger *ledger, const struct link_ops *ops, void *context);
 void link_free(struct link *link);
 
-/* Begins to dial. */
+/* Begins to dial, unless it is held. */
 void link_start(struct link *link);
 
 /* Instead of that, where the ledger has a connection of a predecessor's: goes on with it if it was
  * up, else ends it and dials. fd is taken; -1: it is gone. link_reconcile() is to follow when
- * received() may be called. */
+ * received() may be called; it closes a connection that is not to be gone on with. */
 void link_resume(struct link *link, int fd);
 void link_reconcile(struct link *link);
 
 /* Another configuration with the same frame, borrowed instead of the old one. The link is redialled
  * if it was made from a key that differs. Returns 0, or -ENOMEM and keeps the old one. */
 int link_configure(struct link *link, const struct config *config);
+
+/*
+ * What an operator wants; text says who, and why. A connection is closed quietly, within
+ * StopTimeout=, and a dial under way is given up. link_reconnect() then dials at once, whatever
+ * delay is due, but not a link that is held. A link that is held makes no connection until
+ * link_release(), which dials at once; it may be held again, with another text, and before
+ * link_start() or link_resume().
+ */
+void link_reconnect(struct link *link, const char *text);
+void link_hold(struct link *link, const char *text);
+void link_release(struct link *link, const char *text);
 
 /* Flushes what is queued until the deadline (clock_usec()), closes quietly and calls stopped(). */
 void link_stop(struct link *link, uint64_t deadline);

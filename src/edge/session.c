@@ -80,6 +80,9 @@ void session_close(struct session *session, enum link_cause cause, const char *t
 {
         if (session->fd < 0)
                 return;
+        /* Asking again does not give the peer more time, but what is queued may need it. */
+        if (session->closing && (!all || session->fin_sent) && session->close_deadline < deadline)
+                deadline = session->close_deadline;
         session->closing = true;
         session->closing_all = all;
         session->close_cause = cause;

@@ -26,7 +26,7 @@ struct session {
         size_t wrong_size;
         bool closing, closing_all, fin_sent;
         enum link_cause close_cause;
-        char close_text[160];
+        char close_text[420];
         uint64_t close_deadline;
 };
 

@@ -15,6 +15,7 @@ static const struct config config = {
         .critical_after_usec = 30 * SEC,
         .max_age_usec = 60 * SEC,
         .flaps = 5,
+        .held = HELD_WARNING,
 };
 
 static struct status healthy(void)
@@ -106,6 +107,59 @@ static void with_critical_after_0_down_is_critical_at_once_and_with_infinity_nev
         assert_int_equal(judge_by(&status, &limits).severity, SEVERITY_CRITICAL);
         limits.critical_after_usec = CONFIG_INFINITY;
         status.upstream.down_usec = UINT64_MAX / 2;
+        assert_int_equal(judge_by(&status, &limits).severity, SEVERITY_WARNING);
+}
+
+static void how_bad_a_held_link_is_the_configuration_says(void **state)
+{
+        static const enum severity severities[] = {
+                [HELD_OK] = SEVERITY_OK,
+                [HELD_WARNING] = SEVERITY_WARNING,
+                [HELD_CRITICAL] = SEVERITY_CRITICAL,
+        };
+        struct status status = healthy();
+        struct config limits = config;
+
+        (void)state;
+        status.upstream.state = LINK_HELD;
+        status.upstream.held_by = "root";
+        status.upstream.down_usec = 1000 * SEC;
+        for (int i = 0; i < 3; i++) {
+                struct health health;
+
+                limits.held = (enum config_held)i;
+                health = judge_by(&status, &limits);
+                assert_int_equal(health.severity, severities[i]);
+                assert_int_equal(health.n_reasons, 1);
+                assert_int_equal(health.reasons[0].severity, severities[i]);
+                assert_string_equal(health.reasons[0].text, "the link is held by root");
+        }
+}
+
+static void a_held_link_is_held_before_its_connection_is_closed(void **state)
+{
+        struct status status = healthy();
+
+        (void)state;
+        status.upstream.held_by = "root";
+        assert_warns(&status, "held by root");
+}
+
+static void what_waits_while_the_link_is_held_may_grow_old_but_not_fill_the_queue(void **state)
+{
+        struct status status = healthy();
+        struct config limits = config;
+
+        (void)state;
+        limits.held = HELD_OK;
+        status.upstream.state = LINK_HELD;
+        status.upstream.held_by = "root";
+        status.to_upstream.oldest_usec = 1000 * SEC;
+        assert_int_equal(judge_by(&status, &limits).severity, SEVERITY_OK);
+        status.to_upstream.fullest_bytes = 900;
+        assert_int_equal(judge_by(&status, &limits).severity, SEVERITY_WARNING);
+        status.to_upstream.fullest_bytes = 0;
+        status.to_clients.oldest_usec = 1000 * SEC;
         assert_int_equal(judge_by(&status, &limits).severity, SEVERITY_WARNING);
 }
 
@@ -243,6 +297,10 @@ int main(void)
                 cmocka_unit_test(
                         with_critical_after_0_down_is_critical_at_once_and_with_infinity_never),
                 cmocka_unit_test(a_held_link_warns_however_long),
+                cmocka_unit_test(how_bad_a_held_link_is_the_configuration_says),
+                cmocka_unit_test(a_held_link_is_held_before_its_connection_is_closed),
+                cmocka_unit_test(
+                        what_waits_while_the_link_is_held_may_grow_old_but_not_fill_the_queue),
                 cmocka_unit_test(reported_silence_warns),
                 cmocka_unit_test(the_middle_of_a_message_warns_after_10_seconds_if_we_read),
                 cmocka_unit_test(as_many_losses_as_flaps_warn_and_0_is_off),
