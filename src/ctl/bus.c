@@ -231,20 +231,38 @@ static void admin_groups(struct ctl *ctl, char *text, size_t size)
         json_decref(reply);
 }
 
+/* Whose process the daemon is; empty where that can't be told, or is root. */
+static void daemon_user(struct ctl *ctl, char *text, size_t size)
+{
+        json_t *reply = NULL;
+        const struct passwd *user = NULL;
+        struct stat process;
+        char path[64];
+
+        *text = '\0';
+        if (bus_send(ctl->bus, "io.ftcpd.Status", NULL, false, clock_deadline(CALL_USEC)) < 0 ||
+            bus_receive(ctl->bus, &reply, clock_deadline(CALL_USEC)) < 0)
+                return;
+        snprintf(path, sizeof(path), "/proc/%lld",
+                 (long long)member_int(json_object_get(reply, "parameters"), "pid", 0));
+        if (stat(path, &process) == 0 && process.st_uid != 0)
+                user = getpwuid(process.st_uid);
+        if (user)
+                snprintf(text, size, " the user %s,", user->pw_name);
+        json_decref(reply);
+}
+
 static int not_permitted(struct ctl *ctl, const char *method)
 {
-        char groups[256];
+        const char *dot = strrchr(method, '.');
+        char groups[256], user[96];
 
         admin_groups(ctl, groups, sizeof(groups));
-        if (*groups)
-                return ctl_fail(ctl, CTL_DENIED,
-                                "not permitted: %s is for root, the daemon's user and [Control] "
-                                "Admin=; join the group %s, or use sudo",
-                                method, groups);
-        return ctl_fail(ctl, CTL_DENIED,
-                        "not permitted: %s is for root, the daemon's user and [Control] Admin=, "
-                        "which names no group to join (for example Admin=@adm); use sudo",
-                        method);
+        daemon_user(ctl, user, sizeof(user));
+        return ctl_fail(ctl, CTL_DENIED, "not permitted: %s needs root,%s or Admin= in %s.conf%s%s",
+                        dot ? dot + 1 : method, user, ctl->instance ? ctl->instance : "ftcpd",
+                        *groups ? "; join the group " : ", which names no group to join; use sudo",
+                        groups);
 }
 
 int bus_judge(struct ctl *ctl, const char *method, const json_t *reply)

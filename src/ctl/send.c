@@ -15,16 +15,22 @@
 
 #include "ctl/ctl.h"
 #include "ctl/data.h"
+#include "ctl/flush.h"
 #include "ctl/local.h"
 
 enum {
         BUFFER = 256 * 1024,
         TAKEN_POLL_MIN_USEC = 50,
         TAKEN_POLL_MAX_USEC = 5000,
+        OPTION_LINES = CTL_OPTION,
+        OPTION_FLUSH,
+        OPTION_TIMEOUT,
 };
 
 const char verb_send_more[] =
-        "  --lines   one message a line instead of one of all\n"
+        "  --lines       one message a line instead of one of all\n"
+        "  --flush       return when the upstream's kernel has it, as `ftcpctl flush`\n"
+        "  --timeout=T   of --flush: give up after this time [never]\n"
         "\n"
         "The message is TEXT, or all of stdin where there is none or it is `-`. It is\n"
         "any bytes: the frame is added. (Where the frame has a LengthOffset=, it is the\n"
@@ -224,15 +230,25 @@ static int sender_run(struct sender *sender, const char *text)
 
 int verb_send(struct ctl *ctl, int argc, char **argv)
 {
-        static const struct option options[] = {{"lines", no_argument, NULL, CTL_OPTION}, {0}};
+        static const struct option options[] = {
+                {"lines", no_argument, NULL, OPTION_LINES},
+                {"flush", no_argument, NULL, OPTION_FLUSH},
+                {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+                {0}};
         struct sender sender = {.ctl = ctl};
+        uint64_t timeout = UINT64_MAX;
+        bool flush = false;
         int option, code;
 
         while ((option = ctl_option(ctl, argc, argv, "", options)) != -1) {
-                if (option == '?')
+                if (option == '?' ||
+                    (option == OPTION_TIMEOUT && !ctl_span(ctl, "--timeout", optarg, &timeout)))
                         return ctl_usage(ctl, NULL);
-                sender.lines = true;
+                sender.lines = sender.lines || option == OPTION_LINES;
+                flush = flush || option == OPTION_FLUSH;
         }
+        if (timeout != UINT64_MAX && !flush)
+                return ctl_usage(ctl, "--timeout goes with --flush");
         if (argc - optind > 1)
                 return ctl_usage(ctl, "send takes one TEXT: quote it where it has blanks");
         const char *text = optind < argc && strcmp(argv[optind], "-") != 0 ? argv[optind] : NULL;
@@ -244,6 +260,8 @@ int verb_send(struct ctl *ctl, int argc, char **argv)
                 code = sender_run(&sender, text);
                 data_close(&sender.data);
         }
+        if (code == CTL_DONE && flush)
+                code = flush_wait(ctl, timeout);
         free(sender.out);
         return code;
 }

@@ -23,6 +23,20 @@ extern const char verb_reload_more[];
 int verb_reload(struct ctl *ctl, int argc, char **argv);
 extern const char verb_call_more[];
 int verb_call(struct ctl *ctl, int argc, char **argv);
+/* steer.c */
+extern const char verb_hold_more[];
+int verb_hold(struct ctl *ctl, int argc, char **argv);
+extern const char verb_release_more[];
+int verb_release(struct ctl *ctl, int argc, char **argv);
+extern const char verb_reconnect_more[];
+int verb_reconnect(struct ctl *ctl, int argc, char **argv);
+extern const char verb_drop_more[];
+int verb_drop(struct ctl *ctl, int argc, char **argv);
+extern const char verb_log_level_more[];
+int verb_log_level(struct ctl *ctl, int argc, char **argv);
+/* flush.c */
+extern const char verb_flush_more[];
+int verb_flush(struct ctl *ctl, int argc, char **argv);
 /* send.c, recv.c */
 extern const char verb_send_more[];
 int verb_send(struct ctl *ctl, int argc, char **argv);

@@ -450,6 +450,7 @@ class Reload(CtlTest):
     def test_who_may_not_is_told_which_group_to_join(self):
         self.daemon.answers['Reload'] = Refusal('org.varlink.service.PermissionDenied')
         _, _, err = self.assert_exit(4, self.ctl('reload'))
+        self.assertIn('not permitted: Reload needs root, or Admin= in ftcpd.conf', err)
         self.assertIn('names no group to join', err)
         self.daemon.settings += [('Control', 'Admin', 'alice @adm'), ('Control', 'Admin', '@ops')]
         _, _, err = self.assert_exit(4, self.ctl('reload'))
