@@ -4,6 +4,7 @@
 #include "daemon/control_call.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "daemon/status_json.h"
 #include "util/clock.h"
@@ -18,11 +19,14 @@ static json_t *wrong(const char *parameter)
 /* Who asks, as the socket knows it. */
 static void asker(const struct control_call *call, char name[USER_NAME_MAX])
 {
-        struct socket_peer peer = {.uid = (uid_t)-1};
+        struct socket_peer peer;
 
-        if (socket_peer_get(call->fd, &peer) == 0)
-                socket_peer_done(&peer);
+        if (socket_peer_get(call->fd, &peer) < 0) { /* else it would not have been permitted */
+                snprintf(name, USER_NAME_MAX, "?");
+                return;
+        }
         user_name(peer.uid, name);
+        socket_peer_done(&peer);
 }
 
 /* The span of a parameter, UINT64_MAX where there is none; false: it is less than `least`. */

@@ -36,7 +36,7 @@ static void keep_closed(struct relay *relay, uint64_t now)
         diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_HELD, .cause = link_cause_name(CAUSE_HELD)),
                    "link: %s; `ftcpctl release` lets it connect", text);
         watch_time(relay, now);
-        link_hold(relay->link, text);
+        link_hold(relay->link, text, hold_look(relay->store.image, now).since);
 }
 
 void relay_hold(struct relay *relay, const char *by, const char *reason, uint64_t for_usec)

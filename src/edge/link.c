@@ -49,6 +49,7 @@ struct link {
         bool held;     /* by an operator: the connection ends, and none is made */
         bool draining; /* what is queued still goes, and the connection stays */
         char held_text[420];
+        uint64_t held_since;
         uint64_t drained_by;
 };
 
@@ -310,6 +311,12 @@ static void tell_loss(struct link *link, enum link_cause cause, const char *text
                                   : "they are dropped (Resend=none)");
 }
 
+static void is_held(struct link *link)
+{
+        set_state(link, LINK_HELD, CAUSE_HELD, link->held_text);
+        link->since = link->held_since; /* which may have been the last process's */
+}
+
 static void on_lost(void *context, enum link_cause cause, const char *text,
                     const struct ledger_end *fate)
 {
@@ -331,7 +338,7 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
         if (link->stopping || link->draining)
                 return; /* the reaper, or the timer, says so */
         if (link->held) {
-                set_state(link, LINK_HELD, cause, link->held_text);
+                is_held(link);
         } else if (link->redial) {
                 link->redial = false;
                 set_state(link, LINK_WAITING, cause, link->last_error);
@@ -436,7 +443,7 @@ static void be_held(struct link *link)
                 return;
         }
         dial_stop(link->dial);
-        set_state(link, LINK_HELD, CAUSE_HELD, link->held_text);
+        is_held(link);
 }
 
 static void start_or_hold(struct link *link)
@@ -480,18 +487,13 @@ void link_reconnect(struct link *link, const char *text)
         redial(link, text);
 }
 
-void link_hold(struct link *link, const char *text)
+void link_hold(struct link *link, const char *text, uint64_t since)
 {
-        bool was_held = link->state == LINK_HELD;
-        uint64_t since = link->since;
-
         snprintf(link->held_text, sizeof(link->held_text), "%s", text);
+        link->held_since = since;
         link->held = true;
-        if (has_no_say(link))
-                return;
-        be_held(link);
-        if (was_held)
-                link->since = since;
+        if (!has_no_say(link))
+                be_held(link);
 }
 
 void link_release(struct link *link, const char *text)

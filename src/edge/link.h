@@ -54,10 +54,10 @@ int link_configure(struct link *link, const struct config *config);
  * StopTimeout=, and a dial under way is given up. link_reconnect() then dials at once, whatever
  * delay is due, but not a link that is held. A link that is held makes no connection until
  * link_release(), which dials at once; it may be held again, with another text, and before
- * link_start() or link_resume().
+ * link_start() or link_resume(). since is a clock_usec().
  */
 void link_reconnect(struct link *link, const char *text);
-void link_hold(struct link *link, const char *text);
+void link_hold(struct link *link, const char *text, uint64_t since);
 void link_release(struct link *link, const char *text);
 
 /* Flushes what is queued until the deadline (clock_usec()), closes quietly and calls stopped(). */

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What operators do to the link and the clients: hold, release, reconnect, drop, log-level."""
+import random
 import re
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import time
 
 import harness
 from local import check_books, stays
+from manager import ManagedTest
 
 QUICK = "ReconnectDelay=50ms\nReconnectDelayMax=100ms\n"
 PATIENT = f"[Service]\nStopTimeout={120 * harness.SLOW:.0f}s\n"  # nobody waits for so long
@@ -353,6 +355,141 @@ class Hold(SteerTest):
         daemon.start()
         upstream.accept()
         self.assertNotIn("heldBy", daemon.wait_state("up")["upstream"])
+
+
+class Handover(SteerTest, ManagedTest):
+    """The hold goes over to the next process, whenever the last one ends."""
+
+    def test_a_held_link_stays_held_and_its_time_goes_on(self):
+        upstream, daemon, session = self.linked(QUICK)
+        daemon.call("Hold", reason="works", forUsec=3600_000_000)
+        daemon.wait_state("held")
+        session.close()
+        client = daemon.client()
+        client.send(b"meanwhile")
+        before = daemon.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 1, "it to wait")
+        daemon.crash()
+        after = daemon.status()
+        self.assertEqual(after["upstream"]["state"], "held")
+        for key in ("heldBy", "heldReason", "connects", "disconnects"):
+            self.assertEqual(after["upstream"][key], before["upstream"][key])
+        self.assertLess(after["upstream"]["heldForUsec"], before["upstream"]["heldForUsec"])
+        self.assertGreaterEqual(after["upstream"]["stateUsec"], before["upstream"]["stateUsec"])
+        self.assertRegex(daemon.log, r"link: held by root for 59min .*: works;")
+        stays(lambda: daemon.status()["upstream"]["connects"] == 1)
+        daemon.call("Release")
+        upstream.accept().expect(b"meanwhile")
+        daemon.wait_state("up")
+        daemon.crash()
+        self.assertNotIn("heldBy", daemon.status()["upstream"])
+        client.send(b"on")
+        upstream.sessions[-1].expect(b"on")
+
+    def test_a_hold_whose_time_ends_while_nobody_is_there_is_over(self):
+        upstream, daemon, session = self.linked(QUICK)
+        daemon.call("Hold", forUsec=500_000)
+        daemon.kill()
+        session.close()
+        time.sleep(0.6)
+        daemon.start()
+        upstream.accept()
+        self.assertNotIn("heldBy", daemon.wait_state("up")["upstream"])
+        self.assertIn("the time of the hold is over", daemon.log)
+
+    def test_a_hold_ends_by_itself_in_the_next_process(self):
+        upstream, daemon, session = self.linked(QUICK)
+        daemon.call("Hold", forUsec=2_000_000)
+        session.expect_end()
+        session.close()
+        daemon.crash()
+        upstream.accept()
+        daemon.wait_state("up")
+
+    def test_a_connection_that_was_being_closed_is_closed_by_the_next_process(self):
+        upstream, daemon, session, client, messages = self.deaf(PATIENT)
+        daemon.call("Hold")
+        daemon.crash()
+        self.assertEqual(daemon.status()["upstream"]["heldBy"], "root")
+        session.expect(messages[0])
+        self.assertEqual(session.expect_end(), "closed")
+        session.close()
+        status = daemon.wait_state("held")["upstream"]
+        self.assertEqual((status["connects"], status["disconnects"]), (1, 1))
+        daemon.crash()
+        daemon.wait_state("held")
+        daemon.call("Release")
+        upstream.accept().expect(messages[1])
+        client.send(b"more")
+        upstream.sessions[-1].expect(b"more")
+        check_books(daemon.status())
+
+    def test_a_connection_that_was_not_greeted_yet_is_not_made_again(self):
+        upstream, daemon, session = self.unanswered()
+        daemon.freeze()  # so that it dies before the connection is closed
+        self.ask(daemon, "Hold")
+        daemon.thaw()
+        harness.until(lambda: "held by root" in daemon.log, "it to be held")
+        daemon.crash()
+        daemon.wait_state("held")
+        self.assertEqual(daemon.status()["upstream"]["connects"], 1)
+        daemon.call("Release")
+        upstream.accept().expect(b"hello")
+
+    def ask(self, daemon, method):
+        """Asks, and does not wait for the answer."""
+        varlink = harness.Varlink(daemon.control_path)
+        self.addCleanup(varlink.close)
+        varlink.send({"method": f"io.ftcpd.{method}"})
+
+    def test_clients_are_not_dismissed_once_more(self):
+        _, daemon, session = self.linked("[Delivery]\nOnLinkLoss=disconnect\n")
+        first = daemon.client()
+        daemon.wait_clients(1)
+        daemon.call("Hold")
+        first.expect_end()
+        session.close()
+        daemon.wait_state("held")
+        second = daemon.client()
+        daemon.wait_clients(1)
+        daemon.crash()
+        stays(lambda: daemon.status()["clients"] == 1)
+        second.send(b"still there")
+
+    def test_hold_and_release_at_any_instant_of_crashes_lose_nothing(self):
+        upstream, daemon, session = self.linked(QUICK)
+        rng = random.Random(number := harness.seed())
+        print("seed", number)
+        client = daemon.client()
+        sent = 0
+        for _ in range(15):
+            client.send(*[harness.stamp(1, sent + i) for i in range(10)])
+            sent += 10
+            self.ask(daemon, rng.choice(["Hold", "Release", "Reconnect"]))
+            time.sleep(rng.random() * 0.02)
+            daemon.crash()
+        daemon.call("Release")
+        seen = []
+        daemon.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 0,
+                           "everything to be delivered")
+        while True:
+            while (message := self.next_of(session)) is not None:
+                seen.append(harness.unstamp(message)[1])
+            if len(set(seen)) == sent:
+                break
+            session = upstream.accept()
+        # Resend=unacked: what was not acknowledged may come twice, but nothing is lost or new
+        # before what is older.
+        first = [n for i, n in enumerate(seen) if n not in seen[:i]]
+        self.assertEqual(first, list(range(sent)))
+        check_books(daemon.status())
+
+    @staticmethod
+    def next_of(session):
+        """The next message, or None where none comes at once."""
+        try:
+            return session.recv(timeout=0.5 * harness.SLOW)
+        except (TimeoutError, ConnectionResetError):
+            return None
 
 
 class Reconnect(SteerTest):
