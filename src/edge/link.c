@@ -564,14 +564,16 @@ void link_resume(struct link *link, int fd)
 /* What closes a connection also writes to it, so first it must be known how far it was written. */
 void link_reconcile(struct link *link)
 {
-        if (link->session)
-                session_reconcile(link->session);
+        bool closed = link->session && session_reconcile(link->session);
+
         if (!link->session)
                 return;
         if (link->held)
                 be_held(link);
         else if (link->ledger->image->made_from != imprint_link(link->config))
                 redial(link, changed_text);
+        else if (closed)
+                redial(link, "it was being closed when the last process ended");
 }
 
 int link_configure(struct link *link, const struct config *config)

@@ -83,6 +83,8 @@ void session_close(struct session *session, enum link_cause cause, const char *t
         /* Asking again does not give the peer more time, but what is queued may need it. */
         if (session->closing && (!all || session->fin_sent) && session->close_deadline < deadline)
                 deadline = session->close_deadline;
+        if (session->fin_sent && deadline > clock_usec() + COURTESY_USEC)
+                deadline = clock_usec() + COURTESY_USEC;
         session->closing = true;
         session->closing_all = all;
         session->close_cause = cause;
@@ -233,25 +235,28 @@ struct session *session_resume(const struct session_setup *setup)
         return session;
 }
 
-/* The kernel is ahead of the image by at most one read and one write. */
-static void reconcile(struct ledger *ledger, int fd)
+/* The kernel is ahead of the image by at most one read and one write. Returns whether our end of it
+ * is closed already. */
+static bool reconcile(struct ledger *ledger, int fd)
 {
         struct image_session *image = ledger->image;
         struct tcp_totals totals;
 
         if (!tcp_total(fd, image->rx_read, image->written, &totals))
-                return;
+                return false;
         if (totals.written > image->written)
                 ledger_sent(ledger, totals.written - image->written);
         if (totals.acked > image->acked)
                 ledger_acked(ledger, totals.acked);
         store_set(&image->rx_read, totals.read);
+        return totals.closing;
 }
 
-void session_reconcile(struct session *session)
+bool session_reconcile(struct session *session)
 {
-        reconcile(session->setup.ledger, session->fd);
+        session->fin_sent = reconcile(session->setup.ledger, session->fd);
         session_take(session);
+        return session->fin_sent;
 }
 
 void session_abandon(struct log *in, struct ledger *ledger, int fd, enum config_resend resend)

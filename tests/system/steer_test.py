@@ -435,6 +435,17 @@ class Handover(SteerTest, ManagedTest):
         daemon.call("Release")
         upstream.accept().expect(b"hello")
 
+    def test_one_that_was_closed_for_a_reconnect_is_not_taken_for_one_that_is_up(self):
+        upstream, daemon, session = self.linked("ReconnectDelay=1h\nReconnectDelayMax=1h\n")
+        self.ask(daemon, "Reconnect")
+        self.assertEqual(session.expect_end(), "closed")  # and we keep our side of it open
+        daemon.crash()
+        client = daemon.client()
+        client.send(b"on")
+        upstream.accept().expect(b"on")
+        status = daemon.wait_state("up")["upstream"]
+        self.assertIn(status["lastCause"], ("operator", "none"))
+
     def ask(self, daemon, method):
         """Asks, and does not wait for the answer."""
         varlink = harness.Varlink(daemon.control_path)
