@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,6 +30,8 @@ static void fake_status(void *ctx, struct status *out)
         out->upstream.state = LINK_UP;
         out->upstream.address = "host:1";
         out->clients = fake.n_clients;
+        out->to_upstream.queued = (struct count){fake.accepted - fake.delivered,
+                                                 10 * (fake.accepted - fake.delivered)};
 }
 
 static size_t fake_clients(void *ctx, struct status_client *out, size_t max)
@@ -80,6 +83,52 @@ static int fake_reload(void *ctx, struct config_report *report)
         return -EINVAL;
 }
 
+static void fake_hold(void *ctx, const char *by, const char *reason, uint64_t for_usec)
+{
+        assert_ptr_equal(ctx, &fake);
+        snprintf(fake.steered, sizeof(fake.steered), "hold by %s, %s, %" PRId64, by,
+                 reason ? reason : "-", (int64_t)for_usec);
+}
+
+static void fake_release(void *ctx, const char *by)
+{
+        assert_ptr_equal(ctx, &fake);
+        snprintf(fake.steered, sizeof(fake.steered), "release by %s", by);
+}
+
+static void fake_reconnect(void *ctx, const char *by)
+{
+        assert_ptr_equal(ctx, &fake);
+        snprintf(fake.steered, sizeof(fake.steered), "reconnect by %s", by);
+}
+
+static int fake_drop_client(void *ctx, uint64_t id, const char *by)
+{
+        assert_ptr_equal(ctx, &fake);
+        snprintf(fake.steered, sizeof(fake.steered), "drop %" PRIu64 " by %s", id, by);
+        return id <= fake.n_clients ? 0 : -ENOENT;
+}
+
+static int fake_set_log_level(void *ctx, const char *level, const char *by)
+{
+        assert_ptr_equal(ctx, &fake);
+        snprintf(fake.steered, sizeof(fake.steered), "log level %s by %s", level, by);
+        return strcmp(level, "debug") == 0 ? 0 : -EINVAL;
+}
+
+static uint64_t fake_accepted(void *ctx)
+{
+        assert_ptr_equal(ctx, &fake);
+        return fake.accepted;
+}
+
+static bool fake_flushed(void *ctx, uint64_t position)
+{
+        assert_ptr_equal(ctx, &fake);
+        fake.flushed_asked++;
+        return fake.delivered >= position;
+}
+
 static const struct control_ops ops = {
         .status = fake_status,
         .clients = fake_clients,
@@ -87,6 +136,13 @@ static const struct control_ops ops = {
         .events = fake_events,
         .data_socket = fake_data_socket,
         .reload = fake_reload,
+        .hold = fake_hold,
+        .release = fake_release,
+        .reconnect = fake_reconnect,
+        .drop_client = fake_drop_client,
+        .set_log_level = fake_set_log_level,
+        .accepted = fake_accepted,
+        .flushed = fake_flushed,
 };
 
 int start(void **state)

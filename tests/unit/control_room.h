@@ -22,7 +22,10 @@ struct fake {
         size_t n_clients;
         const char *reload_error; /* "" fails without a reason */
         unsigned reloads;
-        struct store store; /* for the events */
+        char steered[300];            /* the last thing an operator wanted, as words */
+        uint64_t accepted, delivered; /* positions */
+        unsigned flushed_asked;       /* how often */
+        struct store store;           /* for the events */
         struct events events;
 };
 extern struct fake fake;
