@@ -50,8 +50,8 @@ struct session *session_new(const struct session_setup *setup);
 /*
  * Goes on with the connection that the ledger has, which was up; fd is that. What the kernel did
  * and no store says yet is taken up by session_reconcile(), once received() may be called. up() is
- * not called. NULL without memory. session_reconcile() returns whether the predecessor had closed it
- * on our side: nothing can be sent any more, it is to be ended.
+ * not called. NULL without memory. session_reconcile() returns whether the predecessor had closed
+ * it on our side: nothing can be sent any more, it is to be ended.
  */
 struct session *session_resume(const struct session_setup *setup);
 bool session_reconcile(struct session *session);
