@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What operators do to the link and the clients: hold, release, reconnect, drop, log-level."""
+import os
 import random
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -342,6 +344,17 @@ class Hold(SteerTest):
         self.steer(daemon, "release")
         other.accept()
         daemon.wait_state("up")
+
+    def test_a_stop_while_it_is_being_closed_begins_no_message_either(self):
+        _, daemon, session, _, messages = self.deaf(PATIENT)
+        daemon.call("Hold")
+        os.kill(daemon.pid, signal.SIGTERM)
+        daemon.wait_log("SIGTERM: stopping")
+        session.expect(messages[0])
+        self.assertEqual(session.expect_end(), "closed")
+        session.close()
+        self.assertEqual(daemon.wait_exit(), 0)
+        self.assertIn("stopped; 1 messages", daemon.log)
 
     def test_a_stop_while_it_is_held_sends_nothing_and_ends_it(self):
         upstream, daemon, session = self.linked(QUICK)
