@@ -297,6 +297,42 @@ class Service(Storm):
         upstream.accept()
         self.assertNotIn("taken over", service.log)
 
+    # operators
+
+    def test_a_held_link_stays_held_over_a_restart_and_a_crash_but_not_over_a_stop(self):
+        upstream, service, session, client = self.pair(QUICK)
+        self.machine.run("ftcpctl", "hold", "--for=1h", "--reason=new cable")
+        session.expect_end()
+        session.close()
+        client.send(b"meanwhile")
+        service.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 1, "it to wait")
+        left = service.status()["upstream"]["heldForUsec"]
+        for again in (service.restart, service.kill):
+            again()
+            status = service.status()["upstream"]
+            self.assertEqual((status["state"], status["heldBy"], status["heldReason"]),
+                             ("held", "root", "new cable"))
+            self.assertLess(status["heldForUsec"], left)
+            left = status["heldForUsec"]
+        self.assertRegex(service.systemctl("status"), 'Status: "held: held by root for .*: new cable"')
+        held = [e for e in service.journal if e.get("FTCPD_CAUSE") == "held"
+                and e.get("MESSAGE_ID") == "20d1fc2ca9504ce2ae97e135a1e1e6fc"]
+        self.assertEqual(len(held), 3)
+        service.stop()
+        service.start()
+        upstream.accept()
+        self.assertNotIn("heldBy", service.wait_state("up")["upstream"])
+
+    def test_who_may_not_steer_is_told_what_it_takes(self):
+        _, service, _ = self.linked()
+        stranger = self.machine.popen("ftcpctl", "hold", uid=1234, groups="ftcpd", text=True,
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(harness.end, stranger)
+        _, words = stranger.communicate(timeout=harness.DEADLINE)
+        self.assertEqual(stranger.returncode, 4)
+        self.assertIn("not permitted: Hold needs root, the user ftcpd, or Admin= in ftcpd.conf", words)
+        self.assertNotIn("heldBy", service.status()["upstream"])
+
     def test_stopping_the_socket_stops_all_for_good(self):
         _, service, session, client = self.pair()
         self.machine.run("systemctl", "stop", "ftcpd.socket")
