@@ -292,6 +292,8 @@ static void deal(struct spread *spread, struct reader *reader, struct log_place 
 {
         struct log_range range = {spread->given, to};
 
+        if (spread->dealt)
+                spread->dealt(spread->context, reader, range.from, range.to);
         store_begin(spread->store);
         if (cursor_extend(&reader->cursor, range.from, range.to) < 0)
                 book_dropped(spread, DROP_QUEUE_FULL, range_count(&range));

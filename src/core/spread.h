@@ -45,6 +45,11 @@ struct spread {
         uint64_t serves, rounds, held_at; /* the last as a reader's `at` */
         struct log_place given;           /* as in the image, with its number */
         bool news; /* readers were given something since the caller last cleared this */
+        /* Told of what is dealt to one of several, before anything else becomes of it. NULL: nobody
+         * is. */
+        void (*dealt)(void *context, struct reader *reader, struct log_place from,
+                      struct log_place to);
+        void *context;
 };
 
 /* For an empty image. */

@@ -5,11 +5,12 @@
  * daemon for snapshots and tells it what to do through control_ops, and knows nothing else of it.
  *
  * What a connection can make us hold is bounded: one request of at most 1 MiB, and of replies 1 MiB
- * or a single larger one, since requests wait while replies are unread. What all hold together is
- * bounded as well.
+ * or a single larger one, since requests wait while replies are unread, and what a tap has no room
+ * for it misses. What all hold together is bounded as well.
  */
 #include "core/config.h"
 #include "core/events.h"
+#include "core/tap.h"
 #include "daemon/status.h"
 
 #include <stdbool.h>
@@ -48,6 +49,10 @@ struct control_ops {
          * end acknowledged or dropped? If not, control_flushed() is called when it may be. */
         uint64_t (*accepted)(void *ctx);
         bool (*flushed)(void *ctx, uint64_t position);
+        /* Shows what passes to a tap until untap(), or until it is told that it has ended. Returns
+         * 0, or -ENOENT where there is no such client. */
+        int (*tap)(void *ctx, struct tap *tap);
+        void (*untap)(void *ctx, struct tap *tap);
 };
 
 struct control;

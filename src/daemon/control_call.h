@@ -13,9 +13,11 @@
 
 #include <jansson.h>
 
-/* A call of Monitor: what is told next. */
+/* A call of Monitor: what is told next; or of Tap. */
 struct control_monitor {
         bool on;
+        bool taps;       /* what passes, instead of events */
+        struct tap tap;  /* the connection's to begin with and to end */
         bool link_first; /* before it, the last event of the link */
         uint64_t next;   /* number of the event */
 };
@@ -90,6 +92,9 @@ const struct control_interface *control_interface_find(const struct control_serv
  * They take the parameters; NULL stands for none. */
 json_t *control_reply(json_t *parameters);
 json_t *control_error(const char *name, json_t *parameters);
+
+/* In control_methods.c. */
+json_t *control_no_such_client(int64_t id);
 
 /*
  * Carries out a request; its parameters are put into the call. *reply gets a new reference, to one

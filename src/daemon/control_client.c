@@ -21,6 +21,7 @@ enum {
         TURN_USEC = 5000,
         /* Replies collect up to here before they are written. */
         OUT_HIGH = 64 * 1024,
+        OUT_LEAST = 16 * 1024,
         /* And up to here they are kept for one that monitors, with room for one more event. */
         MONITOR_HIGH = VARLINK_MESSAGE_MAX - 8 * IMAGE_EVENT_TEXT,
         /* Of all clients together; beyond it, the one that makes us hold most pays. */
@@ -43,7 +44,7 @@ static void release_buffers(struct control_client *client)
         varlink_reader_done(&client->in);
         free(client->out);
         client->out = NULL;
-        client->out_size = client->out_sent = 0;
+        client->out_size = client->out_sent = client->out_room = 0;
         client->control->held -= client->held;
         client->held = 0;
 }
@@ -56,6 +57,7 @@ void control_client_close(struct control_client *client, const char *why)
         event_del(client->event);
         if (client->monitor.on || client->flush.on)
                 watch_remove(control->watch, client->fd);
+        control_tap_end(client);
         control_hang_up(client->fd);
         client->fd = -1;
         release_buffers(client);
@@ -92,8 +94,50 @@ static int flush(struct control_client *client)
         }
         free(client->out);
         client->out = NULL;
-        client->out_size = client->out_sent = 0;
+        client->out_size = client->out_sent = client->out_room = 0;
         return 0;
+}
+
+static void count_held(struct control_client *client)
+{
+        struct control *control = client->control;
+
+        control->held -= client->held;
+        client->held = client->in.room + client->out_room;
+        control->held += client->held;
+}
+
+static void forget_sent(struct control_client *client)
+{
+        memmove(client->out, client->out + client->out_sent, unread(client));
+        client->out_size -= client->out_sent;
+        client->out_sent = 0;
+}
+
+/* Grows in large steps, but up to the limit of all replies no further than there. */
+char *control_client_room(struct control_client *client, size_t size)
+{
+        struct control *control = client->control;
+        size_t room = client->out_room > OUT_LEAST ? client->out_room : OUT_LEAST;
+        char *more;
+
+        if (client->out_room - client->out_size < size && client->out_sent)
+                forget_sent(client);
+        if (client->out_room - client->out_size >= size)
+                return client->out + client->out_size;
+        while (room < VARLINK_MESSAGE_MAX && room - client->out_size < size)
+                room *= 2;
+        if (room - client->out_size < size)
+                room = client->out_size + size;
+        if (control->held - client->held + client->in.room + room > HELD_MAX)
+                return NULL;
+        more = realloc(client->out, room);
+        if (!more)
+                return NULL;
+        client->out = more;
+        client->out_room = room;
+        count_held(client);
+        return more + client->out_size;
 }
 
 /* Queues a reply. The bytes before it are few, or else it would wait; those who monitor may never
@@ -107,19 +151,17 @@ static int append_one(struct control_client *client, const json_t *reply)
                 return -ENOMEM;
         if (!client->out) {
                 client->out = bytes;
-                client->out_size = size;
+                client->out_size = client->out_room = size;
                 return 0;
         }
-        if (client->out_sent > unread(client)) {
-                memmove(client->out, client->out + client->out_sent, unread(client));
-                client->out_size -= client->out_sent;
-                client->out_sent = 0;
-        }
+        if (client->out_sent > unread(client))
+                forget_sent(client);
         both = realloc(client->out, client->out_size + size);
         if (both) {
                 memcpy(both + client->out_size, bytes, size);
                 client->out = both;
                 client->out_size += size;
+                client->out_room = client->out_size;
         }
         free(bytes);
         return both ? 0 : -ENOMEM;
@@ -148,8 +190,14 @@ static struct control_call call_of(const struct control_client *client)
  * memory goes, the socket keeps what follows. */
 static int begin_to_monitor(struct control_client *client)
 {
-        int r = watch_add(client->control->watch, client->fd, client);
+        int r;
 
+        if (client->monitor.taps && control_tap_begin(client) < 0) {
+                client->monitor.on = false;
+                r = append(client, control_no_such_client((int64_t)client->monitor.tap.client_id));
+                return r < 0 ? r : 1;
+        }
+        r = watch_add(client->control->watch, client->fd, client);
         varlink_reader_done(&client->in);
         if (r < 0)
                 client->monitor.on = false;
@@ -182,11 +230,23 @@ static int look_at_flush(struct control_client *client)
         return append(client, reply);
 }
 
+/* The client that it taps has gone: this is its last reply, and as requests that stood behind its
+ * call were not kept, the connection ends with it. */
+static int tell_end(struct control_client *client)
+{
+        watch_remove(client->control->watch, client->fd);
+        client->monitor.on = false;
+        client->closing = true;
+        return append(client, control_no_such_client((int64_t)client->monitor.tap.client_id));
+}
+
 /* Queues what it has not been told, as far as it reads. Returns 0 or -ENOMEM. */
 static int tell_news(struct control_client *client)
 {
         const struct control_call call = call_of(client);
 
+        if (client->monitor.taps)
+                return control_tap_ended(client) ? tell_end(client) : 0;
         while (unread(client) < MONITOR_HIGH) {
                 json_t *reply;
                 int r = call.service->monitor_next(&call, &client->monitor, &reply);
@@ -253,15 +313,6 @@ static int serve(struct control_client *client)
                         return r;
         }
         return 1;
-}
-
-static void count_held(struct control_client *client)
-{
-        struct control *control = client->control;
-
-        control->held -= client->held;
-        client->held = client->in.room + client->out_size;
-        control->held += client->held;
 }
 
 static struct control_client *holds_most(const struct control *control)
@@ -334,7 +385,9 @@ static void wait_or_end(struct control_client *client, bool more)
         else if (client->flush.on)
                 arm_flush(client);
         else if (client->closing)
-                control_client_close(client, "a malformed message");
+                control_client_close(client, client->monitor.taps
+                                                     ? "the client that it tapped is gone"
+                                                     : "a malformed message");
         else if (more)
                 arm(client, 0);
         else if (client->eof)
@@ -391,15 +444,17 @@ void control_client_news(struct control *control)
                 if (!client->monitor.on)
                         continue;
                 r = tell_news(client);
-                if (r == 0)
+                /* One that taps may have news at every turn. */
+                if (r == 0 &&
+                    !(client->monitor.taps && event_pending(client->event, EV_WRITE, NULL)))
                         r = flush(client);
                 if (r < 0) {
                         control_client_close(client, strerror(-r));
                         continue;
                 }
                 count_held(client);
-                if (unread(client) > 0 && !event_pending(client->event, EV_WRITE, NULL))
-                        arm(client, EV_WRITE);
+                if (!event_pending(client->event, EV_WRITE, NULL))
+                        wait_or_end(client, false);
         }
         enforce(control);
 }

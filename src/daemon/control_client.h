@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The inside of control: the server with its listeners (control.c) and one connection of a control
- * client (control_client.c). For these two files only.
+ * The inside of control: the server with its listeners (control.c), one connection of a control
+ * client (control_client.c), and one that taps (control_tap.c). For these files only.
  *
  * A connection does one thing at a time: it waits for requests, for its replies to be read, or for
  * what it asked for to be flushed, and the requests behind that wait with it. One that monitors is
@@ -29,7 +29,7 @@ struct control_client {
         uid_t uid;           /* (uid_t)-1: unknown */
         struct varlink_reader in;
         char *out; /* replies, owned */
-        size_t out_size, out_sent;
+        size_t out_size, out_sent, out_room;
         size_t held; /* its part of control->held */
         bool eof;    /* the client sends no more; what it sent is still answered */
         struct control_monitor monitor;
@@ -74,6 +74,17 @@ void control_client_gone(void *client);
 
 /* The one way to end a connection. why is logged for debugging. The memory goes later. */
 void control_client_close(struct control_client *client, const char *why);
+
+/* Room for so many bytes behind its replies, or NULL where there is none; out_size is to be raised
+ * by what is used. */
+char *control_client_room(struct control_client *client, size_t size);
+
+/* The tap that its call asks for begins: 0, or -ENOENT where there is no such client. It ends with
+ * control_tap_end(), which may be called at any time, or when its client goes: then the connection
+ * hears of it with the next news, and control_tap_ended() says so. */
+int control_tap_begin(struct control_client *client);
+void control_tap_end(struct control_client *client);
+bool control_tap_ended(const struct control_client *client);
 
 /* Frees a closed connection. */
 void control_client_free(struct control_client *client);

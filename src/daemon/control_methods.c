@@ -80,6 +80,29 @@ static json_t *run_monitor(const struct control_call *call, struct control_monit
         return NULL;
 }
 
+json_t *control_no_such_client(int64_t id)
+{
+        return control_error("io.ftcpd.NoSuchClient", json_pack("{s:I}", "id", (json_int_t)id));
+}
+
+static json_t *run_tap(const struct control_call *call, struct control_monitor *monitor)
+{
+        const char *way = json_string_value(json_object_get(call->parameters, "direction"));
+        const json_t *client = json_object_get(call->parameters, "clientId");
+        json_int_t id = json_integer_value(client);
+        bool in = !way || strcmp(way, "in") == 0, out = !way || strcmp(way, "out") == 0;
+
+        if (!in && !out)
+                return control_error("InvalidParameter",
+                                     json_pack("{s:s}", "parameter", "direction"));
+        if (json_is_integer(client) && id <= 0)
+                return control_no_such_client(id);
+        monitor->on = monitor->taps = true;
+        monitor->tap =
+                (struct tap){.ways = {[TAP_IN] = in, [TAP_OUT] = out}, .client_id = (uint64_t)id};
+        return NULL;
+}
+
 /* Events that are not kept any more are told as one of kind gap. */
 static int monitor_next(const struct control_call *call, struct control_monitor *monitor,
                         json_t **reply)
@@ -185,6 +208,13 @@ static const struct control_method ftcpd_methods[] = {
          .run = control_set_log_level,
          .parameters = (const struct control_parameter[]){{"level", JSON_STRING, false}, {0}},
          .changes = true},
+        {.name = "Tap",
+         .monitor = run_tap,
+         .parameters = (const struct control_parameter[]){{"direction", JSON_STRING, true},
+                                                          {"clientId", JSON_INTEGER, true},
+                                                          {0}},
+         .changes = true,
+         .needs_more = true},
         {0},
 };
 

@@ -230,6 +230,20 @@ static bool is_flushed(void *context, uint64_t position)
         return relay_is_flushed(daemon->relay, position);
 }
 
+static int tap(void *context, struct tap *tap)
+{
+        struct daemon *daemon = context;
+
+        return relay_tap(daemon->relay, tap);
+}
+
+static void untap(void *context, struct tap *tap)
+{
+        struct daemon *daemon = context;
+
+        relay_untap(daemon->relay, tap);
+}
+
 static const struct control_ops control_ops = {
         .status = get_status,
         .clients = get_clients,
@@ -244,6 +258,8 @@ static const struct control_ops control_ops = {
         .set_log_level = set_log_level,
         .accepted = get_accepted,
         .flushed = is_flushed,
+        .tap = tap,
+        .untap = untap,
 };
 
 /* ---- the relay ---- */

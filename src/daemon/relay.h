@@ -17,6 +17,7 @@
 
 struct handover;
 struct relay;
+struct tap;
 
 struct relay_ops {
         /* The link's state has changed; text says it for people. */
@@ -80,6 +81,11 @@ bool relay_is_flushed(struct relay *relay, uint64_t position);
 /* Something that the relay knows nothing of is an event, too. */
 __attribute__((format(printf, 3, 4))) void relay_tell(struct relay *relay, enum event_kind kind,
                                                       const char *format, ...);
+
+/* Shows what passes to a tap, whose ops, subject, ways and client_id are filled in, until
+ * relay_untap() or the tap's end. Returns 0, or -ENOENT where there is no such client. */
+int relay_tap(struct relay *relay, struct tap *tap);
+void relay_untap(struct relay *relay, struct tap *tap);
 
 /* For control. */
 const struct events *relay_events(const struct relay *relay);

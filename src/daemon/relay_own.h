@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The relay's own memory, for relay.c and its other halves: _door, _events, _fate, _resume, _status
- * and _steer. */
+/* The relay's own memory, for relay.c and its other halves: _door, _events, _fate, _resume, _status,
+ * _steer and _tap. */
 #include "core/cursor.h"
 #include "core/events.h"
 #include "core/ledger.h"
@@ -9,6 +9,7 @@
 #include "core/pace.h"
 #include "core/spread.h"
 #include "core/store.h"
+#include "core/tap.h"
 #include "core/turn.h"
 #include "daemon/bag.h"
 #include "daemon/handover.h"
@@ -18,6 +19,7 @@
 #include "edge/listener.h"
 #include "edge/watch.h"
 
+#include <stddef.h>
 #include <sys/queue.h>
 
 TAILQ_HEAD(client_list, client);
@@ -44,6 +46,7 @@ struct relay {
         struct turn turn;
         struct spread spread;
         struct ledger ledger;
+        struct taps taps;
         struct link *link;
         struct watch *watch;
         struct listener **listeners;
@@ -81,6 +84,11 @@ extern const struct client_ops relay_client_ops;
 
 struct client_limits relay_client_limits(const struct config *config);
 
+static inline struct client *relay_client_of(struct reader *reader)
+{
+        return (struct client *)((char *)reader - offsetof(struct client, reader));
+}
+
 /* What was received goes to the clients that were there. */
 void relay_deliver(struct relay *relay);
 
@@ -117,6 +125,10 @@ struct event *relay_hold_timer_new(struct relay *relay);
 void relay_resume_hold(struct relay *relay);
 void relay_hurry(struct relay *relay);
 void relay_tell_flushed(struct relay *relay);
+/* relay_tap.c: what came is shown to those who watch, if there are any: before it goes anywhere. */
+void relay_show_in(struct relay *relay, const struct log_taken *taken);
+void relay_show_out(struct relay *relay, const struct client *client,
+                    const struct log_taken *taken);
 
 /* relay_events.c: the ring is taken up, false: no memory; its timer is the caller's to free. What
  * becomes an event; client NULL: one that never was. Drops, and what was counted, become one with

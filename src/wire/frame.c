@@ -263,12 +263,18 @@ const char *frame_wrap(const struct frame_spec *spec, const void *message, size_
         return NULL;
 }
 
+void frame_margins(const struct frame_spec *spec, size_t *before, size_t *behind)
+{
+        *before = spec->type == FRAME_LENGTH && !spec->length_offset ? spec->length_size : 0;
+        *behind = spec->type == FRAME_DELIMITER ? spec->delimiter_size : 0;
+}
+
 void frame_message(const struct frame_spec *spec, const unsigned char *frame, size_t size,
                    const unsigned char **message, size_t *message_size)
 {
-        size_t before = spec->type == FRAME_LENGTH && !spec->length_offset ? spec->length_size : 0;
-        size_t behind = spec->type == FRAME_DELIMITER ? spec->delimiter_size : 0;
+        size_t before, behind;
 
+        frame_margins(spec, &before, &behind);
         *message = frame + before;
         *message_size = size - before - behind;
 }

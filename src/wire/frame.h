@@ -96,6 +96,9 @@ const char *frame_wrap(const struct frame_spec *spec, const void *message, size_
                        unsigned char *head, size_t *head_size, unsigned char *tail,
                        size_t *tail_size);
 
+/* How many bytes of each frame stand before its message, and how many behind it. */
+void frame_margins(const struct frame_spec *spec, size_t *before, size_t *behind);
+
 /* The message inside a whole frame: *message points into frame. */
 void frame_message(const struct frame_spec *spec, const unsigned char *frame, size_t size,
                    const unsigned char **message, size_t *message_size);

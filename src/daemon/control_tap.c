@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* A connection that is shown what passes: its replies are written out where they wait to be sent,
+ * as far as it reads. */
+#include "daemon/control_client.h"
+
+static size_t waiting(const struct control_client *client)
+{
+        return client->out_size - client->out_sent;
+}
+
+/* One that has read everything may get one reply of any size: else it would never see a large
+ * message. */
+static char *on_room(void *subject, size_t size)
+{
+        struct control_client *client = subject;
+
+        if (waiting(client) && waiting(client) + size > VARLINK_MESSAGE_MAX)
+                return NULL;
+        return control_client_room(client, size);
+}
+
+static void on_given(void *subject, size_t size)
+{
+        struct control_client *client = subject;
+
+        client->out_size += size;
+        control_news(client->control);
+}
+
+static void on_ended(void *subject)
+{
+        struct control_client *client = subject;
+
+        client->monitor.tap.subject = NULL;
+        control_news(client->control);
+}
+
+static const struct tap_ops ops = {on_room, on_given, on_ended};
+
+int control_tap_begin(struct control_client *client)
+{
+        struct control *control = client->control;
+        struct tap *tap = &client->monitor.tap;
+        int r;
+
+        tap->ops = &ops;
+        tap->subject = client;
+        r = control->ops->tap(control->ctx, tap);
+        if (r < 0)
+                tap->subject = NULL;
+        return r;
+}
+
+void control_tap_end(struct control_client *client)
+{
+        struct control *control = client->control;
+        struct tap *tap = &client->monitor.tap;
+
+        if (!client->monitor.taps || !tap->subject)
+                return;
+        control->ops->untap(control->ctx, tap);
+        tap->subject = NULL;
+}
+
+bool control_tap_ended(const struct control_client *client)
+{
+        return !client->monitor.tap.subject;
+}
