@@ -313,3 +313,15 @@ int bus_call(struct ctl *ctl, const char *method, json_t *parameters, json_t **r
 {
         return bus_call_until(ctl, method, parameters, result, clock_deadline(CALL_USEC));
 }
+
+int bus_ended(struct ctl *ctl, int error)
+{
+        if (error == -EPIPE || error == -ECONNRESET)
+                return ctl_fail(ctl, CTL_FAILED,
+                                "ftcpd closed the connection: it has ended, or needed the place "
+                                "for another ([Control] MaxClients=)");
+        if (error == -EBADMSG)
+                return ctl_fail(ctl, CTL_FAILED, "what comes from %s is no Varlink",
+                                ctl_socket(ctl));
+        return ctl_fail(ctl, CTL_FAILED, "%s: %s", ctl_socket(ctl), strerror(-error));
+}

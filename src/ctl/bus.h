@@ -42,6 +42,9 @@ int bus_call_until(struct ctl *ctl, const char *method, json_t *parameters, json
 /* Leaves words about a reply that is an error and returns the exit code; CTL_DONE if it is none. */
 int bus_judge(struct ctl *ctl, const char *method, const json_t *reply);
 
+/* Leaves words about the end of replies that were to come for ever; bus_receive() said `error`. */
+int bus_ended(struct ctl *ctl, int error);
+
 /* Connects ctl if it is not connected yet. CTL_DONE, or the exit code with words left. */
 int bus_open(struct ctl *ctl);
 

@@ -50,18 +50,6 @@ static int print_reply(struct ctl *ctl, const json_t *reply)
         return CTL_DONE;
 }
 
-static int ended(struct ctl *ctl, int error)
-{
-        if (error == -EPIPE || error == -ECONNRESET)
-                return ctl_fail(ctl, CTL_FAILED,
-                                "ftcpd closed the connection: it has ended, or needed the place "
-                                "for another ([Control] MaxClients=)");
-        if (error == -EBADMSG)
-                return ctl_fail(ctl, CTL_FAILED, "what comes from %s is no Varlink",
-                                ctl_socket(ctl));
-        return ctl_fail(ctl, CTL_FAILED, "%s: %s", ctl_socket(ctl), strerror(-error));
-}
-
 static int follow(struct ctl *ctl, uint64_t history)
 {
         json_t *parameters = json_pack("{s:I}", "history", (json_int_t)history);
@@ -81,7 +69,7 @@ static int follow(struct ctl *ctl, uint64_t history)
                         code = print_reply(ctl, reply);
                 json_decref(reply);
         }
-        return r < 0 ? ended(ctl, r) : code;
+        return r < 0 ? bus_ended(ctl, r) : code;
 }
 
 int verb_events(struct ctl *ctl, int argc, char **argv)

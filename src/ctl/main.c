@@ -33,6 +33,8 @@ const struct verb ctl_verbs[] = {
          verb_send, 0},
         {"recv", "[-n N] [--timeout=T] [--lines | --hex | --raw]", "print what the upstream sends",
          verb_recv_more, verb_recv, 0},
+        {"tap", "[--in | --out] [--client ID] [-n N] [--pcap FILE]", "watch what passes",
+         verb_tap_more, verb_tap, 0},
         {"call", "METHOD [JSON]", "call any Varlink method", verb_call_more, verb_call, 0},
         {"peer", "[--listen ADDR] [OPTION...]", "be an upstream, to try and test with",
          verb_peer_more, verb_peer, 0},

@@ -44,21 +44,11 @@ struct receiver {
         size_t size, room;
 };
 
-static void print_hex(const unsigned char *message, size_t size)
-{
-        static const char digits[] = "0123456789abcdef";
-
-        for (size_t i = 0; i < size; i++) {
-                putc_unlocked(digits[message[i] >> 4], stdout);
-                putc_unlocked(digits[message[i] & 15], stdout);
-        }
-}
-
 static void print_message(enum form form, const unsigned char *message, size_t size)
 {
         switch (form) {
         case FORM_SAFE: show_safe(stdout, message, size, SIZE_MAX); break;
-        case FORM_HEX: print_hex(message, size); break;
+        case FORM_HEX: show_hex(stdout, message, size); break;
         default: fwrite_unlocked(message, 1, size, stdout);
         }
         if (form != FORM_RAW)

@@ -121,6 +121,31 @@ void show_safe(FILE *to, const void *data, size_t size, size_t max)
                 fprintf(to, "... (%zu bytes)", size);
 }
 
+void show_hex(FILE *to, const void *data, size_t size)
+{
+        static const char digits[] = "0123456789abcdef";
+        const unsigned char *p = data;
+
+        for (size_t i = 0; i < size; i++) {
+                putc_unlocked(digits[p[i] >> 4], to);
+                putc_unlocked(digits[p[i] & 15], to);
+        }
+}
+
+bool show_is_text(const void *data, size_t size)
+{
+        const unsigned char *p = data;
+        size_t strange = 0;
+
+        for (size_t i = 0; i < size;) {
+                size_t whole = printable(p + i, size - i);
+
+                strange += !whole && !strchr("\t\n\r", p[i] ? p[i] : 1);
+                i += whole ? whole : 1;
+        }
+        return strange <= size / 4;
+}
+
 void show_wrapped(FILE *to, const char *text, int at, int indent, int width)
 {
         bool first = true;

@@ -28,6 +28,12 @@ const char *show_number(uint64_t number, char text[SHOW_SIZE]);
  */
 void show_safe(FILE *to, const void *data, size_t size, size_t max);
 
+/* Writes two digits a byte. */
+void show_hex(FILE *to, const void *data, size_t size);
+
+/* Do most of these bytes say something to people? */
+bool show_is_text(const void *data, size_t size);
+
 /* Writes words, broken at spaces before column `width`, each line behind `indent` spaces; the first
  * one begins at column `at`. Ends with a newline. Safe as above. */
 void show_wrapped(FILE *to, const char *text, int at, int indent, int width);

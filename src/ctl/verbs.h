@@ -42,6 +42,9 @@ extern const char verb_send_more[];
 int verb_send(struct ctl *ctl, int argc, char **argv);
 extern const char verb_recv_more[];
 int verb_recv(struct ctl *ctl, int argc, char **argv);
+/* tap.c */
+extern const char verb_tap_more[];
+int verb_tap(struct ctl *ctl, int argc, char **argv);
 /* peer.c */
 extern const char verb_peer_more[];
 int verb_peer(struct ctl *ctl, int argc, char **argv);
