@@ -193,8 +193,8 @@ class Usage(unittest.TestCase):
     def test_help_names_every_verb_in_80_columns(self):
         code, out, err = run('--help')
         self.assertEqual((code, err), (0, ''))
-        for verb in ('status', 'health', 'clients', 'wait', 'reload', 'send', 'recv', 'call',
-                     'peer'):
+        for verb in ('status', 'health', 'clients', 'wait', 'reload', 'send', 'recv', 'tap',
+                     'call', 'peer'):
             self.assertIn(f'\n  {verb}', out)
             code, more, err = run(verb, '--help')
             self.assertEqual((code, err), (0, ''))
@@ -210,7 +210,8 @@ class Usage(unittest.TestCase):
                      ['wait', '--timeout=soon'], ['wait', '--state=fine'], ['recv', '-n'],
                      ['recv', '-n', 'x'], ['call'], ['call', 'A', '[1]'], ['--json=maybe', 'call'],
                      ['--instance', 'a/b', 'status'], ['peer', '--listen', 'a:b:c'],
-                     ['peer', '--length-size', '5'], ['peer', '--size']):
+                     ['peer', '--length-size', '5'], ['tap', 'x'], ['tap', '--hex', '--pcap', 'x'],
+                     ['tap', '-j', '--lines'], ['tap', '--client', '0'], ['peer', '--size']):
             code, out, err = run(*args)
             self.assertEqual((code, out), (2, ''), args)
             self.assertTrue(err.startswith('ftcpctl: '), err)
