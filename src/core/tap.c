@@ -73,8 +73,7 @@ static void refill(struct taps *taps, uint64_t now)
                 taps->credit = TAP_BURST;
 }
 
-/* Opens those that it concerns and that have room; the others have missed it. */
-static bool open_some(struct taps *taps, const struct tap_batch *batch)
+bool taps_want(struct taps *taps, const struct tap_batch *batch)
 {
         bool any = false;
         struct tap *tap;
@@ -83,7 +82,7 @@ static bool open_some(struct taps *taps, const struct tap_batch *batch)
                 tap->open = concerns(tap, batch);
                 if (!tap->open)
                         continue;
-                tap->open = taps->credit > 0 && tap->ops->room(tap->subject, TAP_REPLY_MIN);
+                tap->open = tap->ops->room(tap->subject, TAP_ROOM);
                 if (!tap->open)
                         tap->missed += batch->messages;
                 any |= tap->open;
@@ -117,18 +116,20 @@ static size_t write_tail(char *to, uint64_t missed)
         return 1 + (size_t)sprintf(to, "\",\"missed\":%" PRIu64 "},\"continues\":true}", missed);
 }
 
+enum {
+        HEAD_MAX = 128, /* with two numbers of all digits */
+        TAIL_MAX = sizeof(tail_none) + 19,
+};
+
 /* A message that stands in the log, and what is written before it. */
 struct shown {
         const struct log *log;
         uint32_t slab;
         uint64_t pos;
         size_t size;
-        char head[TAP_REPLY_MIN];
+        char head[HEAD_MAX];
         size_t head_size;
 };
-
-/* The most digits of a number less the one that stands there. */
-enum { TAIL_MAX = sizeof(tail_none) + 19 };
 
 /* Returns the size of the reply; 0: there is no room for it. */
 static size_t give(struct tap *tap, const struct shown *shown)
@@ -164,8 +165,7 @@ static bool give_all(struct taps *taps, const struct shown *shown, uint64_t left
                 size = taps->credit > 0 ? give(tap, shown) : 0;
                 taps->credit -= (int64_t)size;
                 /* A large one that does not fit may have smaller ones behind it. */
-                tap->open =
-                        size || (taps->credit > 0 && tap->ops->room(tap->subject, TAP_REPLY_MIN));
+                tap->open = size || (taps->credit > 0 && tap->ops->room(tap->subject, TAP_ROOM));
                 if (!size)
                         tap->missed += tap->open ? 1 : left;
                 any |= tap->open;
@@ -173,20 +173,19 @@ static bool give_all(struct taps *taps, const struct shown *shown, uint64_t left
         return any;
 }
 
-void taps_pass(struct taps *taps, const struct log *log, const struct tap_batch *batch,
+void taps_show(struct taps *taps, const struct log *log, const struct tap_batch *batch,
                uint64_t now_usec, uint64_t wall_usec)
 {
         struct log_place place = batch->from, next;
         struct shown shown = {.log = log, .slab = SLAB_NONE};
-        size_t before, behind;
         uint64_t left = batch->messages;
+        size_t before, behind;
+        bool any = true;
 
         refill(taps, now_usec);
-        if (!open_some(taps, batch))
-                return;
         frame_margins(log->spec, &before, &behind);
         shown.head_size = write_head(shown.head, sizeof(shown.head), batch, wall_usec);
-        for (bool any = true; any && left; left--, place = next) {
+        for (; any && left; left--, place = next) {
                 next = log_step(log, &shown.slab, place);
                 shown.pos = place.pos + before;
                 shown.size = (size_t)(next.pos - place.pos - before - behind);

@@ -5,8 +5,8 @@
  * it. When messages were committed, those for which it has room are written out for it at once, as
  * Varlink replies; the others are counted, and the next reply says how many they were.
  *
- * Where no tap has room, a batch costs one addition. All taps together are given so many bytes a
- * second at most, so that one that reads fast costs the relay no more than that.
+ * Where no tap has room, a batch costs an addition for each. All taps together are given so many
+ * bytes a second at most, so that one that reads fast costs the relay no more than that.
  */
 #include "core/log.h"
 #include "core/spread.h"
@@ -19,7 +19,7 @@
 enum tap_way { TAP_IN, TAP_OUT, TAP_WAYS };
 
 enum {
-        TAP_REPLY_MIN = 192,                   /* a reply with an empty message is no longer */
+        TAP_ROOM = 64 * 1024,                  /* with less, it sees nothing: see taps_want() */
         TAP_BYTES_A_SECOND = 32 * 1024 * 1024, /* of replies to all taps together */
         TAP_BURST = 4 * 1024 * 1024,           /* of these, at once; a larger reply begins it */
 };
@@ -71,6 +71,10 @@ void taps_remove(struct tap *tap);
 /* A client goes: taps of it alone end. */
 void taps_client_gone(struct taps *taps, uint64_t client_id);
 
-/* Shows a batch, all of which stands in the log. wall_usec is for people. */
-void taps_pass(struct taps *taps, const struct log *log, const struct tap_batch *batch,
+/* Has any that sees this batch room? Those that have none have missed it: without some room to
+ * spare, all messages would be walked for a tap that is just too full for each. */
+bool taps_want(struct taps *taps, const struct tap_batch *batch);
+
+/* Then shows the batch, all of which stands in the log. wall_usec is for people. */
+void taps_show(struct taps *taps, const struct log *log, const struct tap_batch *batch,
                uint64_t now_usec, uint64_t wall_usec);

@@ -68,8 +68,10 @@ struct control *control_new(struct event_base *base, const struct control_servic
         control->reap = event_new(base, -1, 0, on_reap, control);
         control->turn = evtimer_new(base, on_turn, control);
         control->news = event_new(base, -1, 0, on_news, control);
+        control->taps = evtimer_new(base, on_news, control);
         control->watch = watch_new(base, control_client_gone);
-        if (!control->reap || !control->turn || !control->news || !control->watch) {
+        if (!control->reap || !control->turn || !control->news || !control->taps ||
+            !control->watch) {
                 control_free(control);
                 return NULL;
         }
@@ -179,6 +181,8 @@ void control_free(struct control *control)
                 control_client_close(client, "the daemon ends");
         bury(control);
         watch_free(control->watch);
+        if (control->taps)
+                event_free(control->taps);
         if (control->news)
                 event_free(control->news);
         if (control->turn)

@@ -53,6 +53,7 @@ struct control {
         struct event *reap;  /* frees the dead from the loop, outside their own callbacks */
         struct event *turn;  /* comes with the next turn of the loop */
         struct event *news;  /* the same, when something is to be told to those who monitor */
+        struct event *taps;  /* the same, a little later, for those who tap */
         struct watch *watch; /* of those who monitor or wait, whether they are still there */
         uint64_t spent_usec; /* on requests in this turn, by all clients together */
         size_t n_clients;

@@ -3,6 +3,13 @@
  * as far as it reads. */
 #include "daemon/control_client.h"
 
+enum {
+        /* Replies collect for so long before they are written, or up to so many bytes: who watches
+         * has time, and a call of the system for each message would cost those who are watched. */
+        COLLECT_USEC = 5000,
+        COLLECT_BYTES = 128 * 1024,
+};
+
 static size_t waiting(const struct control_client *client)
 {
         return client->out_size - client->out_sent;
@@ -24,7 +31,10 @@ static void on_given(void *subject, size_t size)
         struct control_client *client = subject;
 
         client->out_size += size;
-        control_news(client->control);
+        if (waiting(client) >= COLLECT_BYTES)
+                control_news(client->control);
+        else if (!event_pending(client->control->taps, EV_TIMEOUT, NULL))
+                event_add(client->control->taps, &(struct timeval){0, COLLECT_USEC});
 }
 
 static void on_ended(void *subject)

@@ -7,7 +7,8 @@
 
 static void show(struct relay *relay, const struct log *log, const struct tap_batch *batch)
 {
-        taps_pass(&relay->taps, log, batch, clock_usec(), clock_wall_usec());
+        if (taps_want(&relay->taps, batch))
+                taps_show(&relay->taps, log, batch, clock_usec(), clock_wall_usec());
 }
 
 /* Where what was just committed begins. */

@@ -129,6 +129,21 @@ static bool fake_flushed(void *ctx, uint64_t position)
         return fake.delivered >= position;
 }
 
+static int fake_tap(void *ctx, struct tap *tap)
+{
+        assert_ptr_equal(ctx, &fake);
+        if (tap->client_id && tap->client_id == fake.gone_client)
+                return -ENOENT;
+        taps_add(&fake.taps, tap);
+        return 0;
+}
+
+static void fake_untap(void *ctx, struct tap *tap)
+{
+        assert_ptr_equal(ctx, &fake);
+        taps_remove(tap);
+}
+
 static const struct control_ops ops = {
         .status = fake_status,
         .clients = fake_clients,
@@ -143,6 +158,8 @@ static const struct control_ops ops = {
         .set_log_level = fake_set_log_level,
         .accepted = fake_accepted,
         .flushed = fake_flushed,
+        .tap = fake_tap,
+        .untap = fake_untap,
 };
 
 int start(void **state)
@@ -158,6 +175,7 @@ int start(void **state)
         fake.config.n_settings = 2;
         fake.config.control_max_clients = 2000;
         assert_int_equal(store_init(&fake.store), 0);
+        taps_init(&fake.taps);
         events_init(&fake.events, &fake.store, fake_event, NULL);
         server.base = event_base_new();
         server.control = control_new(server.base, &control_ftcpd, &ops, &fake);

@@ -27,6 +27,8 @@ struct fake {
         unsigned flushed_asked;       /* how often */
         struct store store;           /* for the events */
         struct events events;
+        struct taps taps;
+        uint64_t gone_client; /* there is no such one */
 };
 extern struct fake fake;
 
