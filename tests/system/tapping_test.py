@@ -441,7 +441,7 @@ class Watching(harness.SystemTest):
             "in     -      11  hello\\x1b[31m\\n",
             "in     -      40  0x" + bytes(range(24)).hex() + "... (40 bytes)",
             "in     -     100  " + "x" * 64 + "... (100 bytes)",
-            "out    1      10  grün €",
+            "out    1       9  grün €",
             "out    1       2  0x0001",
             "out    1       0  ",
         ]))
