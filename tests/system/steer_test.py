@@ -381,7 +381,9 @@ class Handover(SteerTest, ManagedTest):
         session.close()
         client = daemon.client()
         client.send(b"meanwhile")
-        before = daemon.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 1, "it to wait")
+        before = daemon.wait_status(
+            lambda s: s["toUpstream"]["queued"]["messages"] == 1, "it to wait"
+        )
         daemon.crash()
         after = daemon.status()
         self.assertEqual(after["upstream"]["state"], "held")
@@ -632,7 +634,9 @@ class DropClient(SteerTest):
     def test_one_that_is_not_there_is_an_error(self):
         _, daemon, _ = self.linked()
         daemon.client().close()
-        daemon.wait_status(lambda s: s["clientsAccepted"] == 1 and s["clients"] == 0, "it to be gone")
+        daemon.wait_status(
+            lambda s: s["clientsAccepted"] == 1 and s["clients"] == 0, "it to be gone"
+        )
         for number in (1, 2, 0, -1, (1 << 63) - 1):
             with self.assertRaises(harness.VarlinkError) as raised:
                 daemon.call("DropClient", id=number)

@@ -5,6 +5,7 @@
  * the first release, with FTCPD_TEST_WRITE=PATH, where the layout may still change.
  */
 #include "core/events.h"
+#include "core/hold.h"
 #include "core/imprint.h"
 #include "core/ledger.h"
 #include "core/recover.h"
@@ -309,6 +310,7 @@ static void what_the_first_version_left_is_gone_on_with(void **state)
 {
         (void)state;
         take_up(read_state("state-1"));
+        assert_false(hold_is_on(side.store.image)); /* it knew no hold */
         check_goes_on();
         spread_done(&side.spread);
         store_done(&side.store);
