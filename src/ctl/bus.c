@@ -38,7 +38,7 @@ struct bus *bus_new(const char *path, int *error)
         }
         bus->fd = fd;
         varlink_reader_init(&bus->reader);
-        bus->reader.max = REPLY_MAX;
+        bus->reader.max = bus->reader.max_values = REPLY_MAX;
         return bus;
 }
 

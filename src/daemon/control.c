@@ -46,14 +46,6 @@ void control_flushed(struct control *control)
                         event_active(client->event, EV_TIMEOUT, 0);
 }
 
-static void on_turn(int fd, short events, void *arg)
-{
-        struct control *control = arg;
-
-        (void)fd, (void)events;
-        control->spent_usec = 0;
-}
-
 struct control *control_new(struct event_base *base, const struct control_service *service,
                             const struct control_ops *ops, void *ctx)
 {
@@ -66,12 +58,11 @@ struct control *control_new(struct event_base *base, const struct control_servic
         control->ops = ops;
         control->ctx = ctx;
         control->reap = event_new(base, -1, 0, on_reap, control);
-        control->turn = evtimer_new(base, on_turn, control);
         control->news = event_new(base, -1, 0, on_news, control);
         control->taps = evtimer_new(base, on_news, control);
         control->watch = watch_new(base, control_client_gone);
-        if (!control->reap || !control->turn || !control->news || !control->taps ||
-            !control->watch) {
+        if (control_queue_init(&control->queue, base) < 0 || !control->reap || !control->news ||
+            !control->taps || !control->watch) {
                 control_free(control);
                 return NULL;
         }
@@ -136,15 +127,32 @@ static bool has_place(struct control *control, uid_t uid)
         return control->n_clients < limit;
 }
 
+/* A crowd waits outside for what it costs. */
+static void spend_at_door(struct control *control, uint64_t usec)
+{
+        struct control_listener *listener;
+        uint64_t wait;
+
+        control_budget_spend(&control->door, usec + 1);
+        wait = control_budget_wait(&control->door);
+        if (wait == 0)
+                return;
+        for (listener = LIST_FIRST(&control->listeners); listener;
+             listener = LIST_NEXT(listener, link))
+                listener_pause(listener->listener, wait);
+}
+
 static void admit(void *context, int fd)
 {
         struct control *control = context;
+        uint64_t begin = clock_usec();
         uid_t uid = uid_of(fd);
 
         if (!has_place(control, uid))
                 control_hang_up(fd);
         else if (control_client_new(control, fd, uid) < 0)
                 diag_warning("control: out of memory for one more client");
+        spend_at_door(control, clock_usec() - begin);
 }
 
 int control_listen(struct control *control, int fd)
@@ -185,8 +193,7 @@ void control_free(struct control *control)
                 event_free(control->taps);
         if (control->news)
                 event_free(control->news);
-        if (control->turn)
-                event_free(control->turn);
+        control_queue_done(&control->queue);
         if (control->reap)
                 event_free(control->reap);
         free(control);

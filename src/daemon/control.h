@@ -6,7 +6,8 @@
  *
  * What a connection can make us hold is bounded: one request of at most 1 MiB, and of replies 1 MiB
  * or a single larger one, since requests wait while replies are unread, and what a tap has no room
- * for it misses. What all hold together is bounded as well.
+ * for it misses. What all hold together is bounded as well, and so is the time that they may take:
+ * see control_queue.h.
  */
 #include "core/config.h"
 #include "core/events.h"

@@ -15,10 +15,9 @@
 enum {
         READ_MIN = 4096,
         READ_MAX = 64 * 1024,
-        /* The link comes first: who pipelines, and who comes after others that took long, waits for
-         * the next turn of the loop. */
+        /* Who pipelines waits for its next turn, and sooner where requests take long. */
         REQUESTS_A_TURN = 8,
-        TURN_USEC = 5000,
+        TURN_USEC = 1000,
         /* Replies collect up to here before they are written. */
         OUT_HIGH = 64 * 1024,
         OUT_LEAST = 16 * 1024,
@@ -55,6 +54,7 @@ void control_client_close(struct control_client *client, const char *why)
 
         diag_debug("control: a client's connection ends: %s", why);
         event_del(client->event);
+        control_queue_remove(client);
         if (client->monitor.on || client->flush.on)
                 watch_remove(control->watch, client->fd);
         control_tap_end(client);
@@ -288,27 +288,18 @@ static int serve_one(struct control_client *client)
 
 static const struct timeval at_once = {0};
 
-static void spend(struct control *control, uint64_t usec)
-{
-        if (control->spent_usec == 0)
-                event_add(control->turn, &at_once);
-        control->spent_usec += usec + 1;
-}
-
 /* Serves up to a turn's worth of requests, as long as the replies are read. Returns 1 when more may
  * wait, 0 when none do, or a negative errno: the connection is of no use any more. */
 static int serve(struct control_client *client)
 {
-        struct control *control = client->control;
+        uint64_t begin = clock_usec();
 
-        for (int i = 0; i < REQUESTS_A_TURN && control->spent_usec < TURN_USEC; i++) {
+        for (int i = 0; i < REQUESTS_A_TURN && clock_usec() - begin < TURN_USEC; i++) {
                 int r = unread(client) >= OUT_HIGH ? flush(client) : 0;
-                uint64_t begin = clock_usec();
 
                 if (r < 0 || unread(client) >= OUT_HIGH)
                         return r < 0 ? r : 1;
                 r = serve_one(client);
-                spend(control, clock_usec() - begin);
                 if (r <= 0)
                         return r;
         }
@@ -339,6 +330,7 @@ static void on_ready(int fd, short events, void *arg);
 /* Waits for one thing: replies to be read (EV_WRITE), requests (EV_READ), or the next turn (0). */
 static void arm(struct control_client *client, short events)
 {
+        event_del(client->event); /* it may have been armed while its turn was due */
         event_assign(client->event, client->control->base, client->fd, events, on_ready, client);
         if (event_add(client->event, events ? NULL : &at_once) < 0)
                 control_client_close(client, "out of memory");
@@ -350,6 +342,7 @@ static void arm_flush(struct control_client *client)
         uint64_t now = clock_usec(), deadline = client->flush.deadline;
         struct timeval in = timer_span(deadline > now ? deadline - now : 0);
 
+        event_del(client->event); /* there may be news again already */
         event_assign(client->event, client->control->base, client->fd, 0, on_ready, client);
         if (deadline != UINT64_MAX && event_add(client->event, &in) < 0)
                 control_client_close(client, "out of memory");
@@ -399,9 +392,15 @@ static void wait_or_end(struct control_client *client, bool more)
 static void on_ready(int fd, short events, void *arg)
 {
         struct control_client *client = arg;
-        int r = 0, more = 0;
 
         (void)fd;
+        control_queue_add(&client->control->queue, client, events);
+}
+
+void control_client_turn(struct control_client *client, short events)
+{
+        int r = 0, more = 0;
+
         if (events & EV_READ)
                 r = receive(client);
         else if (events & EV_WRITE)

@@ -2,7 +2,8 @@
 #pragma once
 /*
  * The inside of control: the server with its listeners (control.c), one connection of a control
- * client (control_client.c), and one that taps (control_tap.c). For these files only.
+ * client (control_client.c), one that taps (control_tap.c), and whose turn it is (control_queue.c).
+ * For these files only.
  *
  * A connection does one thing at a time: it waits for requests, for its replies to be read, or for
  * what it asked for to be flushed, and the requests behind that wait with it. One that monitors is
@@ -11,6 +12,7 @@
  */
 #include "daemon/control.h"
 #include "daemon/control_call.h"
+#include "daemon/control_queue.h"
 #include "edge/listener.h"
 #include "edge/watch.h"
 #include "wire/varlink.h"
@@ -23,6 +25,10 @@
 
 struct control_client {
         LIST_ENTRY(control_client) link; /* in clients, or in dead once it is closed */
+        TAILQ_ENTRY(control_client) in_queue;
+        struct control_line *queued; /* it waits there for its turn; NULL: for its event */
+        short ready;                 /* what its event said meanwhile */
+        uint64_t turn_usec;          /* its last turn took so long */
         struct control *control;
         struct event *event; /* one-shot; armed for what the connection waits for */
         int fd;              /* -1 once it is closed */
@@ -51,11 +57,11 @@ struct control {
         LIST_HEAD(control_clients, control_client) clients;
         LIST_HEAD(control_dead, control_client) dead;
         struct event *reap;  /* frees the dead from the loop, outside their own callbacks */
-        struct event *turn;  /* comes with the next turn of the loop */
         struct event *news;  /* the same, when something is to be told to those who monitor */
         struct event *taps;  /* the same, a little later, for those who tap */
         struct watch *watch; /* of those who monitor or wait, whether they are still there */
-        uint64_t spent_usec; /* on requests in this turn, by all clients together */
+        struct control_queue queue;
+        struct control_budget door; /* to let clients in and send them away is work, too */
         size_t n_clients;
         size_t held;        /* bytes of requests and replies of all clients */
         uint64_t full_told; /* when it was last logged that MaxClients= are connected; 0: never */
@@ -63,6 +69,9 @@ struct control {
 
 /* Serves an accepted, non-blocking socket, which it takes (also on error). Returns 0 or -ENOMEM. */
 int control_client_new(struct control *control, int fd, uid_t uid);
+
+/* Does what the events say: reads, serves, writes, and waits for what is next. */
+void control_client_turn(struct control_client *client, short events);
 
 /* What happened is told to those who monitor, as far as they read. */
 void control_client_news(struct control *control);

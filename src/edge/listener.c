@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/listener.h"
+#include "edge/timer.h"
 #include "util/diag.h"
 #include "util/socket.h"
 
@@ -11,7 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ACCEPTS = 64 }; /* in a row, so that a crowd at the door stops nobody inside */
+enum {
+        ACCEPTS = 64, /* in a row, so that a crowd at the door stops nobody inside */
+        REST_USEC = 100000,
+};
 
 struct listener {
         int fd;
@@ -21,15 +25,18 @@ struct listener {
         bool told; /* that descriptors ran out */
 };
 
+void listener_pause(struct listener *listener, uint64_t usec)
+{
+        event_del(listener->readable);
+        timer_arm(listener->rested, usec);
+}
+
 static void rest(struct listener *listener, int error)
 {
-        struct timeval wait = {0, 100000};
-
         if (!listener->told)
                 diag_err("can't accept clients for now: %s (see LimitNOFILE=)", strerror(error));
         listener->told = true;
-        event_del(listener->readable);
-        evtimer_add(listener->rested, &wait);
+        listener_pause(listener, REST_USEC);
 }
 
 static void on_rested(evutil_socket_t fd, short what, void *arg)
@@ -46,7 +53,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         struct listener *listener = arg;
 
         (void)what;
-        for (int i = 0; i < ACCEPTS; i++) {
+        for (int i = 0; i < ACCEPTS && event_pending(listener->readable, EV_READ, NULL); i++) {
                 int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
                 if (client >= 0) {

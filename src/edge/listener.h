@@ -2,6 +2,8 @@
 #pragma once
 /* A listening socket: accepts until there is nobody left, and rests while descriptors have run out.
  */
+#include <stdint.h>
+
 #include <event2/event.h>
 
 struct listener;
@@ -13,3 +15,6 @@ typedef void listener_accepted(void *context, int fd);
 struct listener *listener_new(struct event_base *base, int fd, listener_accepted *accepted,
                               void *context);
 void listener_free(struct listener *listener);
+
+/* Accepts nobody for so long. */
+void listener_pause(struct listener *listener, uint64_t usec);

@@ -9,13 +9,14 @@ enum { KEEP = 16 * 1024, ROOM_MIN = 4096 };
 
 void varlink_reader_init(struct varlink_reader *reader)
 {
-        *reader = (struct varlink_reader){.max = VARLINK_MESSAGE_MAX};
+        *reader = (struct varlink_reader){.max = VARLINK_MESSAGE_MAX,
+                                          .max_values = VARLINK_VALUES_MAX};
 }
 
 void varlink_reader_done(struct varlink_reader *reader)
 {
         free(reader->data);
-        *reader = (struct varlink_reader){.max = reader->max};
+        *reader = (struct varlink_reader){.max = reader->max, .max_values = reader->max_values};
 }
 
 static void forget_taken(struct varlink_reader *reader)
@@ -60,6 +61,25 @@ static void drained(struct varlink_reader *reader)
                 varlink_reader_done(reader);
 }
 
+/* Each value stands behind one of these, but for the first. What is no JSON is counted somehow. */
+static size_t count_values(const char *text, size_t size)
+{
+        bool in_string = false;
+        size_t n = 1;
+
+        for (size_t i = 0; i < size; i++) {
+                char c = text[i];
+
+                if (c == '"')
+                        in_string = !in_string;
+                else if (c == '\\' && in_string)
+                        i++;
+                else if (!in_string)
+                        n += c == '{' || c == '[' || c == ',';
+        }
+        return n;
+}
+
 static enum varlink_result parse(const char *text, size_t size, json_t **object)
 {
         json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
@@ -86,6 +106,8 @@ enum varlink_result varlink_take(struct varlink_reader *reader, json_t **object)
                 reader->seen = reader->size;
                 return VARLINK_MORE;
         }
+        if (size > reader->max_values && count_values(begin, size) > reader->max_values)
+                return VARLINK_TOO_LARGE;
         enum varlink_result result = parse(begin, size, object);
         if (result != VARLINK_OBJECT)
                 return result;

@@ -10,7 +10,11 @@
 
 #include <jansson.h>
 
-enum { VARLINK_MESSAGE_MAX = 1024 * 1024 };
+enum {
+        VARLINK_MESSAGE_MAX = 1024 * 1024,
+        /* Parsed, a value of two bytes becomes hundreds, and each takes its time. */
+        VARLINK_VALUES_MAX = 8 * 1024,
+};
 
 struct varlink_reader {
         char *data;   /* grows with what arrived, owned */
@@ -18,8 +22,9 @@ struct varlink_reader {
         size_t taken; /* of them already handed out */
         size_t seen;  /* of them already searched for a NUL */
         size_t room;
-        size_t max; /* bytes of one message without its NUL; VARLINK_MESSAGE_MAX, raised by a
-                       program that trusts the other side */
+        size_t max;        /* bytes of one message without its NUL; VARLINK_MESSAGE_MAX, raised by a
+                              program that trusts the other side */
+        size_t max_values; /* in one message; VARLINK_VALUES_MAX, raised likewise */
 };
 
 void varlink_reader_init(struct varlink_reader *reader);
@@ -33,7 +38,7 @@ void varlink_reader_fed(struct varlink_reader *reader, size_t size);
 enum varlink_result { VARLINK_MORE, VARLINK_OBJECT, VARLINK_BAD, VARLINK_TOO_LARGE };
 
 /* The next object into *object, a new reference. VARLINK_BAD (not JSON, not an object) and
- * _TOO_LARGE are final. */
+ * _TOO_LARGE (too many bytes or values) are final. */
 enum varlink_result varlink_take(struct varlink_reader *reader, json_t **object);
 
 /* The bytes of an object with its NUL, to be freed; NULL without memory. */

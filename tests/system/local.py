@@ -113,6 +113,12 @@ def resident(pid):
     return values["VmRSS"]
 
 
+def private_memory(pid):
+    """Bytes of memory in use that are not shared: without the store, where the messages are."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("RssAnon:"))
+
+
 def stays(condition, span=MOMENT):
     """Fails when the condition becomes false within a moment."""
     end = time.monotonic() + span

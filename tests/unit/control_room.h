@@ -5,6 +5,7 @@
 #include "core/events.h"
 #include "daemon/control.h"
 
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -37,6 +38,7 @@ struct server {
         struct control *control;
         struct sockaddr_un address;
         socklen_t address_size;
+        bool strict; /* what is spent on requests costs a rest, as it does beside a link */
         int listener;
         int fds[600]; /* of clients, closed at the end */
         size_t n_fds;

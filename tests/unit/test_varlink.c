@@ -190,12 +190,41 @@ static void a_nesting_of_a_hundred_thousand_is_bad_and_not_a_crash(void **state)
 
         (void)state;
         varlink_reader_init(&reader);
+        reader.max_values = SIZE_MAX;
         memset(block, '[', sizeof(block));
         feed(&reader, "{\"a\":", 5);
         for (int i = 0; i < 100; i++)
                 feed(&reader, block, sizeof(block));
         feed(&reader, "", 1);
         assert_int_equal(take_method(&reader, ""), VARLINK_BAD);
+        varlink_reader_done(&reader);
+}
+
+/* A message of so many values that each takes two bytes; the last may be a text. */
+static void feed_values(struct varlink_reader *reader, size_t values, const char *last)
+{
+        feed(reader, "{\"method\":[", 11);
+        for (size_t i = 3; i < values; i++)
+                feed(reader, "1,", 2);
+        feed(reader, last, strlen(last));
+        feed(reader, "]}", 3);
+}
+
+static void more_values_than_the_limit_are_too_large_and_text_is_no_value(void **state)
+{
+        static const char text[] = "\"[[[{{{,,,\\\",,,\\\\\"";
+        struct varlink_reader reader;
+        json_t *object = NULL;
+
+        (void)state;
+        varlink_reader_init(&reader);
+        feed_values(&reader, VARLINK_VALUES_MAX, text);
+        assert_int_equal(varlink_take(&reader, &object), VARLINK_OBJECT);
+        assert_int_equal(json_array_size(json_object_get(object, "method")),
+                         VARLINK_VALUES_MAX - 2);
+        json_decref(object);
+        feed_values(&reader, VARLINK_VALUES_MAX + 1, text);
+        assert_int_equal(varlink_take(&reader, &object), VARLINK_TOO_LARGE);
         varlink_reader_done(&reader);
 }
 
@@ -245,6 +274,7 @@ int main(void)
                 cmocka_unit_test(what_is_no_object_is_bad_and_stays_bad),
                 cmocka_unit_test(a_member_that_stands_twice_is_bad),
                 cmocka_unit_test(a_nesting_of_a_hundred_thousand_is_bad_and_not_a_crash),
+                cmocka_unit_test(more_values_than_the_limit_are_too_large_and_text_is_no_value),
                 cmocka_unit_test(an_encoded_object_is_read_back),
                 cmocka_unit_test(an_impossible_room_is_refused),
         };

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* Whose turn it is at the control server, and how much of the loop's time all of them may take. */
+#include "control_room.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "daemon/control_client.h"
+#include "wire/varlink.h"
+
+#define HEALTH "{\"method\":\"io.ftcpd.Health\"}"
+
+/* A request that takes its time: a MiB of one string. */
+static char large[VARLINK_MESSAGE_MAX + 1];
+
+static int begin(void **state)
+{
+        int n = sprintf(large, "%s", "{\"method\":\"io.ftcpd.Health\",\"parameters\":{\"x\":\"");
+
+        memset(large + n, 'x', (size_t)(VARLINK_MESSAGE_MAX - n));
+        strcpy(large + VARLINK_MESSAGE_MAX - 3, "\"}}");
+        start(state);
+        server.strict = true;
+        return 0;
+}
+
+static double seconds(clockid_t clock)
+{
+        struct timespec t;
+
+        clock_gettime(clock, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Sleeps in the loop until there is something to do. */
+static void wait_in_loop(void)
+{
+        event_base_loopexit(server.base, &(struct timeval){.tv_usec = 20000});
+        event_base_loop(server.base, EVLOOP_ONCE);
+}
+
+static bool is_answered(int fd)
+{
+        char byte;
+
+        return recv(fd, &byte, 1, MSG_PEEK) == 1;
+}
+
+/* Sends what the socket takes of a large request; *sent counts. */
+static void push_large(int fd, size_t *sent)
+{
+        ssize_t n = send(fd, large + *sent, sizeof(large) - *sent, MSG_NOSIGNAL);
+
+        *sent += n > 0 ? (size_t)n : 0;
+}
+
+static void those_who_ask_for_much_leave_the_loop_most_of_its_time(void **state)
+{
+        enum { N = 6 };
+        size_t sent[N] = {0}, answered = 0;
+        double cpu, wall;
+        bool told[N] = {0};
+        int fds[N];
+
+        (void)state;
+        for (int i = 0; i < N; i++)
+                fds[i] = client();
+        cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+        wall = seconds(CLOCK_MONOTONIC);
+        while (answered < N) {
+                for (int i = 0; i < N; i++) {
+                        if (sent[i] < sizeof(large))
+                                push_large(fds[i], &sent[i]);
+                        if (!told[i] && is_answered(fds[i])) {
+                                told[i] = true;
+                                answered++;
+                        }
+                }
+                wait_in_loop();
+                if (seconds(CLOCK_MONOTONIC) - wall > DEADLINE_S)
+                        fail_msg("they are not answered");
+        }
+        cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+        wall = seconds(CLOCK_MONOTONIC) - wall;
+        printf("# %zu large requests took %.3f s of %.3f s\n", answered, cpu, wall);
+        /* The sending is in it, too; without a rest it would be all of the time. */
+        assert_true(cpu < wall / 2);
+}
+
+static void who_asks_for_little_goes_before_those_who_ask_for_much(void **state)
+{
+        enum { N = 6 };
+        time_t deadline = now() + DEADLINE_S;
+        size_t answered = 0;
+        int fds[N], fd;
+
+        (void)state;
+        for (int i = 0; i < N; i++) {
+                fds[i] = client();
+                for (size_t sent = 0; sent < sizeof(large) - 1000;) {
+                        size_t n =
+                                send(fds[i], large + sent, 1000, MSG_NOSIGNAL) == 1000 ? 1000 : 0;
+
+                        sent += n;
+                        turn_until(deadline);
+                }
+        }
+        /* Their last bytes make them all due at once. */
+        for (int i = 0; i < N; i++) {
+                size_t rest = sizeof(large) % 1000;
+
+                assert_int_equal(send(fds[i], large + sizeof(large) - rest, rest, MSG_NOSIGNAL),
+                                 rest);
+        }
+        fd = client();
+        assert_int_equal(send(fd, HEALTH, sizeof(HEALTH), MSG_NOSIGNAL), sizeof(HEALTH));
+        while (!is_answered(fd)) {
+                wait_in_loop();
+                turn_until(deadline);
+        }
+        for (int i = 0; i < N; i++)
+                answered += is_answered(fds[i]);
+        printf("# %zu of %d large requests were answered before\n", answered, N);
+        assert_in_range(answered, 0, N - 2);
+}
+
+/* More requests than can be served between two rests, and no end of them. */
+static void keep_busy(const int *fds, size_t n)
+{
+        static const char eight[] = HEALTH "\0" HEALTH "\0" HEALTH "\0" HEALTH "\0" HEALTH
+                                           "\0" HEALTH "\0" HEALTH "\0" HEALTH;
+        char waste[65536];
+
+        for (size_t i = 0; i < n; i++) {
+                while (recv(fds[i], waste, sizeof(waste), 0) > 0)
+                        ;
+                send(fds[i], eight, sizeof(eight), MSG_NOSIGNAL);
+        }
+}
+
+static void those_who_ask_for_much_are_not_forgotten_beside_those_who_never_stop(void **state)
+{
+        enum { N = 200 };
+        time_t deadline = now() + DEADLINE_S;
+        size_t sent = 0;
+        int busy[N], fd = client();
+
+        (void)state;
+        for (int i = 0; i < N; i++)
+                busy[i] = client();
+        while (!is_answered(fd)) {
+                if (sent < sizeof(large))
+                        push_large(fd, &sent);
+                keep_busy(busy, N);
+                turn_until(deadline);
+        }
+}
+
+static void a_crowd_at_the_door_waits_outside_and_comes_in(void **state)
+{
+        enum { N = 300 };
+        time_t deadline = now() + DEADLINE_S;
+        int fds[N];
+
+        (void)state;
+        control_budget_spend(&server.control->door, 20000);
+        for (int i = 0; i < N; i++) {
+                fds[i] = client();
+                assert_int_equal(send(fds[i], HEALTH, sizeof(HEALTH), MSG_NOSIGNAL),
+                                 sizeof(HEALTH));
+        }
+        for (int i = 0; i < N; i++)
+                while (!is_answered(fds[i])) {
+                        wait_in_loop();
+                        turn_until(deadline);
+                }
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+#undef TEST
+#define TEST(f) cmocka_unit_test_setup_teardown(f, begin, stop)
+                TEST(those_who_ask_for_much_leave_the_loop_most_of_its_time),
+                TEST(who_asks_for_little_goes_before_those_who_ask_for_much),
+                TEST(those_who_ask_for_much_are_not_forgotten_beside_those_who_never_stop),
+                TEST(a_crowd_at_the_door_waits_outside_and_comes_in),
+        };
+
+        return cmocka_run_group_tests_name("control_queue", tests, NULL, NULL);
+}
