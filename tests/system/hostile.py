@@ -2,18 +2,21 @@
 # SPDX-License-Identifier: MIT
 """Clients of the control socket that mean no good, as a program that goes on until it is killed.
 
-    hostile.py ATTACK SOCKET [CONNECTIONS]
+    hostile.py ATTACK SOCKET [CONNECTIONS [UID]]
 
 It prints a word when it has begun. One process, and the nicest: what it costs others is to be what
 it makes ftcpd do, not the processor that it takes from them itself.
 """
+import ctypes
 import os
 import resource
 import selectors
+import signal
 import socket
 import sys
 
 MIB = 1 << 20
+PR_SET_PDEATHSIG = 1
 
 
 def request(method, parameters="{}", flags=""):
@@ -134,12 +137,22 @@ def drip(path, count):
 ATTACKS = [*PAYLOADS, "churn", "crowd", "drip"]
 
 
+def become(uid):
+    """Another user, who still ends with whoever started it: the kernel forgets that here."""
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main():
     name, path = sys.argv[1:3]
     count = int(sys.argv[3]) if len(sys.argv) > 3 else 60
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     os.nice(19)
+    if len(sys.argv) > 4:
+        become(int(sys.argv[4]))
     print("begun", flush=True)
     if name == "churn":
         churn(path)
