@@ -76,7 +76,7 @@ static json_t *run_monitor(const struct control_call *call, struct control_monit
         want = json_is_integer(history) ? (uint64_t)json_integer_value(history) : 0;
         monitor->on = true;
         monitor->link_first = !json_is_integer(history) && events_link(events);
-        monitor->next = want > last - first ? first : last + 1 - want;
+        monitor->next = want > last + 1 - first ? first : last + 1 - want;
         return NULL;
 }
 

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """What ftcpd tells as events: the link, clients, drops, reloads, its own life; to whom and how often."""
 import json
+import random
 import re
 import select
 import signal
 import socket
 import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import harness
 from harness import SLOW, until
@@ -179,6 +182,52 @@ class Events(harness.SystemTest):
         self.assertEqual(len(gaps), 1)
         # A MiB, what the kernel takes, and the 256 that are kept, at no less than 400 bytes each.
         self.assertGreater(gaps[0], count - 256 - (1 << 20) // 400 - (1 << 19) // 400)
+
+    def test_whoever_reads_at_whatever_pace_is_told_of_each_event_or_how_many_it_missed(self):
+        """Reloads that work and reloads that do not; one only reads when all is over."""
+        seed = harness.seed()
+        print(f"seed {seed}")
+        _, daemon, _ = self.linked()
+        with open(daemon.config_path, encoding="utf-8") as file:
+            works = file.read()
+        monitors = [self.from_now_on(daemon) for _ in range(5)]
+        begin, last, done = recent(daemon)[-1]["seq"], None, threading.Event()
+        sums = [[0, 0] for _ in monitors]
+
+        def follow(monitor, total, pace):
+            rng, seq = random.Random(seed + pace), begin
+            if pace == len(monitors) - 1:
+                done.wait()
+            while last is None or seq < last:
+                event = monitor.next()
+                gap = event["kind"] == "gap"
+                total[gap] += event["missed"] if gap else 1
+                seq += event["missed"] if gap else 1
+                if event["seq"] != seq:
+                    raise AssertionError(f"{event} instead of {seq}")
+                if rng.randrange(1000) < pace:
+                    done.wait(rng.random() / 2)
+
+        with ThreadPoolExecutor() as pool:
+            followers = [pool.submit(follow, *pair, pace)
+                         for pace, pair in enumerate(zip(monitors, sums))]
+            with harness.Varlink(daemon.control_path) as asks:
+                for number in range(6000):
+                    if number % 500 == 0:
+                        daemon.configure(works if number % 1000 else BAD)
+                    asks.send({"method": "io.ftcpd.Reload"})
+                    asks.recv()
+                # Now nothing happens any more; a last one wakes those who wait for more.
+                last = recent(daemon)[-1]["seq"] + 1
+                asks.send({"method": "io.ftcpd.Reload"})
+                asks.recv()
+            done.set()
+            for follower in followers:
+                follower.result()
+        self.assertEqual(recent(daemon)[-1]["seq"], last)
+        print("told and missed:", sums)
+        self.assertEqual([sum(total) for total in sums], [last - begin] * len(sums))
+        self.assertGreater(sums[-1][1], 0)
 
     # Drops.
 

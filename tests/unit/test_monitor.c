@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -338,6 +339,103 @@ static void the_last_words_are_told_before_the_end(void **state)
         assert_ended(fd);
 }
 
+/* One that follows at its own pace. */
+struct follower {
+        int fd;
+        uint64_t next; /* number of the event that it is to be told of next */
+        uint64_t told, missed;
+        char text[65536]; /* replies that are not whole yet */
+        size_t size;
+};
+
+static void hear(struct follower *follower, const char *text)
+{
+        json_t *reply = json_loads(text, 0, NULL);
+        json_t *event = json_object_get(json_object_get(reply, "parameters"), "event");
+        bool gap = strcmp(json_string_value(json_object_get(event, "kind")), "gap") == 0;
+        uint64_t n = gap ? number(event, "missed") : 1;
+
+        assert_true(n > 0);
+        assert_int_equal(number(event, "seq"), follower->next + n - 1);
+        follower->next += n;
+        *(gap ? &follower->missed : &follower->told) += n;
+        json_decref(reply);
+}
+
+/* Reads up to so many bytes. */
+static void read_some(struct follower *follower, size_t want)
+{
+        size_t room = sizeof(follower->text) - follower->size;
+        ssize_t n =
+                recv(follower->fd, follower->text + follower->size, want < room ? want : room, 0);
+        char *end;
+
+        follower->size += n > 0 ? (size_t)n : 0;
+        while ((end = memchr(follower->text, 0, follower->size)) != NULL) {
+                size_t whole = (size_t)(end - follower->text) + 1;
+
+                hear(follower, follower->text);
+                follower->size -= whole;
+                memmove(follower->text, follower->text + whole, follower->size);
+        }
+}
+
+static void begin_to_follow(struct follower *follower, unsigned history)
+{
+        char text[100];
+        uint64_t kept = events_last(&fake.events) + 1 - events_first(&fake.events);
+
+        *follower = (struct follower){.fd = client()};
+        snprintf(text, sizeof(text),
+                 "{\"method\":\"io.ftcpd.Monitor\",\"more\":true,"
+                 "\"parameters\":{\"history\":%u}}",
+                 history);
+        call(follower->fd, text);
+        for (int i = 0; i < 5; i++)
+                turn();
+        follower->next = events_last(&fake.events) + 1 - (history < kept ? history : kept);
+}
+
+static void whatever_pace_it_reads_at_each_event_is_told_or_counted_as_missed(void **state)
+{
+        enum { N = 12, ROUNDS = 400 }; /* the first follows before there is any event */
+        static struct follower followers[N];
+        const char *given = getenv("FTCPD_TEST_SEED");
+        unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)getpid();
+        uint64_t missed = 0, first[N];
+
+        (void)state;
+        printf("# seed %u\n", seed);
+        srandom(seed);
+        for (int round = 0; round < ROUNDS; round++) {
+                if (round % 20 == 0 && round / 20 < N) {
+                        begin_to_follow(&followers[round / 20], (unsigned)random() % 400);
+                        first[round / 20] = followers[round / 20].next;
+                }
+                for (long i = random() % (random() % 8 ? 20 : 600); i > 0; i--)
+                        add_long();
+                if (random() % 3)
+                        turn();
+                /* The first never reads, the last all the time. */
+                for (int i = 1; i < N; i++)
+                        if (followers[i].fd && random() % (N - i) == 0)
+                                read_some(&followers[i], (size_t)random() % 20000);
+        }
+        for (int i = 0; i < N; i++) {
+                time_t deadline = now() + DEADLINE_S;
+
+                while (followers[i].next <= events_last(&fake.events)) {
+                        read_some(&followers[i], sizeof(followers[i].text));
+                        turn_until(deadline);
+                }
+                assert_int_equal(followers[i].told + followers[i].missed,
+                                 events_last(&fake.events) + 1 - first[i]);
+                missed += followers[i].missed;
+                assert_silent(followers[i].fd);
+        }
+        assert_true(missed > 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -350,6 +448,7 @@ int main(void)
                 TEST(what_stands_in_front_of_it_is_answered_and_what_stands_behind_it_is_not),
                 TEST(a_half_closed_one_is_still_told),
                 TEST(one_that_is_gone_leaves_its_place_though_nothing_happens),
+                TEST(whatever_pace_it_reads_at_each_event_is_told_or_counted_as_missed),
                 TEST(those_who_go_without_reading_harm_nobody),
                 TEST(oneway_is_told_nothing_and_may_go_on),
                 TEST(the_last_words_are_told_before_the_end),
