@@ -21,17 +21,12 @@ enum {
         FLAG_OUT = 2,
 };
 
-/* Of a packet, in network byte order: what Wireshark calls an exported PDU. */
-enum {
-        LINK_UPPER_PDU = 252,
-        TAG_END = 0,
-        TAG_DISSECTOR = 12,
-        TAG_PROTOCOL = 33,
-};
+/* Kept free for private use: Wireshark's preferences (DLT_USER) say what a packet is. */
+enum { LINK_USER = 147 };
 
 /* A block that is put together, as far as it is small. */
 struct block {
-        unsigned char bytes[512];
+        unsigned char bytes[256];
         size_t size;
 };
 
@@ -54,17 +49,6 @@ static void put_option(struct block *block, uint16_t code, const void *data, siz
 
         put(block, head, sizeof(head));
         put(block, data, size);
-}
-
-/* Of its length the padding is a part here. */
-static void put_tag(struct block *block, unsigned tag, const char *text)
-{
-        size_t size = (strlen(text) + 3) / 4 * 4;
-        unsigned char head[4] = {(unsigned char)(tag >> 8), (unsigned char)tag,
-                                 (unsigned char)(size >> 8), (unsigned char)size};
-
-        put(block, head, sizeof(head));
-        put(block, text, strlen(text));
 }
 
 /* Its length stands behind the type and at the end. */
@@ -112,7 +96,7 @@ static int write_interface(FILE *to, uint64_t client_id)
         char name[32];
 
         interface_name(client_id, name, sizeof(name));
-        put32(&block, LINK_UPPER_PDU);
+        put32(&block, LINK_USER);
         put32(&block, 0); /* packets of any size */
         put_option(&block, OPTION_NAME, name, strlen(name));
         put32(&block, OPTION_END);
@@ -157,14 +141,6 @@ int capture_open(struct capture *capture, const char *path)
         return r;
 }
 
-/* What stands before the message in its packet. */
-static void put_tags(struct block *block)
-{
-        put_tag(block, TAG_DISSECTOR, "data");
-        put_tag(block, TAG_PROTOCOL, "FTCP");
-        put32(block, TAG_END);
-}
-
 static void put_options(struct block *block, const struct capture_message *message)
 {
         uint32_t flags = message->out ? FLAG_OUT : FLAG_IN;
@@ -182,22 +158,18 @@ static void put_options(struct block *block, const struct capture_message *messa
 
 int capture_write(struct capture *capture, const struct capture_message *message)
 {
-        struct block block = {.size = 0}, tags = {.size = 0}, options = {.size = 0};
+        struct block block = {.size = 0}, options = {.size = 0};
         int64_t interface = find_interface(capture, message->client_id);
-        size_t size = message->size;
+        size_t size = message->size < CAPTURE_MAX ? message->size : CAPTURE_MAX;
 
         if (interface < 0)
                 return (int)interface;
-        put_tags(&tags);
         put_options(&options, message);
-        if (size > CAPTURE_MAX - tags.size)
-                size = CAPTURE_MAX - tags.size;
         put32(&block, (uint32_t)interface);
         put32(&block, (uint32_t)(message->time_usec >> 32));
         put32(&block, (uint32_t)message->time_usec);
-        put32(&block, (uint32_t)(tags.size + size));
-        put32(&block, (uint32_t)(tags.size + message->size));
-        put(&block, tags.bytes, tags.size);
+        put32(&block, (uint32_t)size);
+        put32(&block, (uint32_t)message->size);
         return write_block(capture->to, BLOCK_PACKET, &block, message->data, size, &options);
 }
 

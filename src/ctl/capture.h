@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A file of messages for Wireshark: pcapng, a packet a message. Its link type says that a packet
- * begins in the middle of the protocols, and with what to go on; each client is an interface, so is
- * the upstream, where a message from it was for all. Also direction and what was missed are told.
+ * A file of messages for Wireshark: pcapng, a packet a message and nothing else in it. Each client
+ * is an interface, so is the upstream, where a message from it was for all. Also direction and what
+ * was missed are told.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -411,7 +411,7 @@ static void one_that_does_not_read_is_not_even_walked_for(void **state)
         (void)state;
         room_start(&room, &frame_spec_default);
         watch(&room, &w, true, true, 0);
-        w.limit = TAP_ROOM + 2000; /* it is full when there is still room for small ones */
+        w.limit = 64 * 1024 + 2000; /* it is full when there is still room for small ones */
         for (int i = 0; i < 1000; i++) {
                 feed_message(&room.feed, 64);
                 pass(&room, TAP_IN, 0, 1);
