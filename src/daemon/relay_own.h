@@ -89,6 +89,16 @@ static inline struct client *relay_client_of(struct reader *reader)
         return (struct client *)((char *)reader - offsetof(struct client, reader));
 }
 
+/* The client of this number, or NULL. */
+static inline struct client *relay_find(const struct relay *relay, uint64_t id)
+{
+        struct client *client = TAILQ_FIRST(&relay->all);
+
+        while (client && client->id != id)
+                client = TAILQ_NEXT(client, all);
+        return client;
+}
+
 /* What was received goes to the clients that were there. */
 void relay_deliver(struct relay *relay);
 

@@ -116,11 +116,9 @@ void relay_reconnect(struct relay *relay, const char *by)
 
 int relay_drop_client(struct relay *relay, uint64_t id, const char *by)
 {
-        struct client *client = TAILQ_FIRST(&relay->all);
+        struct client *client = relay_find(relay, id);
         char why[TEXT];
 
-        while (client && client->id != id)
-                client = TAILQ_NEXT(client, all);
         if (!client)
                 return -ENOENT;
         snprintf(why, sizeof(why), "dropped by %s", by);

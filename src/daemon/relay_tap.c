@@ -56,18 +56,9 @@ static void mind_taps(struct relay *relay)
         relay->spread.context = relay;
 }
 
-static struct client *find(const struct relay *relay, uint64_t id)
-{
-        struct client *client = TAILQ_FIRST(&relay->all);
-
-        while (client && client->id != id)
-                client = TAILQ_NEXT(client, all);
-        return client;
-}
-
 int relay_tap(struct relay *relay, struct tap *tap)
 {
-        struct client *client = tap->client_id ? find(relay, tap->client_id) : NULL;
+        struct client *client = tap->client_id ? relay_find(relay, tap->client_id) : NULL;
 
         if (tap->client_id && !client)
                 return -ENOENT;

@@ -15,7 +15,7 @@ import unittest
 
 import harness
 from harness import Frame, Varlink, VarlinkError, random_messages, until
-from local import BooksWatch, check_books, resident, wait_listed
+from local import BooksWatch, check_books, connect_as, resident, wait_listed
 
 NOBODY = 65534
 MIB = 1 << 20
@@ -265,23 +265,26 @@ class Watching(harness.SystemTest):
 
     @unittest.skipIf(os.geteuid(), "needs root, to be somebody else")
     def test_only_those_who_may_steer_may_watch(self):
-        _, daemon, _ = self.linked()
-        script = ("import os, socket, sys; os.setgroups([]); os.setresgid(*[65534] * 3); "
-                  "os.setresuid(*[65534] * 3); s = socket.socket(socket.AF_UNIX); "
-                  "s.connect(sys.argv[1]); "
-                  "s.sendall(b'{\"method\":\"io.ftcpd.Tap\",\"more\":true}\\0'); "
-                  "print(s.recv(9999).decode())")
+        _, daemon, session = self.linked()
         os.chmod(daemon.directory, 0o755)
-        done = subprocess.run(["/usr/bin/python3", "-c", script, daemon.control_path],
-                              capture_output=True, text=True, check=True)
-        self.assertIn("org.varlink.service.PermissionDenied", done.stdout)
+
+        def ask():
+            with connect_as(daemon.control_path, NOBODY, NOBODY) as other:
+                other.sock.sendall(b'{"method":"io.ftcpd.Tap","more":true}\0')
+                daemon.status()
+                session.send(b"secret")
+                return other.sock.recv(9999).decode()
+
+        self.assertIn("org.varlink.service.PermissionDenied", ask())
         # A copy, as the tree may stand where nobody else can go, such as /root.
         shutil.copy(harness.program("ftcpctl"), os.path.join(daemon.directory, "ftcpctl"))
         done = subprocess.run([os.path.join(daemon.directory, "ftcpctl"), "--socket",
                                daemon.control_path, "tap"], user=NOBODY, group=NOBODY,
                               extra_groups=[], capture_output=True, text=True, check=False)
         self.assertEqual((done.returncode, done.stdout), (4, ""))
-        self.assertIn("not permitted: io.ftcpd.Tap is for root", done.stderr)
+        self.assertIn("not permitted: Tap needs root, or Admin=", done.stderr)
+        daemon.reconfigure("[Control]\nAdmin=nobody\n")
+        self.assertIn(base64.b64encode(b"secret").decode(), ask())
 
     # At nobody's cost.
 
