@@ -58,7 +58,11 @@ void cursor_init(struct cursor *cursor, struct log *log, struct image_cursor *im
         struct store *store = log->store;
 
         hold_something(log);
-        *cursor = (struct cursor){log, image, log->end_slab, SLAB_NONE, SLAB_NONE, 0};
+        *cursor = (struct cursor){.log = log,
+                                  .image = image,
+                                  .slab = log->end_slab,
+                                  .pin = SLAB_NONE,
+                                  .resume_pin = SLAB_NONE};
         store_begin(store);
         store_put(store, &image->pos, log->image->end);
         store_put(store, &image->stop, open ? IMAGE_OPEN : log->image->end);
@@ -84,7 +88,11 @@ void cursor_init(struct cursor *cursor, struct log *log, struct image_cursor *im
 void cursor_recover(struct cursor *cursor, struct log *log, struct image_cursor *image)
 {
         hold_something(log);
-        *cursor = (struct cursor){log, image, SLAB_NONE, SLAB_NONE, SLAB_NONE, 0};
+        *cursor = (struct cursor){.log = log,
+                                  .image = image,
+                                  .slab = SLAB_NONE,
+                                  .pin = SLAB_NONE,
+                                  .resume_pin = SLAB_NONE};
         cursor->slab = log_seek(log, SLAB_NONE, image->pos);
         if (is_open(cursor)) {
                 log->open++;
@@ -102,6 +110,12 @@ void cursor_recover(struct cursor *cursor, struct log *log, struct image_cursor 
         for (uint64_t e = image->extent_head; e; e = extent_at(cursor, e)->next)
                 range_hold(cursor, pin_for(cursor, extent_at(cursor, e)->from),
                            extent_at(cursor, e)->to, true);
+        if (is_open(cursor) || image->pos < image->stop) {
+                struct log_place at = log_place(log, image->pos);
+
+                cursor->told_of = image->from;
+                waits_skip(&cursor->waits, at.pos, at.number);
+        }
 }
 
 void cursor_done(struct cursor *cursor)
@@ -272,6 +286,52 @@ void cursor_advance(struct cursor *cursor, uint64_t bytes)
                 repin(cursor);
         }
         store_commit(store);
+}
+
+/* Of the range from this boundary on, everything before pos is read. */
+static void tell_range(struct cursor *cursor, struct log_place from, uint64_t pos, uint64_t number,
+                       uint64_t now, struct image_histogram *histogram)
+{
+        if (cursor->told_of != from.pos || cursor->waits.pos < from.pos) {
+                cursor->told_of = cursor->waits.pos = from.pos;
+                cursor->waits.number = from.number;
+        }
+        waits_pass(&cursor->waits, cursor->log, pos, number, now, histogram);
+}
+
+void cursor_tell_waits(struct cursor *cursor, uint64_t bytes, uint64_t now_usec,
+                       struct image_histogram *histogram)
+{
+        const struct image_cursor *image = cursor->image;
+        const struct image_log *log = cursor->log->image;
+        struct log_place from = {.pos = image->from, .number = image->from_number};
+        uint64_t pos = image->pos, stop = image->stop, stop_number = image->stop_number;
+
+        for (uint64_t e = image->extent_head; stop != IMAGE_OPEN && bytes;) {
+                uint64_t n = bytes < stop - pos ? bytes : stop - pos;
+
+                tell_range(cursor, from, pos + n, n == stop - pos ? stop_number : WAITS_UNKNOWN,
+                           now_usec, histogram);
+                bytes -= n;
+                if (e) {
+                        const struct image_extent *extent = extent_at(cursor, e);
+
+                        from = (struct log_place){.pos = extent->from,
+                                                  .number = extent->from_number};
+                        stop = extent->to;
+                        stop_number = extent->to_number;
+                        e = extent->next;
+                } else {
+                        from = (struct log_place){.pos = image->resume,
+                                                  .number = image->resume_number};
+                        stop = IMAGE_OPEN;
+                }
+                pos = from.pos;
+        }
+        if (bytes)
+                tell_range(cursor, from, pos + bytes,
+                           pos + bytes == log->end ? log->number : WAITS_UNKNOWN, now_usec,
+                           histogram);
 }
 
 uint64_t cursor_waiting(const struct cursor *cursor)

@@ -7,6 +7,7 @@
  */
 #include "core/books.h"
 #include "core/log.h"
+#include "core/waits.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,6 +20,8 @@ struct cursor {
         uint32_t pin;               /* the first slab that it holds */
         uint32_t resume_pin;        /* held while an open cursor finishes a range */
         uint64_t mark;              /* a hint */
+        uint64_t told_of;           /* where the range begins that was told last */
+        struct waits waits;         /* of that one */
 };
 
 /* Opens it at the log's end (open: to read whatever comes; else it reads only the extents that it
@@ -36,6 +39,11 @@ int cursor_gather(struct cursor *cursor, size_t limit, struct iovec *iov, int ma
 
 /* So many bytes of that were read. */
 void cursor_advance(struct cursor *cursor, uint64_t bytes);
+
+/* Before that, and optional: tells this histogram how long the messages that are read whole with
+ * these bytes have waited until now. */
+void cursor_tell_waits(struct cursor *cursor, uint64_t bytes, uint64_t now_usec,
+                       struct image_histogram *histogram);
 
 /* Bytes waiting, of frames already begun only what is left. */
 uint64_t cursor_waiting(const struct cursor *cursor);

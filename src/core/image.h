@@ -26,6 +26,8 @@ enum {
         IMAGE_SLAB_SIZE = 64 * 1024, /* bytes of messages in a slab */
         IMAGE_EVENTS = 256,          /* that are kept */
         IMAGE_EVENT_TEXT = 264,      /* bytes with the NUL */
+        IMAGE_CAUSES = 32,           /* of enum link_cause, with room for more */
+        IMAGE_BUCKETS = 544,         /* of a histogram: up to 38 hours */
 };
 
 #define IMAGE_MAGIC UINT64_C(0x3164706374665e2e)
@@ -172,7 +174,9 @@ struct image_totals {
         uint64_t next_client_id;
         uint64_t client_slots; /* entries of the client table that were ever used */
         uint64_t last_drop; /* when something was dropped for a reason nobody chose, clock_usec() */
-        uint64_t spare[31];
+        uint64_t lost[IMAGE_CAUSES]; /* connections by enum link_cause; their sum is disconnects */
+        uint64_t failed[IMAGE_CAUSES]; /* attempts that became none */
+        uint64_t spare[64];
 };
 
 /* How messages are told from each other: what stands in the logs means nothing without it. */
@@ -221,6 +225,18 @@ struct image_hold {
         uint64_t reason[32]; /* the same; empty: none was given */
 };
 
+/* How often something lasted how long, by the buckets of core/histogram.h. Plain stores: what a
+ * crash leaves between two of them is put in order by histogram_mend(). */
+struct image_histogram {
+        uint64_t least; /* microseconds plus one; 0: nothing yet */
+        uint64_t most, sum;
+        uint64_t spare[5];
+        uint64_t bucket[IMAGE_BUCKETS];
+};
+
+/* By enum latency_kind; the rest is room for more. */
+enum { IMAGE_LATENCIES = 16 };
+
 struct image {
         struct image_header header;
         struct image_journal journal;
@@ -235,7 +251,8 @@ struct image {
         struct image_totals totals;
         struct image_events events;
         struct image_hold hold;
-        uint64_t spare[214];
+        uint64_t spare[470];
+        struct image_histogram latency[IMAGE_LATENCIES];
         struct image_event event[IMAGE_EVENTS + 1] __attribute__((aligned(4096)));
         struct image_event link_event[2];
         struct image_client client[IMAGE_CLIENTS] __attribute__((aligned(4096)));

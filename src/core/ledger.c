@@ -8,6 +8,7 @@
 void ledger_init(struct ledger *ledger, struct log *log, bool recovered)
 {
         struct image *image = log->store->image;
+        struct log_place begun;
 
         *ledger = (struct ledger){.log = log,
                                   .image = &image->session,
@@ -20,6 +21,9 @@ void ledger_init(struct ledger *ledger, struct log *log, bool recovered)
         else
                 cursor_init(&ledger->acked, log, &image->acked, true);
         ledger_look_ahead(ledger);
+        begun = log_place(log, ledger_written(ledger));
+        waits_skip(&ledger->waits, begun.pos, begun.number);
+        waits_skip(&ledger->waits, ledger->image->begun, ledger->image->begun_number);
 }
 
 void ledger_push_piece(struct ledger *ledger, uint64_t log, uint64_t inject)
@@ -194,6 +198,20 @@ int ledger_gather(struct ledger *ledger, size_t limit, bool hold_log, struct iov
         max = log_gather(ledger->log, &ledger->slab, written, until, limit, iov, max);
         ledger->slab_at = slab_pos(store, ledger->slab);
         return max;
+}
+
+void ledger_tell_waits(struct ledger *ledger, uint64_t bytes, uint64_t now_usec)
+{
+        const struct image_session *image = ledger->image;
+        const struct log *log = ledger->log;
+        uint64_t pos = ledger_log_at(ledger, image->written + bytes), number = WAITS_UNKNOWN;
+
+        if (pos == log->image->end)
+                number = log->image->number;
+        else if (image->skip_to && pos == image->skip_from)
+                number = log_place(log, pos).number;
+        waits_pass(&ledger->waits, log, pos, number, now_usec,
+                   &log->store->image->latency[LATENCY_TO_UPSTREAM]);
 }
 
 void ledger_sent(struct ledger *ledger, uint64_t bytes)

@@ -10,6 +10,7 @@
 #include "core/config.h"
 #include "core/cursor.h"
 #include "core/log.h"
+#include "core/waits.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +25,7 @@ struct ledger {
         uint32_t slab, inject_slab; /* hints */
         uint64_t slab_at;   /* the position of the first byte in `slab`, when it was found */
         struct count ahead; /* given up behind the acknowledged place, while the log has it still */
+        struct waits waits; /* of what was handed to a connection for the first time */
 };
 
 /* On an image that is new (recovered: false) or that was checked. */
@@ -72,6 +74,10 @@ bool ledger_pending(const struct ledger *ledger, bool inject_only);
  */
 int ledger_gather(struct ledger *ledger, size_t limit, bool hold_log, struct iovec *iov, int max);
 void ledger_sent(struct ledger *ledger, uint64_t bytes);
+
+/* Before that, and optional: tells how long the messages that are now handed to a connection whole,
+ * for the first time, have waited. */
+void ledger_tell_waits(struct ledger *ledger, uint64_t bytes, uint64_t now_usec);
 
 /* The peer's kernel has everything before this TCP offset. */
 void ledger_acked(struct ledger *ledger, uint64_t acked);

@@ -99,6 +99,7 @@ static void count_skipped(struct ledger *ledger, struct log_place from, struct l
         store_add(store, &image->skipped_bytes, all.bytes);
         store_add(store, &image->skipped_begun_messages, again.messages);
         store_add(store, &image->skipped_begun_bytes, again.bytes);
+        waits_skip(&ledger->waits, to.pos, to.number);
 }
 
 void ledger_settle(struct ledger *ledger)
@@ -141,6 +142,7 @@ static struct count give_up(struct ledger *ledger, struct log_place to, enum dro
         count_dropped(ledger, reason, dropped);
         store_put(store, &image->start, to.pos);
         store_put(store, &image->start_number, to.number);
+        waits_skip(&ledger->waits, to.pos, to.number);
         return dropped;
 }
 

@@ -2,6 +2,7 @@
 #include "core/recover.h"
 #include "core/books.h"
 #include "core/events.h"
+#include "core/histogram.h"
 #include "core/hold.h"
 #include "core/marks.h"
 #include "core/spread.h"
@@ -562,5 +563,7 @@ const char *recover_image(struct store *store, const struct frame_spec *spec)
         if (!collect_extents(&r))
                 return "an extent is in two lists";
         collect_slabs(&r);
+        for (int i = 0; i < IMAGE_LATENCIES; i++)
+                histogram_mend(&image->latency[i]);
         return NULL;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What goes to a client, and how long it is waited for. */
 #include "edge/client_own.h"
+#include "util/clock.h"
 #include "util/diag.h"
 
 #include <errno.h>
@@ -118,6 +119,12 @@ static bool is_refused(ssize_t sent)
         return sent < 0 && errno != EAGAIN && errno != EINTR;
 }
 
+static void tell_waits(const struct client *client, struct cursor *cursor, uint64_t sent)
+{
+        cursor_tell_waits(cursor, sent, clock_usec(),
+                          &client->store->image->latency[LATENCY_TO_CLIENTS]);
+}
+
 void client_trust(struct client *client, uint64_t now)
 {
         struct cursor *offer = reader_offer(&client->reader);
@@ -134,6 +141,8 @@ void client_trust(struct client *client, uint64_t now)
                         return;
                 }
         }
+        if (sent > 0)
+                tell_waits(client, offer, (uint64_t)sent);
         reader_trust(&client->reader, sent > 0 ? (uint64_t)sent : 0);
         if (offer)
                 store_set(&client->image->inherited, cursor_waiting(&client->reader.cursor));
@@ -159,8 +168,10 @@ void client_flush(struct client *client, uint64_t now)
                 sent = send_to(client, iov, n);
                 store_begin(client->store);
                 store_put(client->store, &client->image->sending, 0);
-                if (sent > 0)
+                if (sent > 0) {
+                        tell_waits(client, &client->reader.cursor, (uint64_t)sent);
                         reader_advance(&client->reader, (uint64_t)sent);
+                }
                 store_commit(client->store);
                 if (is_refused(sent)) {
                         is_deaf(client);

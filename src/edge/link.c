@@ -129,7 +129,11 @@ static void on_progress(void *context, enum link_state state, const char *addres
 
 static void on_failed(void *context, enum link_cause cause, const char *text)
 {
-        tell_failure(context, cause, text);
+        struct link *link = context;
+        uint64_t *failed = &link->ledger->totals->failed[cause];
+
+        store_set(failed, *failed + 1);
+        tell_failure(link, cause, text);
 }
 
 static void on_exhausted(void *context)

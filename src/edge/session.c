@@ -5,6 +5,7 @@
 #include "edge/tcp.h"
 #include "edge/timer.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -15,6 +16,21 @@ enum {
         COURTESY_USEC = 250000, /* for the peer's end, when all is acknowledged: a close with unread
                                    data would reset */
 };
+
+static_assert((int)LINK_CAUSES <= (int)IMAGE_CAUSES, "every cause has its counter");
+
+static struct ledger_end end_ledger(struct ledger *ledger, struct tcp_books books,
+                                    enum config_resend resend, enum link_cause cause)
+{
+        struct store *store = ledger->log->store;
+        struct ledger_end fate;
+
+        store_begin(store);
+        fate = ledger_end(ledger, books.acked, books.transmitted, resend);
+        store_add(store, &ledger->totals->lost[cause], 1);
+        store_commit(store);
+        return fate;
+}
 
 void session_end(struct session *session, enum link_cause cause, const char *text)
 {
@@ -33,16 +49,17 @@ void session_end(struct session *session, enum link_cause cause, const char *tex
         evtimer_del(session->acks);
         evtimer_del(session->rest);
         if (session->fin_sent) {
-                fate = ledger_end(ledger, ledger->image->acked, ledger->image->written,
-                                  session->setup.config->resend);
+                books = (struct tcp_books){ledger->image->acked, ledger->image->written};
+                fate = end_ledger(ledger, books, session->setup.config->resend,
+                                  session->close_cause);
                 close(fd);
         } else {
                 tcp_silence(fd);
                 books = tcp_books(fd, ledger->image->written);
                 if (books.acked < ledger->image->acked)
                         books.acked = ledger->image->acked;
-                fate = ledger_end(ledger, books.acked, books.transmitted,
-                                  session->setup.config->resend);
+                fate = end_ledger(ledger, books, session->setup.config->resend,
+                                  session->closing ? session->close_cause : cause);
                 if (cause == CAUSE_CLOSED && books.acked == ledger->image->written)
                         close(fd); /* nothing is under way: no need to be rude */
                 else
@@ -105,6 +122,7 @@ void session_pause(struct session *session, bool pause)
         session->resting = false;
         evtimer_del(session->rest);
         if (pause) {
+                session->beat_at = 0; /* what comes is not looked at */
                 event_del(session->readable);
                 return;
         }
@@ -271,7 +289,7 @@ void session_abandon(struct log *in, struct ledger *ledger, int fd, enum config_
         }
         if (books.acked < image->acked)
                 books.acked = image->acked;
-        ledger_end(ledger, books.acked, books.transmitted, resend);
+        end_ledger(ledger, books, resend, CAUSE_LOCAL);
         if (fd >= 0)
                 tcp_reset(fd);
         slabs_free(in->store, log_cut(in));

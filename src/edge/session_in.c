@@ -181,6 +181,15 @@ static void read_ends(struct session *session, int error)
                     text);
 }
 
+/* To a peer that answers heartbeats, this was the round trip. */
+static void tell_answer(struct session *session)
+{
+        struct image *image = session->setup.in->store->image;
+
+        histogram_add(&image->latency[LATENCY_HEARTBEAT], session->last_byte - session->beat_at, 1);
+        session->beat_at = 0;
+}
+
 /* One read. Returns false when there was nothing, or the session has ended. */
 bool session_read(struct session *session)
 {
@@ -203,6 +212,8 @@ bool session_read(struct session *session)
         }
         session->last_byte = clock_usec();
         session->got_byte = true;
+        if (session->beat_at)
+                tell_answer(session);
         store_set(&image->rx_read, image->rx_read + (uint64_t)got);
         if (session->silent) {
                 session->silent = false;

@@ -16,6 +16,7 @@ enum {
                                    third more at 64 K */
         ACK_USEC = 50000,
         HURRY_USEC = 1000,
+        RTT_USEC = 900000, /* once a second, also where heartbeats alone are acknowledged */
 };
 
 /* Messages that are too old go no further. */
@@ -52,6 +53,19 @@ bool session_waiting(const struct session *session)
         return image->acked != image->written || session_unsent(session);
 }
 
+/* The kernel's own measure has news only when something was acknowledged. */
+static void sample_rtt(struct session *session, uint64_t now)
+{
+        struct image *image = session->setup.in->store->image;
+        struct tcp_state state;
+
+        if (session->rtt_at && now - session->rtt_at < RTT_USEC)
+                return;
+        session->rtt_at = now;
+        if (tcp_look(session->fd, &state) && state.rtt_usec)
+                histogram_add(&image->latency[LATENCY_RTT], state.rtt_usec, 1);
+}
+
 void session_poll_acks(struct session *session)
 {
         struct ledger *ledger = session->setup.ledger;
@@ -64,6 +78,7 @@ void session_poll_acks(struct session *session)
         if (acked <= ledger->image->acked)
                 return;
         session->last_progress = clock_usec();
+        sample_rtt(session, session->last_progress);
         ledger_acked(ledger, acked);
         session->was_waiting = session_waiting(session);
         session->setup.ops->acked(session->setup.context);
@@ -93,7 +108,6 @@ void session_flush(struct session *session)
 {
         struct ledger *ledger = session->setup.ledger;
         uint64_t before = ledger_written(ledger);
-        bool any = false;
 
         while (session->fd >= 0 && !session->fin_sent) {
                 struct iovec iov[WRITE_IOV];
@@ -117,8 +131,9 @@ void session_flush(struct session *session)
                         return;
                 }
                 if (sent > 0) {
+                        session->last_sent = clock_usec();
+                        ledger_tell_waits(ledger, (uint64_t)sent, session->last_sent);
                         ledger_sent(ledger, (uint64_t)sent);
-                        any = true;
                 }
                 if (sent < (ssize_t)size) {
                         set_blocked(session, true);
@@ -127,8 +142,6 @@ void session_flush(struct session *session)
         }
         if (session->fd < 0)
                 return;
-        if (any)
-                session->last_sent = clock_usec();
         /* A heartbeat that fits into our own kernel is no sign that the peer takes anything. */
         if (ledger_written(ledger) != before)
                 session->last_progress = session->last_sent;

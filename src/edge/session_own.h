@@ -19,6 +19,8 @@ struct session {
         struct event *begin, *readable, *writable, *tick, *acks, *rest;
         uint64_t since, last_byte, last_ack, last_sent, last_progress, partial_since, asked_at;
         uint64_t partial_total, declared;
+        uint64_t beat_at; /* a heartbeat went out, and no byte came since; 0: none */
+        uint64_t rtt_at;  /* when the kernel's round trip was last looked at */
         bool resting, window_closed, was_waiting, paused, silent, got_byte, hurry, blocked;
         bool greeting, wrong_answer; /* waits for the answer */
         bool greeted;                /* the greetings are under way */
