@@ -16,6 +16,8 @@ const struct verb ctl_verbs[] = {
         {"clients", "", "a table of the local clients", NULL, verb_clients, 0},
         {"events", "[-n N]", "the last events, and then each as it happens", verb_events_more,
          verb_events, 0},
+        {"latency", "", "how long round trips and queues take", verb_latency_more, verb_latency, 0},
+        {"metrics", "[--output FILE]", "Prometheus text", verb_metrics_more, verb_metrics, 0},
         {"wait", "[--state=up] [--timeout=T]", "until the link is so; 1 at the timeout",
          verb_wait_more, verb_wait, 0},
         {"hold", "[--for=T] [--reason=TEXT]", "close the link and keep it closed", verb_hold_more,

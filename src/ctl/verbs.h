@@ -18,6 +18,11 @@ int verb_clients(struct ctl *ctl, int argc, char **argv);
 /* events.c */
 extern const char verb_events_more[];
 int verb_events(struct ctl *ctl, int argc, char **argv);
+/* latency.c, metrics.c */
+extern const char verb_latency_more[];
+int verb_latency(struct ctl *ctl, int argc, char **argv);
+extern const char verb_metrics_more[];
+int verb_metrics(struct ctl *ctl, int argc, char **argv);
 /* call.c */
 extern const char verb_reload_more[];
 int verb_reload(struct ctl *ctl, int argc, char **argv);

@@ -6,6 +6,7 @@
 
 #include "daemon/health.h"
 #include "daemon/interface_text.h"
+#include "daemon/metrics.h"
 #include "daemon/status_json.h"
 #include "util/clock.h"
 
@@ -156,6 +157,28 @@ static json_t *run_get_config(const struct control_call *call)
         return control_reply(json_pack("{s:o}", "settings", list));
 }
 
+static json_t *run_get_latency(const struct control_call *call)
+{
+        struct status status = {0};
+
+        call->ops->status(call->ctx, &status);
+        return control_reply(json_pack("{s:o}", "histograms", status_json_latency(status.latency)));
+}
+
+static json_t *run_get_metrics(const struct control_call *call)
+{
+        struct status status;
+        struct health health;
+        json_t *reply;
+        char *text;
+
+        take_health(call, &status, &health);
+        text = metrics_text(&status, &health);
+        reply = text ? control_reply(json_pack("{s:s}", "text", text)) : NULL;
+        free(text);
+        return reply;
+}
+
 static json_t *run_reload(const struct control_call *call)
 {
         struct config_report report = {0};
@@ -187,6 +210,8 @@ static const struct control_method ftcpd_methods[] = {
          .needs_more = true},
         {.name = "RecentEvents", .run = run_recent_events},
         {.name = "GetConfig", .run = run_get_config},
+        {.name = "GetMetrics", .run = run_get_metrics},
+        {.name = "GetLatency", .run = run_get_latency},
         {.name = "Flush",
          .flush = control_flush,
          .parameters =

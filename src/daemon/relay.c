@@ -313,7 +313,8 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
                                 .frame = config->frame,
                                 .upstream = -1,
                                 .flush_at = RELAY_NO_FLUSH,
-                                .started = clock_usec()};
+                                .started = clock_usec(),
+                                .started_wall = clock_wall_usec()};
         TAILQ_INIT(&relay->all);
         TAILQ_INIT(&relay->queue);
         TAILQ_INIT(&relay->begun);

@@ -76,8 +76,8 @@ struct relay {
                 uint64_t seen[TELL_WAYS][DROP_REASONS]; /* messages */
                 struct pace drops[TELL_WAYS][DROP_REASONS], clients[TELL_CLASSES];
         } events;
-        uint64_t turned_away; /* when the log last told of a client that was refused */
-        uint64_t started;
+        uint64_t turned_away;           /* when the log last told of a client that was refused */
+        uint64_t started, started_wall; /* the second since 1970 */
 };
 
 extern const struct client_ops relay_client_ops;

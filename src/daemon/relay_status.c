@@ -108,11 +108,15 @@ void relay_status(struct relay *relay, struct status *status)
                 .instance = relay->config->instance,
                 .pid = getpid(),
                 .uptime_usec = since(now, relay->started),
+                .started_usec = relay->started_wall,
                 .clients = relay->n_clients,
                 .clients_limit = relay->config->max_clients,
                 .clients_accepted = totals->clients_accepted,
                 .clients_refused = totals->clients_refused,
                 .refused = {totals->refused_messages, totals->refused_bytes},
+                .lost = totals->lost,
+                .failed = totals->failed,
+                .latency = relay->store.image->latency,
                 .recent_loss =
                         totals->last_drop && since(now, totals->last_drop) < 60 * USEC_PER_SEC,
         };

@@ -15,6 +15,8 @@
 
 #define STATUS_NONE UINT64_MAX
 
+struct image_histogram;
+
 enum severity { SEVERITY_OK, SEVERITY_WARNING, SEVERITY_CRITICAL };
 const char *severity_name(enum severity severity);
 
@@ -52,11 +54,14 @@ struct status {
         const char *version, *instance;
         pid_t pid;
         uint64_t uptime_usec;
+        uint64_t started_usec; /* since 1970, for people */
         struct status_upstream upstream;
         uint64_t clients, clients_limit, clients_accepted, clients_refused;
         struct books to_upstream, to_clients;
         struct count refused;
         bool outdated;    /* the files are broken, what was in force before a restart still is */
+        const uint64_t *lost, *failed;         /* connections and attempts, by enum link_cause */
+        const struct image_histogram *latency; /* by enum latency_kind */
         bool recent_loss; /* messages were dropped within the last minute for a reason nobody chose
                            */
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/events.h"
+#include "core/histogram.h"
 #include "util/text.h"
 
 /* Adds a member and takes value; without either, *object becomes NULL and stays so. */
@@ -266,4 +267,27 @@ json_t *status_json_setting(const struct config_setting *setting, const char *va
                 add(&o, "line", json_integer(setting->line));
         }
         return o;
+}
+
+static json_t *histogram_json(const char *name, const struct image_histogram *histogram)
+{
+        json_t *o = json_object();
+
+        add(&o, "name", json_string(name));
+        add(&o, "count", number(histogram_count(histogram)));
+        add(&o, "minUsec", number(histogram_min(histogram)));
+        add(&o, "medianUsec", number(histogram_quantile(histogram, 500)));
+        add(&o, "p99Usec", number(histogram_quantile(histogram, 990)));
+        add(&o, "maxUsec", number(histogram_max(histogram)));
+        return o;
+}
+
+json_t *status_json_latency(const struct image_histogram *latency)
+{
+        json_t *list = json_array();
+
+        for (int i = 0; i < LATENCY_KINDS; i++)
+                json_array_append_new(
+                        list, histogram_json(latency_kind_name((enum latency_kind)i), &latency[i]));
+        return list;
 }

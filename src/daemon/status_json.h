@@ -31,6 +31,9 @@ json_t *status_json_count(struct count count);
 /* One Client. */
 json_t *status_json_client(const struct status_client *client);
 
+/* The histograms of GetLatency: an array, by enum latency_kind. */
+json_t *status_json_latency(const struct image_histogram *latency);
+
 /* One Setting. value and file stand in place of the setting's own; file may be NULL. */
 json_t *status_json_setting(const struct config_setting *setting, const char *value,
                             const char *file);

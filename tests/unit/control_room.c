@@ -31,6 +31,7 @@ static void fake_status(void *ctx, struct status *out)
         out->upstream.state = LINK_UP;
         out->upstream.address = "host:1";
         out->clients = fake.n_clients;
+        out->latency = fake.store.image->latency;
         out->to_upstream.queued = (struct count){fake.accepted - fake.delivered,
                                                  10 * (fake.accepted - fake.delivered)};
 }
