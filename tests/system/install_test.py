@@ -16,7 +16,8 @@ TOP = os.environ.get('top_srcdir') or os.path.join(
 UNIT_DIR = '/units'
 
 UNITS = {f'{name}{at}.{kind}' for at in ('', '@')
-         for name, kind in [('ftcpd', 'service'), ('ftcpd', 'socket'), ('ftcpd-varlink', 'socket')]}
+         for name, kind in [('ftcpd', 'service'), ('ftcpd', 'socket'), ('ftcpd-varlink', 'socket'),
+                            ('ftcpd-metrics', 'service'), ('ftcpd-metrics', 'timer')]}
 FILES = {  # below the prefix
     'sbin/ftcpd',
     'bin/ftcpctl',
@@ -25,6 +26,9 @@ FILES = {  # below the prefix
     'share/man/man1/ftcpctl.1',
     'share/man/man5/ftcpd.conf.5',
     'share/man/man7/ftcp-protocol.7',
+    'share/man/man7/ftcpd-metrics.7',
+    'share/doc/ftcpd/examples/ftcpd-alerts.yml',
+    'share/doc/ftcpd/examples/ftcpd-dashboard.json',
     'share/man/man8/ftcpd.8',
     'share/doc/ftcpd/ftcpd.conf',
 } | {f'share/doc/ftcpd/examples/{name}.conf' for name in (
@@ -102,6 +106,9 @@ class Install(unittest.TestCase):
                 commands = dict(re.findall(r'^(Exec\w+)=(\S+)', file.read(), re.M))
             self.assertEqual(commands, {'ExecStart': f'{self.prefix}/sbin/ftcpd',
                                         'ExecReload': f'{self.prefix}/bin/ftcpctl'})
+            with open(f'{self.root}{UNIT_DIR}/ftcpd-metrics{at}.service', encoding='utf-8') as file:
+                commands = dict(re.findall(r'^(Exec\w+)=(\S+)', file.read(), re.M))
+            self.assertEqual(commands, {'ExecStart': f'{self.prefix}/bin/ftcpctl'})
 
     def test_systemd_has_no_complaint_about_the_units(self):
         if not shutil.which('systemd-analyze'):
@@ -140,7 +147,8 @@ class Install(unittest.TestCase):
             self.skipTest(f'the measure is that of systemd 252, this is {version}')
         with tempfile.TemporaryDirectory() as folder:
             self.units(folder)
-            for unit in ('ftcpd.service', 'ftcpd@x.service'):
+            for unit in ('ftcpd.service', 'ftcpd@x.service',
+                         'ftcpd-metrics.service', 'ftcpd-metrics@x.service'):
                 with self.subTest(unit=unit):
                     print(run('systemd-analyze', 'security', '--offline=yes', '--threshold=12',
                               '--no-pager', f'{folder}/{unit}').splitlines()[-1])

@@ -167,6 +167,11 @@ static void ranges_that_were_dealt_are_told_each_with_its_own_messages(void **st
         read_bytes(32 * MSEC, UINT64_MAX);
         assert_int_equal(histogram_count(room.down), 6);
         assert_int_equal(room.down->sum, 2 * 21 * MSEC + 22 * MSEC + 3 * 12 * MSEC);
+        /* What another reader left may be older than all that was read. */
+        assert_int_equal(cursor_extend(&room.cursor, place(3), place(5)), 0);
+        read_bytes(40 * MSEC, UINT64_MAX);
+        assert_int_equal(histogram_count(room.down), 8);
+        assert_int_equal(histogram_max(room.down), 30 * MSEC);
         cursor_done(&room.cursor);
 }
 
