@@ -36,23 +36,31 @@ static void family(struct metrics *m, const char *name, const char *type, const 
         fprintf(m->to, "# HELP ftcpd_%s %s\n# TYPE ftcpd_%s %s\n", name, help, name, type);
 }
 
-/* The name and labels of a sample; suffix belongs to the name. */
-static void put_series(struct metrics *m, const char *suffix, const char *label, const char *value)
-{
-        fprintf(m->to, "ftcpd_%s%s{link=\"", m->name, suffix);
-        put_value(m->to, m->link);
-        fputc('"', m->to);
-        if (label) {
-                fprintf(m->to, ",%s=\"", label);
-                put_value(m->to, value);
-                fputc('"', m->to);
-        }
-}
-
-/* A second label. */
 static void put_label(struct metrics *m, const char *label, const char *value)
 {
-        fprintf(m->to, ",%s=\"%s\"", label, value);
+        fprintf(m->to, "%s=\"", label);
+        put_value(m->to, value);
+        fputc('"', m->to);
+}
+
+/* A sample with the label that all have; suffix belongs to the name. */
+static void put_series(struct metrics *m, const char *suffix)
+{
+        fprintf(m->to, "ftcpd_%s%s{", m->name, suffix);
+        put_label(m, "link", m->link);
+}
+
+static void put_more(struct metrics *m, const char *label, const char *value)
+{
+        fputc(',', m->to);
+        put_label(m, label, value);
+}
+
+static void put_series_of(struct metrics *m, const char *suffix, const char *label,
+                          const char *value)
+{
+        put_series(m, suffix);
+        put_more(m, label, value);
 }
 
 static void put_number(struct metrics *m, uint64_t number)
@@ -69,7 +77,7 @@ static void number(struct metrics *m, const char *name, const char *type, const 
                    uint64_t value)
 {
         family(m, name, type, help);
-        put_series(m, "", NULL, NULL);
+        put_series(m, "");
         put_number(m, value);
 }
 
@@ -89,7 +97,7 @@ static void span(struct metrics *m, const char *name, const char *help, uint64_t
         if (usec == STATUS_NONE)
                 return;
         family(m, name, "gauge", help);
-        put_series(m, "", NULL, NULL);
+        put_series(m, "");
         put_seconds(m, usec);
 }
 
@@ -102,7 +110,7 @@ static void put_daemon(struct metrics *m, const struct status *status, const str
         gauge(m, "health", "What ftcpd says of itself: 0 ok, 1 warning, 2 critical.",
               health->severity);
         family(m, "build_info", "gauge", "Always 1; the version of ftcpd.");
-        put_series(m, "", "version", status->version ? status->version : "");
+        put_series_of(m, "", "version", status->version ? status->version : "");
         put_number(m, 1);
         span(m, "start_time_seconds", "When this process began, since 1970.", status->started_usec);
         span(m, "uptime_seconds", "Since this process began.", status->uptime_usec);
@@ -111,7 +119,7 @@ static void put_daemon(struct metrics *m, const struct status *status, const str
 static void put_causes(struct metrics *m, const uint64_t *counts)
 {
         for (int i = CAUSE_NONE + 1; i < LINK_CAUSES; i++) {
-                put_series(m, "", "cause", link_cause_name((enum link_cause)i));
+                put_series_of(m, "", "cause", link_cause_name((enum link_cause)i));
                 put_number(m, counts ? counts[i] : 0);
         }
 }
@@ -122,7 +130,7 @@ static void put_link(struct metrics *m, const struct status *status)
 
         family(m, "link_state", "gauge", "1 for the state that the link is in, 0 for the others.");
         for (int i = 0; i < LINK_STATES; i++) {
-                put_series(m, "", "state", link_state_name((enum link_state)i));
+                put_series_of(m, "", "state", link_state_name((enum link_state)i));
                 put_number(m, (int)up->state == i);
         }
         span(m, "link_state_seconds", "Since the link came into this state.", up->state_usec);
@@ -197,8 +205,8 @@ static void put_books(struct metrics *m, const struct direction *directions, boo
                             {"dropped", dropped(d->books)}};
 
                 for (size_t i = 0; i < sizeof(book) / sizeof(*book); i++) {
-                        put_series(m, "", "direction", d->name);
-                        put_label(m, "book", book[i].name);
+                        put_series_of(m, "", "direction", d->name);
+                        put_more(m, "book", book[i].name);
                         put_number(m, of_count(book[i].count, bytes));
                 }
         }
@@ -208,8 +216,8 @@ static void put_drops(struct metrics *m, const struct direction *directions, boo
 {
         for (const struct direction *d = directions; d < directions + DIRECTIONS; d++)
                 for (int i = 0; i < DROP_REASONS; i++) {
-                        put_series(m, "", "direction", d->name);
-                        put_label(m, "reason", drop_reason_name((enum drop_reason)i));
+                        put_series_of(m, "", "direction", d->name);
+                        put_more(m, "reason", drop_reason_name((enum drop_reason)i));
                         put_number(m, of_count(d->books->dropped[i], bytes));
                 }
 }
@@ -219,9 +227,9 @@ static void both(struct metrics *m, const struct direction *directions, const ch
                  const char *help, uint64_t first, uint64_t second)
 {
         family(m, name, "gauge", help);
-        put_series(m, "", "direction", directions[0].name);
+        put_series_of(m, "", "direction", directions[0].name);
         put_number(m, first);
-        put_series(m, "", "direction", directions[1].name);
+        put_series_of(m, "", "direction", directions[1].name);
         put_number(m, second);
 }
 
@@ -231,7 +239,7 @@ static void put_oldest(struct metrics *m, const struct direction *directions)
         for (const struct direction *d = directions; d < directions + DIRECTIONS; d++) {
                 uint64_t usec = d->books->oldest_usec;
 
-                put_series(m, "", "direction", d->name);
+                put_series_of(m, "", "direction", d->name);
                 put_seconds(m, usec == BOOKS_NONE ? 0 : usec);
         }
 }
@@ -280,17 +288,17 @@ static void put_histogram(struct metrics *m, const char *kind,
         for (unsigned bit = LEAST_BIT; bit <= MOST_BIT; bit++) {
                 uint64_t usec = UINT64_C(1) << bit;
 
-                put_series(m, "_bucket", "kind", kind);
+                put_series_of(m, "_bucket", "kind", kind);
                 fprintf(m->to, ",le=\"%" PRIu64 ".%06" PRIu64 "\"", usec / USEC_PER_SEC,
                         usec % USEC_PER_SEC);
                 put_number(m, histogram_below(histogram, usec));
         }
-        put_series(m, "_bucket", "kind", kind);
-        put_label(m, "le", "+Inf");
+        put_series_of(m, "_bucket", "kind", kind);
+        put_more(m, "le", "+Inf");
         put_number(m, histogram_count(histogram));
-        put_series(m, "_sum", "kind", kind);
+        put_series_of(m, "_sum", "kind", kind);
         put_seconds(m, histogram->sum);
-        put_series(m, "_count", "kind", kind);
+        put_series_of(m, "_count", "kind", kind);
         put_number(m, histogram_count(histogram));
 }
 
