@@ -5,6 +5,7 @@
  * the first release, with FTCPD_TEST_WRITE=PATH, where the layout may still change.
  */
 #include "core/events.h"
+#include "core/histogram.h"
 #include "core/hold.h"
 #include "core/imprint.h"
 #include "core/ledger.h"
@@ -146,6 +147,10 @@ static void live_through_something(void)
         assert_true(ledger_inject(&side.ledger, &(struct iovec){(void *)"\0\0\0", 4}, 1));
         ledger_acked(&side.ledger, 110);
         store_set(&side.store.image->totals.refused_messages, 3);
+        store_set(&side.store.image->totals.lost[CAUSE_SILENT], 4);
+        store_set(&side.store.image->totals.failed[CAUSE_REFUSED], 5);
+        histogram_add(&side.store.image->latency[LATENCY_RTT], 1234, 2);
+        histogram_add(&side.store.image->latency[LATENCY_RTT], 99000000, 1);
         events_add(&side.events,
                    &(struct image_facts){.kind = EVENT_LINK, .state = LINK_UP, .time_usec = 5},
                    "connected");
@@ -280,6 +285,17 @@ static void check_wire(void)
         ledger_acked(&side.ledger, 330 + size);
 }
 
+static void check_latency(const struct image_histogram *rtt)
+{
+        uint64_t median = histogram_quantile(rtt, 500);
+
+        assert_int_equal(histogram_count(rtt), 3);
+        assert_int_equal(histogram_min(rtt), 1234);
+        assert_int_equal(histogram_max(rtt), 99000000);
+        assert_int_equal(histogram_below(rtt, 2048), 2);
+        assert_true(median >= 1234 - 1234 / 32 && median <= 1234 + 1234 / 32);
+}
+
 static void check_goes_on(void)
 {
         static const size_t body[] = {BODY_LARGE, 200, 100}, all[] = {10, BODY_LARGE, 200, 100};
@@ -293,6 +309,9 @@ static void check_goes_on(void)
         assert_int_equal(writer_partial(&side.writer[1]), 20);
         check_books(7, 1);
         assert_int_equal(side.store.image->totals.refused_messages, 3);
+        assert_int_equal(side.store.image->totals.lost[CAUSE_SILENT], 4);
+        assert_int_equal(side.store.image->totals.failed[CAUSE_REFUSED], 5);
+        check_latency(&side.store.image->latency[LATENCY_RTT]);
         assert_string_equal(events_get(&side.events, 1)->text, "connected");
         frame(bytes, 100, 4);
         down(bytes + 50, 54);
