@@ -357,11 +357,35 @@ static void what_this_build_leaves_is_gone_on_with(void **state)
         store_done(&side.store);
 }
 
+/* The first store of two that belong together was made. */
+static void a_figure_that_was_half_written_is_mended(void **state)
+{
+        const struct image_histogram *beat;
+        int fd;
+
+        (void)state;
+        memset(&side, 0, sizeof(side));
+        assert_int_equal(store_init(&side.store), 0);
+        init_parts(false);
+        live_through_something();
+        store_set(&side.store.image->latency[LATENCY_HEARTBEAT].bucket[7], 1);
+        fd = dup(side.store.fd);
+        spread_done(&side.spread);
+        store_done(&side.store);
+        take_up(fd);
+        beat = &side.store.image->latency[LATENCY_HEARTBEAT];
+        assert_int_equal(histogram_min(beat), 7);
+        assert_int_equal(histogram_max(beat), 7);
+        spread_done(&side.spread);
+        store_done(&side.store);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(what_this_build_leaves_is_gone_on_with),
                 cmocka_unit_test(what_the_first_version_left_is_gone_on_with),
+                cmocka_unit_test(a_figure_that_was_half_written_is_mended),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
