@@ -46,11 +46,17 @@ static void print_histogram(const json_t *histogram)
         putchar('\n');
 }
 
+static void print_table(const json_t *histograms)
+{
+        printf("%-14s%10s%11s%11s%11s%11s\n", "LATENCY", "COUNT", "MIN", "MEDIAN", "P99", "MAX");
+        for (size_t i = 0; i < json_array_size(histograms); i++)
+                print_histogram(json_array_get(histograms, i));
+}
+
 int verb_latency(struct ctl *ctl, int argc, char **argv)
 {
-        json_t *result = NULL, *histogram;
+        json_t *result = NULL;
         int code = ctl_arguments(ctl, argc, argv, 0);
-        size_t i;
 
         if (code)
                 return code;
@@ -58,10 +64,7 @@ int verb_latency(struct ctl *ctl, int argc, char **argv)
         if (code == CTL_DONE && ctl->json != CTL_JSON_OFF) {
                 code = ctl_print_json(ctl, result);
         } else if (code == CTL_DONE) {
-                printf("%-14s%10s%11s%11s%11s%11s\n", "LATENCY", "COUNT", "MIN", "MEDIAN", "P99",
-                       "MAX");
-                json_array_foreach(json_object_get(result, "histograms"), i, histogram)
-                        print_histogram(histogram);
+                print_table(json_object_get(result, "histograms"));
         }
         json_decref(result);
         return code;

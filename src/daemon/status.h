@@ -59,7 +59,7 @@ struct status {
         uint64_t clients, clients_limit, clients_accepted, clients_refused;
         struct books to_upstream, to_clients;
         struct count refused;
-        bool outdated;    /* the files are broken, what was in force before a restart still is */
+        bool outdated; /* the files are broken, what was in force before a restart still is */
         const uint64_t *lost, *failed;         /* connections and attempts, by enum link_cause */
         const struct image_histogram *latency; /* by enum latency_kind */
         bool recent_loss; /* messages were dropped within the last minute for a reason nobody chose
