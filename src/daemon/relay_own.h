@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The relay's own memory, for relay.c and its other halves: _door, _events, _fate, _resume, _status,
- * _steer and _tap. */
+/* The relay's own memory, for relay.c and its other halves: _door, _events, _fate, _resume,
+ * _status, _steer and _tap. */
 #include "core/cursor.h"
 #include "core/events.h"
 #include "core/ledger.h"
