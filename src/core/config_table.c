@@ -173,8 +173,8 @@ const struct config_row config_rows[] = {
         {PLACE("Control", "MaxClients", count, control_max_clients), .fallback = "64", .min = 1,
          .max = 4 * K, .doc = "How many may be connected to it."},
         {PLACE("Control", "Admin", people, admin), .fallback = "", .list = true,
-         .doc = "Users and @groups who may change state, besides root and the daemon's user; a "
-                "list."},
+         .doc = "Users and @groups who may change state or tap, besides root and the daemon's "
+                "user; a list."},
         {PLACE("Health", "CriticalAfter", span, critical_after_usec), .fallback = "30s",
          .zero = CONFIG_ZERO_FINE,
          .doc = "A link that is down for as long is CRITICAL, before it is a WARNING."},
