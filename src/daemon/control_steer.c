@@ -80,7 +80,7 @@ json_t *control_drop_client(const struct control_call *call)
 
         asker(call, by);
         if (id <= 0 || call->ops->drop_client(call->ctx, (uint64_t)id, by) < 0)
-                return control_error("io.ftcpd.NoSuchClient", json_pack("{s:I}", "id", id));
+                return control_no_such_client(id);
         return control_reply(NULL);
 }
 

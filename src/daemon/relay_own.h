@@ -135,6 +135,7 @@ struct event *relay_hold_timer_new(struct relay *relay);
 void relay_resume_hold(struct relay *relay);
 void relay_hurry(struct relay *relay);
 void relay_tell_flushed(struct relay *relay);
+
 /* relay_tap.c: what came is shown to those who watch, if there are any: before it goes anywhere. */
 void relay_show_in(struct relay *relay, const struct log_taken *taken);
 void relay_show_out(struct relay *relay, const struct client *client,
