@@ -9,19 +9,31 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "ctl/help.h"
+#include "util/near.h"
 #include "util/units.h"
 
-enum { GLOBAL_JSON = 0x200, GLOBAL_SOCKET, GLOBAL_INSTANCE, GLOBAL_HELP, GLOBAL_VERSION };
-
-static const struct option globals[] = {
-        {"json", required_argument, NULL, GLOBAL_JSON},
-        {"socket", required_argument, NULL, GLOBAL_SOCKET},
-        {"instance", required_argument, NULL, GLOBAL_INSTANCE},
-        {"help", no_argument, NULL, GLOBAL_HELP},
-        {"version", no_argument, NULL, GLOBAL_VERSION},
+enum {
+        GLOBAL_JSON = 0x200,
+        GLOBAL_SOCKET,
+        GLOBAL_INSTANCE,
+        GLOBAL_HELP,
+        GLOBAL_VERSION,
+        GLOBAL_LIST,
 };
 
-enum { GLOBALS = sizeof(globals) / sizeof(*globals), OPTIONS_MAX = 40 };
+const struct verb_option ctl_options[] = {
+        {'j', NULL, NULL, "JSON on stdout: pretty on a terminal, else short", NULL},
+        {GLOBAL_JSON, "json", "pretty|short|off", "JSON on stdout, or not", "pretty short off"},
+        {GLOBAL_SOCKET, "socket", "PATH", "the control socket [/run/ftcpd.varlink]", "@file"},
+        {GLOBAL_INSTANCE, "instance", "NAME", "of the instance ftcpd@NAME", "@instance"},
+        {GLOBAL_HELP, "help", NULL, "this, or behind a verb, that verb", NULL},
+        {GLOBAL_VERSION, "version", NULL, "the version", NULL},
+        {GLOBAL_LIST, "list-verbs", NULL, "this as a table, for programs", NULL},
+        {0},
+};
+
+enum { OPTIONS_MAX = 40, LETTERS_MAX = 32 };
 
 int ctl_fail(struct ctl *ctl, int code, const char *format, ...)
 {
@@ -51,38 +63,6 @@ const char *ctl_socket(struct ctl *ctl)
         else
                 snprintf(ctl->path, sizeof(ctl->path), "/run/ftcpd.varlink");
         return ctl->path;
-}
-
-static void help_all(void)
-{
-        printf("Usage: ftcpctl [OPTION...] [VERB [ARGUMENT...]]\n"
-               "Ask, watch and steer a running ftcpd, and speak through it.\n\n");
-        for (const struct verb *verb = ctl_verbs; verb->name; verb++) {
-                int n = printf("  %s%s%s", verb->name, *verb->arguments ? " " : "",
-                               verb->arguments);
-
-                if (n > 32)
-                        n = printf("\n") - 1;
-                printf("%*s%s\n", 34 - n, "", verb->help);
-        }
-        printf("\n"
-               "Options, before or behind the verb:\n"
-               "  -j, --json=pretty|short|off     JSON on stdout; -j is pretty on a terminal\n"
-               "      --socket PATH               the control socket [/run/ftcpd.varlink]\n"
-               "      --instance NAME             of the instance ftcpd@NAME\n"
-               "      --help                      this, or behind a verb, that verb\n"
-               "      --version\n\n"
-               "Exits with 0 done, 1 failed, 2 usage, 3 ftcpd can't be reached, 4 not "
-               "permitted.\n");
-}
-
-static void help_verb(const struct verb *verb)
-{
-        printf("Usage: ftcpctl [OPTION...] %s%s%s\n%s.\n", verb->name, *verb->arguments ? " " : "",
-               verb->arguments, verb->help);
-        if (verb->more)
-                printf("\n%s", verb->more);
-        printf("\nThe options of all verbs: ftcpctl --help\n");
 }
 
 static bool set_json(struct ctl *ctl, const char *text)
@@ -124,40 +104,79 @@ static int global_option(struct ctl *ctl, int option)
                 else
                         help_all();
                 exit(CTL_DONE);
+        case GLOBAL_LIST: help_table(); exit(CTL_DONE);
         default: return option;
         }
 }
 
+/* The long option that was meant, or NULL. */
+static const char *near_option(const struct ctl *ctl, const char *given)
+{
+        char name[64];
+        struct near near = near_begin(name);
+
+        if (strncmp(given, "--", 2) != 0)
+                return NULL;
+        snprintf(name, sizeof(name), "%.*s", (int)strcspn(given + 2, "="), given + 2);
+        for (const struct verb_option *row = ctl_options; row->value; row++)
+                if (row->name)
+                        near_offer(&near, row->name);
+        for (const struct verb_option *row = ctl->verb ? ctl->verb->options : NULL;
+             row && row->value; row++)
+                if (row->name)
+                        near_offer(&near, row->name);
+        return near_best(&near);
+}
+
 static void complain(struct ctl *ctl, int result, char **argv)
 {
+        const char *given = argv[optind - 1], *meant = near_option(ctl, given);
         char words[256];
 
         if (result == ':')
-                snprintf(words, sizeof(words), "%s needs an argument", argv[optind - 1]);
+                snprintf(words, sizeof(words), "%.60s needs an argument", given);
         else if (optopt > 0 && optopt < CTL_OPTION)
                 snprintf(words, sizeof(words), "there is no option -%c here", optopt);
         else if (optopt)
-                snprintf(words, sizeof(words), "%s takes no argument", argv[optind - 1]);
+                snprintf(words, sizeof(words), "%.60s: this option takes no argument", given);
         else
-                snprintf(words, sizeof(words), "there is no option %s here", argv[optind - 1]);
+                snprintf(words, sizeof(words), "there is no option %.60s here%s%s%s", given,
+                         meant ? " (did you mean --" : "", meant ? meant : "", meant ? "?)" : "");
         ctl_usage(ctl, words);
 }
 
-int ctl_option(struct ctl *ctl, int argc, char **argv, const char *letters,
-               const struct option *options)
+/* getopt's form of a table: long options at `all`, short ones behind what `letters` holds. */
+static int add_options(const struct verb_option *rows, struct option all[OPTIONS_MAX], int n,
+                       char letters[LETTERS_MAX])
+{
+        for (; rows && rows->value; rows++) {
+                int argument = rows->argument ? required_argument : no_argument;
+                size_t used = strlen(letters);
+
+                if (rows->name && n < OPTIONS_MAX - 1)
+                        all[n++] = (struct option){rows->name, argument, NULL, rows->value};
+                else if (!rows->name)
+                        snprintf(letters + used, LETTERS_MAX - used, "%c%s", rows->value,
+                                 rows->argument ? ":" : "");
+        }
+        return n;
+}
+
+int ctl_option(struct ctl *ctl, int argc, char **argv)
 {
         struct option all[OPTIONS_MAX] = {0};
-        char short_options[32];
-        int n = 0, result;
-
-        for (; options && options->name && n < OPTIONS_MAX - GLOBALS - 1; options++)
-                all[n++] = *options;
-        memcpy(all + n, globals, sizeof(globals));
         /* Before the verb, options end at the first argument, which is the verb. */
-        snprintf(short_options, sizeof(short_options), "%s:j%s", ctl->verb ? "" : "+", letters);
+        char letters[LETTERS_MAX] = "+:";
+        int n, result;
+
+        if (ctl->verb)
+                strcpy(letters, ":");
+        n = add_options(ctl_options, all, 0, letters);
+        if (ctl->verb)
+                add_options(ctl->verb->options, all, n, letters);
         opterr = 0;
         do {
-                result = getopt_long(argc, argv, short_options, all, NULL);
+                result = getopt_long(argc, argv, letters, all, NULL);
                 if (result == '?' || result == ':') {
                         complain(ctl, result, argv);
                         return '?';
@@ -171,7 +190,7 @@ int ctl_arguments(struct ctl *ctl, int argc, char **argv, int max)
 {
         char words[128];
 
-        if (ctl_option(ctl, argc, argv, "", NULL) != -1)
+        if (ctl_option(ctl, argc, argv) != -1)
                 return ctl_usage(ctl, NULL);
         if (argc - optind <= max)
                 return 0;

@@ -35,20 +35,36 @@ struct ctl {
         char why[1024];       /* of the failure, for people; empty: nothing to say */
 };
 
+/*
+ * One option. What parses it, --help, the manual's test and the shells' completions all read this
+ * row. `words` says to the shells what the argument may be: words with blanks between, or one of
+ * "@file", "@state" and "@instance"; NULL: they can't know.
+ */
+struct verb_option {
+        int value;            /* what ctl_option() returns; of a short option, its letter */
+        const char *name;     /* the long one; NULL: it is a short one */
+        const char *argument; /* as --help calls it; NULL: it takes none */
+        const char *help;     /* a line of any length */
+        const char *words;
+};
+
 struct verb {
         const char *name;
-        const char *arguments;
-        const char *help; /* one line */
-        const char *more; /* shown by `VERB --help` below that line, or NULL */
+        const char *arguments; /* as the manual's synopsis has them */
+        const char *help;      /* one line */
+        const char *more;      /* shown by `VERB --help` below the options, or NULL */
         int (*run)(struct ctl *ctl, int argc, char **argv);
-        int usage; /* what a wrong command line exits with; 0: CTL_USAGE */
+        int usage;                         /* what a wrong command line exits with; 0: CTL_USAGE */
+        const struct verb_option *options; /* its own, ended by an empty row; NULL: none */
+        const char *words;                 /* of its argument; as those of an option */
 };
 
 /* Values of a verb's own long options begin here. */
 enum { CTL_OPTION = 0x100 };
 
-/* The verbs, ended by a row without a name. */
+/* The verbs, ended by a row without a name; the options of all verbs, ended by an empty row. */
 extern const struct verb ctl_verbs[];
+extern const struct verb_option ctl_options[];
 
 /* Where the control socket is. */
 const char *ctl_socket(struct ctl *ctl);
@@ -58,13 +74,12 @@ __attribute__((format(printf, 3, 4))) int ctl_fail(struct ctl *ctl, int code, co
                                                    ...);
 
 /*
- * The next option of a verb: the verb's own are returned by their value, those of all verbs are
+ * The next option of a verb: those of its row are returned by their value, those of all verbs are
  * taken care of. Returns -1 behind the last (optind then is the first argument), or '?' where the
  * command line is wrong: words are left, and the verb returns ctl_usage(ctl, NULL). argv[0] is the
  * verb. Ends the program after --help and --version.
  */
-int ctl_option(struct ctl *ctl, int argc, char **argv, const char *letters,
-               const struct option *options);
+int ctl_option(struct ctl *ctl, int argc, char **argv);
 
 /* The exit code of a wrong command line; leaves `words` unless it is NULL or words are left. */
 int ctl_usage(struct ctl *ctl, const char *words);

@@ -14,9 +14,12 @@
 
 enum { HISTORY = 10, HISTORY_MAX = 1000000, ASK_USEC = 10 * 1000 * 1000 };
 
+const struct verb_option verb_events_options[] = {
+        {'n', NULL, "N", "begin with the last N events, of those that ftcpd keeps [10]", NULL},
+        {0},
+};
+
 const char verb_events_more[] =
-        "  -n N   begin with the last N events, of those that ftcpd keeps [10]\n"
-        "\n"
         "Each line has the local time, the kind, and what happened; with -j it is an\n"
         "object. Follows until interrupted; exits with 1 when ftcpd ends.\n";
 
@@ -77,7 +80,7 @@ int verb_events(struct ctl *ctl, int argc, char **argv)
         uint64_t history = HISTORY;
         int option;
 
-        while ((option = ctl_option(ctl, argc, argv, "n:", NULL)) != -1)
+        while ((option = ctl_option(ctl, argc, argv)) != -1)
                 if (option == '?' || !ctl_number(ctl, "-n", optarg, &history))
                         return ctl_usage(ctl, NULL);
         if (optind < argc)

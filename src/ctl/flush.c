@@ -19,9 +19,12 @@ enum {
         RETURN_POLL_USEC = 50 * 1000,
 };
 
+const struct verb_option verb_flush_options[] = {
+        {CTL_OPTION, "timeout", "T", "give up after this time [never]", NULL},
+        {0},
+};
+
 const char verb_flush_more[] =
-        "  --timeout=T   give up after this time [never]\n"
-        "\n"
         "Returns when all that ftcpd had accepted before is acknowledged by the upstream's\n"
         "kernel, or dropped; whether its program has read it nobody can say. Exits with 1\n"
         "at the timeout.\n";
@@ -139,12 +142,10 @@ int flush_wait(struct ctl *ctl, uint64_t timeout_usec)
 
 int verb_flush(struct ctl *ctl, int argc, char **argv)
 {
-        static const struct option options[] = {{"timeout", required_argument, NULL, CTL_OPTION},
-                                                {0}};
         uint64_t timeout = UNITS_INFINITY;
         int option, code;
 
-        while ((option = ctl_option(ctl, argc, argv, "", options)) != -1)
+        while ((option = ctl_option(ctl, argc, argv)) != -1)
                 if (option == '?' || !ctl_span(ctl, "--timeout", optarg, &timeout))
                         return ctl_usage(ctl, NULL);
         if (optind < argc)

@@ -8,28 +8,11 @@
 #include "ctl/show.h"
 #include "util/units.h"
 
-enum { TYPE, LENGTH_SIZE, LENGTH_FORMAT, LENGTH_OFFSET, LENGTH_ADJUST, DELIMITER, MAX_SIZE };
+enum { KEYS = FRAME_ARGS_MAX_SIZE - FRAME_ARGS_TYPE + 1 };
 
-static const char *const keys[FRAME_ARGS_OPTIONS] = {
-        [TYPE] = "Type",
-        [LENGTH_SIZE] = "LengthSize",
-        [LENGTH_FORMAT] = "LengthFormat",
-        [LENGTH_OFFSET] = "LengthOffset",
-        [LENGTH_ADJUST] = "LengthAdjust",
-        [DELIMITER] = "Delimiter",
-        [MAX_SIZE] = "MaxMessageSize",
-};
-
-#define OPTION(row, name) [row] = {name, required_argument, NULL, FRAME_ARGS_FIRST + (row)}
-
-const struct option frame_args_options[FRAME_ARGS_OPTIONS] = {
-        OPTION(TYPE, "frame-type"),
-        OPTION(LENGTH_SIZE, "length-size"),
-        OPTION(LENGTH_FORMAT, "length-format"),
-        OPTION(LENGTH_OFFSET, "length-offset"),
-        OPTION(LENGTH_ADJUST, "length-adjust"),
-        OPTION(DELIMITER, "delimiter"),
-        OPTION(MAX_SIZE, "max-message-size"),
+static const char *const keys[KEYS] = {
+        "Type",         "LengthSize", "LengthFormat",   "LengthOffset",
+        "LengthAdjust", "Delimiter",  "MaxMessageSize",
 };
 
 /* The index of value among words, or -1. */
@@ -102,22 +85,22 @@ const char *frame_args_set(struct frame_spec *spec, const char *key, const char 
 {
         int row = 0;
 
-        while (row < FRAME_ARGS_OPTIONS && strcmp(keys[row], key) != 0)
+        while (row < KEYS && strcmp(keys[row], key) != 0)
                 row++;
-        switch (row) {
-        case TYPE: return set_type(spec, value);
-        case LENGTH_FORMAT: return set_format(spec, value);
-        case LENGTH_ADJUST: return set_adjust(spec, value);
-        case DELIMITER: return set_delimiter(spec, value);
-        case LENGTH_SIZE:
+        switch (FRAME_ARGS_TYPE + row) {
+        case FRAME_ARGS_TYPE: return set_type(spec, value);
+        case FRAME_ARGS_LENGTH_FORMAT: return set_format(spec, value);
+        case FRAME_ARGS_LENGTH_ADJUST: return set_adjust(spec, value);
+        case FRAME_ARGS_DELIMITER: return set_delimiter(spec, value);
+        case FRAME_ARGS_LENGTH_SIZE:
                 return number(value, 1, FRAME_LENGTH_SIZE_MAX, &spec->length_size)
                                ? NULL
                                : "expected 1 to 4 bytes";
-        case LENGTH_OFFSET:
+        case FRAME_ARGS_LENGTH_OFFSET:
                 return number(value, 0, FRAME_LENGTH_OFFSET_MAX, &spec->length_offset)
                                ? NULL
                                : "expected 0 to 60 bytes";
-        case MAX_SIZE:
+        case FRAME_ARGS_MAX_SIZE:
                 return units_size_parse(value, &spec->max_message_size) >= 0 &&
                                        spec->max_message_size > 0
                                ? NULL
@@ -160,10 +143,12 @@ int frame_args_from_config(struct ctl *ctl, const json_t *settings, struct frame
 
 bool frame_args_option(struct ctl *ctl, struct frame_spec *spec, int option, const char *value)
 {
-        int row = option - FRAME_ARGS_FIRST;
-        const char *error = frame_args_set(spec, keys[row], value);
+        const char *error = frame_args_set(spec, keys[option - FRAME_ARGS_TYPE], value);
+        const struct verb_option *row = ctl->verb->options;
 
+        while (row->value != option)
+                row++;
         if (error)
-                ctl_fail(ctl, 0, "--%s %s: %s", frame_args_options[row].name, value, error);
+                ctl_fail(ctl, 0, "--%s %s: %s", row->name, value, error);
         return !error;
 }

@@ -4,7 +4,6 @@
  * A frame from words: from the [Frame] settings that a running ftcpd tells, or from the options of
  * a command line, which have the same names and values.
  */
-#include <getopt.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -25,9 +24,16 @@ struct frame_spec frame_args_default(void);
  * exit code, with words left. */
 int frame_args_from_config(struct ctl *ctl, const json_t *settings, struct frame_spec *spec);
 
-/* The options: --frame-type and so on, their values from FRAME_ARGS_FIRST on. */
-enum { FRAME_ARGS_FIRST = 0x180, FRAME_ARGS_OPTIONS = 7 };
-extern const struct option frame_args_options[FRAME_ARGS_OPTIONS];
+/* The values of these options in the table of a verb that takes them. */
+enum {
+        FRAME_ARGS_TYPE = 0x180,
+        FRAME_ARGS_LENGTH_SIZE,
+        FRAME_ARGS_LENGTH_FORMAT,
+        FRAME_ARGS_LENGTH_OFFSET,
+        FRAME_ARGS_LENGTH_ADJUST,
+        FRAME_ARGS_DELIMITER,
+        FRAME_ARGS_MAX_SIZE,
+};
 
 /* Takes one of these options; false where its argument is wrong, with words left. */
 bool frame_args_option(struct ctl *ctl, struct frame_spec *spec, int option, const char *value);

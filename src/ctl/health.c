@@ -19,17 +19,27 @@ enum {
         REASON_MAX = 1024,
 };
 
+const struct verb_option verb_health_options[] = {
+        {CTL_OPTION, "nagios", NULL, "as a monitoring plugin prints it, with performance data",
+         NULL},
+        {0},
+};
+
 const char verb_health_more[] =
-        "  --nagios   as a monitoring plugin prints it, with performance data\n"
-        "\n"
         "Exits with 0 OK, 1 WARNING, 2 CRITICAL (also: no daemon), 3 UNKNOWN (a wrong\n"
         "command line, or not permitted).\n";
 
+enum { STATE = CTL_OPTION, TIMEOUT };
+
+const struct verb_option verb_wait_options[] = {
+        {STATE, "state", "STATE",
+         "resolving, connecting, handshaking, greeting, up, waiting, held or stopping [up]",
+         "@state"},
+        {TIMEOUT, "timeout", "T", "give up after this time [never]", NULL},
+        {0},
+};
+
 const char verb_wait_more[] =
-        "  --state=STATE   resolving, connecting, handshaking, greeting, up, waiting,\n"
-        "                  held or stopping [up]\n"
-        "  --timeout=T     give up after this time [never]\n"
-        "\n"
         "Also waits for the daemon itself. Exits with 0 when the link is in that state,\n"
         "1 at the timeout.\n";
 
@@ -118,12 +128,11 @@ static void print_health(const struct ctl *ctl, const json_t *reply, int code, b
 
 int verb_health(struct ctl *ctl, int argc, char **argv)
 {
-        static const struct option options[] = {{"nagios", no_argument, NULL, CTL_OPTION}, {0}};
         bool nagios = false;
         json_t *reply = NULL;
         int option;
 
-        while ((option = ctl_option(ctl, argc, argv, "", options)) != -1) {
+        while ((option = ctl_option(ctl, argc, argv)) != -1) {
                 if (option == '?')
                         return ctl_usage(ctl, NULL);
                 nagios = true;
@@ -200,20 +209,15 @@ static int wait_for(struct ctl *ctl, const char *state, uint64_t deadline)
 
 int verb_wait(struct ctl *ctl, int argc, char **argv)
 {
-        static const struct option options[] = {
-                {"state", required_argument, NULL, CTL_OPTION},
-                {"timeout", required_argument, NULL, CTL_OPTION + 1},
-                {0},
-        };
         uint64_t timeout = UINT64_MAX;
         const char *state = "up";
         int option;
 
-        while ((option = ctl_option(ctl, argc, argv, "", options)) != -1) {
+        while ((option = ctl_option(ctl, argc, argv)) != -1) {
                 if (option == '?' ||
-                    (option == CTL_OPTION + 1 && !ctl_span(ctl, "--timeout", optarg, &timeout)))
+                    (option == TIMEOUT && !ctl_span(ctl, "--timeout", optarg, &timeout)))
                         return ctl_usage(ctl, NULL);
-                if (option == CTL_OPTION)
+                if (option == STATE)
                         state = optarg;
         }
         if (optind < argc)

@@ -10,36 +10,41 @@
 #include "util/near.h"
 
 const struct verb ctl_verbs[] = {
-        {"status", "", "one screen: the link, queues, events (default)", NULL, verb_status, 0},
+        {"status", "", "one screen: the link, queues, events (default)", NULL, verb_status, 0, NULL,
+         NULL},
         {"health", "[--nagios]", "one line; exits with 0, 1, 2 or 3", verb_health_more, verb_health,
-         VERB_HEALTH_UNKNOWN},
-        {"clients", "", "a table of the local clients", NULL, verb_clients, 0},
+         VERB_HEALTH_UNKNOWN, verb_health_options, NULL},
+        {"clients", "", "a table of the local clients", NULL, verb_clients, 0, NULL, NULL},
         {"events", "[-n N]", "the last events, and then each as it happens", verb_events_more,
-         verb_events, 0},
-        {"latency", "", "how long round trips and queues take", verb_latency_more, verb_latency, 0},
-        {"metrics", "[--output FILE]", "Prometheus text", verb_metrics_more, verb_metrics, 0},
-        {"wait", "[--state=up] [--timeout=T]", "until the link is so; 1 at the timeout",
-         verb_wait_more, verb_wait, 0},
+         verb_events, 0, verb_events_options, NULL},
+        {"latency", "", "how long round trips and queues take", verb_latency_more, verb_latency, 0,
+         NULL, NULL},
+        {"metrics", "[--output=FILE]", "Prometheus text", verb_metrics_more, verb_metrics, 0,
+         verb_metrics_options, NULL},
+        {"wait", "[--state=STATE] [--timeout=T]", "until the link is up, or so; 1 at the timeout",
+         verb_wait_more, verb_wait, 0, verb_wait_options, NULL},
         {"hold", "[--for=T] [--reason=TEXT]", "close the link and keep it closed", verb_hold_more,
-         verb_hold, 0},
-        {"release", "", "let a held link connect", verb_release_more, verb_release, 0},
-        {"reconnect", "", "close the link and connect anew", verb_reconnect_more, verb_reconnect,
-         0},
-        {"drop", "ID", "disconnect a client", verb_drop_more, verb_drop, 0},
+         verb_hold, 0, verb_hold_options, NULL},
+        {"release", "", "let a held link connect", verb_release_more, verb_release, 0, NULL, NULL},
+        {"reconnect", "", "close the link and connect anew", verb_reconnect_more, verb_reconnect, 0,
+         NULL, NULL},
+        {"drop", "ID", "disconnect a client", verb_drop_more, verb_drop, 0, NULL, NULL},
         {"log-level", "LEVEL", "log more or less, until a reload", verb_log_level_more,
-         verb_log_level, 0},
-        {"reload", "", "make ftcpd read its configuration anew", verb_reload_more, verb_reload, 0},
+         verb_log_level, 0, NULL, "emerg alert crit err warning notice info debug"},
+        {"reload", "", "make ftcpd read its configuration anew", verb_reload_more, verb_reload, 0,
+         NULL, NULL},
         {"flush", "[--timeout=T]", "until all messages are acknowledged", verb_flush_more,
-         verb_flush, 0},
-        {"send", "[TEXT | -] [--lines] [--flush]", "send a message to the upstream", verb_send_more,
-         verb_send, 0},
-        {"recv", "[-n N] [--timeout=T] [--lines | --hex | --raw]", "print what the upstream sends",
-         verb_recv_more, verb_recv, 0},
-        {"tap", "[--in | --out] [--client ID] [-n N] [--pcap FILE]", "watch what passes",
-         verb_tap_more, verb_tap, 0},
-        {"call", "METHOD [JSON]", "call any Varlink method", verb_call_more, verb_call, 0},
-        {"peer", "[--listen ADDR] [OPTION...]", "be an upstream, to try and test with",
-         verb_peer_more, verb_peer, 0},
+         verb_flush, 0, verb_flush_options, NULL},
+        {"send", "[TEXT | -] [--lines] [--flush [--timeout=T]]", "send a message to the upstream",
+         verb_send_more, verb_send, 0, verb_send_options, NULL},
+        {"recv", "[-n N] [--timeout=T] [--lines | --hex | --raw] [--steal]",
+         "print what the upstream sends", verb_recv_more, verb_recv, 0, verb_recv_options, NULL},
+        {"tap", "[--in | --out] [--client=ID] [-n N] [--lines | --hex | --pcap=FILE]",
+         "watch what passes", verb_tap_more, verb_tap, 0, verb_tap_options, NULL},
+        {"call", "METHOD [JSON]", "call any Varlink method", verb_call_more, verb_call, 0, NULL,
+         NULL},
+        {"peer", "[OPTION...]", "be an upstream, to try and test with", verb_peer_more, verb_peer,
+         0, verb_peer_options, NULL},
         {0},
 };
 
@@ -65,7 +70,7 @@ static int dispatch(struct ctl *ctl, int argc, char **argv)
         static char *status[] = {"status", NULL};
         int result;
 
-        while ((result = ctl_option(ctl, argc, argv, "", NULL)) != -1)
+        while ((result = ctl_option(ctl, argc, argv)) != -1)
                 if (result == '?')
                         break;
         while (result == '?' && optind < argc && argv[optind][0] == '-')

@@ -15,9 +15,12 @@
 
 enum { OPTION_OUTPUT = CTL_OPTION };
 
+const struct verb_option verb_metrics_options[] = {
+        {OPTION_OUTPUT, "output", "FILE", "put the text there, whole or not at all", "@file"},
+        {0},
+};
+
 const char verb_metrics_more[] =
-        "  --output FILE   put the text there, whole or not at all\n"
-        "\n"
         "The names are listed in ftcpd-metrics(7). Where ftcpd can't be reached, FILE says\n"
         "`ftcpd_up 0` and nothing else, so that it never goes on saying what was, and the\n"
         "exit code is 3.\n";
@@ -112,13 +115,11 @@ static int put_metrics(struct ctl *ctl, const json_t *result, const char *path)
 
 int verb_metrics(struct ctl *ctl, int argc, char **argv)
 {
-        static const struct option options[] = {{"output", required_argument, NULL, OPTION_OUTPUT},
-                                                {0}};
         const char *path = NULL;
         json_t *result = NULL;
         int option, code;
 
-        while ((option = ctl_option(ctl, argc, argv, "", options)) != -1) {
+        while ((option = ctl_option(ctl, argc, argv)) != -1) {
                 if (option == '?')
                         return ctl_usage(ctl, NULL);
                 path = optarg;

@@ -12,21 +12,33 @@
 #include "ctl/verbs.h"
 #include "util/units.h"
 
+enum { LISTEN = CTL_OPTION, ECHO, QUIET, GENERATE, SIZE, SCRIPT, HEARTBEAT, HEARTBEAT_MESSAGE };
+
+const struct verb_option verb_peer_options[] = {
+        {LISTEN, "listen", "ADDR",
+         "HOST:PORT, [V6]:PORT or PORT [127.0.0.1:7000]; 0 is any port: the first line printed "
+         "says which",
+         NULL},
+        {ECHO, "echo", NULL, "send back whatever comes", NULL},
+        {GENERATE, "generate", "RATE", "send RATE messages per second, or `max`", "max"},
+        {SIZE, "size", "N", "bytes of each of them [64]", NULL},
+        {SCRIPT, "script", "FILE", "play faults, as below; - is stdin", "@file"},
+        {HEARTBEAT, "heartbeat", "T", "send a heartbeat at this interval, 0: none [1s]", NULL},
+        {HEARTBEAT_MESSAGE, "heartbeat-message", "TEXT", "instead of the empty message", NULL},
+        {QUIET, "quiet", NULL, "do not print the messages that come", NULL},
+        {FRAME_ARGS_TYPE, "frame-type", "TYPE", "the frame, as in [Frame] of ftcpd.conf(5)",
+         "length delimiter"},
+        {FRAME_ARGS_LENGTH_SIZE, "length-size", "N", "LengthSize= there", "1 2 3 4"},
+        {FRAME_ARGS_LENGTH_FORMAT, "length-format", "F", "LengthFormat= there",
+         "big little decimal hex"},
+        {FRAME_ARGS_LENGTH_OFFSET, "length-offset", "N", "LengthOffset= there", NULL},
+        {FRAME_ARGS_LENGTH_ADJUST, "length-adjust", "N", "LengthAdjust= there", NULL},
+        {FRAME_ARGS_DELIMITER, "delimiter", "D", "Delimiter= there", NULL},
+        {FRAME_ARGS_MAX_SIZE, "max-message-size", "SIZE", "MaxMessageSize= there", NULL},
+        {0},
+};
+
 const char verb_peer_more[] =
-        "  --listen ADDR              HOST:PORT, [V6]:PORT or PORT [127.0.0.1:7000]; 0 is\n"
-        "                             any port: the first line printed says which\n"
-        "  --echo                     send back whatever comes\n"
-        "  --generate RATE            send RATE messages per second, or `max`\n"
-        "  --size N                   bytes of each of them [64]\n"
-        "  --script FILE              play faults, as below; - is stdin\n"
-        "  --heartbeat T              send a heartbeat at this interval, 0: none [1s]\n"
-        "  --heartbeat-message TEXT   instead of the empty message\n"
-        "  --quiet                    do not print the messages that come\n"
-        "The frame, as in [Frame] of ftcpd.conf(5):\n"
-        "  --frame-type length|delimiter   --length-size N     --length-format F\n"
-        "  --length-offset N               --length-adjust N   --delimiter D\n"
-        "  --max-message-size SIZE\n"
-        "\n"
         "Script, one command a line; blank lines and lines that begin with # are ignored:\n"
         "  accept            the next connection plays what follows; those after the last\n"
         "                    part play that one; a script without it is played by each\n"
@@ -50,20 +62,7 @@ const char verb_peer_more[] =
         "until the next `heartbeat`, and none between the pieces of a split. A message\n"
         "that was not expected resets the connection, and the exit code becomes 1.\n";
 
-enum { LISTEN = CTL_OPTION, ECHO, QUIET, GENERATE, SIZE, SCRIPT, HEARTBEAT, HEARTBEAT_MESSAGE };
-
-enum { OWN = 8, RATE_MAX = 1000000000 };
-
-static const struct option own[OWN] = {
-        {"listen", required_argument, NULL, LISTEN},
-        {"echo", no_argument, NULL, ECHO},
-        {"quiet", no_argument, NULL, QUIET},
-        {"generate", required_argument, NULL, GENERATE},
-        {"size", required_argument, NULL, SIZE},
-        {"script", required_argument, NULL, SCRIPT},
-        {"heartbeat", required_argument, NULL, HEARTBEAT},
-        {"heartbeat-message", required_argument, NULL, HEARTBEAT_MESSAGE},
-};
+enum { RATE_MAX = 1000000000 };
 
 struct given {
         const char *heartbeat_message; /* NULL: the empty message */
@@ -170,7 +169,6 @@ static int read_script(struct ctl *ctl, struct peer_options *options)
 
 int peer_options_read(struct peer_options *options, struct ctl *ctl, int argc, char **argv)
 {
-        struct option all[OWN + FRAME_ARGS_OPTIONS + 1] = {0};
         struct given given = {0};
         int option, code;
 
@@ -180,9 +178,7 @@ int peer_options_read(struct peer_options *options, struct ctl *ctl, int argc, c
                 .size = 64,
                 .heartbeat_usec = 1000000,
         };
-        memcpy(all, own, sizeof(own));
-        memcpy(all + OWN, frame_args_options, sizeof(frame_args_options));
-        while ((option = ctl_option(ctl, argc, argv, "", all)) != -1)
+        while ((option = ctl_option(ctl, argc, argv)) != -1)
                 if (!set_option(ctl, options, &given, option))
                         return ctl_usage(ctl, NULL);
         if (optind < argc)

@@ -18,20 +18,28 @@
 
 enum { BUFFER = 256 * 1024 };
 
-const char verb_recv_more[] =
-        "  -n N          end after N messages\n"
-        "  --timeout=T   end after this time; exits with 1 if fewer than N messages\n"
-        "                came, or without -n, none\n"
-        "  --lines       each message as it is, and a newline; the default where stdout\n"
-        "                is no terminal, which else gets unprintable bytes as escapes\n"
-        "  --hex         each message as a line of hexadecimal digits\n"
-        "  --raw         the bytes of the messages and nothing else\n"
-        "  --steal       also with ToClients=balance, where what is received here\n"
-        "                is taken from the other clients\n"
-        "\n"
-        "Heartbeats are not shown. Until interrupted, or ftcpd ends.\n";
-
 enum form { FORM_SAFE, FORM_LINES, FORM_HEX, FORM_RAW };
+
+enum { STEAL = CTL_OPTION, TIMEOUT, FORM };
+
+const struct verb_option verb_recv_options[] = {
+        {'n', NULL, "N", "end after N messages", NULL},
+        {TIMEOUT, "timeout", "T",
+         "end after this time; exits with 1 if fewer than N messages came, or without -n, none",
+         NULL},
+        {FORM + FORM_LINES, "lines", NULL,
+         "each message as it is, and a newline; the default where stdout is no terminal, which "
+         "else gets unprintable bytes as escapes",
+         NULL},
+        {FORM + FORM_HEX, "hex", NULL, "each message as a line of hexadecimal digits", NULL},
+        {FORM + FORM_RAW, "raw", NULL, "the bytes of the messages and nothing else", NULL},
+        {STEAL, "steal", NULL,
+         "also with ToClients=balance, where what is received here is taken from the other clients",
+         NULL},
+        {0},
+};
+
+const char verb_recv_more[] = "Heartbeats are not shown. Until interrupted, or ftcpd ends.\n";
 
 struct receiver {
         struct ctl *ctl;
@@ -140,26 +148,18 @@ static int receiver_step(struct receiver *receiver, int *code)
 
 static int receiver_options(struct receiver *receiver, int argc, char **argv)
 {
-        static const struct option options[] = {
-                {"lines", no_argument, NULL, CTL_OPTION + FORM_LINES},
-                {"hex", no_argument, NULL, CTL_OPTION + FORM_HEX},
-                {"raw", no_argument, NULL, CTL_OPTION + FORM_RAW},
-                {"steal", no_argument, NULL, 's'},
-                {"timeout", required_argument, NULL, 't'},
-                {0},
-        };
         struct ctl *ctl = receiver->ctl;
         uint64_t timeout = UINT64_MAX;
         int option;
 
-        while ((option = ctl_option(ctl, argc, argv, "n:", options)) != -1) {
-                if (option >= CTL_OPTION)
-                        receiver->form = (enum form)(option - CTL_OPTION);
-                else if (option == 's')
+        while ((option = ctl_option(ctl, argc, argv)) != -1) {
+                if (option >= FORM)
+                        receiver->form = (enum form)(option - FORM);
+                else if (option == STEAL)
                         receiver->steal = true;
                 else if (option == '?' ||
                          (option == 'n' && !ctl_number(ctl, "-n", optarg, &receiver->want)) ||
-                         (option == 't' && !ctl_span(ctl, "--timeout", optarg, &timeout)))
+                         (option == TIMEOUT && !ctl_span(ctl, "--timeout", optarg, &timeout)))
                         return ctl_usage(ctl, NULL);
         }
         if (optind < argc)

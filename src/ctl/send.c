@@ -27,11 +27,15 @@ enum {
         OPTION_TIMEOUT,
 };
 
+const struct verb_option verb_send_options[] = {
+        {OPTION_LINES, "lines", NULL, "one message a line instead of one of all", NULL},
+        {OPTION_FLUSH, "flush", NULL,
+         "return when the upstream's kernel has it, as `ftcpctl flush`", NULL},
+        {OPTION_TIMEOUT, "timeout", "T", "of --flush: give up after this time [never]", NULL},
+        {0},
+};
+
 const char verb_send_more[] =
-        "  --lines       one message a line instead of one of all\n"
-        "  --flush       return when the upstream's kernel has it, as `ftcpctl flush`\n"
-        "  --timeout=T   of --flush: give up after this time [never]\n"
-        "\n"
         "The message is TEXT, or all of stdin where there is none or it is `-`. It is\n"
         "any bytes: the frame is added. (Where the frame has a LengthOffset=, it is the\n"
         "whole frame.) Returns when ftcpd has taken it; while its queue is full, that\n"
@@ -230,17 +234,12 @@ static int sender_run(struct sender *sender, const char *text)
 
 int verb_send(struct ctl *ctl, int argc, char **argv)
 {
-        static const struct option options[] = {
-                {"lines", no_argument, NULL, OPTION_LINES},
-                {"flush", no_argument, NULL, OPTION_FLUSH},
-                {"timeout", required_argument, NULL, OPTION_TIMEOUT},
-                {0}};
         struct sender sender = {.ctl = ctl};
         uint64_t timeout = UINT64_MAX;
         bool flush = false;
         int option, code;
 
-        while ((option = ctl_option(ctl, argc, argv, "", options)) != -1) {
+        while ((option = ctl_option(ctl, argc, argv)) != -1) {
                 if (option == '?' ||
                     (option == OPTION_TIMEOUT && !ctl_span(ctl, "--timeout", optarg, &timeout)))
                         return ctl_usage(ctl, NULL);

@@ -20,10 +20,14 @@ enum {
         OPTION_REASON,
 };
 
+const struct verb_option verb_hold_options[] = {
+        {OPTION_FOR, "for", "T", "release it by itself after this time [never]", NULL},
+        {OPTION_REASON, "reason", "TEXT", "for those who look: status, log and events tell it",
+         NULL},
+        {0},
+};
+
 const char verb_hold_more[] =
-        "  --for=T         release it by itself after this time [never]\n"
-        "  --reason=TEXT   for those who look: status, log and events tell it\n"
-        "\n"
         "Closes the link, after the message that is half written, and keeps it closed\n"
         "until `ftcpctl release`. Returns when it is closed. Messages wait meanwhile, or\n"
         "are refused, as WhenDown= says. The hold survives a restart of ftcpd under\n"
@@ -130,14 +134,11 @@ static int hold(struct ctl *ctl, const char *reason, uint64_t span)
 
 int verb_hold(struct ctl *ctl, int argc, char **argv)
 {
-        static const struct option options[] = {{"for", required_argument, NULL, OPTION_FOR},
-                                                {"reason", required_argument, NULL, OPTION_REASON},
-                                                {0}};
         const char *reason = NULL;
         uint64_t span = UNITS_INFINITY;
         int option;
 
-        while ((option = ctl_option(ctl, argc, argv, "", options)) != -1) {
+        while ((option = ctl_option(ctl, argc, argv)) != -1) {
                 if (option == '?')
                         return ctl_usage(ctl, NULL);
                 if (option == OPTION_REASON)

@@ -22,23 +22,29 @@
 
 enum { BUFFER = 256 * 1024, ASK_USEC = 10 * 1000 * 1000, SHOWN_TEXT = 64, SHOWN_HEX = 24 };
 
+enum form { FORM_SHORT, FORM_LINES, FORM_HEX, FORM_PCAP, FORM_JSON };
+
+enum { OPTION_IN = CTL_OPTION, OPTION_OUT, OPTION_CLIENT, OPTION_FORM };
+
+const struct verb_option verb_tap_options[] = {
+        {OPTION_IN, "in", NULL, "only what comes from the upstream", NULL},
+        {OPTION_OUT, "out", NULL, "only what goes to it", NULL},
+        {OPTION_CLIENT, "client", "ID", "only what this client sends, and what it gets", NULL},
+        {'n', NULL, "N", "end after N messages", NULL},
+        {OPTION_FORM + FORM_LINES, "lines", NULL, "each message as it is, and a newline", NULL},
+        {OPTION_FORM + FORM_HEX, "hex", NULL, "each message as a line of hexadecimal digits", NULL},
+        {OPTION_FORM + FORM_PCAP, "pcap", "FILE",
+         "a file for Wireshark, a packet a message; - is stdout", "@file"},
+        {0},
+};
+
 const char verb_tap_more[] =
-        "  --in          only what comes from the upstream\n"
-        "  --out         only what goes to it\n"
-        "  --client ID   only what this client sends, and what it gets\n"
-        "  -n N          end after N messages\n"
-        "  --lines       each message as it is, and a newline\n"
-        "  --hex         each message as a line of hexadecimal digits\n"
-        "  --pcap FILE   a file for Wireshark, a packet a message; - is stdout\n"
-        "\n"
         "Without a form: the local time, the direction, the client (- for all), the\n"
         "size, and the beginning as text, or as digits behind 0x. With -j an object\n"
         "each. Heartbeats and greetings are not shown. Who watches is no client and\n"
         "delays nobody: what it is too slow for, it misses, and is told how much on\n"
         "stderr. Until interrupted, then exits with 0; with 1 when ftcpd ends, or the\n"
         "client of --client.\n";
-
-enum form { FORM_SHORT, FORM_LINES, FORM_HEX, FORM_PCAP, FORM_JSON };
 
 struct tapper {
         struct ctl *ctl;
@@ -277,16 +283,6 @@ static int tap(struct tapper *tapper)
 
 /* ---- the command line ---- */
 
-static const struct option options[] = {
-        {"in", no_argument, NULL, 'i'},
-        {"out", no_argument, NULL, 'o'},
-        {"client", required_argument, NULL, 'c'},
-        {"lines", no_argument, NULL, CTL_OPTION + FORM_LINES},
-        {"hex", no_argument, NULL, CTL_OPTION + FORM_HEX},
-        {"pcap", required_argument, NULL, CTL_OPTION + FORM_PCAP},
-        {0},
-};
-
 static bool set_form(struct tapper *tapper, enum form form)
 {
         if (tapper->form != FORM_SHORT && tapper->form != form) {
@@ -311,12 +307,12 @@ static bool set_client(struct tapper *tapper)
 
 static bool set_option(struct tapper *tapper, int option)
 {
-        if (option >= CTL_OPTION)
-                return set_form(tapper, (enum form)(option - CTL_OPTION));
+        if (option >= OPTION_FORM)
+                return set_form(tapper, (enum form)(option - OPTION_FORM));
         switch (option) {
-        case 'i': return tapper->in = true;
-        case 'o': return tapper->out = true;
-        case 'c': return set_client(tapper);
+        case OPTION_IN: return tapper->in = true;
+        case OPTION_OUT: return tapper->out = true;
+        case OPTION_CLIENT: return set_client(tapper);
         case 'n': return ctl_number(tapper->ctl, "-n", optarg, &tapper->want);
         default: return false;
         }
@@ -327,7 +323,7 @@ int verb_tap(struct ctl *ctl, int argc, char **argv)
         struct tapper tapper = {.ctl = ctl, .want = UINT64_MAX};
         int option;
 
-        while ((option = ctl_option(ctl, argc, argv, "n:", options)) != -1)
+        while ((option = ctl_option(ctl, argc, argv)) != -1)
                 if (!set_option(&tapper, option))
                         return ctl_usage(ctl, NULL);
         if (optind < argc)
