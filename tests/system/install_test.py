@@ -31,6 +31,9 @@ FILES = {  # below the prefix
     'share/doc/ftcpd/examples/ftcpd-dashboard.json',
     'share/man/man8/ftcpd.8',
     'share/doc/ftcpd/ftcpd.conf',
+    'share/bash-completion/completions/ftcpctl',
+    'share/zsh/site-functions/_ftcpctl',
+    'share/fish/vendor_completions.d/ftcpctl.fish',
 } | {f'share/doc/ftcpd/examples/{name}.conf' for name in (
     'command-channel', 'host-session', 'ip-allow-list', 'metered-link',
     'ninjatcp', 'silent-feed')}
