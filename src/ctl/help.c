@@ -71,7 +71,7 @@ void help_all(void)
 
 void help_verb(const struct verb *verb)
 {
-        printf("Usage: ftcpctl [OPTION...] %s%s%s\n%s.\n", verb->name, *verb->arguments ? " " : "",
+        printf("Usage: ftcpctl %s%s%s\n%s.\n", verb->name, *verb->arguments ? " " : "",
                verb->arguments, verb->help);
         if (verb->options) {
                 putchar('\n');

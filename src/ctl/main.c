@@ -43,6 +43,8 @@ const struct verb ctl_verbs[] = {
          "watch what passes", verb_tap_more, verb_tap, 0, verb_tap_options, NULL},
         {"call", "METHOD [JSON]", "call any Varlink method", verb_call_more, verb_call, 0, NULL,
          NULL},
+        {"config", "[--cat]", "what is in force, and from which file and line", verb_config_more,
+         verb_config, 0, verb_config_options, NULL},
         {"peer", "[OPTION...]", "be an upstream, to try and test with", verb_peer_more, verb_peer,
          0, verb_peer_options, NULL},
         {0},

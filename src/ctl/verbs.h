@@ -59,6 +59,10 @@ int verb_recv(struct ctl *ctl, int argc, char **argv);
 extern const struct verb_option verb_tap_options[];
 extern const char verb_tap_more[];
 int verb_tap(struct ctl *ctl, int argc, char **argv);
+/* settings.c */
+extern const struct verb_option verb_config_options[];
+extern const char verb_config_more[];
+int verb_config(struct ctl *ctl, int argc, char **argv);
 /* peer.c */
 extern const struct verb_option verb_peer_options[];
 extern const char verb_peer_more[];

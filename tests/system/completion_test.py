@@ -12,7 +12,7 @@ import harness
 FTCPCTL = harness.program('ftcpctl')
 # Which verbs and states there are is said by the contract, and not by the table alone.
 STATES = 'resolving connecting handshaking greeting up waiting held stopping'.split()
-AT_LEAST = 'status health clients events wait send recv reload call peer'.split()
+AT_LEAST = 'status health clients events wait send recv reload call peer config'.split()
 
 
 def output(*command, **options):
@@ -92,7 +92,7 @@ class Table(unittest.TestCase):
             row = self.table[verb]
             self.assertIn(f'\n  {verb} {row.arguments}'.rstrip(), everything)
             text = output(FTCPCTL, verb, '--help')
-            self.assertIn(f'] {verb} {row.arguments}'.rstrip() + '\n', text)
+            self.assertIn(f'ftcpctl {verb} {row.arguments}'.rstrip() + '\n', text)
             for option, (argument, _) in row.options.items():
                 separator = '=' if option.startswith('--') else ' '
                 head = option + (separator + argument if argument else '')

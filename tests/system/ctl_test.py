@@ -198,7 +198,7 @@ class Usage(unittest.TestCase):
             self.assertIn(f'\n  {verb}', out)
             code, more, err = run(verb, '--help')
             self.assertEqual((code, err), (0, ''))
-            self.assertIn(f'] {verb}', more)
+            self.assertIn(f'ftcpctl {verb}', more)
             out += more
         self.assertEqual([line for line in out.splitlines() if len(line) > 80], [])
 
@@ -456,6 +456,66 @@ class Reload(CtlTest):
         self.daemon.settings += [('Control', 'Admin', 'alice @adm'), ('Control', 'Admin', '@ops')]
         _, _, err = self.assert_exit(4, self.ctl('reload'))
         self.assertIn('join the group adm or ops', err)
+
+
+class Config(CtlTest):
+    def setUp(self):
+        super().setUp()
+        secret = '(set, 2 messages)'
+        self.settings = [
+            {'section': 'Upstream', 'key': 'Address', 'value': 'a.example:7000',
+             'file': '/etc/ftcpd.conf', 'line': 3},
+            {'section': 'Upstream', 'key': 'Address', 'value': 'b.example:7000',
+             'file': '/etc/ftcpd.conf.d/more.conf', 'line': 2},
+            {'section': 'Upstream', 'key': 'ConnectTimeout', 'value': '5s'},
+            {'section': 'Upstream', 'key': 'Greeting', 'value': secret,
+             'file': '/etc/ftcpd.conf', 'line': 9},
+            {'section': 'Local', 'key': 'Senders', 'value': ''}]
+        self.daemon.answers['GetConfig'] = {'settings': self.settings}
+
+    def test_each_value_is_told_with_where_it_is_from(self):
+        self.assertEqual(self.assert_exit(0, self.ctl('config')), (0, """\
+[Upstream]
+  Address            a.example:7000                /etc/ftcpd.conf:3
+  Address            b.example:7000                /etc/ftcpd.conf.d/more.conf:2
+  ConnectTimeout     5s                            default
+  Greeting           (set, 2 messages)             /etc/ftcpd.conf:9
+
+[Local]
+  Senders            (none)                        default
+""", ''))
+
+    def test_cat_is_a_file_in_which_secrets_are_comments(self):
+        self.assertEqual(self.assert_exit(0, self.ctl('config', '--cat')), (0, """\
+[Upstream]
+# /etc/ftcpd.conf:3
+Address=a.example:7000
+# /etc/ftcpd.conf.d/more.conf:2
+Address=b.example:7000
+ConnectTimeout=5s
+# /etc/ftcpd.conf:9
+# Greeting=(set, 2 messages)
+
+[Local]
+Senders=
+""", ''))
+
+    def test_json_is_the_reply(self):
+        out = self.assert_exit(0, self.ctl('config', '-j'))[1]
+        self.assertEqual(json.loads(out), {'settings': self.settings})
+
+    def test_a_long_value_has_its_origin_below(self):
+        self.settings[0]['value'] = 'h' * 50 + ':7000'
+        lines = self.assert_exit(0, self.ctl('config'))[1].splitlines()
+        self.assertEqual(lines[2].split(), ['/etc/ftcpd.conf:3'])
+        self.assertLessEqual(max(map(len, lines)), 80)
+
+    def test_text_of_others_cannot_steer_the_terminal(self):
+        for setting in self.settings:
+            setting |= {'section': '\x1b[31m', 'key': '\x1b[31m', 'value': '\x1b]0;x\x07',
+                        'file': '\x9b31m'}
+        out = self.ctl('config')[1] + self.ctl('config', '--cat')[1]
+        self.assertEqual([c for c in out if c < ' ' and c != '\n' or '\x7f' <= c < '\xa0'], [])
 
 
 class Call(CtlTest):
