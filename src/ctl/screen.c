@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "ctl/event_text.h"
+#include "ctl/rates.h"
 #include "ctl/show.h"
 
-enum { LABEL = 11, TEXT = 1024 };
+enum { LABEL = 11, TEXT = 1024, BAR = 30 };
 
-static const char yellow[] = "\033[33m", plain[] = "\033[0m";
+static const char red[] = "\033[31m", yellow[] = "\033[33m", green[] = "\033[32m",
+                  plain[] = "\033[0m";
 
 #define ROW "%-11s %12s %13s %13s %10s %16s\n"
 
@@ -97,7 +99,7 @@ static void screen_head(FILE *to, const json_t *status, bool colour)
               span(status, "uptimeUsec", up));
 }
 
-static const char *state_words(const char *state)
+const char *screen_state(const char *state)
 {
         static const char *const words[][2] = {
                 {"resolving", "resolving the name"},
@@ -149,10 +151,10 @@ static void screen_link(FILE *to, const json_t *upstream)
         char since[SHOW_SIZE], next[SHOW_SIZE];
 
         if (present(upstream, "nextAttemptUsec"))
-                line(to, "link", "%s, the next attempt is in %s", state_words(state),
+                line(to, "link", "%s, the next attempt is in %s", screen_state(state),
                      span(upstream, "nextAttemptUsec", next));
         else
-                line(to, "link", "%s for %s", state_words(state),
+                line(to, "link", "%s for %s", screen_state(state),
                      span(upstream, "stateUsec", since));
         line(to, "", "%s%s%s, frame %s", member_text(upstream, "address", "?"),
              peer ? ", peer " : "", peer ? peer : "", member_text(upstream, "frame", "?"));
@@ -263,6 +265,22 @@ static void screen_slowest(FILE *to, const json_t *clients)
               count(slowest, "queued").text);
 }
 
+/* Health warns above 80 %. */
+static void screen_bar(FILE *to, const json_t *books, bool colour)
+{
+        uint64_t fullest = (uint64_t)member_int(books, "fullestBytes", 0);
+        uint64_t limit = (uint64_t)member_int(books, "limitBytes", 0);
+        int percent = show_percent(fullest, limit);
+        char bar[SHOW_SIZE];
+
+        fprintf(to, "%*s%s[%s]%s %d%% full\n", LABEL, "",
+                !colour         ? ""
+                : percent > 80  ? red
+                : percent >= 50 ? yellow
+                                : green,
+                show_bar(fullest, limit, BAR, bar), colour ? plain : "", percent);
+}
+
 static void screen_books(FILE *to, const char *label, const json_t *books, const json_t *clients,
                          bool colour)
 {
@@ -275,29 +293,51 @@ static void screen_books(FILE *to, const char *label, const json_t *books, const
         snprintf(full, sizeof(full), "%s of %s", fullest, limit);
         fprintf(to, ROW, label, count(books, "accepted").text, count(books, "delivered").text,
                 count(books, "queued").text, oldest, full);
+        screen_bar(to, books, colour);
         screen_slowest(to, clients);
         screen_drops(to, books, colour);
 }
 
-void screen_status(FILE *to, const json_t *status, const json_t *clients, const json_t *events,
-                   bool colour)
+static void screen_rates(FILE *to, const json_t *before, const json_t *after)
 {
-        const json_t *upstream = json_object_get(status, "upstream");
+        struct rates rates = rates_between(before, after);
+        char text[4][SHOW_SIZE];
 
-        screen_head(to, status, colour);
-        fputc('\n', to);
-        screen_link(to, upstream);
-        screen_loss(to, upstream);
-        screen_heartbeat(to, upstream);
+        if (!rates.known)
+                return;
+        line(to, "rates now", "%s/s (%s/s) received, %s/s (%s/s) sent",
+             show_number((uint64_t)(rates.in.messages + 0.5), text[0]),
+             show_bytes((uint64_t)(rates.in.bytes + 0.5), text[1]),
+             show_number((uint64_t)(rates.out.messages + 0.5), text[2]),
+             show_bytes((uint64_t)(rates.out.bytes + 0.5), text[3]));
+}
+
+static void screen_clients(FILE *to, const json_t *status)
+{
         line(to, "clients", "%" PRId64 " of %" PRId64 "; %" PRId64 " accepted, %" PRId64 " refused",
              member_int(status, "clients", 0), member_int(status, "clientsLimit", 0),
              member_int(status, "clientsAccepted", 0), member_int(status, "clientsRefused", 0));
         if (is_any(status, "refused"))
                 below(to, true, "%s of theirs refused: too large, cut off, or not of Senders=",
                       count(status, "refused").text);
+}
+
+void screen_status(FILE *to, const struct screen *screen)
+{
+        const json_t *status = screen->status, *upstream = json_object_get(status, "upstream");
+
+        screen_head(to, status, screen->colour);
+        fputc('\n', to);
+        screen_link(to, upstream);
+        screen_loss(to, upstream);
+        screen_heartbeat(to, upstream);
+        screen_rates(to, screen->before, status);
+        screen_clients(to, status);
         fputc('\n', to);
         fprintf(to, ROW, "msgs/bytes", "accepted", "delivered", "queued", "oldest", "fullest");
-        screen_books(to, "to upstream", json_object_get(status, "toUpstream"), NULL, colour);
-        screen_books(to, "to clients", json_object_get(status, "toClients"), clients, colour);
-        event_screen(to, events, LABEL, SCREEN_WIDTH);
+        screen_books(to, "to upstream", json_object_get(status, "toUpstream"), NULL,
+                     screen->colour);
+        screen_books(to, "to clients", json_object_get(status, "toClients"), screen->clients,
+                     screen->colour);
+        event_screen(to, screen->events, LABEL, SCREEN_WIDTH);
 }

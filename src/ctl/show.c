@@ -70,6 +70,26 @@ const char *show_number(uint64_t number, char text[SHOW_SIZE])
         return text;
 }
 
+const char *show_bar(uint64_t part, uint64_t whole, int width, char text[SHOW_SIZE])
+{
+        double share = whole ? (double)part / (double)whole : 0;
+        int full = share < 1 ? (int)(share * width) : width;
+
+        if (full == 0 && part > 0)
+                full = 1;
+        memset(text, '#', (size_t)full);
+        memset(text + full, '.', (size_t)(width - full));
+        text[width] = '\0';
+        return text;
+}
+
+int show_percent(uint64_t part, uint64_t whole)
+{
+        double percent = whole ? (double)part / (double)whole * 100 : 0;
+
+        return percent > 999 ? 999 : (int)percent;
+}
+
 /* How many bytes at data are one printable character in UTF-8; 0: it is none. */
 static size_t printable(const unsigned char *data, size_t size)
 {

@@ -22,6 +22,13 @@ const char *show_bytes(uint64_t bytes, char text[SHOW_SIZE]);
 /* Whole up to six digits, then "1.23M": base 1000. Returns text. */
 const char *show_number(uint64_t number, char text[SHOW_SIZE]);
 
+/* "####....": how much of the whole is there, in `width` characters, at most SHOW_SIZE - 1; a
+ * little is seen, and full is only what is full. Returns text. */
+const char *show_bar(uint64_t part, uint64_t whole, int width, char text[SHOW_SIZE]);
+
+/* 0 to 100, and more where there is more than the whole; nothing of nothing is 0. */
+int show_percent(uint64_t part, uint64_t whole);
+
 /*
  * Writes bytes of others so that they can do nothing to a terminal: control characters and bytes
  * that are no UTF-8 become escapes as in C. At most `max` bytes are shown, then how many there are.

@@ -6,8 +6,11 @@
 
 #include "ctl/bus.h"
 #include "ctl/ctl.h"
+#include "ctl/local.h"
 #include "ctl/screen.h"
 #include "ctl/show.h"
+
+enum { RATE_USEC = 200 * 1000 };
 
 /* What makes the screen better, and is not missed where it cannot be had. */
 static json_t *also(struct ctl *ctl, const char *method, const char *member)
@@ -21,16 +24,39 @@ static json_t *also(struct ctl *ctl, const char *method, const char *member)
         return value;
 }
 
+/* A moment later, for the rates; where that fails, what was told before is shown. */
+static json_t *look_again(struct ctl *ctl)
+{
+        json_t *again = NULL;
+
+        local_sleep(RATE_USEC);
+        if (bus_call(ctl, "io.ftcpd.Status", NULL, &again) != CTL_DONE) {
+                json_decref(again);
+                again = NULL;
+        }
+        *ctl->why = '\0';
+        return again;
+}
+
 static void show_screen(struct ctl *ctl, const json_t *status)
 {
-        const json_t *queued = json_object_get(json_object_get(status, "toClients"), "queued");
+        json_t *again = look_again(ctl);
+        struct screen screen = {
+                .status = again ? again : status,
+                .before = again ? status : NULL,
+                .colour = show_colour(),
+        };
+        const json_t *books = json_object_get(screen.status, "toClients");
         json_t *events = also(ctl, "io.ftcpd.RecentEvents", "events"), *clients = NULL;
 
-        if (member_int(queued, "messages", 0))
+        if (member_int(json_object_get(books, "queued"), "messages", 0))
                 clients = also(ctl, "io.ftcpd.ListClients", "clients");
-        screen_status(stdout, status, clients, events, show_colour());
+        screen.events = events;
+        screen.clients = clients;
+        screen_status(stdout, &screen);
         json_decref(clients);
         json_decref(events);
+        json_decref(again);
 }
 
 int verb_status(struct ctl *ctl, int argc, char **argv)

@@ -328,6 +328,28 @@ class Status(CtlTest):
         self.daemon.answers['Status'] = status()
         self.assertLessEqual(len(self.ctl()[1].splitlines()), 24)
 
+    def test_rates_are_those_of_a_moment(self):
+        replies = [status(uptimeUsec=1000000), status(
+            uptimeUsec=1500000, upstream=upstream(received=count(1600, 69120)))]
+        self.daemon.answers['Status'] = lambda _: replies.pop(0)
+        out = self.assert_exit(0, self.ctl())[1]
+        self.assertIn('rates now  1200/s (10.0K/s) received, 0/s (0/s) sent\n', out)
+        self.assertLessEqual(len(out.splitlines()), 24)
+
+    def test_a_second_look_that_fails_is_no_harm(self):
+        replies = [status(), Refusal('org.varlink.service.PermissionDenied')]
+        self.daemon.answers['Status'] = lambda _: replies.pop(0)
+        out = self.assert_exit(0, self.ctl())[1]
+        self.assertIn('up for 3min 4s', out)
+        self.assertNotIn('rates', out)
+
+    def test_the_fullest_queue_has_a_bar(self):
+        self.daemon.answers['Status'] = status(
+            toUpstream=books(fullestBytes=32 << 20), toClients=books(fullestBytes=64 << 20))
+        out = self.assert_exit(0, self.ctl())[1]
+        self.assertIn('[' + 15 * '#' + 15 * '.' + '] 50% full\n', out)
+        self.assertIn('[' + 30 * '#' + '] 100% full\n', out)
+
     def test_a_link_that_is_down_says_when_it_is_tried_again(self):
         down = upstream(state='waiting', stateUsec=2000000, nextAttemptUsec=1500000,
                         lastCause='refused', lastError='connection refused')

@@ -2,6 +2,7 @@
 /* The parts of ftcpctl that need neither a daemon nor a socket. */
 #include "ctl/encode.h"
 #include "ctl/event_text.h"
+#include "ctl/rates.h"
 #include "ctl/screen.h"
 #include "ctl/script.h"
 #include "ctl/show.h"
@@ -107,7 +108,9 @@ static void a_screen_of_nothing_and_of_nonsense_is_drawn(void **state)
                 size_t n = 0;
                 FILE *to = open_memstream(&text, &n);
 
-                screen_status(to, reply, NULL, NULL, true);
+                struct screen screen = {reply, reply, reply, reply, true};
+
+                screen_status(to, &screen);
                 fclose(to);
                 assert_non_null(strstr(text, "to clients"));
                 free(text);
@@ -232,6 +235,51 @@ static void a_length_is_written_as_it_is_told(void **state)
         assert_int_equal(encode_length(&decimal, 10000, head), 0);
 }
 
+static void a_bar_shows_a_little_and_is_full_only_when_it_is(void **state)
+{
+        char text[SHOW_SIZE];
+
+        (void)state;
+        assert_string_equal(show_bar(0, 100, 4, text), "....");
+        assert_string_equal(show_bar(1, 1000000, 4, text), "#...");
+        assert_string_equal(show_bar(50, 100, 4, text), "##..");
+        assert_string_equal(show_bar(99, 100, 4, text), "###.");
+        assert_string_equal(show_bar(100, 100, 4, text), "####");
+        assert_string_equal(show_bar(UINT64_MAX, 1, 4, text), "####");
+        assert_string_equal(show_bar(0, 0, 4, text), "....");
+        assert_int_equal(show_percent(1, 3), 33);
+        assert_int_equal(show_percent(UINT64_MAX, 1), 999);
+        assert_int_equal(show_percent(7, 0), 0);
+}
+
+static json_t *counts(json_int_t uptime, json_int_t in, json_int_t out)
+{
+        return json_pack("{s:I, s:{s:{s:I, s:I}, s:{s:I, s:I}}}", "uptimeUsec", uptime, "upstream",
+                         "received", "messages", in, "bytes", in * 10, "sent", "messages", out,
+                         "bytes", out * 100);
+}
+
+static void rates_are_told_between_two_replies_of_one_daemon_only(void **state)
+{
+        json_t *before = counts(1000000, 100, 7), *after = counts(1500000, 150, 8);
+        struct rates rates = rates_between(before, after);
+
+        (void)state;
+        assert_true(rates.known);
+        assert_int_equal(rates.in.messages, 100);
+        assert_int_equal(rates.in.bytes, 1000);
+        assert_int_equal(rates.out.messages, 2);
+        assert_int_equal(rates.out.bytes, 200);
+        assert_false(rates_between(after, before).known);
+        assert_false(rates_between(before, before).known);
+        assert_false(rates_between(NULL, after).known);
+        json_decref(after);
+        after = counts(2000000, 99, 8);
+        assert_false(rates_between(before, after).known);
+        json_decref(before);
+        json_decref(after);
+}
+
 static const char *parse(struct script *script, const char *text)
 {
         static char words[256];
@@ -317,6 +365,8 @@ int main(void)
                 cmocka_unit_test(a_line_that_is_cut_ends_between_characters),
                 cmocka_unit_test(a_numbered_frame_is_whole_in_every_kind),
                 cmocka_unit_test(a_length_is_written_as_it_is_told),
+                cmocka_unit_test(a_bar_shows_a_little_and_is_full_only_when_it_is),
+                cmocka_unit_test(rates_are_told_between_two_replies_of_one_daemon_only),
                 cmocka_unit_test(a_script_becomes_parts_and_steps),
                 cmocka_unit_test(a_part_may_be_empty_and_comes_behind_what_has_no_accept),
                 cmocka_unit_test(an_error_in_a_script_is_told_with_its_line),
