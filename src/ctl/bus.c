@@ -26,10 +26,10 @@ enum {
  * memory. */
 #define REPLY_MAX ((size_t)256 << 20)
 
-struct bus *bus_new(const char *path, int *error)
+struct bus *bus_new(const char *path, uint64_t deadline, int *error)
 {
         struct bus *bus = calloc(1, sizeof(*bus));
-        int fd = bus ? local_connect(path, clock_deadline(CALL_USEC)) : -ENOMEM;
+        int fd = bus ? local_connect(path, deadline) : -ENOMEM;
 
         if (fd < 0) {
                 *error = fd;
@@ -162,16 +162,22 @@ int bus_unreachable(struct ctl *ctl, const char *what, const char *path, int err
         }
 }
 
-int bus_open(struct ctl *ctl)
+static int open_until(struct ctl *ctl, uint64_t deadline)
 {
+        uint64_t latest = clock_deadline(CALL_USEC);
         int error = 0;
 
         if (ctl->bus)
                 return CTL_DONE;
-        ctl->bus = bus_new(ctl_socket(ctl), &error);
+        ctl->bus = bus_new(ctl_socket(ctl), deadline < latest ? deadline : latest, &error);
         if (ctl->bus)
                 return CTL_DONE;
         return bus_unreachable(ctl, "control socket", ctl_socket(ctl), error);
+}
+
+int bus_open(struct ctl *ctl)
+{
+        return open_until(ctl, UINT64_MAX);
 }
 
 /* A call went wrong below the level of replies: that connection is of no more use. */
@@ -290,7 +296,7 @@ int bus_call_until(struct ctl *ctl, const char *method, json_t *parameters, json
                    uint64_t deadline)
 {
         json_t *reply = NULL;
-        int code = bus_open(ctl);
+        int code = open_until(ctl, deadline);
 
         *result = NULL;
         if (code != CTL_DONE)

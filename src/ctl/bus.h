@@ -19,7 +19,7 @@ struct bus {
 };
 
 /* Connects. Returns NULL with *error, a negative errno. Freed with bus_free(), which takes NULL. */
-struct bus *bus_new(const char *path, int *error);
+struct bus *bus_new(const char *path, uint64_t deadline, int *error);
 void bus_free(struct bus *bus);
 
 /* parameters are borrowed and may be NULL. 0 or a negative errno. */

@@ -21,6 +21,8 @@ const struct verb ctl_verbs[] = {
          NULL, NULL},
         {"metrics", "[--output=FILE]", "Prometheus text", verb_metrics_more, verb_metrics, 0,
          verb_metrics_options, NULL},
+        {"top", "[-n N] [--interval=T]", "live screen: rates, latency, queues, clients",
+         verb_top_more, verb_top, 0, verb_top_options, NULL},
         {"wait", "[--state=STATE] [--timeout=T]", "until the link is up, or so; 1 at the timeout",
          verb_wait_more, verb_wait, 0, verb_wait_options, NULL},
         {"hold", "[--for=T] [--reason=TEXT]", "close the link and keep it closed", verb_hold_more,

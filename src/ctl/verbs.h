@@ -63,6 +63,10 @@ int verb_tap(struct ctl *ctl, int argc, char **argv);
 extern const struct verb_option verb_config_options[];
 extern const char verb_config_more[];
 int verb_config(struct ctl *ctl, int argc, char **argv);
+/* top.c */
+extern const struct verb_option verb_top_options[];
+extern const char verb_top_more[];
+int verb_top(struct ctl *ctl, int argc, char **argv);
 /* peer.c */
 extern const struct verb_option verb_peer_options[];
 extern const char verb_peer_more[];

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/* The live screen: asks the daemon again and again, and draws what it says in place. */
+#include "ctl/top.h"
+
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "ctl/bus.h"
+#include "ctl/ctl.h"
+#include "ctl/local.h"
+#include "ctl/show.h"
+#include "ctl/term.h"
+#include "ctl/verbs.h"
+#include "util/clock.h"
+
+enum {
+        INTERVAL_USEC = 1000 * 1000,
+        INTERVAL_MIN_USEC = 100 * 1000,
+        INTERVAL_MAX_USEC = 60 * 1000 * 1000,
+        ANSWER_USEC = 500 * 1000, /* keys wait for the daemon no longer than this */
+};
+
+enum { INTERVAL = CTL_OPTION };
+
+const struct verb_option verb_top_options[] = {
+        {'n', NULL, "N", "end after N looks", NULL},
+        {INTERVAL, "interval", "T", "look as often [1s]", NULL},
+        {0},
+};
+
+const char verb_top_more[] =
+        "Keys: q quits; i, p, n, o, u, d sort the clients by id, program, in, out,\n"
+        "queued, dropped, and < and > by the column beside; r reverses; + and - look\n"
+        "more and less often. While the daemon is away it is waited for. Where stdout\n"
+        "is no terminal there is a line each look, or with -j the daemon's answer.\n";
+
+struct watch {
+        struct ctl *ctl;
+        struct top top;
+        struct term term;
+        bool utf8, colour;
+        bool latency;   /* the daemon has GetLatency, as far as is known */
+        uint64_t looks; /* how many are left */
+};
+
+/* One call. The exit code; what else could be had is not missed. */
+static int ask(struct watch *watch, const char *method, json_t **result)
+{
+        int code = bus_call_until(watch->ctl, method, NULL, result, clock_deadline(ANSWER_USEC));
+
+        if (code != CTL_DONE) {
+                json_decref(*result);
+                *result = NULL;
+        }
+        return code;
+}
+
+/* Asks for everything. CTL_DONE, also where the daemon is away, or what makes it of no use to go
+ * on. */
+static int look(struct watch *watch)
+{
+        json_t *status = NULL, *clients = NULL, *latency = NULL, *list;
+        struct ctl *ctl = watch->ctl;
+        int code = ask(watch, "io.ftcpd.Status", &status);
+
+        if (code == CTL_DONE)
+                code = ask(watch, "io.ftcpd.ListClients", &clients);
+        if (code == CTL_DONE && watch->latency &&
+            ask(watch, "io.ftcpd.GetLatency", &latency) == CTL_FAILED)
+                watch->latency = false;
+        if (code == CTL_DONE) {
+                list = json_incref(json_object_get(clients, "clients"));
+                top_take(&watch->top, status, list, latency);
+                json_decref(clients);
+                *ctl->why = '\0';
+                return CTL_DONE;
+        }
+        json_decref(status);
+        if (code != CTL_UNREACHABLE)
+                return code;
+        /* The one that comes back may be another version. */
+        watch->latency = true;
+        top_lost(&watch->top, ctl->why);
+        *ctl->why = '\0';
+        return CTL_DONE;
+}
+
+static int draw(struct watch *watch)
+{
+        char *text = NULL;
+        size_t size = 0;
+        FILE *to = open_memstream(&text, &size);
+
+        if (!to)
+                return ctl_fail(watch->ctl, CTL_FAILED, "no memory");
+        top_draw(to, &watch->top, watch->term.rows, watch->term.columns, watch->colour,
+                 watch->utf8);
+        fclose(to);
+        int r = term_write(text, size);
+        free(text);
+        return r < 0 ? ctl_fail(watch->ctl, CTL_FAILED, "the terminal: %s", strerror(-r))
+                     : CTL_DONE;
+}
+
+static void change_pace(struct top *top, bool faster)
+{
+        uint64_t usec = faster ? top->interval_usec / 2 : top->interval_usec * 2;
+
+        top->interval_usec = usec < INTERVAL_MIN_USEC   ? INTERVAL_MIN_USEC
+                             : usec > INTERVAL_MAX_USEC ? INTERVAL_MAX_USEC
+                                                        : usec;
+}
+
+/* False: that was the last key. */
+static bool take_key(struct top *top, char key)
+{
+        for (int i = 0; i < TOP_SORTS; i++)
+                if (key == top_sort_key((enum top_sort)i))
+                        top->sort = (enum top_sort)i;
+        switch (key) {
+        case 'q':
+        case 'Q': return false;
+        case '<': top->sort = (enum top_sort)((top->sort + TOP_SORTS - 1) % TOP_SORTS); break;
+        case '>': top->sort = (enum top_sort)((top->sort + 1) % TOP_SORTS); break;
+        case 'r': top->reverse = !top->reverse; break;
+        case '+': change_pace(top, true); break;
+        case '-': change_pace(top, false); break;
+        default: break;
+        }
+        top_arrange(top);
+        return true;
+}
+
+/* Keys of a terminal that is gone end it too. */
+static bool take_keys(struct watch *watch)
+{
+        char keys[64];
+        ssize_t n = read(STDIN_FILENO, keys, sizeof(keys));
+
+        if (n <= 0)
+                return n < 0 && (errno == EAGAIN || errno == EINTR);
+        /* What a cursor or function key sends is not spelled out to commands. */
+        for (ssize_t i = 0; i < n && keys[i] != '\033'; i++)
+                if (!take_key(&watch->top, keys[i]))
+                        return false;
+        return true;
+}
+
+static bool take_signal(struct watch *watch)
+{
+        struct signalfd_siginfo info;
+
+        if (read(watch->term.signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
+                return true;
+        switch (info.ssi_signo) {
+        case SIGWINCH: term_measure(&watch->term); return true;
+        case SIGTSTP: return term_suspend(&watch->term) >= 0;
+        default: return false;
+        }
+}
+
+/* Waits for the next look, and draws anew at each key. *quit: somebody wants to leave. */
+static int pause_for_keys(struct watch *watch, bool *quit)
+{
+        uint64_t begun = clock_usec();
+        int code = CTL_DONE;
+
+        while (code == CTL_DONE && !*quit && clock_usec() < begun + watch->top.interval_usec) {
+                struct pollfd polled[] = {{.fd = watch->term.signals, .events = POLLIN},
+                                          {.fd = STDIN_FILENO, .events = POLLIN}};
+                int n = poll(polled, 2, local_poll_msec(begun + watch->top.interval_usec));
+
+                if (n <= 0)
+                        continue;
+                if (polled[0].revents)
+                        *quit = !take_signal(watch);
+                if (polled[1].revents && !*quit)
+                        *quit = !take_keys(watch);
+                if (!*quit)
+                        code = draw(watch);
+        }
+        return code;
+}
+
+static int watch_screen(struct watch *watch)
+{
+        bool quit = false;
+        int r = term_begin(&watch->term), code = CTL_DONE;
+
+        if (r < 0)
+                return ctl_fail(watch->ctl, CTL_FAILED, "the terminal: %s", strerror(-r));
+        while (code == CTL_DONE) {
+                code = draw(watch);
+                if (code == CTL_DONE)
+                        code = pause_for_keys(watch, &quit);
+                if (quit || --watch->looks == 0)
+                        break;
+                if (code == CTL_DONE)
+                        code = look(watch);
+        }
+        term_end(&watch->term);
+        return code;
+}
+
+static int watch_lines(struct watch *watch)
+{
+        struct ctl *ctl = watch->ctl;
+        bool away = false;
+
+        int code = CTL_DONE;
+
+        for (; code == CTL_DONE; code = look(watch)) {
+                if (*watch->top.trouble && !away)
+                        fprintf(stderr, "ftcpctl: waiting: %s\n", watch->top.trouble);
+                away = *watch->top.trouble;
+                if (!away && ctl->json != CTL_JSON_OFF)
+                        ctl_print_json(ctl, watch->top.status);
+                else if (!away)
+                        top_line(stdout, &watch->top);
+                if (fflush(stdout) != 0)
+                        return ctl_fail(ctl, CTL_FAILED, "stdout: %s", strerror(errno));
+                if (--watch->looks == 0)
+                        return CTL_DONE;
+                local_sleep(watch->top.interval_usec);
+        }
+        return code;
+}
+
+static int read_options(struct watch *watch, int argc, char **argv)
+{
+        struct ctl *ctl = watch->ctl;
+        uint64_t *interval = &watch->top.interval_usec;
+        int option;
+
+        while ((option = ctl_option(ctl, argc, argv)) != -1)
+                if (option == '?' ||
+                    (option == 'n' && !ctl_number(ctl, "-n", optarg, &watch->looks)) ||
+                    (option == INTERVAL && !ctl_span(ctl, "--interval", optarg, interval)))
+                        return ctl_usage(ctl, NULL);
+        if (optind < argc)
+                return ctl_usage(ctl, "top takes no argument");
+        if (*interval < INTERVAL_MIN_USEC || *interval > INTERVAL_MAX_USEC)
+                return ctl_usage(ctl, "--interval: expected 100ms to 1min");
+        if (watch->looks == 0)
+                return ctl_usage(ctl, "-n: expected 1 or more");
+        return CTL_DONE;
+}
+
+int verb_top(struct ctl *ctl, int argc, char **argv)
+{
+        struct watch watch = {.ctl = ctl, .latency = true, .looks = UINT64_MAX};
+
+        watch.top.interval_usec = INTERVAL_USEC;
+        int code = read_options(&watch, argc, argv);
+        if (code != CTL_DONE)
+                return code;
+        /* Who starts it is told at once that the daemon is not there; later it is waited for. */
+        code = bus_open(ctl);
+        if (code == CTL_DONE)
+                code = look(&watch);
+        if (code != CTL_DONE)
+                return code;
+        setlocale(LC_CTYPE, "");
+        watch.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+        watch.colour = show_colour();
+        code = ctl->json == CTL_JSON_OFF && term_fits() ? watch_screen(&watch)
+                                                        : watch_lines(&watch);
+        top_done(&watch.top);
+        return code;
+}
