@@ -29,6 +29,7 @@ FILES = {  # below the prefix
     'share/man/man7/ftcpd-metrics.7',
     'share/doc/ftcpd/examples/ftcpd-alerts.yml',
     'share/doc/ftcpd/examples/ftcpd-dashboard.json',
+    'share/man/man7/ftcpd-operations.7',
     'share/man/man8/ftcpd.8',
     'share/doc/ftcpd/ftcpd.conf',
     'share/bash-completion/completions/ftcpctl',
