@@ -2,6 +2,7 @@
 #include "ctl/bus.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
@@ -19,6 +20,7 @@
 
 enum {
         READ_SIZE = 64 * 1024,
+        INSTANCES_SHOWN = 3,
         CALL_USEC = 10 * 1000 * 1000, /* a daemon that takes longer for an answer hangs */
 };
 
@@ -129,10 +131,32 @@ static int denied(struct ctl *ctl, const char *what, const char *path)
                         what, path, user ? user->pw_name : "its owner");
 }
 
+/* Who forgot --instance is told which there are. */
+static void name_instances(const struct ctl *ctl, char *text, size_t size)
+{
+        static const char folder[] = "/run/ftcpd/", suffix[] = ".varlink";
+        glob_t found = {0};
+        size_t at = 0;
+
+        snprintf(text, size, "%s", ctl->socket ? "" : ", or say --socket PATH or --instance NAME");
+        if (ctl->socket || ctl->instance || glob("/run/ftcpd/*.varlink", 0, NULL, &found) != 0)
+                return;
+        for (size_t i = 0; i < found.gl_pathc && i < INSTANCES_SHOWN && at < size; i++) {
+                const char *name = found.gl_pathv[i] + strlen(folder);
+
+                at += (size_t)snprintf(text + at, size - at, "%s--instance %.*s",
+                                       i ? " or " : "; here is ",
+                                       (int)(strlen(name) - strlen(suffix)), name);
+        }
+        globfree(&found);
+}
+
 int bus_unreachable(struct ctl *ctl, const char *what, const char *path, int error)
 {
         const char *at = ctl->instance ? "@" : "", *name = ctl->instance ? ctl->instance : "";
+        char others[256];
 
+        name_instances(ctl, others, sizeof(others));
         switch (-error) {
         case EACCES:
         case EPERM: return denied(ctl, what, path);
@@ -143,8 +167,7 @@ int bus_unreachable(struct ctl *ctl, const char *what, const char *path, int err
                                 "`systemctl status ftcpd%s%s`%s",
                                 what, path,
                                 error == -ENOENT ? "which does not exist" : "where nobody listens",
-                                at, name,
-                                ctl->socket ? "" : ", or say --socket PATH or --instance NAME");
+                                at, name, others);
         case ENAMETOOLONG:
                 return ctl_fail(ctl, CTL_UNREACHABLE,
                                 "the path of the %s is too long (%zu bytes, a socket's may have "

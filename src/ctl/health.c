@@ -12,6 +12,7 @@
 #include "ctl/local.h"
 #include "ctl/show.h"
 #include "util/clock.h"
+#include "util/near.h"
 
 enum {
         WAIT_POLL_USEC = 50 * 1000,
@@ -75,6 +76,16 @@ static void print_reasons(const json_t *reply, bool nagios)
         }
 }
 
+static uint64_t all_dropped(const json_t *books)
+{
+        const json_t *dropped = json_object_get(books, "dropped");
+        uint64_t sum = 0;
+
+        for (size_t i = 0; i < json_array_size(dropped); i++)
+                sum += (uint64_t)member_int(json_array_get(dropped, i), "messages", 0);
+        return sum;
+}
+
 static void print_performance(const json_t *reply)
 {
         const json_t *upstream = json_object_get(reply, "upstream");
@@ -84,16 +95,19 @@ static void print_performance(const json_t *reply)
 
         printf("|up=%d clients=%" PRId64 ";;;0;%" PRId64 " queued=%" PRId64 ";;;0 "
                "queued_bytes=%" PRId64 "B;;;0;%" PRId64 " received=%" PRId64 "c sent=%" PRId64
-               "c losses=%" PRId64 "c",
+               "c losses=%" PRId64 "c dropped=%" PRIu64 "c",
                up, member_int(reply, "clients", 0), member_int(reply, "clientsLimit", 0),
                member_int(queued, "messages", 0), member_int(queued, "bytes", 0),
                member_int(books, "limitBytes", 0),
                member_int(json_object_get(upstream, "received"), "messages", 0),
                member_int(json_object_get(upstream, "sent"), "messages", 0),
-               member_int(upstream, "disconnects", 0));
+               member_int(upstream, "disconnects", 0),
+               all_dropped(books) + all_dropped(json_object_get(reply, "toClients")));
         int64_t rtt = member_int(upstream, "rttUsec", -1);
         if (rtt >= 0)
                 printf(" rtt=%" PRId64 "us;;;0", rtt);
+        int64_t oldest = member_int(books, "oldestUsec", -1);
+        printf(" oldest=%" PRId64 "us;;;0", oldest < 0 ? 0 : oldest);
 }
 
 /* What a health check says where there is nobody to ask. */
@@ -163,6 +177,18 @@ static bool known_state(const char *name)
         return false;
 }
 
+static int unknown_state(struct ctl *ctl, const char *name)
+{
+        struct near near = near_begin(name);
+
+        for (int i = 0; i < LINK_STATES; i++)
+                near_offer(&near, link_state_name((enum link_state)i));
+        const char *best = near_best(&near);
+        ctl_fail(ctl, 0, "--state=%.40s: there is no such state%s%s%s; see `ftcpctl wait --help`",
+                 name, best ? " (did you mean " : "", best ? best : "", best ? "?)" : "");
+        return ctl_usage(ctl, NULL);
+}
+
 /* Asks once. 1 when the link is in that state, 0 if not yet, or less than 0: it makes no sense to
  * go on, for the reason that is left. */
 static int wait_once(struct ctl *ctl, const char *state, uint64_t deadline)
@@ -223,6 +249,6 @@ int verb_wait(struct ctl *ctl, int argc, char **argv)
         if (optind < argc)
                 return ctl_usage(ctl, "wait takes no argument");
         if (!known_state(state))
-                return ctl_usage(ctl, "--state: there is no such state");
+                return unknown_state(ctl, state);
         return wait_for(ctl, state, clock_deadline(timeout));
 }

@@ -220,6 +220,24 @@ class Usage(unittest.TestCase):
     def test_a_mistyped_verb_is_guessed(self):
         self.assertIn('did you mean clients?', run('client')[2])
 
+    def test_a_mistyped_option_or_state_is_guessed(self):
+        self.assertIn('did you mean --timeout?', run('wait', '--tmeout=3s')[2])
+        self.assertIn('did you mean --socket?', run('--sokcet', '/x', 'status')[2])
+        self.assertIn('did you mean waiting?', run('wait', '--state=waitng')[2])
+        self.assertNotIn('mean', run('wait', '--qqqqqqq')[2])
+
+    @unittest.skipIf(os.geteuid(), 'needs root, for a /run of its own')
+    def test_who_forgets_the_instance_is_told_which_there_are(self):
+        script = '''mount -t tmpfs none /run && mkdir /run/ftcpd && touch /run/ftcpd/feed.varlink \\
+                    /run/ftcpd/other.varlink && exec "$1"'''
+        done = subprocess.run(['unshare', '-m', 'sh', '-c', script, 'sh', FTCPCTL], text=True,
+                              capture_output=True, timeout=DEADLINE, check=False)
+        if 'unshare' in done.stderr or 'mount' in done.stderr:
+            self.skipTest(f'no mount namespace here: {done.stderr}')
+        self.assertEqual(done.returncode, 3)
+        self.assertIn('tried /run/ftcpd.varlink', done.stderr)
+        self.assertIn('here is --instance feed or --instance other', done.stderr)
+
     def test_health_exits_with_3_for_a_wrong_command_line(self):
         self.assertEqual(run('health', '--bogus')[0], 3)
         self.assertEqual(run('--bogus', 'health')[0], 3)
@@ -424,12 +442,34 @@ class Health(CtlTest):
     def test_nagios_gets_one_line_with_performance_data(self):
         out = self.assert_exit(0, self.ctl('health', '--nagios'))[1]
         self.assertRegex(out, r'^FTCPD OK - link up for 3min 4s\|up=1 clients=3;;;0;1024 queued=1;'
-                              r'.* rtt=1234us;;;0\n$')
+                              r'.* rtt=1234us;;;0 oldest=3200000us;;;0\n$')
         self.daemon.answers['Status'] = status(
             health='warning', reasons=[{'severity': 'warning', 'text': 'a|b'}])
         out = self.assert_exit(1, self.ctl('health', '--nagios'))[1]
         self.assertRegex(out, r'^FTCPD WARNING - a/b\|')
         self.assertEqual(out.count('|'), 1)
+
+
+    def test_performance_data_is_as_monitoring_plugins_write_it(self):
+        number = r'\d+(us|B|c)?'
+        word = rf'[a-z_]+={number}(;(\d*)(;(\d*)(;(\d*)(;(\d*))?)?)?)?'
+        partly = upstream(state='waiting')
+        del partly['rttUsec']
+        for reply in (status(), status(upstream=partly), {'health': 'ok', 'upstream': {}}):
+            self.daemon.answers['Status'] = reply
+            out = self.assert_exit(0, self.ctl('health', '--nagios'))[1]
+            self.assertRegex(out, rf'^FTCPD OK[^|]*\|{word}( {word})*\n$')
+        self.daemon.answers['Status'] = status()
+        data = dict(item.split('=') for item in
+                    self.ctl('health', '--nagios')[1].strip().partition('|')[2].split())
+        self.assertEqual(data['up'], '1')
+        self.assertEqual(data['dropped'], '2c')
+        self.assertEqual(data['losses'], '4c')
+        self.assertEqual(data['queued_bytes'], f'100B;;;0;{64 << 20}')
+
+    def test_an_instance_is_named_to_monitoring(self):
+        out = self.ctl('--instance', 'feed', 'health', '--nagios')[1]
+        self.assertRegex(out, '^FTCPD feed OK - ')
 
 
 class Clients(CtlTest):
