@@ -50,7 +50,8 @@ class ConfigVerb(harness.SystemTest):
         with open(path, 'w', encoding='utf-8') as file:
             file.write(self.ctl('config', '--cat'))
         subprocess.run([harness.program('ftcpd'), '--check-config', '--config', path], check=True,
-                       timeout=harness.DEADLINE, stderr=subprocess.DEVNULL)
+                       timeout=harness.DEADLINE, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
         before = json.loads(self.ctl('config', '-j'))['settings']
         self.live.stop()
         os.rename(path, self.live.config_path)
