@@ -38,18 +38,17 @@ static const char *origin_text(const json_t *setting, char text[ORIGIN])
         return text;
 }
 
-/* True where a setting begins another section, whose header is printed then. */
-static bool print_section(const json_t *setting, const char **before)
+/* The header of a section, where another one begins. */
+static void print_section(const json_t *setting, const char **before)
 {
         const char *section = member_text(setting, "section", "?");
 
         if (*before && strcmp(section, *before) == 0)
-                return false;
+                return;
         fputs(*before ? "\n[" : "[", stdout);
         show_safe(stdout, section, strlen(section), SIZE_MAX);
         puts("]");
         *before = section;
-        return true;
 }
 
 /* How many columns it took, where each character is one. */
@@ -114,8 +113,7 @@ static void print_settings(const json_t *settings, bool cat)
         for (size_t i = 0; i < json_array_size(settings); i++) {
                 const json_t *setting = json_array_get(settings, i);
 
-                if (print_section(setting, &section))
-                        origin = NULL;
+                print_section(setting, &section);
                 if (cat)
                         print_line(setting, &origin, before);
                 else

@@ -6,6 +6,7 @@
 #include "ctl/screen.h"
 #include "ctl/script.h"
 #include "ctl/show.h"
+#include "ctl/top.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -280,6 +281,70 @@ static void rates_are_told_between_two_replies_of_one_daemon_only(void **state)
         json_decref(after);
 }
 
+static char *drawn(const struct top *top, int rows, int columns)
+{
+        char *text = NULL;
+        size_t size = 0;
+        FILE *to = open_memstream(&text, &size);
+
+        top_draw(to, top, rows, columns, false, false);
+        fclose(to);
+        return text;
+}
+
+static void histograms_are_drawn_where_the_daemon_has_them(void **state)
+{
+        struct top top = {.interval_usec = 1000000};
+        json_t *latency =
+                json_pack("{s:[{s:s, s:i, s:i, s:i, s:i, s:i}, {s:s, s:i}]}", "histograms", "name",
+                          "heartbeat", "count", 3, "minUsec", 20, "medianUsec", 30, "p99Usec", 4000,
+                          "maxUsec", 5000000, "name", "never", "count", 0);
+
+        (void)state;
+        top_take(&top, counts(1000000, 0, 0), NULL, latency);
+        char *text = drawn(&top, 24, 80);
+        assert_non_null(strstr(text, "heartbeat      min 20us, median 30us, p99 4.0ms, max 5.0s"));
+        assert_null(strstr(text, "never"));
+        free(text);
+        top_take(&top, counts(2000000, 50, 0), NULL, NULL);
+        text = drawn(&top, 24, 80);
+        assert_null(strstr(text, "median"));
+        assert_non_null(strstr(text, "received          50/s       500/s"));
+        free(text);
+        top_done(&top);
+}
+
+static void a_screen_of_any_size_and_of_nonsense_is_drawn(void **state)
+{
+        static const char *const replies[] = {"{}", "{\"upstream\": 7, \"reasons\": {}}",
+                                              "{\"toUpstream\": {\"limitBytes\": -1}}"};
+        json_t *odd = json_pack("[i, {}, {s:i, s:s, s:{s:I}}]", 3, "id", -7, "program", "\033[31m",
+                                "queued", "bytes", (json_int_t)-1);
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(replies) / sizeof(*replies); i++) {
+                struct top top = {0};
+
+                for (int n = 0; n < TOP_HISTORY + 9; n++)
+                        top_take(&top, json_loads(replies[i], 0, NULL), json_incref(odd),
+                                 json_incref(odd));
+                top_lost(&top, "why");
+                for (int rows = 1; rows < 40; rows += 3)
+                        for (int columns = 1; columns < 600; columns += 97) {
+                                char *text = drawn(&top, rows, columns);
+                                int lines = 1;
+
+                                for (const char *p = text; *p; p++)
+                                        lines += *p == '\n';
+                                assert_int_equal(lines, rows);
+                                assert_null(strstr(text, "\033[31m"));
+                                free(text);
+                        }
+                top_done(&top);
+        }
+        json_decref(odd);
+}
+
 static const char *parse(struct script *script, const char *text)
 {
         static char words[256];
@@ -367,6 +432,8 @@ int main(void)
                 cmocka_unit_test(a_length_is_written_as_it_is_told),
                 cmocka_unit_test(a_bar_shows_a_little_and_is_full_only_when_it_is),
                 cmocka_unit_test(rates_are_told_between_two_replies_of_one_daemon_only),
+                cmocka_unit_test(histograms_are_drawn_where_the_daemon_has_them),
+                cmocka_unit_test(a_screen_of_any_size_and_of_nonsense_is_drawn),
                 cmocka_unit_test(a_script_becomes_parts_and_steps),
                 cmocka_unit_test(a_part_may_be_empty_and_comes_behind_what_has_no_accept),
                 cmocka_unit_test(an_error_in_a_script_is_told_with_its_line),
