@@ -78,8 +78,9 @@ static int take_over(const struct term *term)
 
 static void give_back(const struct term *term)
 {
-        term_write(give, strlen(give));
+        /* First, as it drops what was typed ahead: who sees the old screen may type. */
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &term->before);
+        term_write(give, strlen(give));
 }
 
 int term_begin(struct term *term)
