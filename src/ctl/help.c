@@ -71,8 +71,11 @@ void help_all(void)
 
 void help_verb(const struct verb *verb)
 {
-        printf("Usage: ftcpctl %s%s%s\n%s.\n", verb->name, *verb->arguments ? " " : "",
-               verb->arguments, verb->help);
+        bool fits =
+                strlen("Usage: ftcpctl  ") + strlen(verb->name) + strlen(verb->arguments) < WIDTH;
+
+        printf("Usage:%cftcpctl %s%s%s\n%s.\n", fits ? ' ' : '\n', verb->name,
+               *verb->arguments ? " " : "", verb->arguments, verb->help);
         if (verb->options) {
                 putchar('\n');
                 help_options(verb->options);
