@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What was assigned, as bytes that another process can take in place of the files: for each entry
- * its file, line, section, key and value, each ended by a NUL.
+ * What was assigned and is in force, as bytes that another process can take in place of the files:
+ * for each value its file, line, section, key and text, each ended by a NUL. Nothing in it has to
+ * be looked up again.
  */
 #include "core/config_draft.h"
 
@@ -9,22 +10,45 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/config_type.h"
 #include "util/need.h"
 
 enum { FILE_NAME, LINE, SECTION, KEY, VALUE, FIELDS };
+
+static void put(FILE *to, const struct config_draft *draft, const struct config_row *row,
+                struct config_origin origin, const char *value)
+{
+        fprintf(to, "%s%c%u%c%s%c%s%c%s%c", draft->files[origin.file], 0, origin.line, 0,
+                row->section, 0, row->key, 0, value, 0);
+}
+
+/* As it is in force: a user may be deleted since, a file with a greeting gone. */
+static void put_row(FILE *to, const struct config_draft *draft, const struct config_row *row)
+{
+        const struct config_row_state *state = &draft->states[config_row_index(row)];
+        char *(*text)(const struct config_row *row, const struct config *config, size_t i) =
+                row->type->keep ? row->type->keep : row->type->show;
+        size_t n = config_count(row, draft->config);
+
+        if (!state->last.line)
+                return;
+        if (row->list || n == 0)
+                put(to, draft, row, state->last, "");
+        for (size_t i = 0; i < n; i++) {
+                char *value = text(row, draft->config, i);
+
+                put(to, draft, row, i < state->n_origins ? state->origins[i] : state->last, value);
+                free(value);
+        }
+}
 
 char *config_kept_write(const struct config_draft *draft, size_t *size)
 {
         char *kept = NULL;
         FILE *to = need(open_memstream(&kept, size));
 
-        for (size_t i = 0; i < draft->n_entries; i++) {
-                const struct config_entry *entry = &draft->entries[i];
-
-                fprintf(to, "%s%c%u%c%s%c%s%c%s%c", draft->files[entry->origin.file], 0,
-                        entry->origin.line, 0, entry->row->section, 0, entry->row->key, 0,
-                        entry->value, 0);
-        }
+        for (size_t i = 0; i < config_n_rows; i++)
+                put_row(to, draft, &config_rows[i]);
         if (fclose(to) != 0)
                 abort();
         return kept;

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +102,26 @@ static char *show_people(const struct config_row *row, const struct config *conf
         return need(strdup(people->texts[i]));
 }
 
+static char *number(const char *before, uint64_t id)
+{
+        char *text;
+
+        if (asprintf(&text, "%s%" PRIu64, before, id) < 0)
+                abort();
+        return text;
+}
+
+static char *keep_person(const struct config_row *row, const struct config *config, size_t i)
+{
+        const struct config_people *people = config_place(row, config);
+        size_t groups = 0;
+
+        for (size_t j = 0; j < i; j++)
+                groups += *people->texts[j] == '@';
+        return *people->texts[i] == '@' ? number("@", people->gids[groups])
+                                        : number("", people->uids[i - groups]);
+}
+
 static void clear_people(const struct config_row *row, struct config *config)
 {
         struct config_people *people = config_place(row, config);
@@ -116,6 +138,7 @@ const struct config_type config_type_people = {
         .read = read_people,
         .count = count_people,
         .show = show_people,
+        .keep = keep_person,
         .clear = clear_people,
 };
 
@@ -170,9 +193,16 @@ static char *show_group(const struct config_row *row, const struct config *confi
         return need(strdup(*(char *const *)config_place(row, config)));
 }
 
+static char *keep_group(const struct config_row *row, const struct config *config, size_t i)
+{
+        (void)i;
+        return number("", *(const gid_t *)((const char *)config + row->id_offset));
+}
+
 const struct config_type config_type_group = {
         .read = read_group,
         .count = count_group,
         .show = show_group,
+        .keep = keep_group,
         .clear = clear_group,
 };

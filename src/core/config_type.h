@@ -36,6 +36,9 @@ struct config_type {
         /* The value number i as it could be written in a file, to be freed; secrets in clear. */
         char *(*show)(const struct config_row *row, const struct config *config, size_t i);
 
+        /* The same, but nothing in it is a name that must be looked up; NULL: as show does. */
+        char *(*keep)(const struct config_row *row, const struct config *config, size_t i);
+
         /* Frees what the value owns; NULL: nothing. */
         void (*clear)(const struct config_row *row, struct config *config);
 

@@ -77,7 +77,19 @@ static void a_running_daemon_only_warns_of_unknown_names(void **state)
         assert_int_equal(room->report.n_errors, 2);
 }
 
-/* Another process takes what was assigned, whatever the files say by then. */
+static void assert_same_settings(const struct config *a, const struct config *b)
+{
+        assert_int_equal(a->n_settings, b->n_settings);
+        for (size_t i = 0; i < a->n_settings; i++) {
+                const struct config_setting *x = &a->settings[i], *y = &b->settings[i];
+
+                assert_string_equal(x->value, y->value);
+                assert_string_equal(x->file ? x->file : "", y->file ? y->file : "");
+                assert_int_equal(x->line, y->line);
+        }
+}
+
+/* Another process takes what was in force, whatever has become of the files by then. */
 static void what_was_assigned_stands_for_the_files(void **state)
 {
         struct room *room = *state;
@@ -85,25 +97,28 @@ static void what_was_assigned_stands_for_the_files(void **state)
         struct config_source source;
         struct config_report report = {0};
         struct config *same;
+        char more[512];
 
-        room_write(room, "/etc/ftcpd.conf.d/more.conf",
-                   "[Upstream]\nAddress=h:2\nGreeting=secret\n"
-                   "[Heartbeat]\nReceived=\nReceived=a\nReceived=b \\\n c\n");
+        room_write(room, "/etc/secret", "let me in");
+        snprintf(more, sizeof(more),
+                 "[Upstream]\nAddress=h:2\nGreeting=@%s/etc/secret\nGreeting=\\x40\n"
+                 "[Heartbeat]\nReceived=\nReceived=a\nReceived=b \\\n c\n"
+                 "[Local]\nSenders=0 @0 1\n[Control]\nSocketGroup=0\nAdmin=\n",
+                 room->root);
+        room_write(room, "/etc/ftcpd.conf.d/more.conf", more);
         config = room_take(room, "[Health]\nMaxAge=7min\n");
         room_write(room, "/etc/ftcpd.conf.d/more.conf", "[Broken\n");
+        room_write(room, "/etc/secret", "changed");
         source = (struct config_source){
                 .root = room->root, .kept = config->kept, .kept_size = config->kept_size};
         same = config_load(&source, &report);
         assert_non_null(same);
         assert_int_equal(report.n_warnings, 0);
-        assert_int_equal(same->n_settings, config->n_settings);
-        for (size_t i = 0; i < same->n_settings; i++) {
-                const struct config_setting *a = &same->settings[i], *b = &config->settings[i];
-
-                assert_string_equal(a->value, b->value);
-                assert_string_equal(a->file ? a->file : "", b->file ? b->file : "");
-                assert_int_equal(a->line, b->line);
-        }
+        assert_same_settings(same, config);
+        assert_int_equal(same->greeting.n, 2);
+        assert_memory_equal(same->greeting.items[0].data, "let me in", 9);
+        assert_memory_equal(same->greeting.items[1].data, "@", 1);
+        assert_true(config_people_have(&same->senders, 1, NULL, 0));
         assert_int_equal(same->kept_size, config->kept_size);
         assert_memory_equal(same->kept, config->kept, same->kept_size);
         config_report_done(&report);
@@ -112,6 +127,17 @@ static void what_was_assigned_stands_for_the_files(void **state)
                 config_free(config_load(&source, &report)); /* cut off anywhere: no harm */
                 config_report_done(&report);
         }
+}
+
+/* Who is named may be gone by then. */
+static void names_are_kept_as_numbers(void **state)
+{
+        const struct config *config =
+                room_take(*state, "[Local]\nSenders=root @root daemon\nSocketGroup=daemon\n");
+
+        for (const char *at = config->kept; at < config->kept + config->kept_size;
+             at += strlen(at) + 1)
+                assert_true(strcmp(at, "root") != 0 && strcmp(at, "daemon") != 0);
 }
 
 static void names_that_begin_with_x_are_the_users_own(void **state)
@@ -562,6 +588,7 @@ int main(void)
                 in_room(all_errors_are_told_at_once_in_the_order_of_the_lines),
                 in_room(a_running_daemon_only_warns_of_unknown_names),
                 in_room(what_was_assigned_stands_for_the_files),
+                in_room(names_are_kept_as_numbers),
                 in_room(names_that_begin_with_x_are_the_users_own),
                 in_room(drop_ins_are_read_by_name_and_etc_hides_the_others),
                 in_room(a_drop_in_is_masked_by_a_link_to_dev_null),
