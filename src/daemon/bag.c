@@ -151,6 +151,13 @@ void bag_walk(struct bag *bag, void (*found)(void *context, const struct bag_cli
         bag->there = bag->inside;
 }
 
+void bag_empty(struct bag *bag)
+{
+        for (uint64_t i = 0; i < 2; i++)
+                empty(pair_of(bag, i)[1]);
+        bag->inside = bag->there = bag->messages = 0;
+}
+
 /* ---- clients come and go ---- */
 
 static void batch_put(struct batch *batch, const struct bag_client *client)

@@ -47,6 +47,9 @@ void bag_done(struct bag *bag);
 void bag_walk(struct bag *bag, void (*found)(void *context, const struct bag_client *client),
               void *context);
 
+/* Nobody is in either of them any more. */
+void bag_empty(struct bag *bag);
+
 /* A client comes. False: it has no room, and a restart will lose it. */
 bool bag_add(struct bag *bag, const struct bag_client *client);
 

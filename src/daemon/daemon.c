@@ -24,7 +24,10 @@
 
 #include <event2/event.h>
 
-enum { SETTLE_USEC = 20000 }; /* the pause of a restart is to be short */
+enum {
+        SETTLE_USEC = 20000, /* the pause of a restart is to be short */
+        TELL_MAX = 30,       /* errors of a configuration in the log */
+};
 
 struct daemon {
         const struct options *options;
@@ -37,7 +40,9 @@ struct daemon {
         struct service_sockets passed;
         struct handover handover; /* what the last process left, until the relay takes it */
         struct last_config last;
+        bool shut;     /* a socket could not be opened: only those are served who are there */
         bool outdated; /* the files are broken: what was in force before still is */
+        bool stopping; /* a signal has said so */
         bool done;
         bool leaves; /* everything to the next process: nothing is closed */
         int exit_code;
@@ -53,8 +58,11 @@ void daemon_tell(const struct config_report *report)
 {
         for (size_t i = 0; i < report->n_warnings; i++)
                 diag_warning("%s", report->warnings[i]);
-        for (size_t i = 0; i < report->n_errors; i++)
+        for (size_t i = 0; i < report->n_errors && i < TELL_MAX; i++)
                 diag_event(LOG_ERR, diag_facts(.id = CATALOG_CONFIG_BAD), "%s", report->errors[i]);
+        if (report->n_errors > TELL_MAX)
+                diag_err("... and %zu more: ftcpd --check-config shows all",
+                         report->n_errors - TELL_MAX);
 }
 
 /* ---- for control ---- */
@@ -66,6 +74,7 @@ static void get_status(void *context, struct status *status)
         relay_status(daemon->relay, status);
         status->version = FTCPD_VERSION;
         status->outdated = daemon->outdated;
+        status->shut = daemon->shut;
 }
 
 static size_t get_clients(void *context, struct status_client *clients, size_t max)
@@ -288,6 +297,7 @@ static void on_stopped(void *context, struct count left)
         diag_event(left.messages ? LOG_WARNING : LOG_NOTICE,
                    diag_facts(.id = CATALOG_STOPPED, .messages = left.messages), "%s", text);
         relay_tell(daemon->relay, EVENT_SERVICE, "%s", text);
+        service_status("%s", text);
         daemon->done = true;
 }
 
@@ -338,9 +348,17 @@ static void tell_handover(struct daemon *daemon)
 static void on_term(evutil_socket_t number, short what, void *arg)
 {
         struct daemon *daemon = arg;
-        enum service_job job = service_job(HANDOVER_NEEDS);
+        enum service_job job;
 
         (void)what;
+        if (daemon->stopping) {
+                diag_notice("%s again: what is left is not waited for",
+                            number == SIGTERM ? "SIGTERM" : "SIGINT");
+                relay_stop(daemon->relay, 0, daemon->leaves);
+                return;
+        }
+        daemon->stopping = true;
+        job = service_job(HANDOVER_NEEDS);
         service_stopping(daemon->config->stop_timeout_usec);
         if (job == SERVICE_JOB_RESTART) {
                 tell_handover(daemon);
@@ -397,9 +415,10 @@ static int build_relay(struct daemon *daemon)
         int result = relay_new(&daemon->relay, daemon->base, daemon->config, &daemon->handover,
                                &relay_ops, daemon);
 
-        handover_done(&daemon->handover);
         if (result < 0)
                 limits_tell_no_store(-result);
+        else
+                handover_done(&daemon->handover);
         return result;
 }
 
@@ -416,8 +435,13 @@ static int build(struct daemon *daemon)
         daemon->control = control_new(daemon->base, &control_ftcpd, &control_ops, daemon);
         if (!daemon->control || !add_signals(daemon))
                 return -ENOMEM;
-        return doors_open(&daemon->doors, daemon->config, &daemon->passed, daemon->relay,
-                          daemon->control);
+        result = doors_open(&daemon->doors, daemon->config, &daemon->passed, daemon->relay,
+                            daemon->control);
+        if (result == 0 || !relay_resumed(daemon->relay))
+                return result;
+        diag_err("nobody can connect: a socket is missing; who was connected is served on");
+        daemon->shut = true;
+        return 0;
 }
 
 static void tear_down(struct daemon *daemon)
@@ -521,9 +545,20 @@ static bool take(struct daemon *daemon)
         return true;
 }
 
+/* As a crash leaves it: with nothing closed, for another try. Not at once: what is short now may be
+ * there in a moment. */
+static _Noreturn void leave(void)
+{
+        diag_err("what the last process left is kept: ftcpd ends, to be started again");
+        diag_settle(SETTLE_USEC);
+        sleep(1);
+        _exit(EXIT_FAILURE);
+}
+
 int daemon_run(const struct options *options, struct config *config)
 {
         struct daemon daemon = {.options = options, .config = config};
+        bool left;
 
         signal(SIGPIPE, SIG_IGN);
         signal(SIGXFSZ,
@@ -538,7 +573,10 @@ int daemon_run(const struct options *options, struct config *config)
                 return refuse(&daemon);
         limits_raise(daemon.config);
         hold_signals(true); /* a stop that comes now is one all the same */
+        left = daemon.handover.state >= 0;
         if (build(&daemon) < 0) {
+                if (left && (!daemon.relay || relay_resumed(daemon.relay)))
+                        leave();
                 tear_down(&daemon);
                 return EXIT_FAILURE;
         }
@@ -553,6 +591,8 @@ int daemon_run(const struct options *options, struct config *config)
                 diag_settle(SETTLE_USEC);
                 _exit(EXIT_SUCCESS); /* the kernel closes our copies, and says nothing to anybody */
         }
+        if (service_keeps())
+                handover_forget_all();
         tear_down(&daemon);
         return daemon.exit_code;
 }

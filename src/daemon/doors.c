@@ -52,6 +52,9 @@ static int listen_data(struct doors *doors, const struct config *config,
         }
         if (passed->n_data || result < 0)
                 return result;
+        if (passed->n_varlink)
+                diag_warning("systemd passed no socket named data (FileDescriptorName=): [Local] "
+                             "Socket= stands for it");
         result = own_socket(&doors->data, "Local", config->local_socket, config->local_socket_mode,
                             config->local_socket_gid);
         if (result < 0)
@@ -85,9 +88,10 @@ static int listen_control(struct doors *doors, const struct config *config,
 int doors_open(struct doors *doors, const struct config *config, struct service_sockets *passed,
                struct relay *relay, struct control *control)
 {
-        int result = listen_data(doors, config, passed, relay);
+        int data = listen_data(doors, config, passed, relay);
+        int varlink = listen_control(doors, config, passed, control);
 
-        return result < 0 ? result : listen_control(doors, config, passed, control);
+        return data < 0 ? data : varlink;
 }
 
 static size_t turn_away(const int *listeners, size_t n)

@@ -14,7 +14,8 @@ struct doors {
 
 void doors_init(struct doors *doors);
 
-/* Takes the passed sockets. Returns 0 or a negative errno, which is told. */
+/* Takes the passed sockets. Returns 0, or a negative errno where one of them is missing, which is
+ * told. */
 int doors_open(struct doors *doors, const struct config *config, struct service_sockets *passed,
                struct relay *relay, struct control *control);
 

@@ -151,6 +151,8 @@ void handover_refuse(struct handover *handover)
                         break;
                 bag_resume(&bag, &which, end, NULL, NULL);
                 bag_walk(&bag, turn_out, NULL);
+                if (which == 1)
+                        bag_empty(&bag); /* what is under way in them counts against what we keep */
         }
         if (handover->state >= 0)
                 service_forget("state");
@@ -158,6 +160,15 @@ void handover_refuse(struct handover *handover)
                 if (handover->bag[i] >= 0)
                         service_forget(bag_name(i).text);
         handover_done(handover);
+}
+
+void handover_forget_all(void)
+{
+        service_forget("state");
+        service_forget("config");
+        for (int i = 0; i < BAG_ENDS; i++)
+                service_forget(bag_name(i).text);
+        service_settle();
 }
 
 void handover_keep_state(int fd)

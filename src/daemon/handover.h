@@ -46,4 +46,6 @@ void handover_keep_state(int fd);
 void handover_keep_config(int fd);
 void handover_keep_upstream(uint64_t epoch, int fd);
 void handover_forget_upstream(uint64_t epoch);
+/* There is no next process to go on with it: one that is started all the same begins anew. */
+void handover_forget_all(void);
 void handover_keep_bag(const struct bag *bag);

@@ -129,6 +129,9 @@ void health_judge(const struct status *status, const struct config *config, stru
         judge_books(&status->to_clients,
                     status->to_clients.fullest_held ? "the held" : "a client's", false, config,
                     health);
+        if (status->shut)
+                add_reason(health, SEVERITY_WARNING,
+                           "nobody can connect: a socket is missing (see the log)");
         if (status->outdated)
                 add_reason(health, SEVERITY_WARNING,
                            "%s is broken: what was configured before the restart stays in force "

@@ -448,10 +448,10 @@ static void last_call(struct relay *relay)
 
 void relay_stop(struct relay *relay, uint64_t deadline, bool leave)
 {
-        if (relay->stopping)
-                return;
-        close_listeners(relay);
-        last_call(relay);
+        if (!relay->stopping) {
+                close_listeners(relay);
+                last_call(relay);
+        }
         relay->stopping = true;
         if (leave)
                 link_drain(relay->link, deadline);

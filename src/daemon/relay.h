@@ -51,6 +51,9 @@ void relay_start(struct relay *relay);
  * one. */
 int relay_configure(struct relay *relay, const struct config *config);
 
+/* Does it go on with what a last process left? */
+bool relay_resumed(const struct relay *relay);
+
 /* Clients at most that a restart would disconnect, because there is no room to keep them. */
 uint64_t relay_unkept(const struct relay *relay);
 
@@ -58,7 +61,7 @@ uint64_t relay_unkept(const struct relay *relay);
 void relay_turn(struct relay *relay);
 
 /* Stops accepting, flushes until the deadline (clock_usec()), closes the link, or leaves it as it
- * is, and calls stopped(). */
+ * is, and calls stopped(). Once more: with another deadline. */
 void relay_stop(struct relay *relay, uint64_t deadline, bool leave);
 
 /*

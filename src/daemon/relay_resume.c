@@ -48,53 +48,62 @@ static const char *other_frame(struct relay *relay)
         return text;
 }
 
-/* Returns NULL, or why the state that was left is not used. */
-static const char *open_left(struct relay *relay, struct handover *handover)
+/* *wrong: why the state that was left is not used, or NULL. Returns a negative errno where that
+ * can't be told now. */
+static int open_left(struct relay *relay, struct handover *handover, const char **wrong)
 {
-        const char *wrong = "there are not all of the bags";
-        int fd = handover->state;
+        int result;
 
+        *wrong = "there are not all of the bags";
         for (int i = 0; i < BAG_ENDS; i++)
                 if (handover->bag[i] < 0)
-                        return wrong;
+                        return 0;
+        *wrong = "it is none, or one of another version";
+        result = store_open(&relay->store, handover->state);
         handover->state = -1;
-        if (store_open(&relay->store, fd) < 0)
-                return "it is none, or one of another version";
-        wrong = imprint_frame_is(relay->store.image, &relay->frame)
-                        ? recover_image(&relay->store, &relay->frame)
-                        : other_frame(relay);
-        if (wrong)
+        if (result < 0)
+                return result == -EPROTO ? 0 : result;
+        *wrong = imprint_frame_is(relay->store.image, &relay->frame)
+                         ? recover_image(&relay->store, &relay->frame)
+                         : other_frame(relay);
+        if (*wrong)
                 store_done(&relay->store);
-        return wrong;
+        return 0;
+}
+
+static int open_new(struct relay *relay)
+{
+        int result = store_init(&relay->store);
+
+        if (result == 0)
+                imprint_frame(relay->store.image, &relay->frame);
+        return result;
 }
 
 int relay_open(struct relay *relay, struct handover *handover)
 {
+        bool left = handover->state >= 0;
         const char *wrong = NULL;
         int result;
 
         relay->keeps = service_keeps();
-        if (handover->state >= 0) {
-                wrong = open_left(relay, handover);
-                relay->resumed = !wrong;
-                if (!wrong)
-                        return 0;
+        if (left) {
+                result = open_left(relay, handover, &wrong);
+                relay->resumed = result == 0 && !wrong;
+                if (result < 0 || relay->resumed)
+                        return result;
                 diag_event(LOG_ERR, diag_facts(.id = CATALOG_REFUSED),
                            "the state of the last run is not used, and its connections are ended: "
                            "%s",
                            wrong);
-        }
-        if (handover->state < 0 && !wrong && handover_has_rest(handover))
+        } else if (handover_has_rest(handover)) {
                 diag_event(LOG_ERR, diag_facts(.id = CATALOG_REFUSED),
-                           "the state of the last run is not there, and its connections are ended: "
-                           "see FileDescriptorStoreMax=");
+                           "the state of the last run is not there, and its connections are ended");
+        }
         handover_refuse(handover);
-        if (wrong && relay->keeps)
+        if (left && relay->keeps)
                 service_forget("state");
-        result = store_init(&relay->store);
-        if (result == 0)
-                imprint_frame(relay->store.image, &relay->frame);
-        return result;
+        return open_new(relay);
 }
 
 /* ---- the clients ---- */
@@ -221,6 +230,11 @@ void relay_forget(struct relay *relay, struct client *client)
         bag_forget(&relay->bag);
         if (!client->hung && !evtimer_pending(relay->tidier, NULL))
                 evtimer_add(relay->tidier, &soon); /* it learns of the end when no copy is left */
+}
+
+bool relay_resumed(const struct relay *relay)
+{
+        return relay->resumed;
 }
 
 uint64_t relay_unkept(const struct relay *relay)

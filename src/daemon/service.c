@@ -159,6 +159,11 @@ void service_forget(const char *name)
         sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
+void service_settle(void)
+{
+        sd_notify_barrier(0, USEC_PER_SEC);
+}
+
 void service_ready(void)
 {
         sd_notify(0, "READY=1");

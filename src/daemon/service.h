@@ -40,6 +40,9 @@ bool service_keeps(void);
 void service_keep(const char *name, int fd);
 void service_forget(const char *name);
 
+/* Waits until the service manager has heard all of it, for a second at most. */
+void service_settle(void);
+
 /* Why SIGTERM came. Without a service manager it is a stop. A bare restart is one for which fewer
  * than n_needed descriptors are kept. Takes up to a quarter of a second. */
 enum service_job {

@@ -59,6 +59,7 @@ struct status {
         uint64_t clients, clients_limit, clients_accepted, clients_refused;
         struct books to_upstream, to_clients;
         struct count refused;
+        bool shut;     /* a socket is missing: nobody can connect */
         bool outdated; /* the files are broken, what was in force before a restart still is */
         const uint64_t *lost, *failed;         /* connections and attempts, by enum link_cause */
         const struct image_histogram *latency; /* by enum latency_kind */

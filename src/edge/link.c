@@ -610,7 +610,8 @@ void link_stop(struct link *link, uint64_t deadline)
         link->stopping = true;
         evtimer_del(link->timer);
         dial_stop(link->dial);
-        set_state(link, LINK_STOPPING, CAUSE_NONE, "sending what waits");
+        if (link->state != LINK_STOPPING)
+                set_state(link, LINK_STOPPING, CAUSE_NONE, "sending what waits");
         if (link->session)
                 session_close(link->session, CAUSE_OPERATOR, "stopping", deadline, !link->held);
         else

@@ -416,6 +416,28 @@ class BadState(ManagedTest):
         client.expect_end()
         self.assertIsNone(self.end_of(session))
         upstream.accept()
+    def test_without_memory_for_it_now_nothing_is_ended_and_it_is_tried_again(self):
+        upstream, daemon, session, client = self.prepare()
+        daemon.address_space = 1 << 30
+        daemon.start(wait=False)
+        self.assertEqual(daemon.wait_exit(), 1)
+        self.assertIn("LimitAS=", daemon.log)
+        daemon.address_space = None
+        daemon.start()
+        client.send(b"on")
+        session.expect(b"on")
+        self.assertEqual(daemon.status()["upstream"]["connects"], 1)
+
+    def test_a_socket_that_is_missing_ends_nobody_and_is_told(self):
+        upstream, daemon, session, client = self.prepare()
+        data = daemon.sockets.pop(0)
+        self.addCleanup(data[1].close)
+        daemon.start()
+        client.send(b"on")
+        session.expect(b"on")
+        self.assertIn("systemd passed no socket named data", daemon.log)
+        self.assertIn("nobody can connect: a socket is missing (see the log)",
+                      [reason["text"] for reason in daemon.status()["reasons"]])
 
 
 class BrokenFile(ManagedTest):

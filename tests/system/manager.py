@@ -41,6 +41,7 @@ class Managed(harness.Daemon):
         self.store = []  # of name, descriptor
         self.said = []
         self.nofile = None  # LimitNOFILE= of the next process
+        self.address_space = None  # LimitAS=
         self.lock, self.closed = threading.Lock(), False
         self.listener = threading.Thread(target=self._listen, daemon=True)
         self.listener.start()
@@ -71,6 +72,8 @@ class Managed(harness.Daemon):
                 os.dup2(fd, FIRST + i)
             if self.nofile:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (self.nofile, self.nofile))
+            if self.address_space:
+                resource.setrlimit(resource.RLIMIT_AS, (self.address_space, self.address_space))
 
         return {"preexec_fn": place, "close_fds": False}
 
