@@ -285,13 +285,15 @@ static void on_state(void *context, enum link_state state, enum link_cause cause
 static void on_stopped(void *context, struct count left)
 {
         struct daemon *daemon = context;
-        char text[128];
+        char text[192];
 
         if (left.messages)
                 snprintf(text, sizeof(text),
                          "stopped; %" PRIu64 " messages (%" PRIu64
-                         " bytes) were not delivered to the upstream",
-                         left.messages, left.bytes);
+                         " bytes) were not delivered to the upstream%s",
+                         left.messages, left.bytes,
+                         daemon->leaves ? "; a process that is started at once goes on with them"
+                                        : "");
         else
                 snprintf(text, sizeof(text), "stopped; everything was delivered to the upstream");
         diag_event(left.messages ? LOG_WARNING : LOG_NOTICE,

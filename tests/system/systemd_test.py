@@ -248,6 +248,19 @@ class Service(Storm):
         client = service.client()
         self.check_both_ways(upstream.accept(), client)
 
+    def test_no_number_of_crashes_in_a_row_costs_it_its_sockets(self):
+        for unit in SOCKETS:  # by default 20 starts within two seconds do
+            self.assertEqual(self.machine.run("systemctl", "show", unit, "--value",
+                                              "--property=TriggerLimitIntervalUSec").strip(), "0")
+
+    def test_a_user_that_was_deleted_since_ends_nobody(self):
+        self.machine.run("useradd", "--no-create-home", "gone")
+        upstream, service, session, client = self.pair("[Local]\nSenders=gone root\n")
+        self.machine.run("userdel", "gone")
+        service.kill()
+        self.check_both_ways(session, client)
+        self.assertEqual(service.call("Health")["health"], "warning")
+
     def test_a_check_by_root_tells_what_the_service_could_not_read(self):
         self.pair()
         self.machine.run("chmod", "600", "/etc/ftcpd.conf")
@@ -332,6 +345,18 @@ class Service(Storm):
         self.assertEqual(stranger.returncode, 4)
         self.assertIn("not permitted: Hold needs root, the user ftcpd, or Admin= in ftcpd.conf", words)
         self.assertNotIn("heldBy", service.status()["upstream"])
+
+    def test_what_a_stop_gave_up_is_not_sent_by_the_start_behind_it(self):
+        _, service, _, client = self.pair(f"{QUICK}[Service]\nStopTimeout=1s\n")
+        client.send(*[bytes(100_000)] * 200)  # the upstream reads none of them
+        service.wait_status(lambda s: s["toUpstream"]["accepted"]["messages"] == 200, "200 messages")
+        self.machine.run("systemctl", "stop", "--no-block", "ftcpd")
+        service.wait_log("SIGTERM: stopping")
+        self.machine.run("systemctl", "start", "ftcpd")
+        self.assertRegex(service.log, r"stopped; \d+ messages")
+        if "a process that is started at once goes on with them" not in service.log:
+            self.assertNotIn("taken over", service.log)
+            self.assertEqual(service.status()["toUpstream"]["queued"]["messages"], 0)
 
     def test_stopping_the_socket_stops_all_for_good(self):
         _, service, session, client = self.pair()
