@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/daemon.h"
 #include "core/catalog.h"
-#include "daemon/control.h"
-#include "daemon/doors.h"
-#include "daemon/handover.h"
-#include "daemon/last_config.h"
+#include "daemon/daemon_own.h"
 #include "daemon/limits.h"
-#include "daemon/relay.h"
-#include "daemon/service.h"
 #include "util/clock.h"
 #include "util/diag.h"
 #include "util/socket.h"
@@ -29,25 +24,6 @@ enum {
         TELL_MAX = 30,       /* errors of a configuration in the log */
 };
 
-struct daemon {
-        const struct options *options;
-        struct config *config; /* owned */
-        struct event_base *base;
-        struct relay *relay;
-        struct control *control;
-        struct doors doors;
-        struct event *hup, *term, *intr, *watchdog;
-        struct service_sockets passed;
-        struct handover handover; /* what the last process left, until the relay takes it */
-        struct last_config last;
-        bool shut;     /* a socket could not be opened: only those are served who are there */
-        bool outdated; /* the files are broken: what was in force before still is */
-        bool stopping; /* a signal has said so */
-        bool done;
-        bool leaves; /* everything to the next process: nothing is closed */
-        int exit_code;
-};
-
 struct config_source daemon_source(const struct options *options, bool strict)
 {
         return (struct config_source){
@@ -64,212 +40,6 @@ void daemon_tell(const struct config_report *report)
                 diag_err("... and %zu more: ftcpd --check-config shows all",
                          report->n_errors - TELL_MAX);
 }
-
-/* ---- for control ---- */
-
-static void get_status(void *context, struct status *status)
-{
-        struct daemon *daemon = context;
-
-        relay_status(daemon->relay, status);
-        status->version = FTCPD_VERSION;
-        status->outdated = daemon->outdated;
-        status->shut = daemon->shut;
-}
-
-static size_t get_clients(void *context, struct status_client *clients, size_t max)
-{
-        struct daemon *daemon = context;
-
-        return relay_clients(daemon->relay, clients, max);
-}
-
-static const struct config *get_config(void *context)
-{
-        struct daemon *daemon = context;
-
-        return daemon->config;
-}
-
-static const struct events *get_events(void *context)
-{
-        struct daemon *daemon = context;
-
-        return relay_events(daemon->relay);
-}
-
-static const char *get_data_socket(void *context)
-{
-        struct daemon *daemon = context;
-
-        return daemon->doors.data_socket[0] ? daemon->doors.data_socket : NULL;
-}
-
-static void report_error(struct config_report *report, char *text)
-{
-        char **errors = reallocarray(report->errors, report->n_errors + 1, sizeof(*errors));
-
-        if (!errors || !text) {
-                free(text);
-                return;
-        }
-        report->errors = errors;
-        errors[report->n_errors++] = text;
-}
-
-/* Whole or not at all: the errors go to whoever asked. */
-static int apply(struct daemon *daemon, struct config_report *report)
-{
-        struct config_source source = daemon_source(daemon->options, false);
-        struct config *fresh = config_load(&source, report), *old = daemon->config;
-        char refused[512], *text;
-
-        if (!fresh)
-                return -EINVAL;
-        if (config_refuses_reload(old, fresh, refused, sizeof(refused))) {
-                if (asprintf(&text, "%s: only a restart can change %s", fresh->path, refused) < 0)
-                        text = NULL;
-                report_error(report, text);
-                config_free(fresh);
-                return -EINVAL;
-        }
-        if (relay_configure(daemon->relay, fresh) < 0) {
-                report_error(report, strdup("no memory for the new configuration"));
-                config_free(fresh);
-                return -ENOMEM;
-        }
-        daemon->config = fresh;
-        daemon->outdated = false;
-        last_config_put(&daemon->last, fresh);
-        limits_raise(fresh);
-        config_free(old);
-        diag_set_level(daemon->options->log_level < 0 ? fresh->log_level
-                                                      : daemon->options->log_level);
-        return 0;
-}
-
-/* Of many errors the first, with how many there are. */
-static void tell_reload(struct daemon *daemon, int result, const struct config_report *report)
-{
-        const char *first = report->n_errors ? report->errors[0] : strerror(-result);
-
-        if (result == 0)
-                relay_tell(daemon->relay, EVENT_RELOAD, "the configuration was reloaded");
-        else if (report->n_errors > 1)
-                relay_tell(daemon->relay, EVENT_RELOAD,
-                           "not reloaded, nothing has changed: %zu errors, the first is %s",
-                           report->n_errors, first);
-        else
-                relay_tell(daemon->relay, EVENT_RELOAD, "not reloaded, nothing has changed: %s",
-                           first);
-}
-
-static int reload(void *context, struct config_report *report)
-{
-        struct daemon *daemon = context;
-        int result;
-
-        service_reloading();
-        result = apply(daemon, report);
-        daemon_tell(report);
-        if (result < 0)
-                diag_event(LOG_ERR, diag_facts(.id = CATALOG_CONFIG_BAD),
-                           "the configuration was not reloaded: nothing has changed");
-        else
-                diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_RELOADED),
-                           "the configuration was reloaded");
-        tell_reload(daemon, result, report);
-        service_ready();
-        return result;
-}
-
-static void hold(void *context, const char *by, const char *reason, uint64_t for_usec)
-{
-        struct daemon *daemon = context;
-
-        relay_hold(daemon->relay, by, reason, for_usec);
-}
-
-static void release(void *context, const char *by)
-{
-        struct daemon *daemon = context;
-
-        relay_release(daemon->relay, by);
-}
-
-static void reconnect(void *context, const char *by)
-{
-        struct daemon *daemon = context;
-
-        relay_reconnect(daemon->relay, by);
-}
-
-static int drop_client(void *context, uint64_t id, const char *by)
-{
-        struct daemon *daemon = context;
-
-        return relay_drop_client(daemon->relay, id, by);
-}
-
-/* Until a reload, or the next process, takes the one of the configuration again. */
-static int set_log_level(void *context, const char *name, const char *by)
-{
-        struct daemon *daemon = context;
-        int level = diag_level_parse(name);
-
-        if (level < 0)
-                return -EINVAL;
-        diag_set_level(level);
-        diag_notice("%s has set the log level to %s", by, name);
-        relay_tell(daemon->relay, EVENT_SERVICE, "%s has set the log level to %s", by, name);
-        return 0;
-}
-
-static uint64_t get_accepted(void *context)
-{
-        struct daemon *daemon = context;
-
-        return relay_accepted(daemon->relay);
-}
-
-static bool is_flushed(void *context, uint64_t position)
-{
-        struct daemon *daemon = context;
-
-        return relay_is_flushed(daemon->relay, position);
-}
-
-static int tap(void *context, struct tap *tap)
-{
-        struct daemon *daemon = context;
-
-        return relay_tap(daemon->relay, tap);
-}
-
-static void untap(void *context, struct tap *tap)
-{
-        struct daemon *daemon = context;
-
-        relay_untap(daemon->relay, tap);
-}
-
-static const struct control_ops control_ops = {
-        .status = get_status,
-        .clients = get_clients,
-        .config = get_config,
-        .events = get_events,
-        .data_socket = get_data_socket,
-        .reload = reload,
-        .hold = hold,
-        .release = release,
-        .reconnect = reconnect,
-        .drop_client = drop_client,
-        .set_log_level = set_log_level,
-        .accepted = get_accepted,
-        .flushed = is_flushed,
-        .tap = tap,
-        .untap = untap,
-};
 
 /* ---- the relay ---- */
 
@@ -329,7 +99,7 @@ static void on_hup(evutil_socket_t number, short what, void *arg)
 
         (void)number;
         (void)what;
-        reload(arg, &report);
+        daemon_reload(arg, &report);
         config_report_done(&report);
 }
 
@@ -434,7 +204,7 @@ static int build(struct daemon *daemon)
         result = build_relay(daemon);
         if (result < 0)
                 return result;
-        daemon->control = control_new(daemon->base, &control_ftcpd, &control_ops, daemon);
+        daemon->control = control_new(daemon->base, &control_ftcpd, &daemon_control_ops, daemon);
         if (!daemon->control || !add_signals(daemon))
                 return -ENOMEM;
         result = doors_open(&daemon->doors, daemon->config, &daemon->passed, daemon->relay,

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/link.h"
-#include "core/backoff.h"
 #include "core/imprint.h"
 #include "core/catalog.h"
-#include "core/telling.h"
-#include "edge/dial.h"
+#include "edge/link_own.h"
 #include "edge/timer.h"
 #include "util/clock.h"
 #include "util/diag.h"
@@ -17,45 +15,12 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { DRAIN_USEC = 5000 };
+
 #define LOSSES_USEC (600 * USEC_PER_SEC)
 
-enum { LOSSES = 64, DRAIN_USEC = 5000 };
-
-struct link {
-        struct event_base *base; /* borrowed, as all pointers but those marked */
-        const struct config *config;
-        struct phrases *phrases; /* owned */
-        struct log *in;
-        struct ledger *ledger;
-        const struct link_ops *ops;
-        void *context;
-        struct dial *dial;            /* owned */
-        struct session *session;      /* owned */
-        struct session *gone;         /* owned; freed from the loop */
-        struct event *timer, *reaper; /* owned */
-        struct backoff backoff;
-        enum link_state state;
-        uint64_t since, down_since, next_attempt;
-        char address[280], peer[80];
-        enum link_cause last_cause;
-        char last_error[420];
-        uint64_t last_error_at;
-        uint64_t losses[LOSSES]; /* when, the newest at n_losses - 1 modulo LOSSES */
-        uint64_t n_losses;
-        struct telling telling;
-        bool quiet; /* the last loss was not told, so what follows is not either */
-        bool paused, hurry, stopping, redial;
-        bool started;  /* it dials, or would if it were not held */
-        bool held;     /* by an operator: the connection ends, and none is made */
-        bool draining; /* what is queued still goes, and the connection stays */
-        char held_text[420];
-        uint64_t held_since;
-        uint64_t drained_by;
-};
-
-/* The one place where the state changes. */
-static void set_state(struct link *link, enum link_state state, enum link_cause cause,
-                      const char *text)
+void link_set_state(struct link *link, enum link_state state, enum link_cause cause,
+                    const char *text)
 {
         uint64_t now = clock_usec();
 
@@ -107,11 +72,11 @@ static void wait_for_round(struct link *link, enum link_cause cause, const char 
         uint64_t delay = backoff_wait(&link->backoff, clock_jitter());
 
         link->next_attempt = clock_usec() + delay;
-        set_state(link, LINK_WAITING, cause, text);
+        link_set_state(link, LINK_WAITING, cause, text);
         timer_arm(link->timer, delay);
 }
 
-static void start_round(struct link *link)
+void link_start_round(struct link *link)
 {
         link->next_attempt = 0;
         dial_start(link->dial, link->config);
@@ -124,7 +89,7 @@ static void on_progress(void *context, enum link_state state, const char *addres
         struct link *link = context;
 
         snprintf(link->address, sizeof(link->address), "%s", address);
-        set_state(link, state, CAUSE_NONE, text);
+        link_set_state(link, state, CAUSE_NONE, text);
 }
 
 static void on_failed(void *context, enum link_cause cause, const char *text)
@@ -143,8 +108,6 @@ static void on_exhausted(void *context)
         wait_for_round(link, link->last_cause, link->last_error);
 }
 
-static const struct session_ops session_ops;
-
 /* What a successor needs stands there before the ledger has the connection. */
 static void imprint_next(struct link *link, int fd, const char *address)
 {
@@ -159,8 +122,8 @@ static void imprint_next(struct link *link, int fd, const char *address)
 static void on_connected(void *context, int fd, const char *address, const char *peer)
 {
         struct link *link = context;
-        struct session_setup setup = {link->base,   link->config, link->phrases, link->in,
-                                      link->ledger, &session_ops, link,          fd};
+        struct session_setup setup = {link->base,   link->config,      link->phrases, link->in,
+                                      link->ledger, &link_session_ops, link,          fd};
 
         imprint_next(link, fd, address);
         snprintf(link->address, sizeof(link->address), "%s", address);
@@ -174,8 +137,8 @@ static void on_connected(void *context, int fd, const char *address, const char 
         session_pause(link->session, link->paused);
         session_hurry(link->session, link->hurry);
         if (link->config->greeting_expect.size) {
-                set_state(link, LINK_GREETING, CAUSE_NONE,
-                          "waiting for the answer to the greeting");
+                link_set_state(link, LINK_GREETING, CAUSE_NONE,
+                               "waiting for the answer to the greeting");
                 if (link->config->greeting_timeout_usec != CONFIG_INFINITY)
                         timer_arm(link->timer, link->config->greeting_timeout_usec);
         }
@@ -185,7 +148,7 @@ static const struct dial_ops dial_ops = {on_progress, on_failed, on_exhausted, o
 
 /* ---- the session ---- */
 
-static void describe(const struct link *link, char *text, size_t size)
+void link_describe(const struct link *link, char *text, size_t size)
 {
         if (strcmp(link->address, link->peer) == 0)
                 snprintf(text, size, "connected to %s", link->peer);
@@ -204,10 +167,10 @@ static void on_up(void *context)
         if (link->stopping || link->held || link->redial)
                 return; /* the greeting was answered after all; at a stop what is queued still goes
                          */
-        describe(link, text, sizeof(text));
+        link_describe(link, text, sizeof(text));
         if (!link->quiet)
                 diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_LINK_UP), "link: up: %s", text);
-        set_state(link, LINK_UP, CAUSE_NONE, text);
+        link_set_state(link, LINK_UP, CAUSE_NONE, text);
         if (stable != UINT64_MAX)
                 timer_arm(link->timer, stable);
 }
@@ -259,7 +222,7 @@ static void is_stable(struct link *link)
                 return;
         }
         untold = telling_over(&link->telling);
-        describe(link, text, sizeof(text));
+        link_describe(link, text, sizeof(text));
         if (untold)
                 diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_LINK_UP),
                            "link: up and stable: %s; %" PRIu64
@@ -315,9 +278,9 @@ static void tell_loss(struct link *link, enum link_cause cause, const char *text
                                   : "they are dropped (Resend=none)");
 }
 
-static void is_held(struct link *link)
+void link_is_held(struct link *link)
 {
-        set_state(link, LINK_HELD, CAUSE_HELD, link->held_text);
+        link_set_state(link, LINK_HELD, CAUSE_HELD, link->held_text);
         link->since = link->held_since; /* which may have been the last process's */
 }
 
@@ -342,18 +305,18 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
         if (link->stopping || link->draining)
                 return; /* the reaper, or the timer, says so */
         if (link->held) {
-                is_held(link);
+                link_is_held(link);
         } else if (link->redial) {
                 link->redial = false;
-                set_state(link, LINK_WAITING, cause, link->last_error);
+                link_set_state(link, LINK_WAITING, cause, link->last_error);
                 dial_rewind(link->dial);
-                start_round(link);
+                link_start_round(link);
         } else {
                 wait_for_round(link, cause, link->last_error);
         }
 }
 
-static const struct session_ops session_ops = {on_up, on_received, on_acked, on_silent, on_lost};
+const struct session_ops link_session_ops = {on_up, on_received, on_acked, on_silent, on_lost};
 
 static void on_reaper(evutil_socket_t fd, short what, void *arg)
 {
@@ -367,7 +330,16 @@ static void on_reaper(evutil_socket_t fd, short what, void *arg)
                 link->ops->stopped(link->context);
 }
 
-static void drain(struct link *link);
+/* Everything is acknowledged, or the time is over, or there is no connection to do it with. */
+static void drain(struct link *link)
+{
+        link_poll_acks(link);
+        if (!link->session || clock_usec() >= link->drained_by ||
+            link->ledger->acked.image->pos == link->ledger->log->image->end)
+                link->ops->stopped(link->context);
+        else
+                timer_arm(link->timer, DRAIN_USEC);
+}
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
@@ -388,7 +360,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         else if (link->session && link->state == LINK_UP)
                 is_stable(link);
         else if (!link->session && !link->stopping)
-                start_round(link);
+                link_start_round(link);
 }
 
 /* ---- life ---- */
@@ -435,206 +407,6 @@ void link_free(struct link *link)
                 phrases_done(link->phrases);
         free(link->phrases);
         free(link);
-}
-
-static void be_held(struct link *link)
-{
-        evtimer_del(link->timer);
-        link->redial = false;
-        if (link->session) {
-                session_close(link->session, CAUSE_HELD, link->held_text,
-                              clock_deadline(link->config->stop_timeout_usec), false);
-                return;
-        }
-        dial_stop(link->dial);
-        is_held(link);
-}
-
-static void start_or_hold(struct link *link)
-{
-        if (link->held)
-                be_held(link);
-        else
-                start_round(link);
-}
-
-void link_start(struct link *link)
-{
-        link->started = true;
-        start_or_hold(link);
-}
-
-/* Is it of no use to close or to dial, because that comes later, or never? */
-static bool has_no_say(const struct link *link)
-{
-        return !link->started || link->stopping || link->draining;
-}
-
-static void redial(struct link *link, const char *text)
-{
-        if (has_no_say(link) || link->held)
-                return;
-        evtimer_del(link->timer);
-        if (link->session) {
-                link->redial = true;
-                session_close(link->session, CAUSE_OPERATOR, text,
-                              clock_deadline(link->config->stop_timeout_usec), false);
-                return;
-        }
-        set_state(link, LINK_WAITING, CAUSE_OPERATOR, text);
-        dial_rewind(link->dial);
-        start_round(link);
-}
-
-void link_reconnect(struct link *link, const char *text)
-{
-        redial(link, text);
-}
-
-void link_hold(struct link *link, const char *text, uint64_t since)
-{
-        snprintf(link->held_text, sizeof(link->held_text), "%s", text);
-        link->held_since = since;
-        link->held = true;
-        if (!has_no_say(link))
-                be_held(link);
-}
-
-void link_release(struct link *link, const char *text)
-{
-        if (!link->held)
-                return;
-        link->held = false;
-        if (has_no_say(link))
-                return;
-        if (link->session) { /* it is being closed still */
-                link->redial = true;
-                return;
-        }
-        link->down_since = clock_usec(); /* until now nobody wanted it to be up */
-        set_state(link, LINK_WAITING, CAUSE_NONE, text);
-        dial_rewind(link->dial);
-        start_round(link);
-}
-
-static const char changed_text[] = "the configuration of the link has changed";
-
-static bool take_over(struct link *link, int fd)
-{
-        const struct image_session *image = link->ledger->image;
-        struct sockaddr_storage peer = {0};
-        socklen_t size = sizeof(peer);
-        struct session_setup setup = {link->base,   link->config, link->phrases, link->in,
-                                      link->ledger, &session_ops, link,          fd};
-        char text[400];
-
-        if (fd < 0 || !image->up_since)
-                return false;
-        snprintf(link->address, sizeof(link->address), "%s", imprint_address_of(image));
-        /* One that was reset meanwhile has no peer any more, but still what the peer sent before.
-         */
-        if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0)
-                socket_address_text((struct sockaddr *)&peer, size, link->peer, sizeof(link->peer));
-        else
-                snprintf(link->peer, sizeof(link->peer), "%.79s", link->address);
-        link->session = session_resume(&setup);
-        if (!link->session)
-                return false;
-        session_pause(link->session, link->paused);
-        session_hurry(link->session, link->hurry);
-        describe(link, text, sizeof(text));
-        diag_notice("link: taken over: %s", text);
-        set_state(link, LINK_UP, CAUSE_NONE, text);
-        link->since = image->up_since;
-        if (backoff_stable_usec(&link->backoff) != UINT64_MAX)
-                timer_arm(link->timer, backoff_stable_usec(&link->backoff));
-        return true;
-}
-
-void link_resume(struct link *link, int fd)
-{
-        uint64_t epoch = link->ledger->image->epoch;
-
-        link->started = true;
-        if (take_over(link, fd))
-                return;
-        diag_warning("link: the connection of the last run is %s: it is made anew",
-                     fd < 0 ? "lost" : "not greeted yet");
-        session_abandon(link->in, link->ledger, fd, link->config->resend);
-        link->ops->forget(link->context, epoch);
-        start_or_hold(link);
-}
-
-/* What closes a connection also writes to it, so first it must be known how far it was written. */
-void link_reconcile(struct link *link)
-{
-        bool closed = link->session && session_reconcile(link->session);
-
-        if (!link->session)
-                return;
-        if (link->held)
-                be_held(link);
-        else if (link->ledger->image->made_from != imprint_link(link->config))
-                redial(link, changed_text);
-        else if (closed)
-                redial(link, "it was being closed when the last process ended");
-}
-
-int link_configure(struct link *link, const struct config *config)
-{
-        struct phrases *phrases = calloc(1, sizeof(*phrases)), *old = link->phrases;
-        bool changed = link->config && config_changes_link(link->config, config);
-
-        if (!phrases || phrases_init(phrases, config) < 0) {
-                free(phrases);
-                return -ENOMEM;
-        }
-        link->config = config;
-        link->phrases = phrases;
-        backoff_configure(&link->backoff, config->reconnect_delay_usec,
-                          config->reconnect_delay_max_usec, config->stable_time_usec);
-        if (link->session)
-                session_configure(link->session, config, phrases);
-        if (old) {
-                phrases_done(old);
-                free(old);
-        }
-        if (changed)
-                redial(link, changed_text);
-        dial_configure(link->dial, config);
-        return 0;
-}
-
-void link_stop(struct link *link, uint64_t deadline)
-{
-        link->stopping = true;
-        evtimer_del(link->timer);
-        dial_stop(link->dial);
-        if (link->state != LINK_STOPPING)
-                set_state(link, LINK_STOPPING, CAUSE_NONE, "sending what waits");
-        if (link->session)
-                session_close(link->session, CAUSE_OPERATOR, "stopping", deadline, !link->held);
-        else
-                timer_arm(link->reaper, 0);
-}
-
-void link_drain(struct link *link, uint64_t deadline)
-{
-        link->draining = true;
-        link->drained_by = deadline;
-        dial_stop(link->dial);
-        timer_arm(link->timer, 0);
-}
-
-/* Everything is acknowledged, or the time is over, or there is no connection to do it with. */
-static void drain(struct link *link)
-{
-        link_poll_acks(link);
-        if (!link->session || clock_usec() >= link->drained_by ||
-            link->ledger->acked.image->pos == link->ledger->log->image->end)
-                link->ops->stopped(link->context);
-        else
-                timer_arm(link->timer, DRAIN_USEC);
 }
 
 void link_flush(struct link *link)

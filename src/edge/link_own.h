@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* The link's own memory, for link.c (dialling, its session, time) and link_steer.c (what it is told
+ * to do). */
+#include "core/backoff.h"
+#include "core/phrases.h"
+#include "core/telling.h"
+#include "edge/dial.h"
+#include "edge/link.h"
+
+enum { LOSSES = 64 };
+
+struct link {
+        struct event_base *base; /* borrowed, as all pointers but those marked */
+        const struct config *config;
+        struct phrases *phrases; /* owned */
+        struct log *in;
+        struct ledger *ledger;
+        const struct link_ops *ops;
+        void *context;
+        struct dial *dial;            /* owned */
+        struct session *session;      /* owned */
+        struct session *gone;         /* owned; freed from the loop */
+        struct event *timer, *reaper; /* owned */
+        struct backoff backoff;
+        enum link_state state;
+        uint64_t since, down_since, next_attempt;
+        char address[280], peer[80];
+        enum link_cause last_cause;
+        char last_error[420];
+        uint64_t last_error_at;
+        uint64_t losses[LOSSES]; /* when, the newest at n_losses - 1 modulo LOSSES */
+        uint64_t n_losses;
+        struct telling telling;
+        bool quiet; /* the last loss was not told, so what follows is not either */
+        bool paused, hurry, stopping, redial;
+        bool started;  /* it dials, or would if it were not held */
+        bool held;     /* by an operator: the connection ends, and none is made */
+        bool draining; /* what is queued still goes, and the connection stays */
+        char held_text[420];
+        uint64_t held_since;
+        uint64_t drained_by;
+};
+
+extern const struct session_ops link_session_ops;
+
+/* The one place where the state changes. */
+void link_set_state(struct link *link, enum link_state state, enum link_cause cause,
+                    const char *text);
+
+/* Begins with the first of the addresses that are to be tried now. */
+void link_start_round(struct link *link);
+
+/* No connection is left, and none is made. */
+void link_is_held(struct link *link);
+
+/* The connection in words. */
+void link_describe(const struct link *link, char *text, size_t size);

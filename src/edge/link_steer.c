@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* What the link is told to do: to start, to go on, to be held, to change, to stop. */
+#include "core/imprint.h"
+#include "edge/link_own.h"
+#include "edge/timer.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "util/socket.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+static void be_held(struct link *link)
+{
+        evtimer_del(link->timer);
+        link->redial = false;
+        if (link->session) {
+                session_close(link->session, CAUSE_HELD, link->held_text,
+                              clock_deadline(link->config->stop_timeout_usec), false);
+                return;
+        }
+        dial_stop(link->dial);
+        link_is_held(link);
+}
+
+static void start_or_hold(struct link *link)
+{
+        if (link->held)
+                be_held(link);
+        else
+                link_start_round(link);
+}
+
+void link_start(struct link *link)
+{
+        link->started = true;
+        start_or_hold(link);
+}
+
+/* Is it of no use to close or to dial, because that comes later, or never? */
+static bool has_no_say(const struct link *link)
+{
+        return !link->started || link->stopping || link->draining;
+}
+
+static void redial(struct link *link, const char *text)
+{
+        if (has_no_say(link) || link->held)
+                return;
+        evtimer_del(link->timer);
+        if (link->session) {
+                link->redial = true;
+                session_close(link->session, CAUSE_OPERATOR, text,
+                              clock_deadline(link->config->stop_timeout_usec), false);
+                return;
+        }
+        link_set_state(link, LINK_WAITING, CAUSE_OPERATOR, text);
+        dial_rewind(link->dial);
+        link_start_round(link);
+}
+
+void link_reconnect(struct link *link, const char *text)
+{
+        redial(link, text);
+}
+
+void link_hold(struct link *link, const char *text, uint64_t since)
+{
+        snprintf(link->held_text, sizeof(link->held_text), "%s", text);
+        link->held_since = since;
+        link->held = true;
+        if (!has_no_say(link))
+                be_held(link);
+}
+
+void link_release(struct link *link, const char *text)
+{
+        if (!link->held)
+                return;
+        link->held = false;
+        if (has_no_say(link))
+                return;
+        if (link->session) { /* it is being closed still */
+                link->redial = true;
+                return;
+        }
+        link->down_since = clock_usec(); /* until now nobody wanted it to be up */
+        link_set_state(link, LINK_WAITING, CAUSE_NONE, text);
+        dial_rewind(link->dial);
+        link_start_round(link);
+}
+
+static const char changed_text[] = "the configuration of the link has changed";
+
+static bool take_over(struct link *link, int fd)
+{
+        const struct image_session *image = link->ledger->image;
+        struct sockaddr_storage peer = {0};
+        socklen_t size = sizeof(peer);
+        struct session_setup setup = {link->base,   link->config,      link->phrases, link->in,
+                                      link->ledger, &link_session_ops, link,          fd};
+        char text[400];
+
+        if (fd < 0 || !image->up_since)
+                return false;
+        snprintf(link->address, sizeof(link->address), "%s", imprint_address_of(image));
+        /* One that was reset meanwhile has no peer any more, but still what the peer sent before.
+         */
+        if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0)
+                socket_address_text((struct sockaddr *)&peer, size, link->peer, sizeof(link->peer));
+        else
+                snprintf(link->peer, sizeof(link->peer), "%.79s", link->address);
+        link->session = session_resume(&setup);
+        if (!link->session)
+                return false;
+        session_pause(link->session, link->paused);
+        session_hurry(link->session, link->hurry);
+        link_describe(link, text, sizeof(text));
+        diag_notice("link: taken over: %s", text);
+        link_set_state(link, LINK_UP, CAUSE_NONE, text);
+        link->since = image->up_since;
+        if (backoff_stable_usec(&link->backoff) != UINT64_MAX)
+                timer_arm(link->timer, backoff_stable_usec(&link->backoff));
+        return true;
+}
+
+void link_resume(struct link *link, int fd)
+{
+        uint64_t epoch = link->ledger->image->epoch;
+
+        link->started = true;
+        if (take_over(link, fd))
+                return;
+        diag_warning("link: the connection of the last run is %s: it is made anew",
+                     fd < 0 ? "lost" : "not greeted yet");
+        session_abandon(link->in, link->ledger, fd, link->config->resend);
+        link->ops->forget(link->context, epoch);
+        start_or_hold(link);
+}
+
+/* What closes a connection also writes to it, so first it must be known how far it was written. */
+void link_reconcile(struct link *link)
+{
+        bool closed = link->session && session_reconcile(link->session);
+
+        if (!link->session)
+                return;
+        if (link->held)
+                be_held(link);
+        else if (link->ledger->image->made_from != imprint_link(link->config))
+                redial(link, changed_text);
+        else if (closed)
+                redial(link, "it was being closed when the last process ended");
+}
+
+int link_configure(struct link *link, const struct config *config)
+{
+        struct phrases *phrases = calloc(1, sizeof(*phrases)), *old = link->phrases;
+        bool changed = link->config && config_changes_link(link->config, config);
+
+        if (!phrases || phrases_init(phrases, config) < 0) {
+                free(phrases);
+                return -ENOMEM;
+        }
+        link->config = config;
+        link->phrases = phrases;
+        backoff_configure(&link->backoff, config->reconnect_delay_usec,
+                          config->reconnect_delay_max_usec, config->stable_time_usec);
+        if (link->session)
+                session_configure(link->session, config, phrases);
+        if (old) {
+                phrases_done(old);
+                free(old);
+        }
+        if (changed)
+                redial(link, changed_text);
+        dial_configure(link->dial, config);
+        return 0;
+}
+
+void link_stop(struct link *link, uint64_t deadline)
+{
+        link->stopping = true;
+        evtimer_del(link->timer);
+        dial_stop(link->dial);
+        if (link->state != LINK_STOPPING)
+                link_set_state(link, LINK_STOPPING, CAUSE_NONE, "sending what waits");
+        if (link->session)
+                session_close(link->session, CAUSE_OPERATOR, "stopping", deadline, !link->held);
+        else
+                timer_arm(link->reaper, 0);
+}
+
+void link_drain(struct link *link, uint64_t deadline)
+{
+        link->draining = true;
+        link->drained_by = deadline;
+        dial_stop(link->dial);
+        timer_arm(link->timer, 0);
+}
