@@ -123,9 +123,10 @@ static void on_term(evutil_socket_t number, short what, void *arg)
         enum service_job job;
 
         (void)what;
+        if (daemon->stopping && number == SIGTERM)
+                return; /* it has its time, however often it is asked for */
         if (daemon->stopping) {
-                diag_notice("%s again: what is left is not waited for",
-                            number == SIGTERM ? "SIGTERM" : "SIGINT");
+                diag_notice("SIGINT again: what is left is not waited for");
                 relay_stop(daemon->relay, 0, daemon->leaves);
                 return;
         }

@@ -89,7 +89,16 @@ class Stop(harness.SystemTest):
         session.close()
         self.assertEqual(daemon.wait_exit(), 0)
 
-    def test_an_interrupt_is_a_stop_too_and_a_second_signal_changes_nothing(self):
+    def test_who_interrupts_a_stop_waits_for_nothing(self):
+        daemon, session, _ = self.deaf(PATIENT)
+        daemon.process.send_signal(signal.SIGINT)
+        daemon.wait_log("SIGINT: stopping")
+        daemon.process.send_signal(signal.SIGINT)
+        self.assertEqual(daemon.wait_exit(), 0)
+        self.assertIn("SIGINT again", daemon.log)
+        self.assertRegex(daemon.log, r"stopped; \d+ messages .* were not delivered")
+
+    def test_an_interrupt_is_a_stop_too_and_asking_again_changes_nothing(self):
         daemon, session, messages = self.deaf(PATIENT)
         daemon.process.send_signal(signal.SIGINT)
         daemon.wait_log("SIGINT: stopping")
