@@ -26,8 +26,9 @@
 #include <unistd.h>
 
 enum {
-        HELLO = 64,     /* the frame by which a client shows that the relay has taken it */
-        DEADLINE = 120, /* seconds after which a run is given up */
+        HELLO = 64,    /* the frame by which a client shows that the relay has taken it */
+        SMALL = 4096,  /* bytes that a socket takes though nobody reads them */
+        DEADLINE = 60, /* seconds after which a run is given up */
 };
 
 enum work { WORK_DOWN, WORK_UP, WORK_ECHO, WORK_FILL, WORK_COUNT };
@@ -78,27 +79,41 @@ static void join(const struct plan *plan, struct side *clients, struct side *lin
         clients->n = plan->clients;
 }
 
-/* Sends a message for each that has come whole, on the connection on which it came. */
-static void answer(struct side *links, const struct pattern *pattern)
+static void answer_on(int fd, const struct pattern *pattern)
 {
+        for (size_t at = 0; at < pattern->size;) {
+                ssize_t sent = send(fd, pattern->bytes + at, pattern->size - at, MSG_NOSIGNAL);
+
+                if (sent < 0)
+                        exit(1);
+                at += (size_t)sent;
+        }
+}
+
+/*
+ * Sends a message for each that has come whole, on the connection on which it came. Large ones only
+ * when so many have come as there are clients: nobody reads before everybody has sent.
+ */
+static void answer(struct side *links, const struct pattern *pattern, unsigned clients)
+{
+        uint64_t least = pattern->size > SMALL ? clients : 1, came = 0;
         char *bytes = malloc(BUFFER);
         struct epoll_event event;
 
         while (bytes && epoll_wait(links->epoll, &event, 1, -1) == 1) {
-                uint64_t *came = &links->done[event.data.u32];
-                int fd = links->fd[event.data.u32];
-                ssize_t got = recv(fd, bytes, BUFFER, 0);
+                uint64_t *done = &links->done[event.data.u32];
+                ssize_t got = recv(links->fd[event.data.u32], bytes, BUFFER, 0);
 
                 if (got <= 0)
                         exit(got < 0);
-                for (*came += (uint64_t)got; *came >= pattern->size; *came -= pattern->size)
-                        for (size_t at = 0; at < pattern->size;) {
-                                ssize_t sent = send(fd, pattern->bytes + at, pattern->size - at,
-                                                    MSG_NOSIGNAL);
-
-                                if (sent < 0)
-                                        exit(1);
-                                at += (size_t)sent;
+                came += (*done + (uint64_t)got) / pattern->size - *done / pattern->size;
+                *done += (uint64_t)got;
+                if (came < least)
+                        continue;
+                for (unsigned i = least == 1 ? event.data.u32 : 0; came > 0; i++)
+                        for (; links->done[i] >= pattern->size; came--) {
+                                answer_on(links->fd[i], pattern);
+                                links->done[i] -= pattern->size;
                         }
         }
         exit(1);
@@ -224,7 +239,7 @@ static void run_pair(const struct plan *plan, struct side *child, struct side *p
                 side_close(parent);
                 side_watch(child);
                 if (plan->work == WORK_ECHO)
-                        answer(child, pattern);
+                        answer(child, pattern, plan->clients);
                 run_sender(plan, child, pattern, go[0]);
                 exit(0);
         }

@@ -104,7 +104,7 @@ def run_case(name, case, directory, scale):
     with kind(directory, case.clients, settings) as peer:
         if case.work in RELAYED:
             count = relay_amount(case, scale)
-            return load(peer, case, count, count // 10 + case.clients)
+            return load(peer, case, count, count // 10 + (1 if case.work == 'down' else case.clients))
         if case.work == 'idle':
             return fan(peer, case, 1, 0)
         count = fan_amount(name, case, scale)
@@ -211,6 +211,16 @@ def full_plan(names, rounds_many):
     return ([(case, names, None) for case in one + fans]
             + [(case, few, rounds_many) for case in many]
             + [(Case('idle', 64, 10000), names, 1)])
+
+
+def bars_plan(names):
+    """What the bars are judged by, and nothing else."""
+    cases = [Case(work, size, 1) for size in (64, 4096, 65536) for work in ('down', 'up')]
+    cases += [Case('echo', 64, 1), Case('fanout', 64, 16), Case('fanout', 64, 100),
+              Case('each', 64, 100)]
+    alone = [Case('fanout', 64, 1000), Case('fanout', 4096, 1000), Case('idle', 64, 10000)]
+    return ([(case, names, None) for case in cases]
+            + [(case, [name for name in names if name == 'ftcpd'], None) for case in alone])
 
 
 def quick_plan(names):
