@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "core/cursor.h"
+#include "core/histogram.h"
 #include "core/ledger.h"
 #include "core/log.h"
 #include "core/spread.h"
@@ -124,8 +125,15 @@ static void deliver(struct reader *reader)
         struct iovec iov[WRITE_IOV];
         int n;
 
-        while ((n = cursor_gather(&reader->cursor, WRITE_SIZE, iov, WRITE_IOV)) > 0)
+        while ((n = cursor_gather(&reader->cursor, WRITE_SIZE, iov, WRITE_IOV)) > 0) {
+                store_set(&reader->image->sending, 1);
+                store_begin(&m.store);
+                store_put(&m.store, &reader->image->sending, 0);
+                cursor_tell_waits(&reader->cursor, bytes_of(iov, n), m.now,
+                                  &m.store.image->latency[LATENCY_TO_CLIENTS]);
                 reader_advance(reader, bytes_of(iov, n));
+                store_commit(&m.store);
+        }
 }
 
 static void down(void)
@@ -161,8 +169,10 @@ static void up(void)
                         errx(1, "what a client sent is not taken");
                 m.messages += taken.messages;
         }
-        while ((n = ledger_gather(&m.ledger, WRITE_SIZE, false, iov, WRITE_IOV)) > 0)
+        while ((n = ledger_gather(&m.ledger, WRITE_SIZE, false, iov, WRITE_IOV)) > 0) {
+                ledger_tell_waits(&m.ledger, bytes_of(iov, n), m.now);
                 ledger_sent(&m.ledger, bytes_of(iov, n));
+        }
         if (m.ledger.image->written - m.asked >= ASK_BYTES) {
                 m.asked = m.ledger.image->written;
                 ledger_acked(&m.ledger, m.asked);
