@@ -128,8 +128,8 @@ def table(curves):
     lines = []
     for name, curve in curves.items():
         lines += [f'{name}: ns of CPU a message against {curve["what"]}',
-                  '  ' + ''.join(f'{x:>12,}' for x, _ in curve['points']),
-                  '  ' + ''.join(f'{y:12,.1f}' for _, y in curve['points']),
+                  '  ' + ''.join(f'{x:>13,}' for x, _ in curve['points']),
+                  '  ' + ''.join(f'{y:13,.0f}' if y >= 1e4 else f'{y:13,.1f}' for _, y in curve['points']),
                   f'  exponent {curve["exponent"]:.2f}, at most {curve["allowed"]} expected: '
                   f'{curve["verdict"]}', '']
     return '\n'.join(lines)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from peers import BROKERS, PEERS, PROGRAMS, RELAYS, Failed
+from peers import BROKERS, PEERS, PINNED, PROGRAMS, RELAYS, Failed
 
 MIB = 1 << 20
 SIZES = {'64': 64, '256': 256, '1k': 1024, '4k': 4096, '16k': 16384, '64k': 65536,
@@ -49,6 +49,8 @@ def able(name, case):
 
 
 def execute(command, peer, what):
+    if PINNED:
+        command = ['taskset', '-c', str(PINNED[1]), *command]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           check=False)
     if done.returncode != 0:

@@ -17,6 +17,7 @@ FTCPD = os.path.abspath(os.environ.get('FTCPD', os.path.join(HERE, '../../build/
 PROGRAMS = os.path.dirname(FTCPD)
 PROXYD = '/lib/systemd/systemd-socket-proxyd'
 STARTING = 10  # seconds
+PINNED = []  # processors: of what is measured, and of the load
 
 
 class Failed(Exception):
@@ -78,6 +79,8 @@ class Peer:
         with open(self.log, 'a', encoding='utf-8') as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, cwd=self.directory, env=env)
+        if PINNED:
+            os.sched_setaffinity(self.process.pid, {PINNED[0]})
         deadline = time.monotonic() + STARTING
         while not self.listens():
             if time.monotonic() > deadline or self.process.poll() is not None:
