@@ -78,7 +78,7 @@ class Install(unittest.TestCase):
         """The installed units in a folder of their own, where their programs stand in the root."""
         for unit in UNITS:
             with open(f'{self.root}{UNIT_DIR}/{unit}', encoding='utf-8') as file:
-                text = re.sub(r'^(Exec\w+=)', rf'\1{self.root}', file.read(), flags=re.M)
+                text = file.read().replace(f'{self.prefix}/', f'{self.root}{self.prefix}/')
             # A template is verified as one of its instances.
             with open(f'{folder}/{unit.replace("@", "@x")}', 'w', encoding='utf-8') as file:
                 file.write(text)
@@ -111,8 +111,7 @@ class Install(unittest.TestCase):
             self.assertEqual(commands, {'ExecStart': f'{self.prefix}/sbin/ftcpd',
                                         'ExecReload': f'{self.prefix}/bin/ftcpctl'})
             with open(f'{self.root}{UNIT_DIR}/ftcpd-metrics{at}.service', encoding='utf-8') as file:
-                commands = dict(re.findall(r'^(Exec\w+)=(\S+)', file.read(), re.M))
-            self.assertEqual(commands, {'ExecStart': f'{self.prefix}/bin/ftcpctl'})
+                self.assertIn(f'exec {self.prefix}/bin/ftcpctl ', file.read())
 
     def test_systemd_has_no_complaint_about_the_units(self):
         if not shutil.which('systemd-analyze'):

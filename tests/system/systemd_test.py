@@ -11,6 +11,7 @@ from storm import CONFIG, Storm
 
 QUICK = "[Upstream]\nReconnectDelay=50ms\nReconnectDelayMax=100ms\n"
 NOBODY = "127.0.0.1:9"  # where nobody listens
+METRICS = "/var/lib/prometheus/node-exporter/ftcpd.prom"
 SOCKETS = ("ftcpd.socket", "ftcpd-varlink.socket")
 
 
@@ -268,6 +269,16 @@ class Service(Storm):
         self.assertIn("note: /etc/ftcpd.conf: the packaged service, which runs as the user ftcpd, "
                       "can't read it: Permission denied",
                       self.machine.run("ftcpd", "--check-config"))
+
+    def test_the_metrics_of_a_stopped_service_do_not_start_it(self):
+        _, service, _, _ = self.pair()
+        self.machine.run("mkdir", "-p", os.path.dirname(METRICS))
+        self.machine.run("systemctl", "start", "ftcpd-metrics.service")
+        self.assertIn('ftcpd_up{link="ftcpd"} 1', self.machine.read(METRICS))
+        service.stop()
+        self.machine.run("systemctl", "start", "ftcpd-metrics.service")
+        self.assertIn('ftcpd_up{link="ftcpd"} 0', self.machine.read(METRICS))
+        self.assertEqual(self.active("ftcpd"), ["inactive"])
 
     # stop
 
