@@ -145,14 +145,14 @@ static void spend_at_door(struct control *control, uint64_t usec)
 static void admit(void *context, int fd)
 {
         struct control *control = context;
-        uint64_t begin = clock_usec();
+        uint64_t begin = clock_cpu_usec();
         uid_t uid = uid_of(fd);
 
         if (!has_place(control, uid))
                 control_hang_up(fd);
         else if (control_client_new(control, fd, uid) < 0)
                 diag_warning("control: out of memory for one more client");
-        spend_at_door(control, clock_usec() - begin);
+        spend_at_door(control, clock_cpu_usec() - begin);
 }
 
 int control_listen(struct control *control, int fd)

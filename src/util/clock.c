@@ -23,6 +23,11 @@ uint64_t clock_wall_usec(void)
         return usec_of(CLOCK_REALTIME);
 }
 
+uint64_t clock_cpu_usec(void)
+{
+        return usec_of(CLOCK_THREAD_CPUTIME_ID);
+}
+
 uint64_t clock_deadline(uint64_t usec)
 {
         uint64_t now = clock_usec();

@@ -14,6 +14,9 @@ uint64_t clock_usec(void);
 /* Since 1970, to be shown and nothing else: it jumps. */
 uint64_t clock_wall_usec(void);
 
+/* What this thread has had of a processor: it stands still while we do. */
+uint64_t clock_cpu_usec(void);
+
 /* So long from now; UINT64_MAX stays what it is: never. */
 uint64_t clock_deadline(uint64_t usec);
 

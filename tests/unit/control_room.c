@@ -75,6 +75,7 @@ static int fake_reload(void *ctx, struct config_report *report)
 {
         assert_ptr_equal(ctx, &fake);
         fake.reloads++;
+        usleep(fake.reload_usec);
         if (!fake.reload_error)
                 return 0;
         if (*fake.reload_error) {

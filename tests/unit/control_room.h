@@ -23,6 +23,7 @@ struct fake {
         size_t n_clients;
         const char *reload_error; /* "" fails without a reason */
         unsigned reloads;
+        useconds_t reload_usec;       /* that it takes, asleep */
         char steered[300];            /* the last thing an operator wanted, as words */
         uint64_t accepted, delivered; /* positions */
         unsigned flushed_asked;       /* how often */

@@ -184,6 +184,21 @@ static void a_crowd_at_the_door_waits_outside_and_comes_in(void **state)
                 }
 }
 
+/* A stop signal that hits within a turn, a processor that somebody else has. */
+static void a_turn_in_which_nothing_is_done_costs_nothing(void **state)
+{
+        int fd = client();
+
+        (void)state;
+        fake.reload_usec = 300000;
+        call(fd, "{\"method\":\"io.ftcpd.Reload\"}");
+        while (!is_answered(fd))
+                turn();
+        fake.reload_usec = 0;
+        assert_int_equal(fake.reloads, 1);
+        assert_true(server.control->queue.budget.debt < 100000 * CONTROL_SHARE);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -193,6 +208,7 @@ int main(void)
                 TEST(who_asks_for_little_goes_before_those_who_ask_for_much),
                 TEST(those_who_ask_for_much_are_not_forgotten_beside_those_who_never_stop),
                 TEST(a_crowd_at_the_door_waits_outside_and_comes_in),
+                TEST(a_turn_in_which_nothing_is_done_costs_nothing),
         };
 
         return cmocka_run_group_tests_name("control_queue", tests, NULL, NULL);
