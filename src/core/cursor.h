@@ -48,6 +48,9 @@ void cursor_tell_waits(struct cursor *cursor, uint64_t bytes, uint64_t now_usec,
 /* Bytes waiting, of frames already begun only what is left. */
 uint64_t cursor_waiting(const struct cursor *cursor);
 
+/* Of these, what is left of the frame that it has begun. */
+uint64_t cursor_begun(const struct cursor *cursor);
+
 /* Whole frames waiting (one that is begun counts whole), and those that were read whole since it
  * was made. */
 struct count cursor_queued(const struct cursor *cursor);

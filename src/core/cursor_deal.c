@@ -95,6 +95,15 @@ static struct log_place unbegun(const struct cursor *cursor)
         return at.pos < cursor->image->pos ? log_behind(cursor->log, at) : at;
 }
 
+uint64_t cursor_begun(const struct cursor *cursor)
+{
+        const struct image_cursor *image = cursor->image;
+
+        if (image->pos == (is_open(cursor) ? cursor->log->image->end : image->stop))
+                return 0;
+        return unbegun(cursor).pos - image->pos;
+}
+
 /* The range to read, where there is none. */
 static void begin_range(struct cursor *cursor, struct log_place from, struct log_place to)
 {

@@ -32,6 +32,7 @@ enum {
 
 #define IMAGE_MAGIC UINT64_C(0x3164706374665e2e)
 #define IMAGE_OPEN  UINT64_MAX /* a cursor's stop: reads whatever comes */
+#define IMAGE_SENT  UINT64_MAX /* of a send that a crash cut short: what it offered is booked */
 
 struct image_header {
         uint64_t magic, version;
@@ -113,7 +114,9 @@ struct image_client {
         uint64_t reading;  /* enum reader_role; 0: nothing is for it, else its cursor holds */
         uint64_t waits;    /* it reads nothing until it is trusted with what is held, and then from
                               here on: a position of the in log plus one; 0: it does not wait */
-        uint64_t sending;  /* 1: a send to it is under way */
+        uint64_t sending;  /* bytes that the send under way offers it, from its cursor on, or, while
+                              it waits, of what is held; 0: none is. After a crash any of them may
+                              have gone. The first builds said 1 for any number */
         struct image_own own;
         struct image_cursor cursor;
         uint64_t accepted_messages, accepted_bytes; /* received from it, whole */

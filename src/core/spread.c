@@ -618,6 +618,50 @@ struct count reader_shorten(struct reader *reader, uint64_t limit)
         return dropped;
 }
 
+/* In what is held: what stands before this, others who wait did not see come. */
+static uint64_t unseen(const struct spread *spread)
+{
+        uint64_t least = UINT64_MAX;
+
+        for (size_t i = 0; i < spread->n_all && !spread->balance; i++) {
+                const struct reader *reader = spread->all[i];
+
+                if (reader->role == READER_WAITS && reader->image->waits - 1 < least)
+                        least = reader->image->waits - 1;
+        }
+        return least;
+}
+
+/*
+ * A crash cut a send short. Whatever it offered may be in the reader's socket, so that nobody else
+ * may get it: each message before this position that begins there is dropped. The mark in the image
+ * shrinks with what it marks, and stays until the client has gone, however often ftcpd ends here.
+ */
+static struct count drop_offered(struct spread *spread, struct cursor *cursor, uint64_t before,
+                                 uint64_t *offered, enum drop_reason reason)
+{
+        struct count dropped = {0, 0}, some;
+        uint64_t begun = cursor_begun(cursor), most;
+        struct log_range range;
+
+        while (*offered != IMAGE_SENT) {
+                most = *offered > begun ? *offered - begun : 0;
+                if (!most || !cursor_first(cursor, most, &range) || range.from.pos >= before) {
+                        store_set(offered, IMAGE_SENT);
+                        break;
+                }
+                if (most > before - range.from.pos)
+                        most = before - range.from.pos;
+                store_begin(spread->store);
+                some = drop_some(spread, cursor, most, reason);
+                store_put(spread->store, offered,
+                          some.bytes < *offered - begun ? *offered - some.bytes : IMAGE_SENT);
+                store_commit(spread->store);
+                dropped = count_add(dropped, some);
+        }
+        return dropped;
+}
+
 /* What the only reader had is held, if it never took a byte: then nobody knows that it reads at
  * all, and after a crash it waits to be trusted again. Dealt messages go on to others anyway. */
 static void hold_what_it_had(struct spread *spread, struct reader *reader)
@@ -647,13 +691,19 @@ struct count reader_done(struct reader *reader, enum drop_reason reason)
         if (role == READER_NONE)
                 return dropped;
         reader->role = READER_NONE;
-        if (role == READER_MEMBER) {
+        if (role == READER_MEMBER)
                 member_remove(spread, reader);
+        if (reader->image->sending && role != READER_WAITS)
+                dropped = drop_offered(spread, &reader->cursor, UINT64_MAX, &reader->image->sending,
+                                       reason);
+        else if (reader->image->sending && spread->image->holding)
+                dropped = drop_offered(spread, &spread->held, unseen(spread),
+                                       &reader->image->sending, reason);
+        if (role == READER_MEMBER)
                 hold_what_it_had(spread, reader);
-        }
         mind_hold(spread);
         if (spread->balance)
-                dropped = return_all(spread, &reader->cursor, reason);
+                dropped = count_add(dropped, return_all(spread, &reader->cursor, reason));
         limit_hold(spread);
         while ((some = drop_some(spread, &reader->cursor, UINT64_MAX, reason)).messages)
                 dropped = count_add(dropped, some);

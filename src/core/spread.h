@@ -107,6 +107,7 @@ struct count reader_shorten(struct reader *reader, uint64_t limit);
 /*
  * It reads no more: what was delivered to it moves over to the totals. What it had not begun goes
  * to the others if each message is dealt to one, else it is dropped for this reason, as the rest of
- * one that it had begun. Returns what was dropped.
+ * one that it had begun; and as what a send offered that a crash cut short (its word `sending`).
+ * Returns what was dropped.
  */
 struct count reader_done(struct reader *reader, enum drop_reason reason);

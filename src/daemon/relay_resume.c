@@ -169,13 +169,30 @@ static void take_up_client(struct relay *relay, uint32_t slot, int fd)
         relay_introduce(relay, client);
 }
 
+/*
+ * What the kernel did with each while nobody was there. Who was being sent to ends, and does so
+ * first: as long as it is there, what another one leaves could become its, in the midst of what was
+ * sent.
+ */
+static void reconcile_clients(struct relay *relay)
+{
+        struct client *client, *next;
+
+        for (int rest = 0; rest < 2; rest++) {
+                for (client = TAILQ_FIRST(&relay->all); client; client = next) {
+                        next = TAILQ_NEXT(client, all);
+                        if (rest || client->image->sending)
+                                client_reconcile(client);
+                }
+        }
+}
+
 /* Returns how many are lost. */
 static size_t take_up_clients(struct relay *relay)
 {
         const struct image *image = relay->store.image;
         uint32_t slots = (uint32_t)image->totals.client_slots;
         struct found found = {relay, calloc(slots + 1, sizeof(int))};
-        struct client *client, *next;
         size_t lost = 0;
 
         if (!found.fd || !relay_slot_room(relay, slots))
@@ -197,10 +214,7 @@ static size_t take_up_clients(struct relay *relay)
                         lost);
         relay_apply_spread(
                 relay); /* goes on with what was under way, before anything else happens */
-        for (client = TAILQ_FIRST(&relay->all); client; client = next) {
-                next = TAILQ_NEXT(client, all);
-                client_reconcile(client);
-        }
+        reconcile_clients(relay);
         return lost;
 }
 

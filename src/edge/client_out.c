@@ -104,13 +104,22 @@ static void set_blocked(struct client *client, bool blocked, uint64_t now)
         }
 }
 
+static size_t size_of(const struct iovec *iov, int n)
+{
+        size_t size = 0;
+
+        for (int i = 0; i < n; i++)
+                size += iov[i].iov_len;
+        return size;
+}
+
 /* The one thing that no counter of the kernel tells afterwards is how much of this was sent: until
  * the caller clears `sending`, a crash costs it its client. */
-static ssize_t send_to(struct client *client, struct iovec *iov, int n)
+static ssize_t send_to(struct client *client, struct iovec *iov, int n, size_t size)
 {
         struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)n};
 
-        store_set(&client->image->sending, 1);
+        store_set(&client->image->sending, size);
         return sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
@@ -134,7 +143,7 @@ void client_trust(struct client *client, uint64_t now)
         if (offer) {
                 int n = cursor_gather(offer, WRITE_SIZE, iov, WRITE_IOV);
 
-                sent = send_to(client, iov, n);
+                sent = send_to(client, iov, n, size_of(iov, n));
                 if (is_refused(sent)) {
                         store_set(&client->image->sending, 0);
                         is_deaf(client);
@@ -154,7 +163,7 @@ void client_flush(struct client *client, uint64_t now)
         while (client->image->reading) {
                 struct iovec iov[WRITE_IOV];
                 int n = cursor_gather(&client->reader.cursor, WRITE_SIZE, iov, WRITE_IOV);
-                size_t size = 0;
+                size_t size = size_of(iov, n);
                 ssize_t sent;
 
                 if (n == 0) {
@@ -163,9 +172,7 @@ void client_flush(struct client *client, uint64_t now)
                                 client_end(client, DROP_CLIENT_GONE, false, client->leaving);
                         return;
                 }
-                for (int i = 0; i < n; i++)
-                        size += iov[i].iov_len;
-                sent = send_to(client, iov, n);
+                sent = send_to(client, iov, n, size);
                 store_begin(client->store);
                 store_put(client->store, &client->image->sending, 0);
                 if (sent > 0) {

@@ -247,6 +247,38 @@ void audience_configure(struct audience *a, bool balance, uint64_t hold_size, ui
 
 /* ---- readers ---- */
 
+/* What stands in there before this message and may have gone to this one is for nobody else. */
+static struct count drop_offered(struct audience *a, struct listener *l, struct listener *in,
+                                 uint32_t before, enum drop_reason reason)
+{
+        struct count sum = {0, 0};
+        uint64_t begun = 0;
+        uint32_t i;
+
+        if (in->off)
+                begun = audience_span(a, in->run[0].from, in->run[0].from + 1).bytes - in->off;
+        while (l->offered > begun && run_oldest(a, in, &i) && in->run[i].from < before) {
+                uint64_t size = audience_span(a, in->run[i].from, in->run[i].from + 1).bytes;
+
+                if (!drop_one(a, in, reason, &sum))
+                        return sum;
+                l->offered = l->offered - begun > size ? l->offered - size : 0;
+        }
+        l->offered = 0;
+        return sum;
+}
+
+/* The first message that one who waits has seen come, unless each is for one alone. */
+static uint32_t seen(const struct audience *a)
+{
+        uint32_t least = UINT32_MAX;
+
+        for (uint32_t i = 0; i < LISTENERS && !a->balance; i++)
+                if (a->all[i].role == READER_WAITS && i != a->going && a->all[i].since < least)
+                        least = a->all[i].since;
+        return least;
+}
+
 void audience_join(struct audience *a, uint32_t i)
 {
         struct listener *l = &a->all[i];
@@ -256,6 +288,7 @@ void audience_join(struct audience *a, uint32_t i)
         empty(l);
         a->place[a->n++] = i;
         l->done = (struct count){0, 0};
+        l->offered = 0;
         l->since = a->given;
         l->role = a->holding ? READER_WAITS : READER_MEMBER;
         l->served = ++a->serves;
@@ -330,11 +363,15 @@ struct count audience_done(struct audience *a, uint32_t i, enum drop_reason reas
         if (l->role == READER_NONE)
                 return sum;
         a->going = i;
+        if (l->role != READER_WAITS)
+                sum = drop_offered(a, l, l, UINT32_MAX, reason);
+        else if (a->holding)
+                sum = drop_offered(a, l, &a->held, seen(a), reason);
         if (l->role == READER_MEMBER)
                 hold_what_it_had(a, l);
         mind_hold(a);
         if (a->balance && (members(a) || a->holding))
-                sum = give_back(a, l, reason);
+                sum = count_add(sum, give_back(a, l, reason));
         limit_hold(a);
         while (drop_one(a, l, reason, &sum))
                 ;

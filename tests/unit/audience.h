@@ -24,6 +24,7 @@ struct listener {
         enum reader_role role;
         uint32_t since;       /* who waits: it came at this message */
         uint64_t off;         /* bytes of the first message that it has */
+        uint64_t offered;     /* the send that a crash cut short was of so many bytes */
         struct count has;     /* in runs that end; what is begun counts whole */
         struct count done;    /* read whole */
         uint64_t served;      /* by number, when it was dealt something */

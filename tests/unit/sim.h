@@ -131,11 +131,15 @@ struct world {
         enum sim_op op;
         uint32_t op_slot;
         uint64_t op_limit;
+        uint64_t op_offered;  /* by the send that is under way */
         struct listener undo; /* what a reader had before the send that is under way */
         /* The configuration, and who has what by it; a reader's number is that of its slot. */
         bool balance;
         uint64_t hold_size, queue_size;
         struct audience audience;
+        uint32_t dealt;       /* messages that were given to somebody, as far as this was noted: */
+        bool alone[SIM_DOWN]; /* to one alone */
+        bool touched[SIM_DOWN]; /* somebody got the first byte of it */
 };
 
 void world_init(struct world *world, const struct plan *plan);
@@ -243,7 +247,7 @@ void side_shorten(struct side *side, uint32_t slot, uint64_t limit);
 void side_reader_done(struct side *side, uint32_t slot);
 void side_configure(struct side *side, bool balance, uint64_t hold_size, uint64_t queue_size);
 void side_taken(struct side *side);
-void side_sends(struct side *side, uint32_t slot); /* a send begins */
+void side_sends(struct side *side, uint32_t slot, uint64_t bytes); /* a send begins */
 void side_sent(struct side *side);
 void side_check_readers(struct side *side);
 bool side_write_reader(struct side *side, uint32_t slot, size_t limit);

@@ -15,8 +15,8 @@ bool side_write_reader(struct side *side, uint32_t slot, size_t limit)
                 sum += iov[i].iov_len;
         if (!sum)
                 return false;
-        side_sends(side, slot);
-        store_set(&client->sending, 1);
+        side_sends(side, slot, sum);
+        store_set(&client->sending, sum);
         went = world_reader_send(world, slot, iov, n,
                                  world_random(world, 3) ? sum : 1 + world_random(world, sum));
         side_crash_point();

@@ -115,9 +115,16 @@ static void settle(struct side *side, uint32_t slot)
 static void settle_clients(struct side *side)
 {
         bool known[SIM_CLIENTS] = {false};
+        uint32_t first = 0;
         struct world *world = side->world;
 
-        for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
+        /* Who was being sent to goes before anybody leaves it something. */
+        while (first < SIM_SLOTS - 1 &&
+               !(side_client(side, first)->id && side_client(side, first)->sending))
+                first++;
+        for (uint32_t i = 0; i < SIM_SLOTS; i++) {
+                uint32_t slot = (first + i) % SIM_SLOTS;
+
                 if (!side_client(side, slot)->id)
                         continue;
                 if (!side->plan->spread)

@@ -157,7 +157,7 @@ static bool write_client(struct side *side, uint32_t slot, size_t limit)
                 sum += iov[i].iov_len;
         if (!sum)
                 return false;
-        store_set(&client->sending, 1);
+        store_set(&client->sending, sum);
         went = world_client_send(world, side_number(side, slot), iov, n,
                                  world_random(world, 3) ? sum : 1 + world_random(world, sum));
         side_crash_point();

@@ -73,11 +73,20 @@ static struct count op_in_model(const struct world *world, struct audience *a)
         return (struct count){0, 0};
 }
 
+/* What was dealt to one is never for another, whatever becomes of the mode. */
+static void note_dealt(struct world *world, bool balance)
+{
+        while (world->dealt < world->audience.given)
+                world->alone[world->dealt++] = balance && world->audience.balance;
+}
+
 static void op_ends(struct side *side, struct count dropped)
 {
         struct world *world = side->world;
+        bool balance = world->audience.balance;
         struct count expected = op_in_model(world, &world->audience);
 
+        note_dealt(world, balance);
         world->op = OP_NONE;
         world_check(world, is_same(&world->audience, side->store.image),
                     "a reader has something else than it should");
@@ -109,9 +118,10 @@ void side_trust(struct side *side, uint32_t slot)
                 struct iovec iov[SIM_IOV];
                 int n = cursor_gather(offer, 1 + world_random(world, 3000), iov, SIM_IOV);
 
-                store_set(&side_client(side, slot)->sending, 1);
                 for (int i = 0; i < n; i++)
                         taken += iov[i].iov_len;
+                world->op_offered = taken;
+                store_set(&side_client(side, slot)->sending, taken);
                 taken = 1 + world_random(world, taken);
                 world_offer(world, slot, iov, n, taken);
                 world->op_limit = taken;
@@ -152,9 +162,10 @@ void side_taken(struct side *side)
         op_ends(side, (struct count){0, 0});
 }
 
-void side_sends(struct side *side, uint32_t slot)
+void side_sends(struct side *side, uint32_t slot, uint64_t bytes)
 {
         op_begins(side->world, OP_SEND, slot);
+        side->world->op_offered = bytes;
         side->world->undo = side->world->audience.all[slot];
 }
 
@@ -170,10 +181,14 @@ void side_settle_readers(struct side *side)
         static struct audience a;
         struct world *world = side->world;
         const struct image *image = side->store.image;
+        bool balance;
 
         world->audience.end = (uint32_t)image->in.number;
         if (world->op == OP_SEND && image->client[world->op_slot].sending)
                 world->audience.all[world->op_slot] = world->undo;
+        if ((world->op == OP_SEND || world->op == OP_TRUST) &&
+            image->client[world->op_slot].sending)
+                world->audience.all[world->op_slot].offered = world->op_offered;
         for (uint64_t budget = 0;; budget++) {
                 a = world->audience;
                 a.budget = budget;
@@ -183,7 +198,9 @@ void side_settle_readers(struct side *side)
                 world_check(world, !a.budget,
                             "what the readers have after a crash is nothing that ever was");
         }
+        balance = world->audience.balance;
         world->audience = a;
+        note_dealt(world, balance);
         world->audience.budget = UINT64_MAX;
         world->audience.going = NOBODY;
         world->op = OP_NONE;

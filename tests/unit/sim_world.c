@@ -123,7 +123,7 @@ uint64_t world_client_send(struct world *world, uint32_t c, const struct iovec *
 }
 
 /* The same for a reader of core/spread. */
-static void reader_gets(const struct world *world, struct audience *a, uint32_t slot,
+static void reader_gets(struct world *world, struct audience *a, uint32_t slot,
                         const unsigned char *data, uint64_t size)
 {
         while (size) {
@@ -131,6 +131,9 @@ static void reader_gets(const struct world *world, struct audience *a, uint32_t 
                 uint32_t at = audience_next(a, slot, &off);
 
                 world_check(world, at != NOBODY, "a reader got bytes too many");
+                world_check(world, off || !world->alone[at] || !world->touched[at],
+                            "a message for one got to two");
+                world->touched[at] = true;
                 k = down_size(world, at) - off;
                 if (k > size)
                         k = size;
@@ -145,7 +148,7 @@ static void reader_gets(const struct world *world, struct audience *a, uint32_t 
         }
 }
 
-static uint64_t reader_gets_some(const struct world *world, struct audience *a, uint32_t slot,
+static uint64_t reader_gets_some(struct world *world, struct audience *a, uint32_t slot,
                                  const struct iovec *iov, int n, uint64_t most)
 {
         uint64_t went = 0;

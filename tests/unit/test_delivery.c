@@ -45,6 +45,7 @@ static void client_comes(uint32_t i)
         letter_make(&client->now, ++room.ids);
         store_begin(&room.store);
         store_put(&room.store, &image->taken, 0);
+        store_put(&room.store, &image->sending, 0);
         store_put(&room.store, &image->accepted_messages, 0);
         store_put(&room.store, &image->accepted_bytes, 0);
         store_put(&room.store, &image->id, ++totals->next_client_id);
@@ -65,6 +66,15 @@ static void client_goes(uint32_t i, enum drop_reason reason)
         client->there = false;
 }
 
+/* As after a crash in the midst of a send to it. */
+static void client_was_sent_to(uint32_t i)
+{
+        uint64_t size = any_size();
+
+        store_set(&room.store.image->client[i].sending, size);
+        room.audience.all[i].offered = size;
+}
+
 static void step_client(void)
 {
         uint32_t i = any_client();
@@ -75,7 +85,11 @@ static void step_client(void)
                 return;
         }
         switch (random_below(room.calm)) {
-        case 0: client_goes(i, DROP_CLIENT_GONE); break;
+        case 0:
+                if (random_one_in(3))
+                        client_was_sent_to(i);
+                client_goes(i, DROP_CLIENT_GONE);
+                break;
         case 1: down_done(i, DROP_CLIENT_GONE); break; /* a mere sender */
         case 2: client->ended = true; break;
         case 3:
