@@ -240,6 +240,7 @@ int relay_listen(struct relay *relay, int fd)
         listeners[relay->n_listeners] = listener_new(relay->base, fd, relay_admit, relay);
         if (!listeners[relay->n_listeners])
                 return -ENOMEM;
+        listener_mark(listeners[relay->n_listeners], &relay->store.image->totals.accepting);
         relay->n_listeners++;
         return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Who comes in, who is turned away, and what a client may do. */
+#include "core/catalog.h"
 #include "daemon/relay_own.h"
 #include "util/clock.h"
 #include "util/diag.h"
@@ -105,7 +106,10 @@ static void turn_away(struct relay *relay, int fd, const char *why)
                 diag_warning("a client was refused: %s; told once a minute at most", why);
                 relay->turned_away = now;
         }
-        store_set(&totals->clients_refused, totals->clients_refused + 1);
+        store_begin(&relay->store);
+        store_add(&relay->store, &totals->clients_refused, 1);
+        store_put(&relay->store, &totals->accepting, 0);
+        store_commit(&relay->store);
         close(fd);
 }
 
@@ -139,6 +143,54 @@ struct client_setup relay_client_setup(struct relay *relay, int fd)
                                      .local = address.ss_family == AF_UNIX};
 }
 
+/* This one is in, or not. */
+static void count_client(struct relay *relay, uint64_t *counter, uint64_t id)
+{
+        store_begin(&relay->store);
+        store_add(&relay->store, counter, 1);
+        store_put(&relay->store, &relay->store.image->totals.admitted, id + 1);
+        store_commit(&relay->store);
+}
+
+/* Is it in the table? */
+static bool is_in(const struct image *image, uint64_t id)
+{
+        for (uint64_t slot = 0; slot < image->totals.client_slots; slot++)
+                if (image->client[slot].id == id)
+                        return true;
+        return false;
+}
+
+static void tell_lost(struct relay *relay, uint64_t id, const char *text)
+{
+        diag_event(LOG_WARNING, diag_facts(.id = CATALOG_CLIENT_ENDED, .client = id), "%s", text);
+        relay_tell(relay, EVENT_CLIENT, "%s", text);
+}
+
+void relay_resume_door(struct relay *relay)
+{
+        struct image_totals *totals = &relay->store.image->totals;
+        uint64_t id = totals->next_client_id;
+
+        if (totals->admitted && totals->admitted <= id && is_in(relay->store.image, id)) {
+                count_client(relay, &totals->clients_accepted, id);
+        } else if (totals->admitted && totals->admitted <= id) {
+                tell_lost(relay, id,
+                          "a client is disconnected: ftcpd ended while it was being accepted");
+                count_client(relay, &totals->clients_refused, id);
+        } else if (totals->accepting) {
+                tell_lost(relay, 0,
+                          "a client may have been disconnected: ftcpd ended while it looked for "
+                          "the next one to accept");
+                store_begin(&relay->store);
+                store_put(&relay->store, &totals->accepting, 0);
+                count_client(relay, &totals->clients_refused, id);
+                store_commit(&relay->store);
+        }
+        store_set(&totals->accepting, 0);
+        store_set(&totals->admitted, id + 1); /* by the first builds nothing was said */
+}
+
 void relay_admit(void *context, int fd)
 {
         struct relay *relay = context;
@@ -164,7 +216,9 @@ void relay_admit(void *context, int fd)
                 return;
         }
         setup.id = totals->next_client_id + 1;
+        /* From here on the id tells, if a crash comes, that somebody was being let in. */
         store_set(&totals->next_client_id, setup.id);
+        store_set(&totals->accepting, 0);
         if (relay->keeps && !bag_add(&relay->bag, &(struct bag_client){setup.slot, setup.id, fd}) &&
             relay->bag.missed == 1)
                 diag_warning("not all clients can be kept: a restart will disconnect some "
@@ -174,10 +228,10 @@ void relay_admit(void *context, int fd)
         if (!client) {
                 relay->free_slots[relay->n_free_slots++] = setup.slot;
                 diag_err("a client was refused: no memory");
-                store_set(&totals->clients_refused, totals->clients_refused + 1);
+                count_client(relay, &totals->clients_refused, setup.id);
                 return;
         }
-        store_set(&totals->clients_accepted, totals->clients_accepted + 1);
+        count_client(relay, &totals->clients_accepted, setup.id);
         TAILQ_INSERT_TAIL(&relay->all, client, all);
         relay->n_clients++;
         relay_introduce(relay, client);

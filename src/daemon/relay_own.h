@@ -117,10 +117,12 @@ int relay_open(struct relay *relay, struct handover *handover);
 int relay_take_up(struct relay *relay, struct handover *handover);
 void relay_forget(struct relay *relay, struct client *client);
 
-/* relay_door.c: room for one slot more to be given back; who a client is. */
+/* relay_door.c: room for one slot more to be given back; who a client is; and before the clients of
+ * the last process are taken up, who was being accepted when it ended: counted and told. */
 bool relay_slot_room(struct relay *relay, uint32_t slot);
 struct client_setup relay_client_setup(struct relay *relay, int fd);
 void relay_introduce(struct relay *relay, struct client *client);
+void relay_resume_door(struct relay *relay);
 
 /* relay_fate.c: the link is up, or no longer; other values; the timer for this, the caller's to
  * free. */

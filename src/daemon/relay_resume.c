@@ -75,8 +75,10 @@ static int open_new(struct relay *relay)
 {
         int result = store_init(&relay->store);
 
-        if (result == 0)
+        if (result == 0) {
                 imprint_frame(relay->store.image, &relay->frame);
+                store_set(&relay->store.image->totals.admitted, 1); /* nobody, and says so */
+        }
         return result;
 }
 
@@ -123,7 +125,7 @@ static void on_found(void *context, const struct bag_client *entry)
                 found->fd[entry->slot] = entry->fd;
                 return;
         }
-        shutdown(entry->fd, SHUT_RDWR); /* it left, or was never accepted */
+        shutdown(entry->fd, SHUT_RDWR); /* it left, or was not let in yet: relay_resume_door() */
         close(entry->fd);
 }
 
@@ -287,6 +289,7 @@ static void take_up(struct relay *relay, struct handover *handover)
                 relay->upstream = handover_upstream(handover, epoch);
         relay->was_up = image->session.live && image->session.up_since;
         know_drops(relay);
+        relay_resume_door(relay);
         lost = take_up_clients(relay);
         relay->spread.news = true;
         diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_TAKEN_OVER),

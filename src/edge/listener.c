@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/listener.h"
+#include "core/store.h"
 #include "edge/timer.h"
 #include "util/diag.h"
 #include "util/socket.h"
@@ -22,7 +23,8 @@ struct listener {
         struct event *readable, *rested;
         listener_accepted *accepted;
         void *context;
-        bool told; /* that descriptors ran out */
+        uint64_t *mark; /* borrowed; NULL: there is none */
+        bool told;      /* that descriptors ran out */
 };
 
 void listener_pause(struct listener *listener, uint64_t usec)
@@ -48,13 +50,29 @@ static void on_rested(evutil_socket_t fd, short what, void *arg)
         event_add(listener->readable, NULL);
 }
 
+/* A crash within the call of the system may cost somebody the connection that nobody knows of. */
+static int accept_one(struct listener *listener)
+{
+        int client, error;
+
+        if (listener->mark)
+                store_set(listener->mark, 1);
+        client = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        error = errno;
+        if (client < 0 && listener->mark)
+                store_set(listener->mark, 0);
+        errno = error;
+        return client;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
         struct listener *listener = arg;
 
+        (void)fd;
         (void)what;
         for (int i = 0; i < ACCEPTS && event_pending(listener->readable, EV_READ, NULL); i++) {
-                int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+                int client = accept_one(listener);
 
                 if (client >= 0) {
                         listener->accepted(listener->context, client);
@@ -87,6 +105,11 @@ struct listener *listener_new(struct event_base *base, int fd, listener_accepted
                 return NULL;
         }
         return listener;
+}
+
+void listener_mark(struct listener *listener, uint64_t *word)
+{
+        listener->mark = word;
 }
 
 void listener_free(struct listener *listener)

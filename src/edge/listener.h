@@ -16,5 +16,9 @@ struct listener *listener_new(struct event_base *base, int fd, listener_accepted
                               void *context);
 void listener_free(struct listener *listener);
 
+/* This word of the image becomes 1 before each accept. Where somebody came it is the callee's to
+ * clear, when a successor would know of the connection. */
+void listener_mark(struct listener *listener, uint64_t *word);
+
 /* Accepts nobody for so long. */
 void listener_pause(struct listener *listener, uint64_t usec);
