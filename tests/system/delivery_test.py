@@ -2,10 +2,7 @@
 """What becomes of messages that were not delivered in time, and of clients without a link."""
 import os
 import random
-import shutil
 import socket
-import subprocess
-import tempfile
 import threading
 import time
 
@@ -169,15 +166,6 @@ class Cuts(harness.SystemTest):
         settled(daemon, 4000)
         again = [number for got in later for number in numbers_of(got.messages)]
         self.assertEqual(sorted(set(numbers_of(first)) & set(again)), [])
-
-    def preload(self, source):
-        """A library made of this file."""
-        harness.need("cc")
-        path = os.path.join(tempfile.mkdtemp(prefix="ftcpd-test-"), "preload.so")
-        self.addCleanup(shutil.rmtree, os.path.dirname(path))
-        subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", path,
-                        os.path.join(harness.HERE, source)], check=True)
-        return path
 
     def test_with_unsent_each_message_is_there_once_or_in_the_books(self):
         """Each cut reads what the peer's kernel acknowledged, and nothing else."""

@@ -403,6 +403,15 @@ class SystemTest(unittest.TestCase):
         daemon.wait_state("up")
         return upstream, daemon, session
 
+    def preload(self, source):
+        """A library made of this file, for LD_PRELOAD."""
+        need("cc")
+        path = os.path.join(tempfile.mkdtemp(prefix="ftcpd-test-"), "preload.so")
+        self.addCleanup(shutil.rmtree, os.path.dirname(path))
+        subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", path,
+                        os.path.join(HERE, source)], check=True)
+        return path
+
     def spawn(self, command, **options):
         """Another program, ended with the test."""
         process = spawn(command, **options)

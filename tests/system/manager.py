@@ -42,6 +42,7 @@ class Managed(harness.Daemon):
         self.said = []
         self.nofile = None  # LimitNOFILE= of the next process
         self.address_space = None  # LimitAS=
+        self.more_env = {}
         self.lock, self.closed = threading.Lock(), False
         self.listener = threading.Thread(target=self._listen, daemon=True)
         self.listener.start()
@@ -53,6 +54,7 @@ class Managed(harness.Daemon):
             "NOTIFY_SOCKET": self.notify_path,
             "LISTEN_FDS": str(len(passed)),
             "LISTEN_FDNAMES": ":".join(name for name, _ in passed),
+            **self.more_env,
         }
         self.passed = [fd for _, fd in passed]
         super().start(wait)

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""A crash costs at most the client that was being sent to or accepted, and the books say so."""
+import os
+import random
+import threading
+
+import harness
+from harness import stamp, unstamp
+from local import check_books, dropped
+from manager import ManagedTest
+
+DIES = {"ASAN_OPTIONS": "verify_asan_link_order=0"}
+DEAL = "[Delivery]\nSlowClient=wait\nToClients=balance\n"
+BALANCE = DEAL + "HoldSize=64M\n"
+HOLD = "[Delivery]\nSlowClient=wait\nHoldSize=64M\n"
+
+
+class Instant(ManagedTest):
+    """At one instant, which a library that is preloaded finds."""
+
+    def start_dying(self, daemon, instant):
+        daemon.kill()
+        library = self.preload("dies.c")
+        daemon.more_env = {"LD_PRELOAD": library, "FTCPD_DIES": instant, **DIES}
+        daemon.start()
+
+    def next_process(self, daemon):
+        self.assertEqual(daemon.wait_exit(), -9)
+        daemon.more_env = {}
+        daemon.start()
+
+
+class SentTo(Instant):
+    def messages(self, n):
+        return [stamp(1, i, bytes(3000)) for i in range(n)]
+
+    def check(self, daemon, readers, n):
+        status = daemon.wait_status(lambda s: s["toClients"]["queued"]["messages"] == 0,
+                                    "nothing to wait")
+        check_books(status)
+        ended = harness.until(lambda: [r for r in readers if r.ended], "one to be disconnected")
+        self.assertEqual(len(ended), 1)
+        lost = dropped(status, "toClients", "client_gone")
+        self.assertEqual(status["toClients"]["accepted"]["messages"], n)
+        self.assertEqual(status["toClients"]["delivered"]["messages"] + lost, n)
+        harness.until(lambda: sum(len(r.messages) for r in readers) >= n, "all messages")
+        got = [unstamp(m)[1] for reader in readers for m in reader.messages]
+        self.assertEqual(sorted(got), list(range(n)), "lost or doubled")
+        self.assertEqual(len(ended[0].messages), lost)
+        self.assertRegex(daemon.log, "is disconnected: ftcpd ended while it sent to it")
+
+    def test_what_was_sent_to_one_reader_goes_to_no_other(self):
+        _, daemon, session = self.linked(DEAL)
+        self.start_dying(daemon, "send")
+        readers = [daemon.client().collect() for _ in range(2)]
+        daemon.wait_clients(2)
+        daemon.freeze()
+        session.send(*self.messages(20))
+        daemon.thaw()
+        self.next_process(daemon)
+        self.check(daemon, readers, 20)
+
+    def check_held(self, config):
+        _, daemon, session = self.linked(config)
+        session.send(*self.messages(20))
+        daemon.wait_status(lambda s: s["toClients"]["queued"]["messages"] == 20, "20 held messages")
+        self.start_dying(daemon, "send")
+        first = daemon.client().collect()
+        self.next_process(daemon)
+        first.wait_end()
+        second = daemon.client().collect()
+        daemon.wait_clients(1)
+        session.send(stamp(1, 20))
+        self.check(daemon, [first, second], 21)
+
+    def test_what_was_held_and_sent_is_not_held_again(self):
+        self.check_held(HOLD)
+
+    def test_what_was_held_to_be_dealt_and_sent_is_not_held_again(self):
+        self.check_held(BALANCE)
+
+
+class Load(ManagedTest):
+    """At random, while each message is dealt to one of five who come again when they are lost."""
+
+    def read(self, daemon, done, all_of_them):
+        while not done.is_set():
+            reader = daemon.client().collect()
+            all_of_them.append(reader)
+            while not done.is_set() and not reader.ended:
+                done.wait(0.01)
+
+    def feed(self, session, done, fed):
+        while not done.is_set():
+            session.send(*[stamp(1, fed[0] + i, bytes(300)) for i in range(100)])
+            fed[0] += 100
+
+    def test_crashes_under_load_double_nothing_that_is_dealt_to_one(self):
+        rng = random.Random(number := harness.seed())
+        print("seed", number)
+        _, daemon, session = self.linked(BALANCE)
+        done, readers, fed = threading.Event(), [], [0]
+        threads = [threading.Thread(target=self.read, args=(daemon, done, readers))
+                   for _ in range(5)]
+        threads.append(threading.Thread(target=self.feed, args=(session, done, fed)))
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(int(os.environ.get("FTCPD_TEST_CRASHES", 40))):
+                done.wait(rng.random() * 0.3)
+                daemon.crash()
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join(harness.DEADLINE)
+        status = daemon.wait_status(
+            lambda s: s["toClients"]["accepted"]["messages"] == fed[0]
+            and s["toClients"]["queued"]["messages"] == 0, "everything to be delivered")
+        check_books(status)
+        delivered = status["toClients"]["delivered"]["messages"]
+        lost = dropped(status, "toClients", "client_gone")
+        self.assertEqual(delivered + lost, fed[0], status["toClients"])
+        harness.until(lambda: sum(len(r.messages) for r in readers) >= delivered, "all messages")
+        got = [unstamp(m)[1] for reader in readers for m in reader.messages]
+        ended = len([r for r in readers if r.ended])
+        print(f"{fed[0]} messages, {len(readers)} readers, {ended} disconnected, {lost} client_gone")
+        self.assertEqual(len(got), len(set(got)), "doubled")
+
+
+class Accepted(Instant):
+    """Who was being accepted is counted and told, and nobody else."""
+
+    def check(self, instant, said, kept):
+        _, daemon, session = self.linked()
+        stays = daemon.client()
+        daemon.wait_clients(1)
+        gone = daemon.client()
+        daemon.wait_clients(2)
+        gone.close()  # who left before is not told of
+        daemon.wait_clients(1)
+        self.start_dying(daemon, instant)
+        newcomer = daemon.client()
+        self.next_process(daemon)
+        self.assertRegex(daemon.log, said)
+        if kept:
+            daemon.wait_clients(2)
+            session.send(b"down")
+            newcomer.expect(b"down")
+        else:
+            newcomer.expect_end()
+            session.send(b"down")
+        stays.expect(b"down")
+        status = daemon.status()
+        self.assertEqual(status["clientsAccepted"], 3 if kept else 2)
+        self.assertEqual(status["clientsRefused"], 1)
+        told = [e["text"] for e in daemon.call("RecentEvents")["events"]
+                if e["kind"] == "client" and "disconnected" in e["text"]]
+        self.assertEqual(len(told), 1, told)
+        self.assertRegex(told[0], said)
+        daemon.crash()
+        self.assertEqual(daemon.status()["clientsRefused"], 1)
+
+    def test_one_that_was_kept_but_not_in_the_table_is_counted_and_told(self):
+        self.check("keep", "a client is disconnected: ftcpd ended while it was being accepted", False)
+
+    def test_one_of_whom_nobody_knows_is_counted_and_told(self):
+        self.check("accept", "a client may have been disconnected: ftcpd ended while", False)
+
+    def test_one_that_still_stood_at_the_door_comes_in_all_the_same(self):
+        self.check("call", "a client may have been disconnected: ftcpd ended while", True)
+
+    def test_a_crash_while_nobody_comes_tells_of_nobody(self):
+        _, daemon, _ = self.linked()
+        client = daemon.client()
+        daemon.wait_clients(1)
+        daemon.crash()
+        client.close()
+        daemon.wait_clients(0)
+        daemon.crash()
+        status = daemon.status()
+        self.assertEqual((status["clientsAccepted"], status["clientsRefused"]), (1, 0))
+        self.assertNotIn("disconnected", daemon.log)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Preloaded into ftcpd by crash_test.py: a crash at an instant that random ones hardly ever meet.
+ * FTCPD_DIES says when it gets SIGKILL: "call" when it is about to accept a client, "accept" when
+ * it has, "keep" when a client's descriptor went where the next process finds it, "send" when much
+ * went to a client.
+ */
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+enum { MUCH = 20000 };
+
+static void die_at(const char *instant)
+{
+        const char *when = getenv("FTCPD_DIES");
+
+        if (when && strcmp(when, instant) == 0)
+                raise(SIGKILL);
+}
+
+static int option_of(int fd, int option)
+{
+        int value = 0;
+        socklen_t size = sizeof(value);
+
+        getsockopt(fd, SOL_SOCKET, option, &value, &size);
+        return value;
+}
+
+static int is_data(int fd)
+{
+        struct sockaddr_un address = {0};
+        socklen_t size = sizeof(address);
+        const char *name;
+
+        if (getsockname(fd, (struct sockaddr *)&address, &size) < 0 ||
+            address.sun_family != AF_UNIX)
+                return 0;
+        name = strrchr(address.sun_path, '/');
+        return name && strcmp(name, "/data") == 0;
+}
+
+int accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
+{
+        static int (*real)(int, struct sockaddr *, socklen_t *, int);
+        int result;
+
+        if (!real)
+                *(void **)&real = dlsym(RTLD_NEXT, "accept4");
+        if (is_data(fd))
+                die_at("call");
+        result = real(fd, address, size, flags);
+        if (result >= 0 && is_data(fd))
+                die_at("accept");
+        return result;
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+        static ssize_t (*real)(int, const struct msghdr *, int);
+        ssize_t result;
+
+        if (!real)
+                *(void **)&real = dlsym(RTLD_NEXT, "sendmsg");
+        result = real(fd, message, flags);
+        if (message->msg_controllen && option_of(fd, SO_TYPE) == SOCK_SEQPACKET)
+                die_at("keep");
+        if (result >= MUCH && is_data(fd))
+                die_at("send");
+        return result;
+}
