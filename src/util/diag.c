@@ -2,10 +2,14 @@
 #include "util/diag.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +20,9 @@ enum { LINE_MAX_BYTES = 2048 };
 
 static int threshold = LOG_INFO;
 static bool to_journal;
+static int stream = -1; /* standard error once more, where that can be had without blocking */
+static uint64_t lost;   /* lines that nobody took and that were not told yet */
+static bool torn;       /* the last one got through in part */
 
 static const char *const names[] = {
         [LOG_EMERG] = "emerg", [LOG_ALERT] = "alert",     [LOG_CRIT] = "crit",
@@ -26,26 +33,36 @@ static const char *const names[] = {
 /* $JOURNAL_STREAM is inherited; only where it names our standard error is the journal behind it. */
 static bool stderr_is_journal(void)
 {
-        const char *stream = getenv("JOURNAL_STREAM");
+        const char *name = getenv("JOURNAL_STREAM");
         unsigned long long device, inode;
         struct stat st;
 
-        return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+        return name && sscanf(name, "%llu:%llu", &device, &inode) == 2 &&
                fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
+/* O_NONBLOCK belongs to all who share an open file, such as the shell on the same terminal: so it
+ * is opened anew. A socket can't be, and need not; a file always takes what is written. */
+static int reopen_stderr(void)
+{
+        struct stat st;
+
+        if (fstat(STDERR_FILENO, &st) < 0 || !(S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)))
+                return -1;
+        return open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
 void diag_open(int level)
 {
+        if (stream >= 0)
+                close(stream);
+        stream = reopen_stderr();
+        torn = false;
+        lost = 0;
         to_journal = stderr_is_journal();
         if (to_journal)
                 journal_open();
         diag_set_level(level);
-}
-
-void diag_settle(uint64_t usec)
-{
-        if (to_journal)
-                journal_settle(usec);
 }
 
 void diag_set_level(int level)
@@ -68,21 +85,72 @@ static size_t put_line(char *line, const char *text, size_t whole, bool cut)
         return used;
 }
 
-static void write_stream(int level, char *line, size_t used)
+/* Never waits: a relay that stands still is too much for a line of the log. */
+static ssize_t write_some(const char *text, size_t size)
+{
+        struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
+        ssize_t n;
+
+        if (stream >= 0)
+                return write(stream, text, size);
+        n = send(STDERR_FILENO, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n >= 0 || errno != ENOTSOCK)
+                return n;
+        /* A pipe that has room has it for a whole line. */
+        if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT)) {
+                errno = EAGAIN;
+                return -1;
+        }
+        return write(STDERR_FILENO, text, size);
+}
+
+/* False: nobody took it, or not all of it. */
+static bool write_stream(int level, const char *line, size_t used)
 {
         char all[LINE_MAX_BYTES + 32];
-        int prefix = to_journal ? sprintf(all, "<%d>", level) : 0;
+        size_t size = torn ? 1 : 0;
+        ssize_t n;
 
-        memcpy(all + prefix, line, used);
-        used += (size_t)prefix;
-        all[used++] = '\n';
-        while (write(STDERR_FILENO, all, used) < 0 && errno == EINTR)
-                ;
+        all[0] = '\n';
+        if (to_journal)
+                size += (size_t)sprintf(all + size, "<%d>", level);
+        memcpy(all + size, line, used);
+        size += used;
+        all[size++] = '\n';
+        do
+                n = write_some(all, size);
+        while (n < 0 && errno == EINTR);
+        if (n > 0)
+                torn = (size_t)n < size;
+        return n == (ssize_t)size;
+}
+
+static bool put(int level, const struct diag_event *event, const char *line, size_t used)
+{
+        static const struct diag_event none;
+
+        return (to_journal && journal_send(level, event ? event : &none, line)) ||
+               write_stream(level, line, used);
+}
+
+/* What got through tells how much did not. False: nothing gets through yet. */
+static bool tell_lost(void)
+{
+        char line[96];
+        int used;
+
+        if (!lost)
+                return true;
+        used = snprintf(line, sizeof(line),
+                        "log: nobody took %" PRIu64 " lines, which are lost here", lost);
+        if (!put(LOG_WARNING, NULL, line, (size_t)used))
+                return false;
+        lost = 0;
+        return true;
 }
 
 void diag_write(int level, const struct diag_event *event, const char *format, ...)
 {
-        static const struct diag_event none;
         char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 16];
         int saved = errno, length;
         size_t whole, used;
@@ -94,9 +162,19 @@ void diag_write(int level, const struct diag_event *event, const char *format, .
         if (length >= 0) {
                 whole = strlen(text);
                 used = put_line(line, text, whole, (size_t)length > whole);
-                if (!to_journal || !journal_send(level, event ? event : &none, line))
-                        write_stream(level, line, used);
+                if (!tell_lost() || !put(level, event, line, used))
+                        lost++;
         }
+        errno = saved;
+}
+
+void diag_settle(uint64_t usec)
+{
+        int saved = errno;
+
+        tell_lost();
+        if (to_journal)
+                journal_settle(usec);
         errno = saved;
 }
 

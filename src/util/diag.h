@@ -4,8 +4,9 @@
  * What ftcpd says of itself: one line a call to standard error, written whole by one system call.
  * Where that is the journal's, the line goes there with its fields; should the journal not take it
  * so, it goes through the stream, headed by its level (sd-daemon(3)). Else it is plain.
- * Control characters in what is logged are escaped, so that a peer's words can't begin a line of
- * their own.
+ * It never waits for who reads: a line that nobody takes is lost, and the next one that gets
+ * through stands behind one that says how many were. Control characters in what is logged are
+ * escaped, so that a peer's words can't begin a line of their own.
  *
  * Levels are those of syslog.h. The arguments of a line that is not logged are not evaluated.
  */

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A process is started in odd surroundings: what it lacks is told, and harms nobody."""
+import fcntl
 import os
 import resource
 import subprocess
@@ -23,6 +24,30 @@ class Surroundings(harness.SystemTest):
         session.send(b"whole")
         client.expect(b"whole")
         self.assertEqual(daemon.stop(), 0)
+
+    def test_a_log_that_nobody_reads_does_not_stop_the_relay(self):
+        directory = tempfile.mkdtemp(prefix="ftcpd-test-")
+        self.addCleanup(subprocess.run, ["rm", "-r", directory], check=False)
+        path = os.path.join(directory, "log")
+        os.mkfifo(path)
+        with open(os.open(path, os.O_RDWR | os.O_NONBLOCK), "rb", buffering=0) as log:
+            fcntl.fcntl(log, fcntl.F_SETPIPE_SZ, 4096)
+            upstream = self.upstream()
+            with local.Wrapped(self, f"#!/bin/sh\nexec {{ftcpd}} \"$@\" 2>{path}\n"):
+                daemon = self.daemon(f"[Upstream]\nAddress={upstream.address}\n")
+            session, client = upstream.accept(), daemon.client()
+            daemon.wait_clients(1)
+            for _ in range(200):
+                daemon.call("Reload")  # which is logged
+            session.send(b"whole")
+            client.expect(b"whole")
+            self.assertNotIn(b"nobody took", log.read(1 << 20))
+            daemon.call("Reload")
+            said = harness.until(lambda: log.read(1 << 20), "the log to go on")
+            self.assertRegex(said, rb"^log: nobody took \d+ lines, which are lost here\n.*reloaded\n")
+            for _ in range(200):
+                daemon.call("Reload")
+            self.assertEqual(daemon.stop(), 0)
 
     def fails(self, *limits):
         """Starts ftcpd under these limits, which it must refuse with exit 1; returns what it said."""

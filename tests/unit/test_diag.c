@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -180,6 +182,142 @@ static void a_journal_without_its_socket_gets_the_level(void **state)
         assert_string_equal(caught(), "<5>good\n");
 }
 
+/* What became of the lines that were said: each ends in a dot, unless it got through in part. */
+struct reader {
+        int fd; /* does not block */
+        unsigned long said, got, told;
+        size_t size;
+        char text[8 << 20];
+};
+
+static void read_lines(struct reader *reader)
+{
+        size_t room = sizeof(reader->text) - 1;
+        char *p;
+        ssize_t n;
+
+        while ((n = read(reader->fd, reader->text + reader->size, room - reader->size)) > 0)
+                reader->size += (size_t)n;
+        reader->text[reader->size] = '\0';
+        reader->got = reader->told = 0;
+        for (p = reader->text; (p = strstr(p, ".\n")) != NULL; p++)
+                reader->got++;
+        for (p = reader->text; (p = strstr(p, "nobody took ")) != NULL; p++)
+                reader->told += strtoul(p + 12, NULL, 10);
+}
+
+/* More than any of them takes, without waiting for who reads. Each line that is lost is told. */
+static void overflow(int fd, const char *want)
+{
+        static struct reader reader;
+
+        reader = (struct reader){.fd = fd};
+        alarm(60); /* for a line that waits */
+        for (reader.said = 0; reader.said < 20000; reader.said++)
+                diag_info("a line of the log that is about as long as most: %lu.", reader.said);
+        read_lines(&reader);
+        assert_in_range(reader.got, 10, reader.said - 1);
+        assert_int_equal(reader.told, 0);
+        while (reader.got + reader.told != reader.said) {
+                struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+
+                if (reader.told == 0 || poll(&pollfd, 1, 100) == 0) {
+                        diag_info("again.");
+                        reader.said++;
+                }
+                read_lines(&reader);
+        }
+        alarm(0);
+        assert_non_null(strstr(reader.text, want));
+        assert_non_null(strstr(reader.text, "again.\n"));
+}
+
+/* Standard error is this, until release_stderr(). What it shares with others stays as it was. */
+static void become_stderr(int fd)
+{
+        int flags;
+
+        dup2(fd, STDERR_FILENO);
+        flags = fcntl(STDERR_FILENO, F_GETFL);
+        diag_open(LOG_INFO);
+        assert_int_equal(fcntl(STDERR_FILENO, F_GETFL), flags);
+}
+
+static void a_pipe_that_nobody_reads_does_not_stop_us(void **state)
+{
+        int pipe_ends[2];
+
+        (void)state;
+        assert_return_code(pipe(pipe_ends), errno);
+        fcntl(pipe_ends[0], F_SETFL, O_NONBLOCK);
+        become_stderr(pipe_ends[1]);
+        overflow(pipe_ends[0], "\nlog: nobody took ");
+        close(pipe_ends[0]);
+        close(pipe_ends[1]);
+}
+
+/* As where /proc is not there, or the pipe is another user's. */
+static void a_pipe_that_cant_be_opened_anew_does_not_stop_us_either(void **state)
+{
+        int pipe_ends[2];
+
+        (void)state;
+        diag_open(LOG_INFO); /* the socket, of which there is only the one */
+        assert_return_code(pipe(pipe_ends), errno);
+        fcntl(pipe_ends[0], F_SETFL, O_NONBLOCK);
+        dup2(pipe_ends[1], STDERR_FILENO);
+        overflow(pipe_ends[0], "\nlog: nobody took ");
+        close(pipe_ends[0]);
+        close(pipe_ends[1]);
+}
+
+static void a_terminal_that_nobody_reads_does_not_stop_us(void **state)
+{
+        struct termios raw;
+        int terminal, screen = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
+
+        (void)state;
+        assert_return_code(screen, errno);
+        assert_return_code(grantpt(screen), errno);
+        assert_return_code(unlockpt(screen), errno);
+        terminal = open(ptsname(screen), O_RDWR | O_NOCTTY);
+        assert_return_code(terminal, errno);
+        assert_return_code(tcgetattr(terminal, &raw), errno);
+        cfmakeraw(&raw);
+        assert_return_code(tcsetattr(terminal, TCSANOW, &raw), errno);
+        become_stderr(terminal);
+        overflow(screen, "\nlog: nobody took ");
+        close(terminal);
+        close(screen);
+}
+
+static void a_journal_that_hangs_does_not_stop_us(void **state)
+{
+        int fd = play_journal(), stream[2];
+        char text[4096];
+
+        (void)state;
+        assert_return_code(socketpair(AF_UNIX, SOCK_STREAM, 0, stream), errno);
+        fcntl(stream[0], F_SETFL, O_NONBLOCK);
+        dup2(stream[1], STDERR_FILENO);
+        name_journal();
+        become_stderr(stream[1]);
+        while (journal_send(LOG_INFO, diag_facts(.id = NULL), "full"))
+                ;
+        overflow(stream[0], "\n<4>log: nobody took ");
+        /* At the end it is told too. */
+        for (int i = 0; i < 20000; i++)
+                diag_info("nobody reads");
+        while (recv(stream[0], text, sizeof(text), 0) > 0)
+                ;
+        diag_settle(1000);
+        assert_true(recv(stream[0], text, sizeof(text), 0) > 0);
+        assert_memory_equal(text, "<4>log: nobody took ", 20);
+        close(stream[0]);
+        close(stream[1]);
+        forget_journal(fd);
+}
+
 static void a_journal_stream_of_somebody_else_is_no_journal(void **state)
 {
         (void)state;
@@ -289,6 +427,10 @@ int main(void)
                 TEST(at_the_end_the_journal_is_waited_for_but_not_for_ever),
                 TEST(a_journal_that_was_restarted_is_found_again),
                 TEST(a_journal_without_its_socket_gets_the_level),
+                TEST(a_pipe_that_nobody_reads_does_not_stop_us),
+                TEST(a_pipe_that_cant_be_opened_anew_does_not_stop_us_either),
+                TEST(a_terminal_that_nobody_reads_does_not_stop_us),
+                TEST(a_journal_that_hangs_does_not_stop_us),
                 TEST(a_journal_stream_of_somebody_else_is_no_journal),
                 TEST(what_is_below_the_level_is_not_even_evaluated),
                 TEST(a_peer_cannot_begin_a_line_or_steer_a_terminal),
