@@ -17,11 +17,15 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "daemon/notify.h"
 #include "util/clock.h"
 #include "util/diag.h"
 #include "util/text.h"
 
 #define STOP_SLACK_USEC (5 * USEC_PER_SEC) /* for all but the flush */
+#define SURELY_USEC     USEC_PER_SEC       /* so long a manager may take to listen */
+
+enum { STATE_BYTES = 96, STATUS_BYTES = 512 };
 
 static bool is_loopback(int fd)
 {
@@ -143,6 +147,16 @@ bool service_keeps(void)
         return getenv("NOTIFY_SOCKET") != NULL;
 }
 
+/* What must not get lost is waited for, but in a manager that does not listen only once. */
+static int tell_surely(const char *words, int fd)
+{
+        static bool deaf;
+        int result = notify_send(words, fd, deaf ? 0 : SURELY_USEC);
+
+        deaf = result == -EAGAIN;
+        return result;
+}
+
 /* Without FDPOLL=0 it would be dropped as soon as its other end is gone, with what is still in it.
  */
 void service_keep(const char *name, int fd)
@@ -150,35 +164,60 @@ void service_keep(const char *name, int fd)
         char words[128];
 
         snprintf(words, sizeof(words), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
-        if (sd_pid_notify_with_fds(0, 0, words, &fd, 1) < 0)
+        if (tell_surely(words, fd) < 0)
                 diag_warning("the service manager can't be told to keep \"%s\"", name);
 }
 
 void service_forget(const char *name)
 {
-        sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+        char words[128];
+
+        snprintf(words, sizeof(words), "FDSTOREREMOVE=1\nFDNAME=%s", name);
+        tell_surely(words, -1);
 }
 
 void service_settle(void)
 {
-        sd_notify_barrier(0, USEC_PER_SEC);
+        notify_settle(SURELY_USEC);
+}
+
+/* How things are, as far as the manager has not taken it: it goes with the next words. Of each the
+ * last counts. */
+static struct {
+        char state[STATE_BYTES], status[STATUS_BYTES];
+} owed;
+
+static void tell(const char *words)
+{
+        const char *parts[] = {words, owed.state, owed.status};
+        char all[STATE_BYTES + STATUS_BYTES + 32];
+        size_t used = 0;
+
+        for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+                if (*parts[i])
+                        used += (size_t)snprintf(all + used, sizeof(all) - used, "%s%s",
+                                                 used ? "\n" : "", parts[i]);
+        if (notify_send(all, -1, 0) == 0)
+                *owed.state = *owed.status = '\0';
 }
 
 void service_ready(void)
 {
-        sd_notify(0, "READY=1");
+        snprintf(owed.state, sizeof(owed.state), "READY=1");
+        tell("");
 }
 
 void service_status(const char *format, ...)
 {
-        char text[512], line[512];
+        char text[STATUS_BYTES], line[STATUS_BYTES - sizeof("STATUS=")];
         va_list args;
 
         va_start(args, format);
         vsnprintf(text, sizeof(text), format, args);
         va_end(args);
         text_escape(line, sizeof(line), text, strlen(text));
-        sd_notifyf(0, "STATUS=%s", line);
+        snprintf(owed.status, sizeof(owed.status), "STATUS=%s", line);
+        tell("");
 }
 
 void service_reloading(void)
@@ -186,16 +225,18 @@ void service_reloading(void)
         struct timespec now;
 
         clock_gettime(CLOCK_MONOTONIC, &now);
-        sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-                   (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+        snprintf(owed.state, sizeof(owed.state), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+                 (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+        tell("");
 }
 
 void service_stopping(uint64_t usec)
 {
         const uint64_t most = UINT64_C(30) * 24 * 3600 * USEC_PER_SEC;
 
-        sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64,
-                   (usec < most ? usec : most) + STOP_SLACK_USEC);
+        snprintf(owed.state, sizeof(owed.state), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+                 (usec < most ? usec : most) + STOP_SLACK_USEC);
+        tell("");
 }
 
 uint64_t service_watchdog_usec(void)
@@ -207,5 +248,5 @@ uint64_t service_watchdog_usec(void)
 
 void service_watchdog(void)
 {
-        sd_notify(0, "WATCHDOG=1");
+        tell("WATCHDOG=1");
 }

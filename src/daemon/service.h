@@ -2,7 +2,8 @@
 #pragma once
 /*
  * What ftcpd has to do with its service manager: words to it (sd_notify(3)), the watchdog, and the
- * sockets that it passed. Without systemd the words go nowhere and no sockets are there.
+ * sockets that it passed. Without systemd the words go nowhere and no sockets are there. A manager
+ * that does not listen stops nothing: how things are it hears with the next words that it takes.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,7 +37,7 @@ void service_ready(void);
 bool service_keeps(void);
 
 /* Has a copy of the descriptor kept under this name for the next process, also after a crash; and
- * no longer. */
+ * no longer. A manager that does not listen is waited for, for a second once. */
 void service_keep(const char *name, int fd);
 void service_forget(const char *name);
 

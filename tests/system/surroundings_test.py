@@ -3,11 +3,23 @@
 import fcntl
 import os
 import resource
+import socket
 import subprocess
 import tempfile
 
 import harness
 import local
+
+
+def hear(manager):
+    """All words that wait, of each the last."""
+    said = {}
+    while True:
+        try:
+            words = manager.recv(65536).decode()
+        except BlockingIOError:
+            return said
+        said.update(line.partition("=")[::2] for line in words.splitlines())
 
 
 class Surroundings(harness.SystemTest):
@@ -46,6 +58,32 @@ class Surroundings(harness.SystemTest):
             said = harness.until(lambda: log.read(1 << 20), "the log to go on")
             self.assertRegex(said, rb"^log: nobody took \d+ lines, which are lost here\n.*reloaded\n")
             for _ in range(200):
+                daemon.call("Reload")
+            self.assertEqual(daemon.stop(), 0)
+
+    def test_a_service_manager_that_does_not_listen_does_not_stop_the_relay(self):
+        directory = tempfile.mkdtemp(prefix="ftcpd-test-")
+        self.addCleanup(subprocess.run, ["rm", "-r", directory], check=False)
+        path = os.path.join(directory, "notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as manager:
+            manager.bind(path)
+            upstream = self.upstream()
+            daemon = self.daemon(
+                f"[Upstream]\nAddress={upstream.address}\nReconnectDelay=50ms\nStableTime=0\n",
+                env={"NOTIFY_SOCKET": path},
+            )
+            session, client = upstream.accept(), daemon.client()
+            for _ in range(300):  # more words than wait in any socket
+                daemon.call("Reload")
+            session.reset()
+            session = upstream.accept()
+            daemon.wait_clients(1)
+            session.send(b"whole")
+            client.expect(b"whole")
+            self.assertEqual(hear(manager)["READY"], "1")
+            daemon.call("Reload")
+            self.assertEqual(hear(manager)["READY"], "1")
+            for _ in range(300):
                 daemon.call("Reload")
             self.assertEqual(daemon.stop(), 0)
 

@@ -76,6 +76,138 @@ static void the_manager_hears_each_word(void **state)
         assert_string_equal(heard(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=10000000");
 }
 
+/* As many words as are not read by now, and a few more. */
+static void fill_ears(void)
+{
+        for (int i = 0; i < 1000; i++)
+                service_watchdog();
+}
+
+static void forget_all(void)
+{
+        while (*heard())
+                ;
+}
+
+static void
+a_manager_that_does_not_listen_stops_nothing_and_hears_the_last_state_later(void **state)
+{
+        (void)state;
+        alarm(60); /* for a word that waits */
+        fill_ears();
+        service_reloading();
+        service_status("waiting");
+        service_ready();
+        service_status("up");
+        forget_all();
+        service_watchdog();
+        assert_string_equal(heard(), "WATCHDOG=1\nREADY=1\nSTATUS=up");
+        service_watchdog();
+        assert_string_equal(heard(), "WATCHDOG=1");
+        alarm(0);
+}
+
+/* The descriptor that comes with what is heard next, or -1. */
+static int heard_descriptor(void)
+{
+        union {
+                struct cmsghdr header;
+                char room[CMSG_SPACE(sizeof(int))];
+        } control;
+        char text[64];
+        struct iovec bytes = {text, sizeof(text)};
+        struct msghdr message = {.msg_iov = &bytes,
+                                 .msg_iovlen = 1,
+                                 .msg_control = &control,
+                                 .msg_controllen = sizeof(control)};
+        int fd;
+
+        if (recvmsg(manager, &message, 0) != 36 || message.msg_controllen != sizeof(control))
+                return -1;
+        assert_memory_equal(text, "FDSTORE=1\nFDNAME=upstream-7\nFDPOLL=0", 36);
+        memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
+        return fd;
+}
+
+static void a_descriptor_comes_with_its_name(void **state)
+{
+        int ends[2], kept;
+
+        (void)state;
+        assert_return_code(pipe(ends), errno);
+        service_keep("upstream-7", ends[1]);
+        kept = heard_descriptor();
+        assert_int_equal(write(kept, "x", 1), 1);
+        close(kept);
+        close(ends[0]);
+        close(ends[1]);
+}
+
+/* The last that is heard; the manager listens to one more word a moment later. */
+static int kept_by_a_slow_manager(int fd)
+{
+        int kept, last = -1;
+        pid_t child;
+
+        service_forget("upstream-7"); /* it listens */
+        fill_ears();
+        child = fork();
+        if (child == 0) {
+                usleep(1000);
+                heard();
+                _exit(0);
+        }
+        service_keep("upstream-7", fd);
+        assert_return_code(waitpid(child, NULL, 0), errno);
+        for (int i = 0; i < 1000; i++) {
+                kept = heard_descriptor();
+                if (kept >= 0)
+                        last = kept;
+        }
+        return last;
+}
+
+static void a_descriptor_to_keep_waits_for_the_manager_but_not_for_ever(void **state)
+{
+        int kept;
+
+        (void)state;
+        diag_open(LOG_EMERG);
+        alarm(60);
+        fill_ears();
+        service_keep("upstream-7", STDIN_FILENO);
+        service_forget("upstream-7");
+        service_settle();
+        forget_all();
+        do /* where the machine is slow, it takes longer than it is waited for */
+                kept = kept_by_a_slow_manager(STDIN_FILENO);
+        while (kept < 0);
+        alarm(0);
+        close(kept);
+}
+
+static void a_manager_may_have_a_path(void **state)
+{
+        char folder[] = "/tmp/ftcpd-service-XXXXXX", path[64];
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+        (void)state;
+        assert_non_null(mkdtemp(folder));
+        snprintf(path, sizeof(path), "%s/notify", folder);
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+        close(manager);
+        manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+        assert_return_code(bind(manager, (struct sockaddr *)&address, sizeof(address)), errno);
+        setenv("NOTIFY_SOCKET", path, 1);
+        service_ready();
+        assert_string_equal(heard(), "READY=1");
+        setenv("NOTIFY_SOCKET", "vsock:2:1234", 1); /* not for us */
+        service_watchdog();
+        assert_string_equal(heard(), "");
+        unlink(path);
+        rmdir(folder);
+}
+
 static void the_watchdog_is_fed_twice_as_often_as_it_bites(void **state)
 {
         (void)state;
@@ -178,6 +310,10 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 TEST(the_manager_hears_each_word),
+                TEST(a_manager_that_does_not_listen_stops_nothing_and_hears_the_last_state_later),
+                TEST(a_descriptor_comes_with_its_name),
+                TEST(a_descriptor_to_keep_waits_for_the_manager_but_not_for_ever),
+                TEST(a_manager_may_have_a_path),
                 TEST(the_watchdog_is_fed_twice_as_often_as_it_bites),
                 TEST(without_a_manager_nothing_happens),
                 TEST(sockets_are_sorted_by_name_and_wrong_ones_are_closed),
