@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,10 +29,10 @@ enum {
  * memory. */
 #define REPLY_MAX ((size_t)256 << 20)
 
-struct bus *bus_new(const char *path, uint64_t deadline, int *error)
+struct bus *bus_new(const char *path, int process, uint64_t deadline, int *error)
 {
         struct bus *bus = calloc(1, sizeof(*bus));
-        int fd = bus ? local_connect(path, deadline) : -ENOMEM;
+        int fd = bus ? local_connect_while(process, path, deadline) : -ENOMEM;
 
         if (fd < 0) {
                 *error = fd;
@@ -39,6 +40,7 @@ struct bus *bus_new(const char *path, uint64_t deadline, int *error)
                 return NULL;
         }
         bus->fd = fd;
+        bus->process = process;
         varlink_reader_init(&bus->reader);
         bus->reader.max = bus->reader.max_values = REPLY_MAX;
         return bus;
@@ -49,6 +51,8 @@ void bus_free(struct bus *bus)
         if (!bus)
                 return;
         close(bus->fd);
+        if (bus->process >= 0)
+                close(bus->process);
         varlink_reader_done(&bus->reader);
         free(bus);
 }
@@ -66,7 +70,7 @@ int bus_send(struct bus *bus, const char *method, json_t *parameters, bool more,
         if (!text)
                 return -ENOMEM;
         for (size_t at = 0; at < size && r >= 0; at += (size_t)r) {
-                r = local_wait(bus->fd, POLLOUT, deadline);
+                r = local_wait_while(bus->process, bus->fd, POLLOUT, deadline);
                 if (r < 0)
                         break;
                 ssize_t n = send(bus->fd, text + at, size - at, MSG_NOSIGNAL);
@@ -83,7 +87,7 @@ static int bus_read(struct bus *bus, uint64_t deadline)
 
         if (!room)
                 return -ENOMEM;
-        int r = local_wait(bus->fd, POLLIN, deadline);
+        int r = local_wait_while(bus->process, bus->fd, POLLIN, deadline);
         if (r < 0)
                 return r;
         ssize_t n = recv(bus->fd, room, READ_SIZE, 0);
@@ -185,22 +189,44 @@ int bus_unreachable(struct ctl *ctl, const char *what, const char *path, int err
         }
 }
 
-static int open_until(struct ctl *ctl, uint64_t deadline)
+static int owner_dead(struct ctl *ctl)
+{
+        return ctl_fail(ctl, CTL_FAILED, "ftcpd has ended before it answered");
+}
+
+/* The process may be -1, and is taken over. */
+static int connect_ctl(struct ctl *ctl, int process, uint64_t deadline)
 {
         uint64_t latest = clock_deadline(CALL_USEC);
         int error = 0;
 
+        ctl->bus = bus_new(ctl_socket(ctl), process, deadline < latest ? deadline : latest, &error);
         if (ctl->bus)
                 return CTL_DONE;
-        ctl->bus = bus_new(ctl_socket(ctl), deadline < latest ? deadline : latest, &error);
-        if (ctl->bus)
-                return CTL_DONE;
+        if (process >= 0)
+                close(process);
+        if (error == -EOWNERDEAD)
+                return owner_dead(ctl);
         return bus_unreachable(ctl, "control socket", ctl_socket(ctl), error);
+}
+
+static int open_until(struct ctl *ctl, uint64_t deadline)
+{
+        return ctl->bus ? CTL_DONE : connect_ctl(ctl, -1, deadline);
 }
 
 int bus_open(struct ctl *ctl)
 {
         return open_until(ctl, UINT64_MAX);
+}
+
+int bus_open_while(struct ctl *ctl, pid_t pid)
+{
+        int process = pidfd_open(pid, 0);
+
+        if (process < 0 && errno == ESRCH)
+                return owner_dead(ctl);
+        return connect_ctl(ctl, process, UINT64_MAX);
 }
 
 /* A call went wrong below the level of replies: that connection is of no more use. */
@@ -218,6 +244,7 @@ static int broken(struct ctl *ctl, const char *method, int error)
                                 "stops, it could not start, which its log explains, or [Control] "
                                 "MaxClients= is reached)",
                                 path, method);
+        case EOWNERDEAD: return owner_dead(ctl);
         case EBADMSG:
                 return ctl_fail(ctl, CTL_UNREACHABLE,
                                 "what answers at %s does not speak Varlink: is it ftcpd's control "

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <jansson.h>
 
@@ -15,11 +16,13 @@ struct ctl;
 
 struct bus {
         int fd;
+        int process; /* whose end ends the waiting, see bus_open_while(); -1: nobody's */
         struct varlink_reader reader;
 };
 
-/* Connects. Returns NULL with *error, a negative errno. Freed with bus_free(), which takes NULL. */
-struct bus *bus_new(const char *path, uint64_t deadline, int *error);
+/* Connects. process is taken over where that works. Returns NULL with *error, a negative errno.
+ * Freed with bus_free(), which takes NULL. */
+struct bus *bus_new(const char *path, int process, uint64_t deadline, int *error);
 void bus_free(struct bus *bus);
 
 /* parameters are borrowed and may be NULL. 0 or a negative errno. */
@@ -44,6 +47,12 @@ int bus_judge(struct ctl *ctl, const char *method, const json_t *reply);
 
 /* Leaves words about the end of replies that were to come for ever; bus_receive() said `error`. */
 int bus_ended(struct ctl *ctl, int error);
+
+/*
+ * Connects ctl, for calls that end when the process does: where systemd holds the socket, nobody
+ * answers after that. CTL_DONE, or the exit code with words left, here and from the calls.
+ */
+int bus_open_while(struct ctl *ctl, pid_t pid);
 
 /* Connects ctl if it is not connected yet. CTL_DONE, or the exit code with words left. */
 int bus_open(struct ctl *ctl);

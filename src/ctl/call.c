@@ -3,13 +3,16 @@
 #include "ctl/verbs.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ctl/bus.h"
 #include "ctl/ctl.h"
 #include "ctl/show.h"
 #include "util/clock.h"
+#include "util/units.h"
 
 enum { RELOAD_USEC = 60 * 1000 * 1000 }; /* names of users may be looked up over a network */
 
@@ -23,12 +26,26 @@ const char verb_call_more[] =
         "error is printed on stderr. `call org.varlink.service.GetInfo` says what there\n"
         "is.\n";
 
+/* systemd, which calls us for a reload, waits for us before it starts a daemon anew that crashed
+ * meanwhile; and where it holds the socket, we would wait for that daemon. */
+static int open_for_reload(struct ctl *ctl)
+{
+        const char *text = getenv("MAINPID");
+        uint64_t pid;
+
+        if (text && units_number_parse(text, &pid) == 0 && pid > 0 && pid <= INT_MAX)
+                return bus_open_while(ctl, (pid_t)pid);
+        return CTL_DONE;
+}
+
 int verb_reload(struct ctl *ctl, int argc, char **argv)
 {
         json_t *result = NULL, *line;
         int code = ctl_arguments(ctl, argc, argv, 0);
         size_t i;
 
+        if (code == CTL_DONE)
+                code = open_for_reload(ctl);
         if (code)
                 return code;
         code = bus_call_until(ctl, "io.ftcpd.Reload", NULL, &result, clock_deadline(RELOAD_USEC));

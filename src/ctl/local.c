@@ -27,20 +27,25 @@ int local_poll_msec(uint64_t deadline)
         return msec > INT_MAX ? INT_MAX : (int)msec;
 }
 
-int local_wait(int fd, short events, uint64_t deadline)
+int local_wait_while(int process, int fd, short events, uint64_t deadline)
 {
-        struct pollfd pollfd = {.fd = fd, .events = events};
+        struct pollfd fds[] = {{.fd = fd, .events = events}, {.fd = process, .events = POLLIN}};
 
         for (;;) {
-                int n = poll(&pollfd, 1, local_poll_msec(deadline));
+                int n = poll(fds, 2, local_poll_msec(deadline));
 
                 if (n > 0)
-                        return 0;
+                        return fds[0].revents ? 0 : -EOWNERDEAD;
                 if (n < 0 && errno != EINTR)
                         return -errno;
                 if (n == 0 && clock_usec() >= deadline)
                         return -ETIMEDOUT;
         }
+}
+
+int local_wait(int fd, short events, uint64_t deadline)
+{
+        return local_wait_while(-1, fd, events, deadline);
 }
 
 void local_sleep(uint64_t usec)
@@ -50,7 +55,7 @@ void local_sleep(uint64_t usec)
         nanosleep(&span, NULL);
 }
 
-int local_connect(const char *path, uint64_t deadline)
+int local_connect_while(int process, const char *path, uint64_t deadline)
 {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
 
@@ -66,11 +71,18 @@ int local_connect(const char *path, uint64_t deadline)
                 if (error == EINTR)
                         continue;
                 if (error == EAGAIN && clock_usec() < deadline) {
-                        local_sleep(BACKLOG_RETRY_USEC);
-                        continue;
+                        error = -local_wait_while(process, -1, 0,
+                                                  clock_deadline(BACKLOG_RETRY_USEC));
+                        if (error == ETIMEDOUT)
+                                continue;
                 }
                 close(fd);
                 return error == EAGAIN ? -ETIMEDOUT : -error;
         }
         return fd;
+}
+
+int local_connect(const char *path, uint64_t deadline)
+{
+        return local_connect_while(-1, path, deadline);
 }

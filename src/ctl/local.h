@@ -11,6 +11,11 @@ int local_connect(const char *path, uint64_t deadline);
 /* Waits for poll() events. 0, -ETIMEDOUT, or another negative errno. */
 int local_wait(int fd, short events, uint64_t deadline);
 
+/* The same, but -EOWNERDEAD at once when the process of this pidfd_open() descriptor has ended and
+ * what is waited for is not there. */
+int local_connect_while(int process, const char *path, uint64_t deadline);
+int local_wait_while(int process, int fd, short events, uint64_t deadline);
+
 /* For poll(): milliseconds to the deadline, rounded up; -1 for UINT64_MAX. */
 int local_poll_msec(uint64_t deadline);
 

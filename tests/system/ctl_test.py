@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import select
 import shutil
 import socket
 import struct
@@ -160,6 +161,18 @@ def until(condition):
         if time.monotonic() > end:
             raise AssertionError('it has not come true in time')
         time.sleep(0.005)
+
+
+def descriptors(pid):
+    """What a process has open."""
+    folder = f'/proc/{pid}/fd'
+    found = []
+    for name in os.listdir(folder):
+        try:
+            found.append(os.readlink(os.path.join(folder, name)))
+        except FileNotFoundError:
+            pass
+    return found
 
 
 def run(*args, **options):
@@ -501,6 +514,11 @@ class Reload(CtlTest):
         self.assertEqual(self.ctl('reload'), (0, '', ''))
         self.assertEqual(self.daemon.calls[-1]['method'], 'io.ftcpd.Reload')
 
+    def test_a_reload_by_the_manager_is_one_like_any_other(self):
+        for pid in (str(os.getpid()), '', '0', 'x', '-1', str(1 << 40)):
+            self.assertEqual(self.ctl('reload', env=os.environ | {'MAINPID': pid}), (0, '', ''))
+        self.assertEqual(len(self.daemon.calls), 6)
+
     def test_every_error_of_the_configuration_is_printed(self):
         errors = [f'/etc/ftcpd.conf:{i}: [Frame] Type: "x" is wrong, expected length or delimiter'
                   for i in range(100)]
@@ -518,6 +536,57 @@ class Reload(CtlTest):
         self.daemon.settings += [('Control', 'Admin', 'alice @adm'), ('Control', 'Admin', '@ops')]
         _, _, err = self.assert_exit(4, self.ctl('reload'))
         self.assertIn('join the group adm or ops', err)
+
+
+class ReloadByManager(unittest.TestCase):
+    """The manager holds the socket, and waits for ftcpctl before it starts a crashed ftcpd again."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix='ftcpctl-')
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.path = os.path.join(self.folder, 'varlink')
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.addCleanup(self.socket.close)
+        self.socket.bind(self.path)
+        self.ftcpd = subprocess.Popen(['sleep', 'infinity'])
+        self.addCleanup(self.kill)
+
+    def kill(self):
+        self.ftcpd.kill()
+        self.ftcpd.wait()
+
+    def reload(self):
+        process = subprocess.Popen(
+            [FTCPCTL, '--socket', self.path, 'reload'], stderr=subprocess.PIPE, text=True,
+            env=os.environ | {'MAINPID': str(self.ftcpd.pid)})
+        self.addCleanup(process.kill)
+        return process
+
+    def assert_told(self, process):
+        _, err = process.communicate(timeout=2 * DEADLINE)
+        self.assertEqual((process.returncode, err),
+                         (1, 'ftcpctl: ftcpd has ended before it answered\n'))
+
+    def test_a_reload_does_not_wait_for_the_ftcpd_that_is_to_come(self):
+        self.socket.listen()
+        process = self.reload()
+        until(lambda: select.select([self.socket], [], [], 0)[0])  # it is connected
+        self.kill()
+        self.assert_told(process)
+
+    def test_it_does_not_wait_for_a_place_in_the_queue_either(self):
+        self.socket.listen(0)
+        with socket.socket(socket.AF_UNIX) as other:
+            other.connect(self.path)
+            process = self.reload()
+            until(lambda: 'socket:' in str(descriptors(process.pid)))
+            self.kill()
+            self.assert_told(process)
+
+    def test_it_does_not_begin_where_ftcpd_has_ended(self):
+        self.socket.listen()
+        self.kill()
+        self.assert_told(self.reload())
 
 
 class Config(CtlTest):

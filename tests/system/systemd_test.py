@@ -78,6 +78,20 @@ class Service(Storm):
         self.assertEqual((service.pid, self.active("ftcpd")), (pid, ["active"]))
         self.check_both_ways(session, client)
 
+    def test_a_crash_in_a_reload_is_a_crash_like_any_other(self):
+        upstream, service, session, client = self.pair()
+        before = service.pid
+        service.systemctl("kill", "--signal=STOP")
+        service.systemctl("reload", "--no-block")
+        harness.until(lambda: service.show("ControlPID") != "0", "the reload to begin")
+        service.systemctl("kill", "--signal=KILL", "--kill-who=main")
+        client.send(b"meanwhile")
+        session.expect(b"meanwhile")
+        self.assertNotEqual(service.pid, before)
+        self.check_both_ways(session, client)
+        service.wait_log("ftcpctl: ftcpd (has ended|closed the connection) before it answered")
+        self.assertEqual(service.status()["upstream"]["disconnects"], 0)
+
     def test_without_an_address_it_does_not_start_and_status_says_what_to_set(self):
         service = self.daemon("", wait=False)
         harness.until(lambda: service.show("ActiveState") == "failed", "the service to fail")
