@@ -217,7 +217,6 @@ static void overflow(int fd, const char *want)
                 diag_info("a line of the log that is about as long as most: %lu.", reader.said);
         read_lines(&reader);
         assert_in_range(reader.got, 10, reader.said - 1);
-        assert_int_equal(reader.told, 0);
         while (reader.got + reader.told != reader.said) {
                 struct pollfd pollfd = {.fd = fd, .events = POLLIN};
 
