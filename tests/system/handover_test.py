@@ -401,13 +401,17 @@ class BadState(ManagedTest):
         daemon.start(wait=False)
         self.assertEqual(daemon.wait_exit(), 1)
         self.assertIn("the state of the last run is given up", daemon.log)
-        daemon.nofile = None
-        daemon.start()
+        daemon.start()  # as short of them as before, but there is nothing to take over
         for client in clients:
             client.expect_end()
         self.assertIsNone(self.end_of(session))
-        upstream.accept()
+        session = upstream.accept()
         daemon.wait_state("up")
+        client = daemon.client()
+        daemon.wait_clients(1)
+        daemon.crash()  # what is new is kept
+        client.send(b"on")
+        session.expect(b"on")
 
     def test_without_a_state_what_is_kept_besides_is_closed(self):
         upstream, daemon, session, client = self.prepare()
