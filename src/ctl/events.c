@@ -3,16 +3,26 @@
 #include "ctl/verbs.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ctl/bus.h"
 #include "ctl/ctl.h"
 #include "ctl/event_text.h"
+#include "ctl/local.h"
 #include "ctl/show.h"
 #include "util/clock.h"
 
-enum { HISTORY = 10, HISTORY_MAX = 1000000, ASK_USEC = 10 * 1000 * 1000 };
+enum {
+        HISTORY = 10,
+        HISTORY_MAX = 1000000,
+        ASK_USEC = 10 * 1000 * 1000,
+        BACK_USEC = 10 * 1000 * 1000, /* a process that has ended is started anew within this */
+        AGAIN_USEC = 50 * 1000,
+};
 
 const struct verb_option verb_events_options[] = {
         {'n', NULL, "N", "begin with the last N events, of those that ftcpd keeps [10]", NULL},
@@ -21,7 +31,8 @@ const struct verb_option verb_events_options[] = {
 
 const char verb_events_more[] =
         "Each line has the local time, the kind, and what happened; with -j it is an\n"
-        "object. Follows until interrupted; exits with 1 when ftcpd ends.\n";
+        "object. Follows until interrupted, also over a restart and a crash; exits with 1\n"
+        "when ftcpd is stopped.\n";
 
 static void print_event(const json_t *event)
 {
@@ -35,44 +46,210 @@ static void print_event(const json_t *event)
         putchar('\n');
 }
 
-static int print_reply(struct ctl *ctl, const json_t *reply)
-{
-        const json_t *event = json_object_get(json_object_get(reply, "parameters"), "event");
-        int code = bus_judge(ctl, "io.ftcpd.Monitor", reply);
+/* What is followed: the events of one service, which may be those of several processes. */
+struct follower {
+        struct ctl *ctl;
+        int64_t history;   /* how many to begin with */
+        int64_t seq, time; /* of the last event that was printed; 0: none yet */
+        int64_t from;      /* no event up to this one is printed */
+        int64_t known;     /* the last event that there was when we connected */
+        int64_t pid;
+        bool stops; /* what ends now was stopped: nobody is to start it again by connecting */
+};
 
-        if (code != CTL_DONE)
-                return code;
-        if (ctl->json != CTL_JSON_OFF)
+static int print_any(struct follower *follower, const json_t *event)
+{
+        if (follower->ctl->json != CTL_JSON_OFF) {
                 json_dumpf(event, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-        else
-                print_event(event);
-        if (ctl->json != CTL_JSON_OFF)
                 putchar('\n');
+        } else {
+                print_event(event);
+        }
         if (fflush(stdout) != 0)
-                return ctl_fail(ctl, CTL_FAILED, "stdout: %s", strerror(errno));
+                return ctl_fail(follower->ctl, CTL_FAILED, "stdout: %s", strerror(errno));
         return CTL_DONE;
 }
 
-static int follow(struct ctl *ctl, uint64_t history)
+/* As ftcpd tells it of a reader that is slow. */
+static int print_gap(struct follower *follower, int64_t missed)
 {
-        json_t *parameters = json_pack("{s:I}", "history", (json_int_t)history);
-        int code = bus_open(ctl), r;
+        char text[96];
+        json_t *gap;
+        int code;
 
-        if (code != CTL_DONE) {
-                json_decref(parameters);
-                return code;
-        }
-        r = bus_send(ctl->bus, "io.ftcpd.Monitor", parameters, true, clock_deadline(ASK_USEC));
-        json_decref(parameters);
-        while (r >= 0 && code == CTL_DONE) {
+        snprintf(text, sizeof(text),
+                 "%" PRId64 " events were missed: so many came before we were connected again",
+                 missed);
+        gap = json_pack("{s:I, s:I, s:s, s:s, s:I}", "seq", (json_int_t)(follower->from + missed),
+                        "timeUsec", (json_int_t)clock_wall_usec(), "kind", "gap", "text", text,
+                        "missed", (json_int_t)missed);
+        code = print_any(follower, gap);
+        json_decref(gap);
+        return code;
+}
+
+/* A process begins by saying so, and one that stops, even where it leaves the link as it is, says
+ * that. */
+static void judge_end(struct follower *follower, const json_t *event)
+{
+        const char *text = member_text(event, "text", "");
+        bool service = strcmp(member_text(event, "kind", ""), "service") == 0;
+
+        if (strcmp(member_text(event, "state", ""), "stopping") == 0 ||
+            (service && (strstr(text, ": stopping") || strncmp(text, "stopped", 7) == 0)))
+                follower->stops = true;
+        else if (service && strstr(text, " started, pid "))
+                follower->stops = false;
+}
+
+static int take_event(struct follower *follower, const json_t *event)
+{
+        int64_t seq = member_int(event, "seq", 0), missed = seq - follower->from - 1;
+        bool gap = strcmp(member_text(event, "kind", ""), "gap") == 0;
+        int code = CTL_DONE;
+
+        if (seq > follower->known)
+                judge_end(follower, event);
+        if (seq <= follower->from)
+                return CTL_DONE;
+        if (follower->from && missed > 0 && !gap)
+                code = print_gap(follower, missed);
+        if (code == CTL_DONE)
+                code = print_any(follower, event);
+        follower->from = follower->seq = seq;
+        follower->time = member_int(event, "timeUsec", 0);
+        return code;
+}
+
+/* Until the connection ends, and what that says, or an exit code. */
+static int take_events(struct follower *follower, int *error)
+{
+        int code = CTL_DONE;
+
+        *error = 0;
+        while (code == CTL_DONE) {
                 json_t *reply = NULL;
 
-                r = bus_receive(ctl->bus, &reply, UINT64_MAX);
-                if (r >= 0)
-                        code = print_reply(ctl, reply);
+                *error = bus_receive(follower->ctl->bus, &reply, UINT64_MAX);
+                if (*error < 0)
+                        break;
+                code = bus_judge(follower->ctl, "io.ftcpd.Monitor", reply);
+                if (code == CTL_DONE)
+                        code = take_event(
+                                follower,
+                                json_object_get(json_object_get(reply, "parameters"), "event"));
                 json_decref(reply);
         }
-        return r < 0 ? bus_ended(ctl, r) : code;
+        return code;
+}
+
+/* Are these the events that we know, going on? A service that could not go on with what was left
+ * of the last process counts from 1 again. */
+static bool goes_on(const struct follower *follower, const json_t *events)
+{
+        json_t *event;
+        size_t i;
+
+        json_array_foreach(events, i, event) if (member_int(event, "seq", 0) ==
+                                                 follower->seq) return member_int(event, "timeUsec",
+                                                                                  0) ==
+                follower->time;
+        return member_int(json_array_get(events, 0), "seq", 0) > follower->seq;
+}
+
+static void look_at(struct follower *follower, const json_t *events)
+{
+        json_t *event;
+        size_t i;
+
+        follower->known = 0;
+        follower->stops = false;
+        follower->from = follower->seq && goes_on(follower, events) ? follower->seq : 0;
+        json_array_foreach(events, i, event)
+        {
+                judge_end(follower, event);
+                follower->known = member_int(event, "seq", 0);
+        }
+        if (follower->history == 0) /* what comes from now on, and nothing is missed */
+                follower->from = follower->known;
+}
+
+/* What there is now, to tell later what is new. */
+static int look(struct follower *follower, uint64_t deadline)
+{
+        json_t *recent = NULL, *status = NULL;
+        int code = bus_call_until(follower->ctl, "io.ftcpd.RecentEvents", NULL, &recent, deadline);
+
+        if (code == CTL_DONE)
+                code = bus_call_until(follower->ctl, "io.ftcpd.Status", NULL, &status, deadline);
+        if (code == CTL_DONE) {
+                look_at(follower, json_object_get(recent, "events"));
+                follower->pid = member_int(status, "pid", 0);
+        }
+        json_decref(recent);
+        json_decref(status);
+        return code;
+}
+
+static int attach(struct follower *follower, uint64_t deadline)
+{
+        struct ctl *ctl = follower->ctl;
+        int64_t history = follower->history ? follower->history : HISTORY_MAX;
+        json_t *parameters = json_pack("{s:I}", "history", (json_int_t)history);
+        int code = look(follower, deadline), r;
+
+        if (code == CTL_DONE) {
+                r = bus_send(ctl->bus, "io.ftcpd.Monitor", parameters, true, deadline);
+                if (r < 0)
+                        code = bus_ended(ctl, r);
+        }
+        json_decref(parameters);
+        return code;
+}
+
+static void detach(struct follower *follower)
+{
+        bus_free(follower->ctl->bus);
+        follower->ctl->bus = NULL;
+}
+
+/* A process that did not stop is started anew, unless its service has none to do that. */
+static int attach_again(struct follower *follower)
+{
+        uint64_t deadline = clock_deadline(BACK_USEC);
+        int64_t before = follower->pid;
+        int code;
+
+        follower->history = HISTORY_MAX;
+        for (;;) {
+                detach(follower);
+                code = attach(follower, deadline);
+                if (code == CTL_DONE || clock_usec() >= deadline)
+                        break;
+                local_sleep(AGAIN_USEC);
+        }
+        if (code != CTL_DONE)
+                return ctl_fail(follower->ctl, CTL_UNREACHABLE,
+                                "ftcpd has ended, not by a stop, and is not back after 10s; see "
+                                "its log");
+        *follower->ctl->why = '\0';
+        /* It lives, but closed our connection. */
+        return follower->pid == before ? bus_ended(follower->ctl, -EPIPE) : CTL_DONE;
+}
+
+static int follow(struct follower *follower)
+{
+        int error, code = attach(follower, clock_deadline(ASK_USEC));
+
+        while (code == CTL_DONE) {
+                code = take_events(follower, &error);
+                if (code != CTL_DONE)
+                        break;
+                if (follower->stops || (error != -EPIPE && error != -ECONNRESET))
+                        return bus_ended(follower->ctl, error);
+                code = attach_again(follower);
+        }
+        return code;
 }
 
 int verb_events(struct ctl *ctl, int argc, char **argv)
@@ -85,5 +262,8 @@ int verb_events(struct ctl *ctl, int argc, char **argv)
                         return ctl_usage(ctl, NULL);
         if (optind < argc)
                 return ctl_usage(ctl, "events takes no argument");
-        return follow(ctl, history < HISTORY_MAX ? history : HISTORY_MAX);
+        return follow(&(struct follower){
+                .ctl = ctl,
+                .history = history < HISTORY_MAX ? (int64_t)history : HISTORY_MAX,
+        });
 }

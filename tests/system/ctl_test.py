@@ -538,6 +538,18 @@ class Reload(CtlTest):
         self.assertIn('join the group adm or ops', err)
 
 
+class Events(CtlTest):
+    def test_a_connection_that_is_closed_by_a_daemon_that_lives_is_the_end(self):
+        def close(_parameters):
+            raise ConnectionResetError
+
+        self.daemon.answers |= {'RecentEvents': {'events': []}, 'Monitor': close}
+        _, _, err = self.assert_exit(1, self.ctl('events'))
+        self.assertIn('needed the place for another', err)
+        self.assertEqual([c['method'][9:] for c in self.daemon.calls][:5],
+                         ['RecentEvents', 'Status', 'Monitor', 'RecentEvents', 'Status'])
+
+
 class ReloadByManager(unittest.TestCase):
     """The manager holds the socket, and waits for ftcpctl before it starts a crashed ftcpd again."""
 

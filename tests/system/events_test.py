@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import harness
 from harness import SLOW, until
 from local import BooksWatch, check_books, dropped, wait_listed
+from manager import ManagedTest
 
 KIB = b"k" * 1024
 BAD = "[Upstream]\nConnectTimeout=" + "never " * 60 + "\n"
@@ -446,6 +447,102 @@ class Ftcpctl(harness.SystemTest):
         daemon.wait_status(lambda s: s["toClients"]["queued"]["messages"], "messages to wait")
         out = self.run_ctl(daemon)[1]
         self.assertRegex(out, r"\n +most for client 1 \(.*, pid \d+\): \d+/\S+\n")
+
+
+class Restarts(ManagedTest):
+    """The verb events where ftcpd ends and is started anew; its manager holds the socket."""
+
+    def follow(self, daemon, *args):
+        process = self.spawn(
+            [harness.program("ftcpctl"), "--socket", daemon.control_path, "-j", "events", *args],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return process, self.read(process)
+
+    def read(self, process):
+        return json.loads(process.stdout.readline() or self.fail(process.stderr.read()))
+
+    def read_until(self, process, text):
+        events = [self.read(process)]
+        while text not in events[-1]["text"]:
+            events.append(self.read(process))
+        return events
+
+    def test_a_crash_is_followed_without_a_hole_or_a_double(self):
+        _, daemon, _ = self.linked()
+        process, first = self.follow(daemon, "-n", "256")
+        events = [first]
+        for _ in range(3):
+            daemon.call("Reload")
+            daemon.crash()
+            events += self.read_until(process, f"started, pid {daemon.pid}")
+        self.assertEqual([e["seq"] for e in events], list(range(1, len(events) + 1)))
+        self.assertEqual(events, recent(daemon)[:len(events)])
+
+    def test_a_stop_ends_it_and_nobody_is_started_by_it(self):
+        _, daemon, _ = self.linked()
+        process, _ = self.follow(daemon, "-n", "1")
+        daemon.crash()
+        self.read_until(process, f"started, pid {daemon.pid}")
+        daemon.stop()
+        out, err = process.communicate(timeout=harness.DEADLINE)
+        self.assertEqual(process.returncode, 1)
+        self.assertIn("stopped; everything was delivered", out)
+        self.assertRegex(err, "^ftcpctl: ftcpd closed the connection: it has ended")
+        listener = dict(daemon.sockets)["varlink"]
+        self.assertEqual(select.select([listener], [], [], 0)[0], [], "somebody has connected")
+
+    def test_what_is_told_only_from_now_on_goes_on_with_the_first_missed(self):
+        _, daemon, _ = self.linked()
+        process = self.spawn(
+            [harness.program("ftcpctl"), "--socket", daemon.control_path, "-j", "events", "-n0"],
+            stdout=subprocess.PIPE, text=True)
+
+        def told():
+            daemon.call("Reload")
+            return select.select([process.stdout], [], [], 0.1)[0]
+
+        harness.until(told, "it to be connected")
+        first = self.read(process)
+        self.assertEqual(first["kind"], "reload")
+        daemon.crash()
+        seqs = [e["seq"] for e in self.read_until(process, "started, pid")]
+        self.assertEqual(seqs, list(range(first["seq"] + 1, seqs[-1] + 1)))
+
+    def test_more_than_is_kept_is_a_gap(self):
+        _, daemon, _ = self.linked()
+        process, event = self.follow(daemon, "-n", "1")
+        process.send_signal(signal.SIGSTOP)
+        daemon.crash()
+        for _ in range(400):
+            daemon.call("Reload")
+        kept = recent(daemon)
+        process.send_signal(signal.SIGCONT)
+        gaps, seq = [], event["seq"]
+        while seq < kept[-1]["seq"]:
+            event = self.read(process)
+            gaps += [event] if event["kind"] == "gap" else []
+            seq += event.get("missed", 1)
+            self.assertEqual(event["seq"], seq)
+        self.assertEqual(event, kept[-1])
+        self.assertEqual([g["seq"] for g in gaps], [kept[0]["seq"] - 1])
+
+    def test_a_service_that_begins_anew_is_told_from_its_beginning(self):
+        _, daemon, _ = self.linked()
+        process, _ = self.follow(daemon, "-n", "1")
+        daemon.kill()
+        daemon.forget("state")
+        daemon.start()
+        events = self.read_until(process, f"started, pid {daemon.pid}")
+        self.assertEqual(events, recent(daemon)[:len(events)])
+        self.assertEqual(events[0]["seq"], 1)
+
+    def test_one_that_does_not_come_back_is_told(self):
+        _, daemon, _ = self.linked()
+        process, _ = self.follow(daemon, "-n", "1")
+        daemon.kill()
+        _, err = process.communicate(timeout=harness.DEADLINE + 10)
+        self.assertEqual(process.returncode, 3)
+        self.assertIn("ftcpd has ended, not by a stop, and is not back after 10s", err)
 
 
 if __name__ == "__main__":

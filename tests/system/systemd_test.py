@@ -337,6 +337,24 @@ class Service(Storm):
 
     # operators
 
+    def test_events_are_followed_over_restarts_and_crashes_but_a_stop_stays_one(self):
+        _, service, _, _ = self.pair()
+        follower = self.machine.popen("ftcpctl", "events", "-n1", text=True, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE)
+        self.addCleanup(harness.end, follower)
+        told = follower.stdout.readline()
+        for again in (service.restart, service.kill, service.restart):
+            again()
+            while f"started, pid {service.pid}\n" not in told:
+                line = follower.stdout.readline()
+                self.assertTrue(line, told)
+                told += line
+        self.assertEqual(told.count("handing over to the next process"), 2)
+        service.stop()
+        _, words = follower.communicate(timeout=harness.DEADLINE)
+        self.assertEqual((follower.returncode, self.active("ftcpd", *SOCKETS)),
+                         (1, ["inactive", "active", "active"]), words)
+
     def test_a_held_link_stays_held_over_a_restart_and_a_crash_but_not_over_a_stop(self):
         upstream, service, session, client = self.pair(QUICK)
         self.machine.run("ftcpctl", "hold", "--for=1h", "--reason=new cable")
