@@ -150,10 +150,11 @@ static bool goes_on(const struct follower *follower, const json_t *events)
         json_t *event;
         size_t i;
 
-        json_array_foreach(events, i, event) if (member_int(event, "seq", 0) ==
-                                                 follower->seq) return member_int(event, "timeUsec",
-                                                                                  0) ==
-                follower->time;
+        json_array_foreach(events, i, event)
+        {
+                if (member_int(event, "seq", 0) == follower->seq)
+                        return member_int(event, "timeUsec", 0) == follower->time;
+        }
         return member_int(json_array_get(events, 0), "seq", 0) > follower->seq;
 }
 
