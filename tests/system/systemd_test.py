@@ -140,6 +140,26 @@ class Service(Storm):
                                 f"MESSAGE_ID={entries[0]['MESSAGE_ID']}")
         self.assertIn("The link to the upstream was lost", text)
 
+    def test_a_journal_that_hangs_does_not_stop_the_relay(self):
+        _, service, session, client = self.pair()
+        service.configure("[Upstream]\n" + "Address=nowhere\n" * 40)
+        self.machine.run("systemctl", "kill", "--signal=STOP", "systemd-journald")
+        try:
+            with harness.Varlink(service.control_path) as asks:
+                for _ in range(2000):  # each says some thirty lines, more than any socket holds
+                    with self.assertRaises(harness.VarlinkError):
+                        asks.call("io.ftcpd.Reload")
+            self.check_both_ways(session, client)
+        finally:
+            self.machine.run("systemctl", "kill", "--signal=CONT", "systemd-journald")
+
+        def told():
+            with self.assertRaises(harness.VarlinkError):
+                service.call("Reload")
+            return "lines, which are lost here" in service.log
+
+        harness.until(told, "the log to go on")
+
     def allow_list(self):
         with open(f"{harness.TOP}/systemd/ip-allow-list.conf", encoding="utf-8") as file:
             return file.read()
