@@ -401,7 +401,8 @@ class BadState(ManagedTest):
         daemon.start(wait=False)
         self.assertEqual(daemon.wait_exit(), 1)
         self.assertIn("the state of the last run is given up", daemon.log)
-        daemon.start()  # as short of them as before, but there is nothing to take over
+        daemon.nofile = 256  # still few, but there is nothing to take over
+        daemon.start()
         for client in clients:
             client.expect_end()
         self.assertIsNone(self.end_of(session))
