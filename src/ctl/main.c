@@ -8,6 +8,7 @@
 #include "ctl/ctl.h"
 #include "ctl/verbs.h"
 #include "util/near.h"
+#include "util/standard.h"
 
 const struct verb ctl_verbs[] = {
         {"status", "", "one screen: the link, queues, events (default)", NULL, verb_status, 0, NULL,
@@ -98,8 +99,10 @@ static int dispatch(struct ctl *ctl, int argc, char **argv)
 int main(int argc, char **argv)
 {
         struct ctl ctl = {0};
+        int code;
 
-        int code = dispatch(&ctl, argc, argv);
+        standard_fill();
+        code = dispatch(&ctl, argc, argv);
         bus_free(ctl.bus);
         if (fflush(stdout) != 0 && code == CTL_DONE)
                 code = ctl_fail(&ctl, CTL_FAILED, "stdout: %s", strerror(errno));

@@ -4,9 +4,9 @@
 #include "daemon/options.h"
 #include "util/clock.h"
 #include "util/diag.h"
+#include "util/standard.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -82,25 +82,12 @@ static int run(const struct options *options)
         return result;
 }
 
-/* Where standard error is closed, the next descriptor would take its number, and the log would be
- * written into the store or to a client. */
-static void fill_standard_descriptors(void)
-{
-        int fd;
-
-        do
-                fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-        while (fd >= 0 && fd <= STDERR_FILENO);
-        if (fd >= 0)
-                close(fd);
-}
-
 int main(int argc, char **argv)
 {
         struct options options;
         int result;
 
-        fill_standard_descriptors();
+        standard_fill();
         result = options_parse(&options, argc, argv);
 
         if (result >= 0)

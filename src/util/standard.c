@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#include "util/standard.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Each is the lowest number that is free when it is its turn. */
+void standard_fill(void)
+{
+        for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+                if (fcntl(fd, F_GETFD) < 0 &&
+                    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+                        abort();
+}
