@@ -4,12 +4,16 @@ import os
 import re
 import select
 import shlex
+import shutil
 import subprocess
+import tempfile
 
+import framed
 import harness
 
 README = os.path.join(harness.TOP, 'README.md')
-SOCKET = '/run/ftcpd.sock'
+SOCKET = '/tmp/try.sock'
+NOBODY = 65534
 
 
 def program(language):
@@ -18,6 +22,15 @@ def program(language):
         blocks = re.findall(rf'^```{language}\n(.*?)^```$', file.read(), re.MULTILINE | re.DOTALL)
     assert len(blocks) == 1, f'{len(blocks)} programs in {language}'
     return blocks[0]
+
+
+def by_hand():
+    """The three terminals of README.md: the lines of each."""
+    with open(README, encoding='utf-8') as file:
+        text = file.read()
+    text = text[text.index('By hand, '):text.index('## A first program')]
+    return [re.sub('^ {4}', '', block, flags=re.MULTILINE)
+            for block in re.findall(r'(?:^ {4}.*\n)+', text, re.MULTILINE)]
 
 
 def readable(file):
@@ -71,6 +84,47 @@ class Readme(harness.SystemTest):
         path = daemon.directory + os.pathsep + os.environ['PATH']
         self.converse(['sh', script], daemon, session, b'hello from the shell',
                       env={**os.environ, 'PATH': path})
+
+    def test_what_is_shown_by_hand_works_as_printed_for_who_is_not_root(self):
+        folder = tempfile.mkdtemp(prefix='ftcpd-readme-')
+        self.addCleanup(shutil.rmtree, folder)
+        os.mkdir(os.path.join(folder, 'build'))
+        for name in ('ftcpd', 'ftcpctl'):
+            shutil.copy(harness.program(name), os.path.join(folder, 'build', name))
+        user = {}
+        if os.getuid() == 0:
+            os.chown(folder, NOBODY, NOBODY)
+            user = {'user': NOBODY, 'group': NOBODY, 'extra_groups': []}
+        with framed.Upstream() as free:
+            address = free.address
+
+        def run(lines, **options):
+            for given, ours in (('/tmp/try', f'{folder}/try'), ('127.0.0.1:7000', address),
+                                ('peer --echo', f'peer --echo --listen {address}')):
+                lines = lines.replace(given, ours)
+            return self.spawn(['sh', '-c', lines], cwd=folder, text=True, stdout=subprocess.PIPE,
+                              process_group=0, **user, **options)
+
+        upstream, daemon, person = by_hand()
+        first = run('exec ' + upstream)
+        self.assertIn('listening', first.stdout.readline())
+        second = run(daemon.replace('build/ftcpd', 'exec build/ftcpd'))
+        harness.until(lambda: os.path.exists(f'{folder}/try.varlink'), 'the control socket')
+        # What lasts until somebody ends it is begun, and no more.
+        alias, *asked = person.splitlines()
+        asked = [line.split('#')[0].strip() for line in asked]
+        self.assertEqual(asked, ['ftcpctl', 'ftcpctl health', 'ftcpctl top', 'ftcpctl events'])
+        done = run('\n'.join([alias, 'set -e', 'ftcpctl wait --timeout=60', 'ftcpctl',
+                              'ftcpctl health', 'ftcpctl top -n 1', 'ftcpctl send hello']))
+        out, _ = done.communicate(timeout=harness.DEADLINE)
+        self.assertEqual(done.returncode, 0, out)
+        self.assertIn('up for', out)
+        self.assertRegex(first.stdout.readline() + first.stdout.readline(), 'hello')
+        events = run('\n'.join([alias, 'ftcpctl events']))
+        self.assertIn('started', events.stdout.readline())
+        for child in (events, second, first):
+            harness.end(child)
+            child.stdout.close()
 
 
 if __name__ == '__main__':
