@@ -13,7 +13,7 @@
 #include "ctl/show.h"
 
 enum { ID, PID, USER, PROGRAM, SINCE, IN, OUT, QUEUED, DROPPED, NOTE, COLUMNS };
-enum { CELL = 160 };
+enum { CELL = 320 }; /* of 64 bytes each may become four */
 
 static const char *const titles[COLUMNS] = {
         "ID", "PID", "USER", "PROGRAM", "SINCE", "IN", "OUT", "QUEUED", "DROPPED", "NOTE",
@@ -41,7 +41,7 @@ static void set_user(char cell[CELL], const json_t *client)
         struct passwd *user = uid >= 0 ? getpwuid((uid_t)uid) : NULL;
 
         if (user)
-                set_safe(cell, user->pw_name, 16);
+                set_safe(cell, user->pw_name, 32);
         else if (uid >= 0)
                 snprintf(cell, CELL, "%" PRId64, uid);
         else
@@ -86,7 +86,7 @@ static void row_fill(struct row *row, const json_t *client)
                 snprintf(row->cell[PID], CELL, "-");
         set_user(row->cell[USER], client);
         set_safe(row->cell[PROGRAM],
-                 member_text(client, "program", member_text(client, "peer", "-")), 24);
+                 member_text(client, "program", member_text(client, "peer", "-")), 64);
         show_span((uint64_t)member_int(client, "connectedUsec", 0), row->cell[SINCE]);
         set_messages(row->cell[IN], json_object_get(client, "received"));
         set_messages(row->cell[OUT], json_object_get(client, "sent"));

@@ -6,6 +6,7 @@
 
 #include "ctl/bus.h"
 #include "ctl/ctl.h"
+#include "ctl/show.h"
 #include "ctl/verbs.h"
 #include "util/near.h"
 #include "util/standard.h"
@@ -106,7 +107,10 @@ int main(int argc, char **argv)
         bus_free(ctl.bus);
         if (fflush(stdout) != 0 && code == CTL_DONE)
                 code = ctl_fail(&ctl, CTL_FAILED, "stdout: %s", strerror(errno));
-        if (*ctl.why)
-                fprintf(stderr, "ftcpctl: %s\n", ctl.why);
+        if (*ctl.why) { /* which may have text of others in it */
+                fputs("ftcpctl: ", stderr);
+                show_safe(stderr, ctl.why, strlen(ctl.why), sizeof(ctl.why));
+                fputc('\n', stderr);
+        }
         return code;
 }

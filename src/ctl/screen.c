@@ -9,8 +9,9 @@
 #include "ctl/event_text.h"
 #include "ctl/rates.h"
 #include "ctl/show.h"
+#include "util/clock.h"
 
-enum { LABEL = 11, TEXT = 1024, BAR = 30 };
+enum { LABEL = 11, TEXT = 1024, BAR = 30, DOWN = 96 };
 
 static const char red[] = "\033[31m", yellow[] = "\033[33m", green[] = "\033[32m",
                   plain[] = "\033[0m";
@@ -135,30 +136,39 @@ static void screen_held(FILE *to, const json_t *upstream)
 {
         const char *by = member_text(upstream, "heldBy", NULL);
         const char *reason = member_text(upstream, "heldReason", NULL);
-        char rest[SHOW_SIZE];
+        char rest[SHOW_SIZE], until[SHOW_SIZE];
 
         if (by || reason)
                 line(to, "", "held by %s%s%s", by ? by : "?", reason ? ": " : "",
                      reason ? reason : "");
         if (present(upstream, "heldForUsec"))
-                line(to, "", "for another %s", span(upstream, "heldForUsec", rest));
+                line(to, "", "until %s, for another %s",
+                     show_until((uint64_t)member_int(upstream, "heldForUsec", 0), until),
+                     span(upstream, "heldForUsec", rest));
+        else if (by)
+                line(to, "", "until `ftcpctl release`");
 }
 
-static void screen_link(FILE *to, const json_t *upstream)
+static void screen_link(FILE *to, const json_t *upstream, const json_t *events)
 {
         const char *state = member_text(upstream, "state", "?");
         const char *peer = member_text(upstream, "peer", NULL);
-        char since[SHOW_SIZE], next[SHOW_SIZE];
+        char since[SHOW_SIZE], next[SHOW_SIZE] = "", down[DOWN];
+        bool waits = strcmp(state, "waiting") == 0;
 
         if (present(upstream, "nextAttemptUsec"))
-                line(to, "link", "%s, the next attempt is in %s", screen_state(state),
-                     span(upstream, "nextAttemptUsec", next));
+                span(upstream, "nextAttemptUsec", next);
+        if (event_is_down(upstream) && event_down(events, clock_wall_usec(), down, sizeof(down)))
+                line(to, "link", "%s%sdown %s%s%s", waits ? "" : screen_state(state),
+                     waits ? "" : "; ", down, *next ? "; the next attempt is in " : "", next);
+        else if (*next)
+                line(to, "link", "%s, the next attempt is in %s", screen_state(state), next);
         else
                 line(to, "link", "%s for %s", screen_state(state),
                      span(upstream, "stateUsec", since));
         line(to, "", "%s%s%s, frame %s", member_text(upstream, "address", "?"),
              peer ? ", peer " : "", peer ? peer : "", member_text(upstream, "frame", "?"));
-        line(to, "", "connections: %" PRId64 ", of which lost: %" PRId64,
+        line(to, "", "connections: %" PRId64 ", of which ended: %" PRId64,
              member_int(upstream, "connects", 0), member_int(upstream, "disconnects", 0));
         screen_held(to, upstream);
         screen_partial(to, json_object_get(upstream, "partial"));
@@ -171,14 +181,16 @@ static void screen_loss(FILE *to, const json_t *upstream)
         const char *cause = member_text(upstream, "lastCause", "none");
         const char *error = member_text(upstream, "lastError", NULL);
         bool dated = present(upstream, "lastErrorUsec");
-        char ago[SHOW_SIZE];
+        bool meant = strcmp(cause, "held") == 0 || strcmp(cause, "operator") == 0;
+        const char *label = meant ? "closed" : "last loss"; /* what was asked for is no loss */
+        char ago[SHOW_SIZE], text[TEXT];
 
+        event_loss(cause, error, text, sizeof(text));
         if (strcmp(cause, "none") == 0 && !error)
-                line(to, "last loss", "none");
+                line(to, label, "none");
         else
-                line(to, "last loss", "%s%s%s%s%s",
-                     dated ? span(upstream, "lastErrorUsec", ago) : "", dated ? " ago, " : "",
-                     cause, error ? ": " : "", error ? error : "");
+                line(to, label, "%s%s%s", dated ? span(upstream, "lastErrorUsec", ago) : "",
+                     dated ? " ago, " : "", text);
 }
 
 static void screen_heartbeat(FILE *to, const json_t *upstream)
@@ -328,7 +340,7 @@ void screen_status(FILE *to, const struct screen *screen)
 
         screen_head(to, status, screen->colour);
         fputc('\n', to);
-        screen_link(to, upstream);
+        screen_link(to, upstream, screen->events);
         screen_loss(to, upstream);
         screen_heartbeat(to, upstream);
         screen_rates(to, screen->before, status);

@@ -4,7 +4,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+/* The times that people count in years with four digits. */
+#define YEARS_USEC UINT64_C(31557600000000000)
 
 const char *show_span(uint64_t usec, char text[SHOW_SIZE])
 {
@@ -90,6 +94,22 @@ int show_percent(uint64_t part, uint64_t whole)
         return percent > 999 ? 999 : (int)percent;
 }
 
+/* Characters that are no letters, but change how others are shown: they turn the direction of
+ * writing, end a line, or cannot be seen. */
+static bool is_mark(uint32_t point)
+{
+        static const uint32_t marks[][2] = {
+                {0x00ad, 0x00ad}, {0x061c, 0x061c}, {0x180e, 0x180e},
+                {0x200b, 0x200f}, {0x2028, 0x202e}, {0x2060, 0x206f},
+                {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f},
+        };
+
+        for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++)
+                if (point >= marks[i][0] && point <= marks[i][1])
+                        return true;
+        return false;
+}
+
 /* How many bytes at data are one printable character in UTF-8; 0: it is none. */
 static size_t printable(const unsigned char *data, size_t size)
 {
@@ -106,7 +126,7 @@ static size_t printable(const unsigned char *data, size_t size)
         if (point < ' ' || (point >= 0x7f && point < 0xa0) || point > 0x10ffff)
                 return 0;
         if ((n == 3 && point < 0x800) || (n == 4 && point < 0x10000) ||
-            (point >= 0xd800 && point < 0xe000))
+            (point >= 0xd800 && point < 0xe000) || is_mark(point))
                 return 0;
         return n;
 }
@@ -189,26 +209,17 @@ void show_wrapped(FILE *to, const char *text, int at, int indent, int width)
         fputc('\n', to);
 }
 
-void show_cut(FILE *to, const char *text, size_t width)
+const char *show_until(uint64_t usec, char text[SHOW_SIZE])
 {
-        char *safe = NULL;
-        size_t size = 0;
-        FILE *memory = open_memstream(&safe, &size);
+        time_t now = time(NULL), then = now + (time_t)(usec / 1000000);
+        struct tm today = {0}, day = {0};
 
-        if (!memory)
-                return;
-        show_safe(memory, text, strlen(text), strlen(text));
-        fclose(memory);
-        if (size > width) {
-                size = width - 3;
-                while (size > 0 && ((unsigned char)safe[size] & 0xc0) == 0x80)
-                        size--;
-                while (size > 0 && safe[size - 1] == ' ')
-                        size--;
-                strcpy(safe + size, "...");
-        }
-        fprintf(to, "%s\n", safe);
-        free(safe);
+        if (usec > YEARS_USEC || !localtime_r(&now, &today) || !localtime_r(&then, &day))
+                return strcpy(text, "a day far away");
+        bool same = today.tm_yday == day.tm_yday && today.tm_year == day.tm_year;
+        bool year = today.tm_year == day.tm_year;
+        strftime(text, SHOW_SIZE, same ? "%H:%M:%S" : year ? "%b %d %H:%M" : "%F %H:%M", &day);
+        return text;
 }
 
 bool show_colour(void)

@@ -30,8 +30,9 @@ const char *show_bar(uint64_t part, uint64_t whole, int width, char text[SHOW_SI
 int show_percent(uint64_t part, uint64_t whole);
 
 /*
- * Writes bytes of others so that they can do nothing to a terminal: control characters and bytes
- * that are no UTF-8 become escapes as in C. At most `max` bytes are shown, then how many there are.
+ * Writes bytes of others so that they can do nothing to a terminal: control characters, marks
+ * that turn or hide what stands beside them, and bytes that are no UTF-8 become escapes as in C. At
+ * most `max` bytes are shown, then how many there are.
  */
 void show_safe(FILE *to, const void *data, size_t size, size_t max);
 
@@ -45,8 +46,9 @@ bool show_is_text(const void *data, size_t size);
  * one begins at column `at`. Ends with a newline. Safe as above. */
 void show_wrapped(FILE *to, const char *text, int at, int indent, int width);
 
-/* Writes one line of at most `width` bytes, dots where something is missing. Safe as above. */
-void show_cut(FILE *to, const char *text, size_t width);
+/* The local time in so long, with the day where that is another: "14:03:12", "Nov 23 14:03".
+ * Returns text. */
+const char *show_until(uint64_t usec, char text[SHOW_SIZE]);
 
 /* Is stdout for eyes that see colours? */
 bool show_colour(void);

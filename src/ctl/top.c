@@ -14,6 +14,7 @@
 
 #include "ctl/bus.h"
 #include "ctl/ctl.h"
+#include "ctl/event_text.h"
 #include "ctl/local.h"
 #include "ctl/show.h"
 #include "ctl/term.h"
@@ -22,8 +23,6 @@
 
 enum {
         INTERVAL_USEC = 1000 * 1000,
-        INTERVAL_MIN_USEC = 100 * 1000,
-        INTERVAL_MAX_USEC = 60 * 1000 * 1000,
         ANSWER_USEC = 500 * 1000, /* keys wait for the daemon no longer than this */
 };
 
@@ -37,8 +36,9 @@ const struct verb_option verb_top_options[] = {
 
 const char verb_top_more[] =
         "Keys: q quits; i, p, n, o, u, d sort the clients by id, program, in, out,\n"
-        "queued, dropped, and < and > by the column beside; r reverses; + and - look\n"
-        "more and less often. While the daemon is away it is waited for. Where stdout\n"
+        "queued, dropped, and < and > by the column beside; r reverses; the arrows, PgUp,\n"
+        "PgDn, Home and End scroll them; + and - look more and less often. While the\n"
+        "daemon is away it is waited for, and what it said last is dimmed. Where stdout\n"
         "is no terminal there is a line each look, or with -j the daemon's answer.\n";
 
 struct watch {
@@ -62,6 +62,20 @@ static int ask(struct watch *watch, const char *method, json_t **result)
         return code;
 }
 
+/* Since when it is down, the events say, for as far as they are kept. */
+static void look_down(struct watch *watch, const json_t *status)
+{
+        json_t *recent = NULL;
+
+        *watch->top.down = '\0';
+        if (event_is_down(json_object_get(status, "upstream")) &&
+            ask(watch, "io.ftcpd.RecentEvents", &recent) == CTL_DONE)
+                event_down(json_object_get(recent, "events"), clock_wall_usec(), watch->top.down,
+                           sizeof(watch->top.down));
+        json_decref(recent);
+        *watch->ctl->why = '\0';
+}
+
 /* Asks for everything. CTL_DONE, also where the daemon is away, or what makes it of no use to go
  * on. */
 static int look(struct watch *watch)
@@ -76,6 +90,7 @@ static int look(struct watch *watch)
             ask(watch, "io.ftcpd.GetLatency", &latency) == CTL_FAILED)
                 watch->latency = false;
         if (code == CTL_DONE) {
+                look_down(watch, status);
                 list = json_incref(json_object_get(clients, "clients"));
                 top_take(&watch->top, status, list, latency);
                 json_decref(clients);
@@ -109,35 +124,6 @@ static int draw(struct watch *watch)
                      : CTL_DONE;
 }
 
-static void change_pace(struct top *top, bool faster)
-{
-        uint64_t usec = faster ? top->interval_usec / 2 : top->interval_usec * 2;
-
-        top->interval_usec = usec < INTERVAL_MIN_USEC   ? INTERVAL_MIN_USEC
-                             : usec > INTERVAL_MAX_USEC ? INTERVAL_MAX_USEC
-                                                        : usec;
-}
-
-/* False: that was the last key. */
-static bool take_key(struct top *top, char key)
-{
-        for (int i = 0; i < TOP_SORTS; i++)
-                if (key == top_sort_key((enum top_sort)i))
-                        top->sort = (enum top_sort)i;
-        switch (key) {
-        case 'q':
-        case 'Q': return false;
-        case '<': top->sort = (enum top_sort)((top->sort + TOP_SORTS - 1) % TOP_SORTS); break;
-        case '>': top->sort = (enum top_sort)((top->sort + 1) % TOP_SORTS); break;
-        case 'r': top->reverse = !top->reverse; break;
-        case '+': change_pace(top, true); break;
-        case '-': change_pace(top, false); break;
-        default: break;
-        }
-        top_arrange(top);
-        return true;
-}
-
 /* Keys of a terminal that is gone end it too. */
 static bool take_keys(struct watch *watch)
 {
@@ -146,11 +132,7 @@ static bool take_keys(struct watch *watch)
 
         if (n <= 0)
                 return n < 0 && (errno == EAGAIN || errno == EINTR);
-        /* What a cursor or function key sends is not spelled out to commands. */
-        for (ssize_t i = 0; i < n && keys[i] != '\033'; i++)
-                if (!take_key(&watch->top, keys[i]))
-                        return false;
-        return true;
+        return top_keys(&watch->top, keys, (size_t)n);
 }
 
 static bool take_signal(struct watch *watch)
@@ -246,7 +228,7 @@ static int read_options(struct watch *watch, int argc, char **argv)
                         return ctl_usage(ctl, NULL);
         if (optind < argc)
                 return ctl_usage(ctl, "top takes no argument");
-        if (*interval < INTERVAL_MIN_USEC || *interval > INTERVAL_MAX_USEC)
+        if (*interval < TOP_INTERVAL_MIN_USEC || *interval > TOP_INTERVAL_MAX_USEC)
                 return ctl_usage(ctl, "--interval: expected 100ms to 1min");
         if (watch->looks == 0)
                 return ctl_usage(ctl, "-n: expected 1 or more");

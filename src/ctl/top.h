@@ -10,7 +10,14 @@
 
 #include "ctl/rates.h"
 
-enum { TOP_HISTORY = 512 };
+enum {
+        TOP_HISTORY = 512,
+        TOP_DOWN = 96,
+        TOP_INTERVAL_MIN_USEC = 100 * 1000,
+        TOP_INTERVAL_MAX_USEC = 60 * 1000 * 1000,
+};
+
+struct canvas;
 
 /* The last values, the newest last; less than 0 where there was none. */
 struct top_history {
@@ -33,12 +40,15 @@ struct top {
         json_t *status, *clients, *latency;
         struct top_row *rows;
         size_t n_rows;
+        size_t first, page; /* of the rows, the first that is shown, and how many have room */
         struct rates rates;
         struct top_history in, out, rtt;
         enum top_sort sort;
         bool reverse;
         uint64_t interval_usec;
-        char trouble[512]; /* why the daemon can't be asked; empty: it can */
+        uint64_t taken;      /* when the replies came */
+        char down[TOP_DOWN]; /* for how long the link is not up, as event_down() says; or empty */
+        char trouble[512];   /* why the daemon can't be asked; empty: it can */
 };
 
 /* Takes the references to the replies of one moment; latency may be NULL. */
@@ -56,8 +66,15 @@ void top_arrange(struct top *top);
 char top_sort_key(enum top_sort sort);
 const char *top_sort_name(enum top_sort sort);
 
-/* The screen, from its first line to its last; utf8: it can show blocks. */
-void top_draw(FILE *to, const struct top *top, int rows, int columns, bool colour, bool utf8);
+/* What was typed: letters, and the sequences of cursor keys. False: the last key is among them. */
+bool top_keys(struct top *top, const char *keys, size_t n);
+
+/* The screen, from its first line to its last; utf8: it can show blocks. Takes care that the first
+ * row that is shown is one that there is. */
+void top_draw(FILE *to, struct top *top, int rows, int columns, bool colour, bool utf8);
+
+/* The part of the screen that tells of the clients. */
+void top_table(struct canvas *canvas, struct top *top);
 
 /* The same in one line of a pipe. */
 void top_line(FILE *to, const struct top *top);

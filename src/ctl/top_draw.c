@@ -1,66 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "ctl/canvas.h"
+#include "ctl/event_text.h"
 #include "ctl/screen.h"
 #include "ctl/show.h"
 #include "ctl/top.h"
+#include "util/clock.h"
 
-enum { TEXT = 4096, BAR = 20, SPARK_BEGIN = 36, REASONS = 3, HISTOGRAMS = 6, HEAD = 40 };
-
-static const char plain[] = "\033[0m", to_end[] = "\033[K", bold[] = "\033[1m",
-                  reverse[] = "\033[7m", red[] = "\033[1;31m", yellow[] = "\033[1;33m",
-                  green[] = "\033[1;32m";
-
-struct canvas {
-        FILE *to;
-        int rows, columns, used;
-        bool colour, utf8;
+enum {
+        TEXT = 4096,
+        LABEL = 11,
+        BAR = 20,
+        SPARK_BEGIN = 36,
+        REASONS = 3,
+        REASON_LINES = 4,
+        HISTOGRAMS = 6,
+        HEAD = 40,
+        ROWS_LOW = 16,  /* with fewer, the clients get the room of what only looks well */
+        ROWS_FULL = 20, /* with fewer, that of the histograms too */
 };
-
-/* Not more columns than there are; text of others can do no harm. */
-static void write_cut(struct canvas *canvas, const char *text)
-{
-        char *safe = NULL;
-        size_t size = 0, at = 0;
-        FILE *memory = open_memstream(&safe, &size);
-        int columns = 0;
-
-        if (!memory)
-                return;
-        show_safe(memory, text, strlen(text), strlen(text));
-        fclose(memory);
-        for (; at < size; at++) {
-                columns += ((unsigned char)safe[at] & 0xc0) != 0x80;
-                if (columns > canvas->columns)
-                        break;
-        }
-        fwrite(safe, 1, at, canvas->to);
-        free(safe);
-}
-
-/* One line of the screen; what is below its end is not drawn. style: an escape, or NULL. */
-__attribute__((format(printf, 3, 4))) static void draw(struct canvas *canvas, const char *style,
-                                                       const char *format, ...)
-{
-        char text[TEXT];
-        va_list args;
-
-        if (canvas->used >= canvas->rows)
-                return;
-        va_start(args, format);
-        vsnprintf(text, sizeof(text), format, args);
-        va_end(args);
-        style = canvas->colour ? style : NULL;
-        fputs(canvas->used++ ? "\r\n" : "", canvas->to);
-        /* First, as behind a full line this would take its last character. */
-        fputs(to_end, canvas->to);
-        fputs(style ? style : "", canvas->to);
-        write_cut(canvas, text);
-        fputs(style ? plain : "", canvas->to);
-}
 
 /* The newest values at the right, each as high as it is beside the highest that is shown. */
 static const char *spark(const struct canvas *canvas, const struct top_history *history,
@@ -88,31 +48,76 @@ static const char *spark(const struct canvas *canvas, const struct top_history *
         return text;
 }
 
-static void draw_head(struct canvas *canvas, const struct top *top)
+static bool is_low(const struct canvas *canvas)
+{
+        return canvas->rows + 1 < ROWS_LOW;
+}
+
+static void draw_gap(struct canvas *canvas)
+{
+        if (!is_low(canvas))
+                canvas_line(canvas, NULL, "%s", "");
+}
+
+static void draw_trouble(struct canvas *canvas, const struct top *top)
+{
+        char ago[SHOW_SIZE];
+
+        canvas_wrapped(canvas, canvas_red, "NO FTCPD   waiting for it: ", top->trouble,
+                       is_low(canvas) ? 1 : REASON_LINES);
+        if (!top->status)
+                return;
+        show_span(clock_usec() - top->taken, ago);
+        canvas->stale = true;
+        canvas_line(canvas, NULL, "%*sbelow is what it said last, %s ago", LABEL, "", ago);
+}
+
+/* "ADDRESS, down for 3min 4s, since 14:03:12; the next attempt is in 2.0s; every 1s" */
+static const char *link_words(const struct top *top, char *text, size_t size)
 {
         const json_t *upstream = json_object_get(top->status, "upstream");
-        const char *health = member_text(top->status, "health", "unknown");
-        const char *style = strcmp(health, "ok") == 0        ? green
-                            : strcmp(health, "warning") == 0 ? yellow
-                                                             : red;
-        const json_t *reasons = json_object_get(top->status, "reasons");
-        char since[SHOW_SIZE], pace[SHOW_SIZE], word[HEAD];
+        const char *state = member_text(upstream, "state", "?");
+        int64_t next = member_int(upstream, "nextAttemptUsec", -1);
+        char span[SHOW_SIZE], pace[SHOW_SIZE], in[SHOW_SIZE] = "";
+        bool waits = strcmp(state, "waiting") == 0;
 
+        if (next >= 0)
+                show_span((uint64_t)next, in);
+        show_span((uint64_t)member_int(upstream, "stateUsec", 0), span);
         show_span(top->interval_usec, pace);
+        if (event_is_down(upstream))
+                snprintf(text, size, "%s, %s%sdown%s%s%s%s; every %s",
+                         member_text(upstream, "address", "?"), waits ? "" : screen_state(state),
+                         waits ? "" : "; ", *top->down ? " " : "", top->down,
+                         *in ? "; the next attempt is in " : "", in, pace);
+        else
+                snprintf(text, size, "%s, %s for %s; every %s",
+                         member_text(upstream, "address", "?"), screen_state(state), span, pace);
+        return text;
+}
+
+static void draw_head(struct canvas *canvas, const struct top *top)
+{
+        const char *health = member_text(top->status, "health", "unknown");
+        const char *style = strcmp(health, "ok") == 0        ? canvas_green
+                            : strcmp(health, "warning") == 0 ? canvas_yellow
+                                                             : canvas_red;
+        const json_t *reasons = json_object_get(top->status, "reasons");
+        int lines = is_low(canvas) ? 1 : REASON_LINES;
+        char text[TEXT], head[HEAD], word[HEAD - LABEL];
+
         if (*top->trouble) {
-                draw(canvas, red, "NO FTCPD   waiting for it: %s", top->trouble);
+                draw_trouble(canvas, top);
                 return;
         }
         snprintf(word, sizeof(word), "%s", health);
         for (char *p = word; *p; p++)
                 *p = (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);
-        draw(canvas, style, "%-10s %s, %s for %s; every %s", word,
-             member_text(upstream, "address", "?"),
-             screen_state(member_text(upstream, "state", "?")),
-             show_span((uint64_t)member_int(upstream, "stateUsec", 0), since), pace);
+        snprintf(head, sizeof(head), "%-10s ", word);
+        canvas_wrapped(canvas, style, head, link_words(top, text, sizeof(text)), lines);
         for (size_t i = 0; i < json_array_size(reasons) && i < REASONS; i++)
-                draw(canvas, NULL, "%11s%s", "",
-                     member_text(json_array_get(reasons, i), "text", "?"));
+                canvas_wrapped(canvas, NULL, "           ",
+                               member_text(json_array_get(reasons, i), "text", "?"), lines);
 }
 
 static void draw_rate(struct canvas *canvas, const char *label, const struct rates *rates,
@@ -124,8 +129,8 @@ static void draw_rate(struct canvas *canvas, const char *label, const struct rat
                 show_number((uint64_t)(rate->messages + 0.5), messages);
                 show_bytes((uint64_t)(rate->bytes + 0.5), bytes);
         }
-        draw(canvas, NULL, "%-10s %9s/s %9s/s  %s", label, messages, bytes,
-             spark(canvas, history, line));
+        canvas_line(canvas, NULL, "%-10s %9s/s %9s/s  %s", label, messages, bytes,
+                    spark(canvas, history, line));
 }
 
 static void draw_latency(struct canvas *canvas, const struct top *top)
@@ -134,19 +139,22 @@ static void draw_latency(struct canvas *canvas, const struct top *top)
         int64_t rtt = member_int(json_object_get(top->status, "upstream"), "rttUsec", -1);
         char text[4][SHOW_SIZE], line[TEXT];
 
-        draw(canvas, NULL, "%-10s %11s %11s  %s", "round trip",
-             rtt < 0 ? "-" : show_span((uint64_t)rtt, text[0]), "", spark(canvas, &top->rtt, line));
+        canvas_line(canvas, NULL, "%-10s %11s %11s  %s", "round trip",
+                    rtt < 0 ? "-" : show_span((uint64_t)rtt, text[0]), "",
+                    spark(canvas, &top->rtt, line));
+        if (canvas->rows + 1 < ROWS_FULL)
+                return;
         for (size_t i = 0; i < json_array_size(histograms) && i < HISTOGRAMS; i++) {
                 const json_t *histogram = json_array_get(histograms, i);
 
                 if (member_int(histogram, "count", 0) == 0)
                         continue;
-                draw(canvas, NULL, "  %-14s min %s, median %s, p99 %s, max %s",
-                     member_text(histogram, "name", "?"),
-                     show_span((uint64_t)member_int(histogram, "minUsec", 0), text[0]),
-                     show_span((uint64_t)member_int(histogram, "medianUsec", 0), text[1]),
-                     show_span((uint64_t)member_int(histogram, "p99Usec", 0), text[2]),
-                     show_span((uint64_t)member_int(histogram, "maxUsec", 0), text[3]));
+                canvas_line(canvas, NULL, "  %-14s min %s, median %s, p99 %s, max %s",
+                            member_text(histogram, "name", "?"),
+                            show_span((uint64_t)member_int(histogram, "minUsec", 0), text[0]),
+                            show_span((uint64_t)member_int(histogram, "medianUsec", 0), text[1]),
+                            show_span((uint64_t)member_int(histogram, "p99Usec", 0), text[2]),
+                            show_span((uint64_t)member_int(histogram, "maxUsec", 0), text[3]));
         }
 }
 
@@ -167,51 +175,16 @@ static void draw_books(struct canvas *canvas, const char *label, const json_t *b
         int64_t oldest = member_int(books, "oldestUsec", -1);
         char bar[SHOW_SIZE], text[4][SHOW_SIZE];
 
-        draw(canvas, show_percent(fullest, limit) > 80 ? yellow : NULL,
-             "%-11s[%s] %3d%% of %s; %s queued%s%s, %s dropped", label,
-             show_bar(fullest, limit, BAR, bar), show_percent(fullest, limit),
-             show_bytes(limit, text[0]),
-             show_number((uint64_t)member_int(json_object_get(books, "queued"), "messages", 0),
-                         text[1]),
-             oldest < 0 ? "" : ", oldest ", oldest < 0 ? "" : show_span((uint64_t)oldest, text[2]),
-             show_number(dropped(books), text[3]));
-}
-
-static const char *title(const struct top *top, enum top_sort sort, const char *name,
-                         char text[SHOW_SIZE])
-{
-        snprintf(text, SHOW_SIZE, "%s%s", top->sort == sort ? top->reverse ? "^" : "*" : "", name);
-        return text;
-}
-
-static const char *per_second(double rate, char text[SHOW_SIZE])
-{
-        return rate < 0 ? "-" : show_number((uint64_t)(rate + 0.5), text);
-}
-
-static void draw_clients(struct canvas *canvas, const struct top *top)
-{
-        char text[6][SHOW_SIZE], pid[SHOW_SIZE];
-        size_t room =
-                canvas->rows > canvas->used + 1 ? (size_t)(canvas->rows - canvas->used - 1) : 0;
-        size_t shown = top->n_rows > room && room ? room - 1 : top->n_rows;
-
-        draw(canvas, reverse, "%6s %8s %-18s %9s %9s %9s %5s %9s",
-             title(top, TOP_ID, "ID", text[0]), "PID", title(top, TOP_PROGRAM, "PROGRAM", text[1]),
-             title(top, TOP_IN, "IN/s", text[2]), title(top, TOP_OUT, "OUT/s", text[3]),
-             title(top, TOP_QUEUED, "QUEUED", text[4]), "FULL",
-             title(top, TOP_DROPPED, "DROPPED", text[5]));
-        for (size_t i = 0; i < shown && i < room; i++) {
-                const struct top_row *row = &top->rows[i];
-
-                snprintf(pid, sizeof(pid), "%" PRId64, row->pid);
-                draw(canvas, NULL, "%6" PRId64 " %8s %-18.18s %9s %9s %9s %4d%% %9s", row->id,
-                     row->pid < 0 ? "-" : pid, row->program, per_second(row->in, text[0]),
-                     per_second(row->out, text[1]), show_bytes(row->queued, text[2]),
-                     show_percent(row->queued, row->limit), show_number(row->dropped, text[3]));
-        }
-        if (shown < top->n_rows)
-                draw(canvas, NULL, "... and %zu more", top->n_rows - shown);
+        canvas_line(
+                canvas, show_percent(fullest, limit) > 80 ? canvas_yellow : NULL,
+                "%-11s[%s] %3d%% of %s; %s queued%s%s, %s dropped", label,
+                show_bar(fullest, limit, BAR, bar), show_percent(fullest, limit),
+                show_bytes(limit, text[0]),
+                show_number((uint64_t)member_int(json_object_get(books, "queued"), "messages", 0),
+                            text[1]),
+                oldest < 0 ? "" : ", oldest ",
+                oldest < 0 ? "" : show_span((uint64_t)oldest, text[2]),
+                show_number(dropped(books), text[3]));
 }
 
 static void draw_keys(struct canvas *canvas)
@@ -225,27 +198,29 @@ static void draw_keys(struct canvas *canvas)
                                        top_sort_name((enum top_sort)i));
         snprintf(text + at, sizeof(text) - at, "  r reverse  +/- pace");
         while (canvas->used < canvas->rows)
-                draw(canvas, NULL, "%s", "");
+                canvas_line(canvas, NULL, "%s", "");
         canvas->rows++;
-        draw(canvas, bold, "%s", text);
+        canvas->stale = false;
+        canvas_line(canvas, canvas_bold, "%s", text);
 }
 
-void top_draw(FILE *to, const struct top *top, int rows, int columns, bool colour, bool utf8)
+void top_draw(FILE *to, struct top *top, int rows, int columns, bool colour, bool utf8)
 {
         /* The last line is for the keys, however small the terminal is. */
-        struct canvas canvas = {to, rows - 1, columns, 0, colour, utf8};
+        struct canvas canvas = {
+                .to = to, .rows = rows - 1, .columns = columns, .colour = colour, .utf8 = utf8};
 
         fputs("\033[H", to);
         draw_head(&canvas, top);
         if (top->status) {
-                draw(&canvas, NULL, "%s", "");
+                draw_gap(&canvas);
                 draw_rate(&canvas, "received", &top->rates, &top->rates.in, &top->in);
                 draw_rate(&canvas, "sent", &top->rates, &top->rates.out, &top->out);
                 draw_latency(&canvas, top);
                 draw_books(&canvas, "to upstream", json_object_get(top->status, "toUpstream"));
                 draw_books(&canvas, "to clients", json_object_get(top->status, "toClients"));
-                draw(&canvas, NULL, "%s", "");
-                draw_clients(&canvas, top);
+                draw_gap(&canvas);
+                top_table(&canvas, top);
         }
         draw_keys(&canvas);
 }

@@ -4,6 +4,7 @@
 
 #include "ctl/show.h"
 #include "ctl/top.h"
+#include "util/clock.h"
 
 static const struct {
         char key;
@@ -106,6 +107,7 @@ void top_take(struct top *top, json_t *status, json_t *clients, json_t *latency)
         top->status = status;
         top->clients = clients;
         top->latency = latency;
+        top->taken = clock_usec();
         make_rows(top, clients_before, (double)passed / 1e6);
         json_decref(clients_before);
         top_arrange(top);

@@ -393,6 +393,27 @@ class Status(CtlTest):
                       'refused: connection refused'):
             self.assertIn(words, out)
 
+    def test_a_hold_is_told_once_with_its_end_and_is_no_loss(self):
+        held = upstream(state='held', heldBy='root', heldReason='new cable', lastCause='held',
+                        lastError='held by root for 1h: new cable', heldForUsec=3600000000)
+        self.daemon.answers['Status'] = status(upstream=held)
+        out = self.assert_exit(0, self.ctl())[1]
+        self.assertIn('\nclosed     3min 5s ago, held by root for 1h: new cable\n', out)
+        self.assertIn('held by root: new cable\n', out)
+        self.assertRegex(out, r'until [^,]*\d\d:\d\d[^,]*, for another 1h 0min\n')
+        self.assertNotIn('held: held', out)
+        del held['heldForUsec']
+        self.assertIn('until `ftcpctl release`\n', self.assert_exit(0, self.ctl())[1])
+
+    def test_what_happened_is_wrapped_and_not_cut(self):
+        why = 'because ' * 40 + 'so'
+        self.daemon.answers['RecentEvents'] = {'events': [
+            {'seq': 1, 'timeUsec': 0, 'kind': 'link', 'state': 'up', 'text': why}]}
+        out = self.assert_exit(0, self.ctl())[1]
+        self.assertEqual(out.count('because'), 40)
+        self.assertTrue(out.endswith(' so\n'), out)
+        self.assertEqual([line for line in out.splitlines() if len(line) > 80], [])
+
     def test_unknown_and_missing_members_are_no_harm(self):
         for reply in ({}, {'upstream': 7, 'toUpstream': [], 'reasons': {}},
                       status(new={'a': 1}, upstream=upstream(state='dreaming'))):
@@ -401,13 +422,15 @@ class Status(CtlTest):
             self.assert_exit(0, self.ctl('-j'))
 
     def test_text_of_others_cannot_steer_the_terminal(self):
-        evil = '\x1b]0;x\x07\x9b31m'
+        evil = '\x1b]0;x\x07\x9b31m\u202e'
         self.daemon.answers['Status'] = status(upstream=upstream(lastError=evil, address=evil),
                                                reasons=[{'severity': 'ok', 'text': evil}])
         self.daemon.answers['ListClients'] = {'clients': [client(program=evil)]}
         out = self.ctl()[1] + self.ctl('clients')[1] + self.ctl('health', '--nagios')[1]
+        out += self.ctl('wait', '--state=held', '--timeout=0')[2]
         self.assertIn('\\x1b]0', out)
-        self.assertEqual([c for c in out if c < ' ' and c != '\n' or '\x7f' <= c < '\xa0'], [])
+        self.assertEqual(
+            [c for c in out if c < ' ' and c != '\n' or '\x7f' <= c < '\xa0' or c == '\u202e'], [])
 
     def test_json_is_the_reply(self):
         for option in ('-j', '--json=pretty', '--json=short'):

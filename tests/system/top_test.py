@@ -174,6 +174,43 @@ class Top(harness.SystemTest):
         lazy.expect(b'x' * (4 << 20))
         terminal.wait(r'^to clients \[\.{20}\]   0% of 64.0K; 0 queued, 0 dropped')
 
+    def test_the_clients_that_have_no_room_are_scrolled_to(self):
+        for _ in range(20):
+            self.live.client()
+        self.live.wait_clients(20)
+        terminal = self.start()
+        terminal.wait(r'^\.\.\. and \d+ more')
+        terminal.key('End')
+        terminal.wait(r'^ +20 .*\n\.\.\. \d+ above and 0 below')
+        terminal.key('PPage')
+        terminal.key('Up')
+        terminal.key('Home')
+        terminal.wait(r'^ +1 .*')
+        terminal.key('Down')
+        terminal.wait(r'^\.\.\. 1 above')
+        terminal.type('q', enter=False)
+        self.assert_given_back(terminal, 0)
+
+    def test_what_is_down_is_so_since_it_was_lost_and_not_since_its_last_step(self):
+        self.live.reconfigure('[Upstream]\nReconnectDelay=10ms\nReconnectDelayMax=10ms\n')
+        self.peer.refuse()
+        self.session.reset()
+        terminal = self.start()
+
+        def since():
+            return terminal.wait(r'[,;] down for [^;]*, since (\d\d:\d\d:\d\d);')[1]
+
+        first, steps = since(), self.live.status()['upstream']['connects']
+        self.live.wait_status(
+            lambda s: s['upstream']['lastErrorUsec'] < s['upstream'].get('stateUsec', 0) + 10**6,
+            f'attempts after {steps} connections')
+        self.assertEqual(since(), first)
+        status = subprocess.run([harness.program('ftcpctl'), '--socket', self.live.control_path],
+                                check=True, text=True, stdout=subprocess.PIPE)
+        self.assertIn(f', since {first}', status.stdout)
+        terminal.type('q', enter=False)
+        self.assert_given_back(terminal, 0)
+
     def test_it_follows_the_size_of_the_terminal(self):
         for _ in range(20):
             self.live.client()
@@ -190,7 +227,7 @@ class Top(harness.SystemTest):
                       'the keys in the last line')
         terminal.wait(r'\AOK ')
         terminal.resize(10, 3)
-        terminal.wait(r'\AOK\n\nq quit')
+        terminal.wait(r'\AOK\nreceived\nq quit')
         terminal.resize(80, 24)
         terminal.wait('^received ')
         terminal.type('q', enter=False)
@@ -229,7 +266,8 @@ class Top(harness.SystemTest):
         terminal = self.start()
         terminal.wait('^OK ')
         self.live.stop()
-        terminal.wait('^NO FTCPD +waiting for it: .*control')
+        terminal.wait('^NO FTCPD +waiting for it: ')
+        terminal.wait('^ +below is what it said last, .* ago')
         self.live.start()
         terminal.wait('^OK +.*, up for ')
         terminal.type('q', enter=False)
@@ -238,7 +276,7 @@ class Top(harness.SystemTest):
     def test_a_daemon_that_hangs_is_told_and_the_keys_still_work(self):
         terminal = self.start()
         self.live.freeze()
-        terminal.wait('^NO FTCPD +waiting for it: .*does not answer')
+        terminal.wait('^NO FTCPD +waiting for it: .*does')
         terminal.type('q', enter=False)
         self.assert_given_back(terminal, 0)
         self.live.thaw()

@@ -76,6 +76,7 @@ static void bytes_of_others_are_shown_without_harm(void **state)
         assert_safe("\xc2\x9b", 2, 99, "\\xc2\\x9b");          /* a C1 control */
         assert_safe("\xc0\x8a\xff", 3, 99, "\\xc0\\x8a\\xff"); /* overlong, and no UTF-8 */
         assert_safe("\xed\xa0\x80", 3, 99, "\\xed\\xa0\\x80"); /* a surrogate */
+        assert_safe("\xe2\x80\xae", 3, 99, "\\xe2\\x80\\xae"); /* turns what follows around */
         assert_safe("x\xe2\x82", 3, 99, "x\\xe2\\x82");        /* cut off */
         assert_safe("0123456789", 10, 4, "0123... (10 bytes)");
 }
@@ -146,7 +147,10 @@ static void the_last_events_are_shown_without_steps_and_repeats(void **state)
         setenv("TZ", "UTC", 1);
         text = event_lines("[" UP "," REFUSED "," STEP "," REFUSED "]");
         assert_string_equal(text, "\nevents  Jan 01 00:00:00 link    up: old\n"
-                                  "        Jan 01 00:00:00 link    2 tim...\n");
+                                  "        Jan 01 00:00:00 link    2 times\n"
+                                  "                                waiting\n"
+                                  "                                (refused):\n"
+                                  "                                x\n");
         free(text);
         text = event_lines("[" STEP "]");
         assert_string_equal(text, "");
@@ -160,20 +164,61 @@ static void the_last_events_are_shown_without_steps_and_repeats(void **state)
         free(text);
 }
 
-static void a_line_that_is_cut_ends_between_characters(void **state)
+#define AT(seq, state, time)                                                                       \
+        "{\"seq\":" #seq ",\"kind\":\"link\",\"state\":\"" state "\",\"timeUsec\":" #time "000000" \
+                                                                                          "}"
+
+static void assert_down(const char *json, const char *expected)
 {
-        char *text = NULL;
-        size_t n = 0;
-        FILE *to = open_memstream(&text, &n);
+        json_t *events = json_loads(json, 0, NULL);
+        char text[96];
+
+        assert_int_equal(event_down(events, 100000000, text, sizeof(text)), *expected != '\0');
+        assert_string_equal(text, expected);
+        json_decref(events);
+}
+
+static void a_link_is_down_since_it_was_last_up_and_not_since_its_last_step(void **state)
+{
+        (void)state;
+        setenv("TZ", "UTC", 1);
+        assert_down("[" AT(7, "up", 5) "," AT(8, "waiting", 10) "," AT(9, "connecting", 70) "]",
+                    "for 1min 30s, since 00:00:10");
+        assert_down("[" AT(1, "resolving", 40) "," AT(2, "waiting", 50) "]",
+                    "for 1min 0s, since 00:00:40");
+        assert_down("[" AT(8, "waiting", 10) "," AT(9, "connecting", 70) "]",
+                    "for more than 1min 30s");
+        assert_down("[" AT(7, "held", 5) "," AT(8, "connecting", 98) "]",
+                    "for 2.0s, since 00:01:38");
+        assert_down("[" AT(7, "waiting", 5) "," AT(8, "up", 98) "]", "");
+        assert_down("[" AT(1, "waiting", 200) "]", ""); /* the clock was set back */
+        assert_down("[]", "");
+        assert_down("[{\"kind\":\"link\"}, 7]", "");
+}
+
+static void what_an_event_says_already_is_not_said_twice(void **state)
+{
+        static const char *const cases[][2] = {
+                {"{\"state\":\"held\",\"cause\":\"held\",\"text\":\"held by root: cable\"}",
+                 "held by root: cable"},
+                {"{\"state\":\"waiting\",\"cause\":\"reset\",\"text\":\"x\"}",
+                 "waiting (reset): x"},
+                {"{\"state\":\"up\",\"cause\":\"none\",\"text\":\"upper\"}", "up: upper"},
+        };
+        char text[64];
 
         (void)state;
-        show_cut(to, "0123456789", 10);
-        show_cut(to, "0123456789a", 10);
-        show_cut(to, "01234\xe2\x82\xac\xe2\x82\xac", 10);
-        show_cut(to, "012345 789a", 10);
-        fclose(to);
-        assert_string_equal(text, "0123456789\n0123456...\n01234...\n012345...\n");
-        free(text);
+        for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+                json_t *event = json_loads(cases[i][0], 0, NULL);
+
+                event_words(event, text, sizeof(text));
+                assert_string_equal(text, cases[i][1]);
+                json_decref(event);
+        }
+        event_loss("held", "held by root", text, sizeof(text));
+        assert_string_equal(text, "held by root");
+        event_loss("reset", "by the peer", text, sizeof(text));
+        assert_string_equal(text, "reset: by the peer");
 }
 
 static struct frame_spec spec_of(enum frame_format format, uint32_t size, uint32_t offset,
@@ -281,7 +326,7 @@ static void rates_are_told_between_two_replies_of_one_daemon_only(void **state)
         json_decref(after);
 }
 
-static char *drawn(const struct top *top, int rows, int columns)
+static char *drawn(struct top *top, int rows, int columns)
 {
         char *text = NULL;
         size_t size = 0;
@@ -343,6 +388,93 @@ static void a_screen_of_any_size_and_of_nonsense_is_drawn(void **state)
                 top_done(&top);
         }
         json_decref(odd);
+}
+
+/* A top of `n` clients. */
+static struct top crowd(int n)
+{
+        struct top top = {.interval_usec = 1000000};
+        json_t *clients = json_array();
+
+        for (int i = 1; i <= n; i++)
+                json_array_append_new(clients, json_pack("{s:i, s:s}", "id", i, "program", "prog"));
+        top_take(&top, counts(1000000, 0, 0), clients, NULL);
+        return top;
+}
+
+static void assert_drawn(struct top *top, int rows, int columns, const char *there,
+                         const char *absent)
+{
+        char *text = drawn(top, rows, columns);
+
+        if (!strstr(text, there) || (absent && strstr(text, absent)))
+                fail_msg("expected %s and not %s in:\n%s", there, absent ? absent : "", text);
+        free(text);
+}
+
+static void the_clients_that_have_no_room_are_scrolled_to(void **state)
+{
+        struct top top = crowd(100);
+
+        (void)state;
+        assert_drawn(&top, 24, 80, "     1 ", "   100 ");
+        assert_drawn(&top, 24, 80, "more: arrow keys", " above");
+        assert_true(top_keys(&top, "\033[B", 3));
+        assert_drawn(&top, 24, 80, "... 1 above and ", "     1 ");
+        assert_true(top_keys(&top, "\033[6~\033[5~", 8));
+        assert_drawn(&top, 24, 80, "... 1 above and ", "     1 ");
+        assert_true(top_keys(&top, "\033OF", 3));
+        assert_drawn(&top, 24, 80, "   100 ", "     1 ");
+        assert_true(top_keys(&top, "\033OA", 3));
+        assert_drawn(&top, 24, 80, "and 1 below", "   100 ");
+        assert_true(top_keys(&top, "\033[24~q", 6)); /* another function key is no command */
+        assert_true(top_keys(&top, "\033[1~", 4));
+        assert_drawn(&top, 24, 80, "     1 ", " above");
+        assert_false(top_keys(&top, "\033[Bq", 4));
+        top_keys(&top, "\033[F", 3);
+        json_t *few = json_pack("[{s:i}]", "id", 7);
+        top_take(&top, counts(2000000, 0, 0), few, NULL);
+        assert_drawn(&top, 24, 80, "     7 ", " above");
+        top_done(&top);
+}
+
+static void a_narrow_screen_drops_columns_and_wraps_reasons(void **state)
+{
+        struct top top = crowd(3);
+        json_t *reasons = json_pack("[{s:s}]", "text",
+                                    "the link has not been up for an hour, and this is the why");
+
+        (void)state;
+        json_object_set_new(top.status, "reasons", reasons);
+        assert_drawn(&top, 24, 80, "PID", NULL);
+        assert_drawn(&top, 24, 79, "DROPPED", "PID");
+        assert_drawn(&top, 24, 40, "PROGRAM", "DROPPED");
+        assert_drawn(&top, 24, 40, "QUEUED", "OUT/s");
+        assert_drawn(&top, 24, 40, "the why", "up for an hour, and this is the why");
+        top_keys(&top, "d", 1);
+        assert_drawn(&top, 24, 40, "*DROPPED", "QUEUED");
+        /* On a short one the clients are seen too. */
+        assert_drawn(&top, 12, 80, "     2 ", NULL);
+        top_done(&top);
+}
+
+static void what_an_absent_daemon_said_last_is_told_to_be_old(void **state)
+{
+        struct top top = crowd(3);
+        char *text = NULL;
+        size_t size = 0;
+        FILE *to = open_memstream(&text, &size);
+
+        (void)state;
+        top_lost(&top, "not there");
+        top_draw(to, &top, 24, 80, true, false);
+        fclose(to);
+        assert_non_null(strstr(text, "NO FTCPD   waiting for it: not there"));
+        assert_non_null(strstr(text, "below is what it said last, "));
+        assert_non_null(strstr(text, "\033[2m     2 "));
+        assert_non_null(strstr(text, "\033[1mq quit"));
+        free(text);
+        top_done(&top);
 }
 
 static const char *parse(struct script *script, const char *text)
@@ -427,7 +559,11 @@ int main(void)
                 cmocka_unit_test(wrapped_words_stay_within_the_width),
                 cmocka_unit_test(a_screen_of_nothing_and_of_nonsense_is_drawn),
                 cmocka_unit_test(the_last_events_are_shown_without_steps_and_repeats),
-                cmocka_unit_test(a_line_that_is_cut_ends_between_characters),
+                cmocka_unit_test(a_link_is_down_since_it_was_last_up_and_not_since_its_last_step),
+                cmocka_unit_test(what_an_event_says_already_is_not_said_twice),
+                cmocka_unit_test(the_clients_that_have_no_room_are_scrolled_to),
+                cmocka_unit_test(a_narrow_screen_drops_columns_and_wraps_reasons),
+                cmocka_unit_test(what_an_absent_daemon_said_last_is_told_to_be_old),
                 cmocka_unit_test(a_numbered_frame_is_whole_in_every_kind),
                 cmocka_unit_test(a_length_is_written_as_it_is_told),
                 cmocka_unit_test(a_bar_shows_a_little_and_is_full_only_when_it_is),
