@@ -1,24 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* How it is: for monitoring (health), and for scripts that need the link (wait). */
+/* How it is, in one line and an exit code, for monitoring. */
 #include "ctl/verbs.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "core/state.h"
 #include "ctl/bus.h"
 #include "ctl/ctl.h"
-#include "ctl/local.h"
 #include "ctl/show.h"
-#include "util/clock.h"
-#include "util/near.h"
 
-enum {
-        WAIT_POLL_USEC = 50 * 1000,
-        WAIT_CALL_USEC = 5 * 1000 * 1000, /* a daemon that hangs is asked anew after this */
-        REASON_MAX = 1024,
-};
+enum { REASON_MAX = 1024 };
 
 const struct verb_option verb_health_options[] = {
         {CTL_OPTION, "nagios", NULL, "as a monitoring plugin prints it, with performance data",
@@ -29,20 +21,6 @@ const struct verb_option verb_health_options[] = {
 const char verb_health_more[] =
         "Exits with 0 OK, 1 WARNING, 2 CRITICAL (also: no daemon), 3 UNKNOWN (a wrong\n"
         "command line, or not permitted).\n";
-
-enum { STATE = CTL_OPTION, TIMEOUT };
-
-const struct verb_option verb_wait_options[] = {
-        {STATE, "state", "STATE",
-         "resolving, connecting, handshaking, greeting, up, waiting, held or stopping [up]",
-         "@state"},
-        {TIMEOUT, "timeout", "T", "give up after this time [never]", NULL},
-        {0},
-};
-
-const char verb_wait_more[] =
-        "Also waits for the daemon itself. Exits with 0 when the link is in that state,\n"
-        "1 at the timeout.\n";
 
 static const char *const severities[] = {"ok", "warning", "critical"};
 static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
@@ -167,88 +145,4 @@ int verb_health(struct ctl *ctl, int argc, char **argv)
                 print_health(ctl, reply, code, nagios);
         json_decref(reply);
         return code;
-}
-
-static bool known_state(const char *name)
-{
-        for (int i = 0; i < LINK_STATES; i++)
-                if (strcmp(name, link_state_name((enum link_state)i)) == 0)
-                        return true;
-        return false;
-}
-
-static int unknown_state(struct ctl *ctl, const char *name)
-{
-        struct near near = near_begin(name);
-
-        for (int i = 0; i < LINK_STATES; i++)
-                near_offer(&near, link_state_name((enum link_state)i));
-        const char *best = near_best(&near);
-        ctl_fail(ctl, 0, "--state=%.40s: there is no such state%s%s%s; see `ftcpctl wait --help`",
-                 name, best ? " (did you mean " : "", best ? best : "", best ? "?)" : "");
-        return ctl_usage(ctl, NULL);
-}
-
-/* Asks once. 1 when the link is in that state, 0 if not yet, or less than 0: it makes no sense to
- * go on, for the reason that is left. */
-static int wait_once(struct ctl *ctl, const char *state, uint64_t deadline)
-{
-        uint64_t until = clock_usec() + WAIT_CALL_USEC;
-        char before[sizeof(ctl->why)];
-        json_t *reply = NULL;
-
-        memcpy(before, ctl->why, sizeof(before));
-        int code = bus_call_until(ctl, "io.ftcpd.Status", NULL, &reply,
-                                  until < deadline ? until : deadline);
-        /* A call that our own deadline cut short tells nothing new. */
-        if (code == CTL_UNREACHABLE && *before && clock_usec() >= deadline)
-                memcpy(ctl->why, before, sizeof(before));
-        int result = code == CTL_DONE || code == CTL_UNREACHABLE ? 0 : -1;
-
-        if (code == CTL_DONE) {
-                const json_t *upstream = json_object_get(reply, "upstream");
-                const char *now = member_text(upstream, "state", "?");
-
-                result = strcmp(now, state) == 0;
-                const char *error = member_text(upstream, "lastError", NULL);
-                bool down = strcmp(now, "up") != 0 && error;
-
-                ctl_fail(ctl, 0, "the link is %s%s%s", now, down ? ": " : "", down ? error : "");
-        }
-        json_decref(reply);
-        return result;
-}
-
-static int wait_for(struct ctl *ctl, const char *state, uint64_t deadline)
-{
-        int result;
-
-        while ((result = wait_once(ctl, state, deadline)) == 0) {
-                if (clock_usec() >= deadline)
-                        return CTL_FAILED;
-                local_sleep(WAIT_POLL_USEC);
-        }
-        if (result > 0)
-                *ctl->why = '\0';
-        return result > 0 ? CTL_DONE : CTL_DENIED;
-}
-
-int verb_wait(struct ctl *ctl, int argc, char **argv)
-{
-        uint64_t timeout = UINT64_MAX;
-        const char *state = "up";
-        int option;
-
-        while ((option = ctl_option(ctl, argc, argv)) != -1) {
-                if (option == '?' ||
-                    (option == TIMEOUT && !ctl_span(ctl, "--timeout", optarg, &timeout)))
-                        return ctl_usage(ctl, NULL);
-                if (option == STATE)
-                        state = optarg;
-        }
-        if (optind < argc)
-                return ctl_usage(ctl, "wait takes no argument");
-        if (!known_state(state))
-                return unknown_state(ctl, state);
-        return wait_for(ctl, state, clock_deadline(timeout));
 }

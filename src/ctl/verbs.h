@@ -12,6 +12,7 @@ enum { VERB_HEALTH_OK, VERB_HEALTH_WARNING, VERB_HEALTH_CRITICAL, VERB_HEALTH_UN
 extern const struct verb_option verb_health_options[];
 extern const char verb_health_more[];
 int verb_health(struct ctl *ctl, int argc, char **argv);
+/* wait.c */
 extern const struct verb_option verb_wait_options[];
 extern const char verb_wait_more[];
 int verb_wait(struct ctl *ctl, int argc, char **argv);

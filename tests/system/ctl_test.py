@@ -704,6 +704,26 @@ class Call(CtlTest):
 
 
 class Wait(CtlTest):
+    def test_a_state_that_is_over_at_once_is_seen(self):
+        def event(seq, state, kind='link'):
+            return {'event': {'seq': seq, 'timeUsec': 0, 'kind': kind, 'state': state,
+                              'cause': 'none', 'text': 'x'}}
+
+        self.daemon.answers['RecentEvents'] = {'events': [event(7, 'up')['event']]}
+        # Behind a gap it asks anew how it is.
+        replies = [event(8, 'held', kind='gap'), event(9, 'connecting')]
+        self.daemon.answers['Monitor'] = lambda _: replies.pop(0)
+        self.assertEqual(self.ctl('wait', '--state=connecting'), (0, '', ''))
+        self.assertEqual(replies, [])
+        methods = [call['method'].rpartition('.')[2] for call in self.daemon.calls]
+        self.assertEqual(methods, ['RecentEvents', 'Status', 'Monitor'] * 2)
+
+    def test_no_time_at_all_is_one_look(self):
+        self.assertEqual(self.ctl('wait', '--timeout=0'), (0, '', ''))
+        self.daemon.answers['Status'] = status(upstream=upstream(state='held'))
+        self.assertEqual(self.assert_exit(1, self.ctl('wait', '--timeout=0'))[2],
+                         'ftcpctl: the link is held\n')
+
     def test_it_ends_when_the_link_is_so(self):
         states = ['resolving', 'connecting', 'up']
         self.daemon.answers['Status'] = lambda _: status(upstream=upstream(
