@@ -113,6 +113,18 @@ int bus_receive(struct bus *bus, json_t **reply, uint64_t deadline)
         }
 }
 
+int bus_follow(struct bus *bus, json_t **reply)
+{
+        int r;
+
+        while ((r = bus_receive(bus, reply, 0)) == -ETIMEDOUT) {
+                r = local_wait_read(bus->fd, UINT64_MAX);
+                if (r < 0)
+                        return r;
+        }
+        return r;
+}
+
 static int denied(struct ctl *ctl, const char *what, const char *path)
 {
         struct stat st;

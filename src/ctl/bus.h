@@ -32,6 +32,10 @@ int bus_send(struct bus *bus, const char *method, json_t *parameters, bool more,
  * -EBADMSG where it does not speak Varlink. */
 int bus_receive(struct bus *bus, json_t **reply, uint64_t deadline);
 
+/* The same without a deadline, for replies that are printed as they come: ends as
+ * local_wait_read() does. */
+int bus_follow(struct bus *bus, json_t **reply);
+
 /*
  * Calls a method over ctl's connection, which is made when needed. Returns CTL_DONE with a new
  * reference to the reply's parameters, or the exit code, with words left.

@@ -60,7 +60,10 @@ struct follower {
 static int print_any(struct follower *follower, const json_t *event)
 {
         if (follower->ctl->json != CTL_JSON_OFF) {
-                json_dumpf(event, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+                bool pretty = follower->ctl->json == CTL_JSON_PRETTY;
+
+                json_dumpf(event, stdout,
+                           (pretty ? JSON_INDENT(2) : JSON_COMPACT) | JSON_ENSURE_ASCII);
                 putchar('\n');
         } else {
                 print_event(event);
@@ -130,7 +133,7 @@ static int take_events(struct follower *follower, int *error)
         while (code == CTL_DONE) {
                 json_t *reply = NULL;
 
-                *error = bus_receive(follower->ctl->bus, &reply, UINT64_MAX);
+                *error = bus_follow(follower->ctl->bus, &reply);
                 if (*error < 0)
                         break;
                 code = bus_judge(follower->ctl, "io.ftcpd.Monitor", reply);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -46,6 +47,29 @@ int local_wait_while(int process, int fd, short events, uint64_t deadline)
 int local_wait(int fd, short events, uint64_t deadline)
 {
         return local_wait_while(-1, fd, events, deadline);
+}
+
+int local_wait_read(int fd, uint64_t deadline)
+{
+        /* Without any event asked for, it is only told that nobody reads. */
+        struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = STDOUT_FILENO}};
+
+        for (;;) {
+                int n = poll(fds, 2, local_poll_msec(deadline));
+
+                if (n > 0 && fds[1].revents & POLLERR) {
+                        raise(SIGPIPE);
+                        return -ECANCELED;
+                }
+                if (n > 0 && fds[0].revents)
+                        return 0;
+                if (n > 0) /* a terminal that was hung up, which a signal tells */
+                        fds[1].fd = -1;
+                if (n < 0 && errno != EINTR)
+                        return -errno;
+                if (n == 0 && clock_usec() >= deadline)
+                        return -ETIMEDOUT;
+        }
 }
 
 void local_sleep(uint64_t usec)

@@ -16,6 +16,11 @@ int local_wait(int fd, short events, uint64_t deadline);
 int local_connect_while(int process, const char *path, uint64_t deadline);
 int local_wait_while(int process, int fd, short events, uint64_t deadline);
 
+/* Waits for what there is to print, for ever or to the deadline. Who reads our standard output may
+ * be gone before that comes: then the program ends as by writing to it, by SIGPIPE, or returns
+ * -ECANCELED where that is ignored. */
+int local_wait_read(int fd, uint64_t deadline);
+
 /* For poll(): milliseconds to the deadline, rounded up; -1 for UINT64_MAX. */
 int local_poll_msec(uint64_t deadline);
 

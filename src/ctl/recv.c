@@ -117,7 +117,7 @@ static int receiver_timeout(struct receiver *receiver)
 /* One read. 1: go on, 0: the exit code is in *code. */
 static int receiver_step(struct receiver *receiver, int *code)
 {
-        int r = local_wait(receiver->data.fd, POLLIN, receiver->deadline);
+        int r = local_wait_read(receiver->data.fd, receiver->deadline);
 
         *code = CTL_DONE;
         if (r == -ETIMEDOUT)

@@ -87,7 +87,9 @@ static int print(struct tapper *tapper, const json_t *parameters,
         switch (tapper->form) {
         case FORM_PCAP: return capture_write(&tapper->capture, message);
         case FORM_JSON:
-                json_dumpf(parameters, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+                json_dumpf(parameters, stdout,
+                           (tapper->ctl->json == CTL_JSON_PRETTY ? JSON_INDENT(2) : JSON_COMPACT) |
+                                   JSON_ENSURE_ASCII);
                 putchar('\n');
                 break;
         case FORM_HEX:
@@ -183,10 +185,14 @@ static int catch_signals(void)
 /* True: a signal came. */
 static bool interrupted(const struct tapper *tapper, int timeout)
 {
-        struct pollfd fds[2] = {{.fd = tapper->signals, .events = POLLIN},
-                                {.fd = tapper->ctl->bus->fd, .events = POLLIN}};
+        struct pollfd fds[3] = {{.fd = tapper->signals, .events = POLLIN},
+                                {.fd = tapper->ctl->bus->fd, .events = POLLIN},
+                                {.fd = tapper->form == FORM_PCAP ? -1 : STDOUT_FILENO}};
+        int n = poll(fds, 3, timeout);
 
-        return poll(fds, 2, timeout) > 0 && fds[0].revents;
+        if (n > 0 && fds[2].revents & POLLERR)
+                raise(SIGPIPE); /* nobody reads it: no need to wait for the next message */
+        return n > 0 && fds[0].revents;
 }
 
 static int follow(struct tapper *tapper)

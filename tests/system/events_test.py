@@ -393,11 +393,34 @@ class Ftcpctl(harness.SystemTest):
 
     def test_in_json_each_is_an_object_on_a_line(self):
         _, daemon, _ = self.linked()
-        for option in ("-j", "--json=pretty"):
+        for option in ("-j", "--json=short"):
             process = self.follow(daemon, option)
             kept = recent(daemon)
             self.assertEqual([json.loads(process.stdout.readline()) for _ in kept], kept)
             process.kill()
+
+    def test_it_ends_with_its_reader_and_not_with_the_next_event(self):
+        _, daemon, session = self.linked()
+        tool = f"{harness.program('ftcpctl')} --socket {daemon.control_path}"
+        # What each prints first, and what makes it print that.
+        for verb, news in (("events | head -n 1", None), ("recv --lines | head -n 1", session),
+                           ("tap | head -n 1", session)):
+            process = self.spawn(["sh", "-c", f"{tool} {verb}"], stdout=subprocess.PIPE)
+            while news and process.poll() is None:
+                news.send(b"x")
+                select.select([process.stdout], [], [], 0.05)
+                if select.select([process.stdout], [], [], 0)[0]:
+                    break
+            out, _ = process.communicate(timeout=harness.DEADLINE)
+            self.assertEqual(out.count(b"\n"), 1, verb)
+
+    def test_pretty_json_is_pretty(self):
+        _, daemon, _ = self.linked()
+        process = self.spawn([harness.program("ftcpctl"), "--socket", daemon.control_path,
+                              "--json=pretty", "events", "-n", "1"], stdout=subprocess.PIPE,
+                             text=True)
+        self.assertEqual(process.stdout.readline(), "{\n")
+        self.assertRegex(process.stdout.readline(), '^  "seq": \\d+,\n')
 
     def test_it_ends_with_the_daemon_and_says_so(self):
         _, daemon, _ = self.linked()
