@@ -35,6 +35,9 @@ struct control_ops {
         const struct events *(*events)(void *ctx);
         /* The path that [Local] is really listened on, or NULL: as configured. */
         const char *(*data_socket)(void *ctx);
+        /* What has set the level of the log that is in force, instead of LogLevel=: "log-level" (an
+         * operator) or "--log-level"; NULL: nothing. May be NULL itself. */
+        const char *(*log_level_origin)(void *ctx);
         /* Reads the configuration anew and applies it, or changes nothing and returns a negative
          * errno with the reasons in report, which is empty at the call and freed by control. */
         int (*reload)(void *ctx, struct config_report *report);

@@ -3,12 +3,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "daemon/health.h"
 #include "daemon/interface_text.h"
 #include "daemon/metrics.h"
 #include "daemon/status_json.h"
 #include "util/clock.h"
+#include "util/diag.h"
 
 static void take_health(const struct control_call *call, struct status *status,
                         struct health *health)
@@ -132,10 +134,21 @@ static int monitor_next(const struct control_call *call, struct control_monitor 
         return 0;
 }
 
-/* Shows a path that systemd chose as what it is: of no configuration file. */
+static const char *level_in_force(void)
+{
+        int level = LOG_DEBUG;
+
+        while (level > LOG_EMERG && !diag_enabled(level))
+                level--;
+        return diag_level_name(level);
+}
+
+/* Shows a path that systemd chose as what it is: of no configuration file. So is a level of the log
+ * that somebody has set: instead of a file there is what set it. */
 static json_t *setting_json(const struct control_call *call, const struct config_setting *setting)
 {
-        const char *value = setting->value, *file = setting->file, *real;
+        const char *value = setting->value, *file = setting->file, *real, *origin;
+        struct config_setting shown = *setting;
 
         if (strcmp(setting->section, "Local") == 0 && strcmp(setting->key, "Socket") == 0) {
                 real = call->ops->data_socket(call->ctx);
@@ -144,7 +157,13 @@ static json_t *setting_json(const struct control_call *call, const struct config
                         file = NULL;
                 }
         }
-        return status_json_setting(setting, value, file);
+        if (strcmp(setting->section, "Service") == 0 && strcmp(setting->key, "LogLevel") == 0 &&
+            call->ops->log_level_origin && (origin = call->ops->log_level_origin(call->ctx))) {
+                value = level_in_force();
+                file = origin;
+                shown.line = 0;
+        }
+        return status_json_setting(&shown, value, file);
 }
 
 static json_t *run_get_config(const struct control_call *call)

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { WARNINGS_TOLD = 8 };
+
 static void get_status(void *context, struct status *status)
 {
         struct daemon *daemon = context;
@@ -45,6 +47,15 @@ static const char *get_data_socket(void *context)
         struct daemon *daemon = context;
 
         return daemon->doors.data_socket[0] ? daemon->doors.data_socket : NULL;
+}
+
+static const char *get_log_level_origin(void *context)
+{
+        struct daemon *daemon = context;
+
+        if (daemon->loud)
+                return "log-level";
+        return daemon->options->log_level < 0 ? NULL : "--log-level";
 }
 
 static void report_error(struct config_report *report, char *text)
@@ -84,10 +95,25 @@ static int apply(struct daemon *daemon, struct config_report *report)
         daemon->outdated = false;
         last_config_put(&daemon->last, fresh);
         limits_raise(fresh);
+        daemon->loud = false;
         config_free(old);
         diag_set_level(daemon->options->log_level < 0 ? fresh->log_level
                                                       : daemon->options->log_level);
         return 0;
+}
+
+/* Whoever asked for it finds the warnings just before. */
+static void tell_reloaded(struct daemon *daemon, const struct config_report *report)
+{
+        size_t n = report->n_warnings;
+
+        for (size_t i = 0; i < n && i < WARNINGS_TOLD; i++)
+                relay_tell(daemon->relay, EVENT_RELOAD, "warning: %s", report->warnings[i]);
+        if (n > WARNINGS_TOLD)
+                relay_tell(daemon->relay, EVENT_RELOAD, "warning: %zu more are in the log",
+                           n - WARNINGS_TOLD);
+        relay_tell(daemon->relay, EVENT_RELOAD, "the configuration was reloaded%s",
+                   n ? ", with warnings" : "");
 }
 
 /* Of many errors the first, with how many there are. */
@@ -96,7 +122,7 @@ static void tell_reload(struct daemon *daemon, int result, const struct config_r
         const char *first = report->n_errors ? report->errors[0] : strerror(-result);
 
         if (result == 0)
-                relay_tell(daemon->relay, EVENT_RELOAD, "the configuration was reloaded");
+                tell_reloaded(daemon, report);
         else if (report->n_errors > 1)
                 relay_tell(daemon->relay, EVENT_RELOAD,
                            "not reloaded, nothing has changed: %zu errors, the first is %s",
@@ -162,6 +188,7 @@ static int set_log_level(void *context, const char *name, const char *by)
         if (level < 0)
                 return -EINVAL;
         diag_set_level(level);
+        daemon->loud = true;
         diag_notice("%s has set the log level to %s", by, name);
         relay_tell(daemon->relay, EVENT_SERVICE, "%s has set the log level to %s", by, name);
         return 0;
@@ -201,6 +228,7 @@ const struct control_ops daemon_control_ops = {
         .config = get_config,
         .events = get_events,
         .data_socket = get_data_socket,
+        .log_level_origin = get_log_level_origin,
         .reload = daemon_reload,
         .hold = hold,
         .release = release,

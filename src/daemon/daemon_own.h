@@ -23,6 +23,7 @@ struct daemon {
         struct last_config last;
         bool shut;     /* a socket could not be opened: only those are served who are there */
         bool outdated; /* the files are broken: what was in force before still is */
+        bool loud;     /* an operator has set the level of the log */
         bool stopping; /* a signal has said so */
         bool done;
         bool leaves; /* everything to the next process: nothing is closed */

@@ -535,7 +535,7 @@ class Clients(CtlTest):
 class Reload(CtlTest):
     def test_a_reload_that_works_says_nothing(self):
         self.assertEqual(self.ctl('reload'), (0, '', ''))
-        self.assertEqual(self.daemon.calls[-1]['method'], 'io.ftcpd.Reload')
+        self.assertEqual(self.daemon.calls[0]['method'], 'io.ftcpd.Reload')
 
     def test_a_reload_by_the_manager_is_one_like_any_other(self):
         for pid in (str(os.getpid()), '', '0', 'x', '-1', str(1 << 40)):

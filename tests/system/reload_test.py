@@ -111,6 +111,19 @@ class Reload(harness.SystemTest):
         self.assertEqual((status["upstream"]["connects"], status["clients"]), (1, 1))
         self.assertGreaterEqual(before, 0)
 
+    def test_warnings_go_to_who_asked_for_the_reload(self):
+        upstream, daemon, _ = self.linked()
+        good = f"[Upstream]\nAddress={upstream.address}\n"
+        daemon.configure(good + "ReconectDelay=1s\n")
+        result = self.ctl(daemon)
+        self.assertEqual((result.returncode, result.stdout), (0, ""))
+        self.assertRegex(result.stderr, r"\Awarning: .*:3: .*ReconectDelay.*ReconnectDelay.*\n\Z")
+        daemon.configure(good + "".join(f"Unknown{i}=\n" for i in range(20)))
+        lines = self.ctl(daemon).stderr.splitlines()
+        self.assertEqual((len(lines), lines[-1]), (9, "warning: 12 more are in the log"))
+        daemon.configure(good)
+        self.assertEqual(self.ctl(daemon).stderr, "")
+
     def test_a_bad_file_changes_nothing_and_ftcpctl_tells_the_errors(self):
         upstream, daemon, session = self.linked("[Heartbeat]\nTimeout=20s\n")
         daemon.configure(

@@ -656,12 +656,14 @@ class LogLevel(SteerTest):
         line = self.steer(daemon, "log-level", "debug")
         self.assertEqual(line, "the log level is debug, until a reload or restart")
         daemon.wait_log("root has set the log level to debug")
+        self.assertRegex(self.ctl(daemon, "config")[1], r"(?m)^  LogLevel +debug +log-level$")
         daemon.status()
         daemon.wait_log("control: a client's connection ends")
         event = [e for e in daemon.call("RecentEvents")["events"] if e["kind"] == "service"][-1]
         self.assertEqual(event["text"], "root has set the log level to debug")
         daemon.call("Reload")
         harness.until(lambda: self.is_quiet(daemon), "it to say less again")
+        self.assertRegex(self.ctl(daemon, "config")[1], r"(?m)^  LogLevel +info +default$")
 
     def test_a_reload_takes_the_level_of_the_command_line_again(self):
         upstream = self.upstream()
@@ -673,6 +675,7 @@ class LogLevel(SteerTest):
         daemon.wait_state("up")
         daemon.call("SetLogLevel", level="debug")
         daemon.call("Reload")
+        self.assertRegex(self.ctl(daemon, "config")[1], r"(?m)^  LogLevel +notice +--log-level$")
         harness.until(lambda: self.is_quiet(daemon), "it to say less again")
 
     @staticmethod
