@@ -121,6 +121,13 @@ static int may_receive(struct ctl *ctl, const json_t *settings, enum data_use us
                         "received here is taken from the others; --steal if that is meant");
 }
 
+static bool is_set(const json_t *settings, const char *key, const char *value)
+{
+        const char *given = setting(settings, "Delivery", key);
+
+        return given && strcmp(given, value) == 0;
+}
+
 int data_open(struct ctl *ctl, struct data *data, enum data_use use)
 {
         json_t *result = NULL;
@@ -131,6 +138,8 @@ int data_open(struct ctl *ctl, struct data *data, enum data_use use)
                 const char *path = setting(settings, "Local", "Socket");
                 char senders[256];
 
+                data->refuses = is_set(settings, "WhenDown", "refuse");
+                data->dismisses = is_set(settings, "OnLinkLoss", "disconnect");
                 setting_all(settings, "Local", "Senders", senders, sizeof(senders));
                 snprintf(data->path, sizeof(data->path), "%s", path ? path : "");
                 code = frame_args_from_config(ctl, settings, &data->spec);
@@ -144,6 +153,28 @@ int data_open(struct ctl *ctl, struct data *data, enum data_use use)
         }
         json_decref(result);
         return code;
+}
+
+void data_why_closed(struct ctl *ctl, const struct data *data, char *text, size_t size)
+{
+        json_t *status = NULL;
+        int code = bus_call(ctl, "io.ftcpd.Status", NULL, &status);
+        const json_t *upstream = json_object_get(status, "upstream");
+        const char *state = member_text(upstream, "state", "up");
+        const char *error = member_text(upstream, "lastError", "");
+        int64_t limit = member_int(status, "clientsLimit", 0);
+
+        *text = '\0';
+        *ctl->why = '\0';
+        if (code == CTL_DONE && strcmp(state, "up") != 0 && (data->refuses || data->dismisses))
+                snprintf(text, size, ": the link is not up but %s%s%s, and %s", state,
+                         *error ? ": " : "", error,
+                         data->refuses ? "WhenDown=refuse takes no client until it is"
+                                       : "OnLinkLoss=disconnect sends clients away");
+        else if (code == CTL_DONE && limit && member_int(status, "clients", 0) >= limit)
+                snprintf(text, size, ": there are as many clients as MaxClients=%lld allows",
+                         (long long)limit);
+        json_decref(status);
 }
 
 void data_close(struct data *data)

@@ -100,18 +100,27 @@ static bool receiver_room(struct receiver *receiver)
         return true;
 }
 
-static int receiver_ended(struct receiver *receiver, const char *how)
+/* why: ": because", or empty. */
+static int receiver_ended(struct receiver *receiver, const char *how, const char *why)
 {
-        return ctl_fail(receiver->ctl, CTL_FAILED, "%s after %llu messages%s", how,
+        return ctl_fail(receiver->ctl, CTL_FAILED, "%s after %llu messages%s%s", how,
                         (unsigned long long)receiver->got,
-                        receiver->size ? " and the beginning of another" : "");
+                        receiver->size ? " and the beginning of another" : "", why);
+}
+
+static int receiver_closed(struct receiver *receiver)
+{
+        char why[512];
+
+        data_why_closed(receiver->ctl, &receiver->data, why, sizeof(why));
+        return receiver_ended(receiver, "ftcpd closed the connection", why);
 }
 
 static int receiver_timeout(struct receiver *receiver)
 {
         if (receiver->want == UINT64_MAX && receiver->got > 0)
                 return CTL_DONE;
-        return receiver_ended(receiver, "the time is over");
+        return receiver_ended(receiver, "the time is over", "");
 }
 
 /* One read. 1: go on, 0: the exit code is in *code. */
@@ -134,14 +143,15 @@ static int receiver_step(struct receiver *receiver, int *code)
                         receiver->size += (size_t)n;
                         if (receiver_print(receiver) && fflush(stdout) == 0)
                                 return receiver->got < receiver->want;
-                        *code = ferror(stdout)
-                                        ? ctl_fail(receiver->ctl, CTL_FAILED, "stdout: %s",
-                                                   strerror(errno))
-                                        : receiver_ended(receiver, "what comes is no message of "
-                                                                   "this frame");
+                        *code = ferror(stdout) ? ctl_fail(receiver->ctl, CTL_FAILED, "stdout: %s",
+                                                          strerror(errno))
+                                               : receiver_ended(receiver,
+                                                                "what comes is no message of "
+                                                                "this frame",
+                                                                "");
                         return 0;
                 }
-                *code = receiver_ended(receiver, "ftcpd closed the connection");
+                *code = receiver_closed(receiver);
         }
         return 0;
 }

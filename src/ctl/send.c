@@ -52,10 +52,12 @@ struct sender {
 
 static int sender_lost(struct sender *sender, int error)
 {
+        char why[512];
+
+        data_why_closed(sender->ctl, &sender->data, why, sizeof(why));
         return ctl_fail(sender->ctl, CTL_FAILED,
-                        "ftcpd closed the connection before it had taken everything (%s): its log "
-                        "says why",
-                        strerror(error));
+                        "ftcpd closed the connection before it had taken everything (%s)%s",
+                        strerror(error), *why ? why : ": its log says why");
 }
 
 static int sender_flush(struct sender *sender)

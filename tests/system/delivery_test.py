@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+import subprocess
 import threading
 import time
 
@@ -293,6 +294,19 @@ class WhenDown(harness.SystemTest):
         client.send(b"after")
         arrived.wait(lambda m: m[-1] == b"after", "what comes after")
         self.assertEqual(len(arrived.messages), kept + 1)
+
+    def test_who_is_refused_while_the_link_is_down_is_told_why(self):
+        upstream, daemon, session = self.linked("[Delivery]\nWhenDown=refuse\n")
+        upstream.refuse()
+        session.reset()
+        daemon.wait_state("waiting")
+        for verb in (("send", "x"), ("recv",)):
+            done = subprocess.run(
+                [harness.program("ftcpctl"), "--socket", daemon.control_path, *verb],
+                capture_output=True, text=True, timeout=harness.DEADLINE, check=False)
+            self.assertEqual(done.returncode, 1, done)
+            self.assertRegex(done.stderr, "ftcpd closed the connection .*: the link is not up but "
+                                          ".*, and WhenDown=refuse takes no client until it is")
 
     def test_clients_are_refused_while_the_link_is_down(self):
         upstream = self.upstream()
