@@ -88,7 +88,8 @@ function bash_rest() {
         print "        local list=$1"
         print "        case $1 in"
         print "        @file) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$2\"); return ;;"
-        print "        @instance) list=$(for f in /etc/ftcpd/*.conf; do f=${f##*/}; [ \"$f\" = '*.conf' ] || echo \"${f%.conf}\"; done) ;;"
+        print "        @instance) list=$(for f in /etc/ftcpd/*.conf /run/ftcpd/*.varlink; do f=${f##*/}; [[ $f == '*'* ]] || echo \"${f%.*}\"; done | sort -u) ;;"
+        print "        @client) list=$(ftcpctl clients 2>/dev/null | awk 'NR > 1 { print $1 }') ;;"
         print "        esac"
         print "        mapfile -t COMPREPLY < <(compgen -W \"$list\" -- \"$2\")"
         print "        [[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace 2>/dev/null"
@@ -136,6 +137,8 @@ function zsh_action(list) {
                 return "_files"
         if (list == "@instance")
                 return "_ftcpctl_instances"
+        if (list == "@client")
+                return "_ftcpctl_clients"
         return list == "" ? " " : "(" list ")"
 }
 
@@ -166,8 +169,12 @@ function zsh(    i) {
         print ""
         print "_ftcpctl_instances() {"
         print "        local -a names"
-        print "        names=(/etc/ftcpd/*.conf(N:t:r))"
+        print "        names=(/etc/ftcpd/*.conf(N:t:r) /run/ftcpd/*.varlink(N:t:r))"
         print "        compadd -a names"
+        print "}"
+        print ""
+        print "_ftcpctl_clients() {"
+        print "        compadd $(ftcpctl clients 2>/dev/null | awk 'NR > 1 { print $1 }')"
         print "}"
         print ""
         print "_ftcpctl_verbs() {"
@@ -208,7 +215,9 @@ function fish_words(list) {
         if (list == "@file")
                 return " -F"
         if (list == "@instance")
-                return " -a '(for f in /etc/ftcpd/*.conf; string replace -r \".*/(.*)\\.conf\" \"\\$1\" $f; end)'"
+                return " -a '(for f in /etc/ftcpd/*.conf /run/ftcpd/*.varlink; string replace -r \".*/(.*)\\.(conf|varlink)\" \"\\$1\" $f; end)'"
+        if (list == "@client")
+                return " -a '(ftcpctl clients 2>/dev/null | string match -r \"^ *[0-9]+\" | string trim)'"
         return list == "" ? "" : " -a " fish_quoted(list)
 }
 

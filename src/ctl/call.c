@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Verbs that pass a call on: reload, and any method by its name. */
+/* Any method by its name. */
 #include "ctl/verbs.h"
 
-#include <inttypes.h>
-#include <limits.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,124 +12,156 @@
 #include "ctl/bus.h"
 #include "ctl/ctl.h"
 #include "ctl/show.h"
-#include "util/clock.h"
-#include "util/units.h"
+#include "util/near.h"
 
-enum { RELOAD_USEC = 60 * 1000 * 1000 }; /* names of users may be looked up over a network */
+enum { MORE = CTL_OPTION, METHOD_MAX = 256 };
 
-const char verb_reload_more[] =
-        "A configuration with an error changes nothing: the errors are printed, with\n"
-        "file and line, and the exit code is 1. Warnings are printed too.\n";
+const struct verb_option verb_call_options[] = {
+        {MORE, "more", NULL, "for methods that reply again and again (Monitor, Tap): print each",
+         NULL},
+        {0},
+};
 
 const char verb_call_more[] =
         "METHOD is a full name, or one of the interface io.ftcpd without it: `call\n"
         "Status`. JSON are the parameters, an object. Prints the reply's parameters; an\n"
         "error is printed on stderr. `call org.varlink.service.GetInfo` says what there\n"
-        "is.\n";
+        "is. With --more each reply is a line, until interrupted.\n";
 
-/* systemd, which calls us for a reload, waits for us before it starts a daemon anew that crashed
- * meanwhile; and where it holds the socket, we would wait for that daemon. */
-static int open_for_reload(struct ctl *ctl)
+/* The method of this interface that was meant, as ftcpd describes it; false: none is near. */
+static bool find_near(struct ctl *ctl, const char *method, char *text, size_t size)
 {
-        const char *text = getenv("MAINPID");
-        uint64_t pid;
+        const char *dot = strrchr(method, '.');
+        json_t *parameters = json_pack("{s:s%}", "interface", method, (size_t)(dot - method));
+        json_t *result = NULL;
+        struct near near = near_begin(dot + 1);
+        char *names = NULL, *rest, *line;
+        char why[sizeof(ctl->why)];
 
-        if (text && units_number_parse(text, &pid) == 0 && pid > 0 && pid <= INT_MAX)
-                return bus_open_while(ctl, (pid_t)pid);
-        return CTL_DONE;
+        memcpy(why, ctl->why, sizeof(why));
+        if (bus_call(ctl, "org.varlink.service.GetInterfaceDescription", parameters, &result) ==
+            CTL_DONE)
+                names = rest = strdup(member_text(result, "description", ""));
+        while (names && (line = strsep(&rest, "\n"))) {
+                if (strncmp(line, "method ", 7) != 0)
+                        continue;
+                line[7 + strcspn(line + 7, "( ")] = '\0';
+                near_offer(&near, line + 7);
+        }
+        if (near_best(&near))
+                snprintf(text, size, "%s", near_best(&near));
+        memcpy(ctl->why, why, sizeof(why));
+        free(names);
+        json_decref(result);
+        json_decref(parameters);
+        return near_best(&near) != NULL;
 }
 
-static bool is_of_reload(const json_t *event, const char *begin)
+/* An error that has better words for who typed it than its name. */
+static int explain(struct ctl *ctl, const char *method, int code)
 {
-        return strcmp(member_text(event, "kind", ""), "reload") == 0 &&
-               strncmp(member_text(event, "text", ""), begin, strlen(begin)) == 0;
+        char meant[METHOD_MAX];
+
+        if (strcmp(ctl->error, "org.varlink.service.ExpectedMore") == 0)
+                return ctl_fail(ctl, code, "%s replies again and again: say `ftcpctl call --more`",
+                                method);
+        if (strcmp(ctl->error, "org.varlink.service.MethodNotFound") == 0 &&
+            find_near(ctl, method, meant, sizeof(meant)))
+                return ctl_fail(ctl, code, "this ftcpd has no method %s (did you mean %s?)", method,
+                                meant);
+        return code;
 }
 
-/* The events of a reload are its warnings and then, that it was done. What can't be had is in the
- * log. */
-static void print_warnings(struct ctl *ctl)
+static int call_once(struct ctl *ctl, const char *method, json_t *parameters)
 {
         json_t *result = NULL;
-        const json_t *events;
-        size_t first, end;
-
-        if (bus_call(ctl, "io.ftcpd.RecentEvents", NULL, &result) == CTL_DONE) {
-                events = json_object_get(result, "events");
-                end = json_array_size(events);
-                while (end > 0 && !is_of_reload(json_array_get(events, end - 1), ""))
-                        end--;
-                first = end ? --end : 0;
-                while (first > 0 && is_of_reload(json_array_get(events, first - 1), "warning: "))
-                        first--;
-                for (; first < end; first++) {
-                        const char *text = member_text(json_array_get(events, first), "text", "");
-
-                        show_safe(stderr, text, strlen(text), SIZE_MAX);
-                        fputc('\n', stderr);
-                }
-        }
-        *ctl->why = '\0';
-        json_decref(result);
-}
-
-int verb_reload(struct ctl *ctl, int argc, char **argv)
-{
-        json_t *result = NULL, *line;
-        int code = ctl_arguments(ctl, argc, argv, 0);
-        size_t i;
+        int code = bus_call_until(ctl, method, parameters, &result, UINT64_MAX);
 
         if (code == CTL_DONE)
-                code = open_for_reload(ctl);
-        if (code)
-                return code;
-        code = bus_call_until(ctl, "io.ftcpd.Reload", NULL, &result, clock_deadline(RELOAD_USEC));
-        if (code == CTL_FAILED && strcmp(ctl->error, "io.ftcpd.ConfigInvalid") == 0) {
-                json_array_foreach(json_object_get(result, "errors"), i, line)
-                {
-                        const char *text = json_string_value(line);
-
-                        if (!text)
-                                continue;
-                        show_safe(stderr, text, strlen(text), SIZE_MAX);
-                        fputc('\n', stderr);
-                }
-                ctl_fail(ctl, code, "the configuration was refused; what was in force stays so");
-        }
-        /* Of systemd's own call the journal has them already. */
-        if (code == CTL_DONE && !getenv("MAINPID"))
-                print_warnings(ctl);
-        if (code == CTL_DONE && ctl->json != CTL_JSON_OFF)
                 code = ctl_print_json(ctl, result);
+        else if (code == CTL_FAILED)
+                code = explain(ctl, method, code);
         json_decref(result);
         return code;
 }
 
+static int print_reply(struct ctl *ctl, const json_t *reply)
+{
+        const json_t *parameters = json_object_get(reply, "parameters");
+        json_t *nothing = json_object();
+        int code = ctl_print_json(ctl, parameters ? parameters : nothing);
+
+        if (code == CTL_DONE && fflush(stdout) != 0)
+                code = ctl_fail(ctl, CTL_FAILED, "stdout: %s", strerror(errno));
+        json_decref(nothing);
+        return code;
+}
+
+static int call_more(struct ctl *ctl, const char *method, json_t *parameters)
+{
+        bool continues = true;
+        int code = bus_open(ctl), r = 0;
+
+        if (ctl->json == CTL_JSON_OFF) /* a line each, whatever it is printed to */
+                ctl->json = CTL_JSON_SHORT;
+        if (code == CTL_DONE)
+                r = bus_send(ctl->bus, method, parameters, true, UINT64_MAX);
+        while (code == CTL_DONE && r == 0 && continues) {
+                json_t *reply = NULL;
+
+                r = bus_follow(ctl->bus, &reply);
+                if (r == 0)
+                        code = bus_judge(ctl, method, reply);
+                if (r == 0 && code == CTL_DONE)
+                        code = print_reply(ctl, reply);
+                continues = member_true(reply, "continues");
+                json_decref(reply);
+        }
+        if (r < 0)
+                return bus_ended(ctl, r);
+        return code == CTL_FAILED ? explain(ctl, method, code) : code;
+}
+
+/* The parameters, NULL where there are none; false: they are wrong. */
+static bool read_parameters(struct ctl *ctl, const char *text, json_t **parameters)
+{
+        json_error_t error;
+
+        *parameters = json_loads(text, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+        if (json_is_object(*parameters))
+                return true;
+        ctl_fail(ctl, 0, "the parameters are no JSON object, such as '{\"id\": 7}': %s",
+                 *parameters ? "something else" : error.text);
+        bool none = json_is_null(*parameters);
+        json_decref(*parameters);
+        *parameters = NULL;
+        if (none)
+                *ctl->why = '\0';
+        return none;
+}
+
 int verb_call(struct ctl *ctl, int argc, char **argv)
 {
-        json_t *parameters = NULL, *result = NULL;
-        char method[256];
-        json_error_t error;
-        int code = ctl_arguments(ctl, argc, argv, 2);
+        json_t *parameters = NULL;
+        char method[METHOD_MAX];
+        bool more = false;
+        int option, code;
 
-        if (code)
-                return code;
-        if (optind == argc)
-                return ctl_usage(ctl, "call needs a METHOD");
+        while ((option = ctl_option(ctl, argc, argv)) != -1) {
+                if (option == '?')
+                        return ctl_usage(ctl, NULL);
+                more = true;
+        }
+        if (optind == argc || !*argv[optind])
+                return ctl_usage(ctl, "call needs a METHOD, such as Status");
+        if (argc - optind > 2)
+                return ctl_usage(ctl, "call takes a METHOD and its parameters in one argument: "
+                                      "quote them");
         snprintf(method, sizeof(method), "%s%s", strchr(argv[optind], '.') ? "" : "io.ftcpd.",
                  argv[optind]);
-        if (optind + 1 < argc) {
-                parameters = json_loads(argv[optind + 1], JSON_REJECT_DUPLICATES, &error);
-                if (!json_is_object(parameters)) {
-                        json_decref(parameters);
-                        ctl_fail(ctl, 0, "the parameters are no JSON object: %s",
-                                 parameters ? "something else" : error.text);
-                        return ctl_usage(ctl, NULL);
-                }
-        }
-        code = bus_call_until(ctl, method, parameters, &result, UINT64_MAX);
-        if (code == CTL_DONE)
-                code = ctl_print_json(ctl, result);
+        if (optind + 1 < argc && !read_parameters(ctl, argv[optind + 1], &parameters))
+                return ctl_usage(ctl, NULL);
+        code = more ? call_more(ctl, method, parameters) : call_once(ctl, method, parameters);
         json_decref(parameters);
-        json_decref(result);
         return code;
 }

@@ -28,6 +28,7 @@ const struct verb_option ctl_options[] = {
         {GLOBAL_SOCKET, "socket", "PATH", "the control socket [/run/ftcpd.varlink]", "@file"},
         {GLOBAL_INSTANCE, "instance", "NAME", "of the instance ftcpd@NAME", "@instance"},
         {GLOBAL_HELP, "help", NULL, "this, or behind a verb, that verb", NULL},
+        {'h', NULL, NULL, "the same", NULL},
         {GLOBAL_VERSION, "version", NULL, "the version", NULL},
         {GLOBAL_LIST, "list-verbs", NULL, "this as a table, for programs", NULL},
         {0},
@@ -79,6 +80,16 @@ static bool set_json(struct ctl *ctl, const char *text)
         return false;
 }
 
+static bool set_socket(struct ctl *ctl, const char *text)
+{
+        if (!*text) {
+                ctl_fail(ctl, 0, "--socket is empty: expected the path of a control socket");
+                return false;
+        }
+        ctl->socket = text;
+        return true;
+}
+
 static bool set_instance(struct ctl *ctl, const char *text)
 {
         if (!*text || strchr(text, '/') || strlen(text) > 80) {
@@ -95,9 +106,10 @@ static int global_option(struct ctl *ctl, int option)
         switch (option) {
         case 'j': ctl->json = isatty(STDOUT_FILENO) ? CTL_JSON_PRETTY : CTL_JSON_SHORT; return 0;
         case GLOBAL_JSON: return set_json(ctl, optarg) ? 0 : '?';
-        case GLOBAL_SOCKET: ctl->socket = optarg; return 0;
+        case GLOBAL_SOCKET: return set_socket(ctl, optarg) ? 0 : '?';
         case GLOBAL_INSTANCE: return set_instance(ctl, optarg) ? 0 : '?';
         case GLOBAL_VERSION: printf("ftcpctl %s\n", PACKAGE_VERSION); exit(CTL_DONE);
+        case 'h':
         case GLOBAL_HELP:
                 if (ctl->verb)
                         help_verb(ctl->verb);

@@ -38,7 +38,7 @@ struct ctl {
 /*
  * One option. What parses it, --help, the manual's test and the shells' completions all read this
  * row. `words` says to the shells what the argument may be: words with blanks between, or one of
- * "@file", "@state" and "@instance"; NULL: they can't know.
+ * "@file", "@state", "@verb", "@instance" and "@client" (its ID); NULL: they can't know.
  */
 struct verb_option {
         int value;            /* what ctl_option() returns; of a short option, its letter */

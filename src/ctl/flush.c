@@ -25,9 +25,9 @@ const struct verb_option verb_flush_options[] = {
 };
 
 const char verb_flush_more[] =
-        "Returns when all that ftcpd had accepted before is acknowledged by the upstream's\n"
-        "kernel, or dropped; whether its program has read it nobody can say. Exits with 1\n"
-        "at the timeout.\n";
+        "Returns when all that ftcpd had accepted before is acknowledged by the\n"
+        "upstream's kernel, or dropped; whether its program has read it nobody can say.\n"
+        "Exits with 1 at the timeout.\n";
 
 /* An event that the daemon of now has told, and that only its successor knows, too. */
 struct witness {

@@ -87,12 +87,14 @@ void help_verb(const struct verb *verb)
 
 static void table_words(const char *words)
 {
-        if (!words || strcmp(words, "@state") != 0) {
+        if (words && strcmp(words, "@verb") == 0)
+                for (const struct verb *verb = ctl_verbs; verb->name; verb++)
+                        printf("%s%s", verb == ctl_verbs ? "" : " ", verb->name);
+        else if (words && strcmp(words, "@state") == 0)
+                for (int i = 0; i < LINK_STATES; i++)
+                        printf("%s%s", i ? " " : "", link_state_name((enum link_state)i));
+        else
                 fputs(words ? words : "", stdout);
-                return;
-        }
-        for (int i = 0; i < LINK_STATES; i++)
-                printf("%s%s", i ? " " : "", link_state_name((enum link_state)i));
 }
 
 static void table_options(const char *verb, const struct verb_option *options)

@@ -6,6 +6,7 @@
 
 #include "ctl/bus.h"
 #include "ctl/ctl.h"
+#include "ctl/help.h"
 #include "ctl/show.h"
 #include "ctl/verbs.h"
 #include "util/near.h"
@@ -32,7 +33,7 @@ const struct verb ctl_verbs[] = {
         {"release", "", "let a held link connect", verb_release_more, verb_release, 0, NULL, NULL},
         {"reconnect", "", "close the link and connect anew", verb_reconnect_more, verb_reconnect, 0,
          NULL, NULL},
-        {"drop", "ID", "disconnect a client", verb_drop_more, verb_drop, 0, NULL, NULL},
+        {"drop", "ID", "disconnect a client", verb_drop_more, verb_drop, 0, NULL, "@client"},
         {"log-level", "LEVEL", "log more or less, until a reload", verb_log_level_more,
          verb_log_level, 0, NULL, "emerg alert crit err warning notice info debug"},
         {"reload", "", "make ftcpd read its configuration anew", verb_reload_more, verb_reload, 0,
@@ -45,8 +46,12 @@ const struct verb ctl_verbs[] = {
          "print what the upstream sends", verb_recv_more, verb_recv, 0, verb_recv_options, NULL},
         {"tap", "[--in | --out] [--client=ID] [-n N] [--lines | --hex | --pcap=FILE]",
          "watch what passes", verb_tap_more, verb_tap, 0, verb_tap_options, NULL},
-        {"call", "METHOD [JSON]", "call any Varlink method", verb_call_more, verb_call, 0, NULL,
-         NULL},
+        {"call", "METHOD [JSON] [--more]", "call any Varlink method", verb_call_more, verb_call, 0,
+         verb_call_options,
+         "Status Health ListClients Monitor RecentEvents GetConfig GetMetrics GetLatency Tap Flush "
+         "Reconnect Hold Release DropClient Reload SetLogLevel"},
+        {"help", "[VERB]", "what there is, or what VERB does, as --help", NULL, verb_help, 0, NULL,
+         "@verb"},
         {"config", "[--cat]", "what is in force, and from which file and line", verb_config_more,
          verb_config, 0, verb_config_options, NULL},
         {"peer", "[OPTION...]", "be an upstream, to try and test with", verb_peer_more, verb_peer,
@@ -64,9 +69,27 @@ static const struct verb *find_verb(struct ctl *ctl, const char *name)
                 near_offer(&near, verb->name);
         }
         const char *best = near_best(&near);
-        ctl_fail(ctl, CTL_USAGE, "there is no verb %.60s%s%s%s; see `ftcpctl --help`", name,
+        ctl_fail(ctl, CTL_USAGE, "there is no verb \"%.60s\"%s%s%s; see `ftcpctl --help`", name,
                  best ? " (did you mean " : "", best ? best : "", best ? "?)" : "");
         return NULL;
+}
+
+int verb_help(struct ctl *ctl, int argc, char **argv)
+{
+        const struct verb *verb;
+        int code = ctl_arguments(ctl, argc, argv, 1);
+
+        if (code)
+                return code;
+        if (optind == argc) {
+                help_all();
+                return CTL_DONE;
+        }
+        verb = find_verb(ctl, argv[optind]);
+        if (!verb)
+                return CTL_USAGE;
+        help_verb(verb);
+        return CTL_DONE;
 }
 
 /* Options before the verb, then the verb. An error in front of it is told with the exit code of

@@ -21,9 +21,9 @@ const struct verb_option verb_metrics_options[] = {
 };
 
 const char verb_metrics_more[] =
-        "The names are listed in ftcpd-metrics(7). Where ftcpd can't be reached, FILE says\n"
-        "`ftcpd_up 0` and nothing else, so that it never goes on saying what was, and the\n"
-        "exit code is 3.\n";
+        "The names are listed in ftcpd-metrics(7). Where ftcpd can't be reached, FILE\n"
+        "says `ftcpd_up 0` and nothing else, so that it never goes on saying what was,\n"
+        "and the exit code is 3.\n";
 
 static int write_failed(struct ctl *ctl, const char *path)
 {

@@ -160,11 +160,13 @@ static int receiver_options(struct receiver *receiver, int argc, char **argv)
 {
         struct ctl *ctl = receiver->ctl;
         uint64_t timeout = UINT64_MAX;
-        int option;
+        int option, given = 0;
 
         while ((option = ctl_option(ctl, argc, argv)) != -1) {
+                if (option >= FORM && given && option != given)
+                        return ctl_usage(ctl, "--lines, --hex and --raw: only one of them");
                 if (option >= FORM)
-                        receiver->form = (enum form)(option - FORM);
+                        receiver->form = (enum form)((given = option) - FORM);
                 else if (option == STEAL)
                         receiver->steal = true;
                 else if (option == '?' ||

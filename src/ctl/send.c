@@ -38,8 +38,9 @@ const struct verb_option verb_send_options[] = {
 const char verb_send_more[] =
         "The message is TEXT, or all of stdin where there is none or it is `-`. It is\n"
         "any bytes: the frame is added. (Where the frame has a LengthOffset=, it is the\n"
-        "whole frame.) Returns when ftcpd has taken it; while its queue is full, that\n"
-        "lasts.\n";
+        "whole frame.) A line ends at its newline: of one that ends in CR LF, the CR is\n"
+        "part of the message. Returns when ftcpd has taken it; while its queue is full,\n"
+        "that lasts.\n";
 
 struct sender {
         struct ctl *ctl;

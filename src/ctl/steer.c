@@ -5,7 +5,9 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl/bus.h"
 #include "ctl/ctl.h"
@@ -18,7 +20,10 @@ enum {
         CLOSED_POLL_USEC = 20 * 1000,
         OPTION_FOR = CTL_OPTION,
         OPTION_REASON,
+        REASON = 1024,
 };
+
+#define HOLD_MAX_USEC (UINT64_C(36525) * 86400 * 1000000)
 
 const struct verb_option verb_hold_options[] = {
         {OPTION_FOR, "for", "T", "release it by itself after this time [never]", NULL},
@@ -31,7 +36,8 @@ const char verb_hold_more[] =
         "Closes the link, after the message that is half written, and keeps it closed\n"
         "until `ftcpctl release`. Returns when it is closed. Messages wait meanwhile, or\n"
         "are refused, as WhenDown= says. The hold survives a restart of ftcpd under\n"
-        "systemd, but not a stop. Held again, it gets another reason and time.\n";
+        "systemd, but not a stop. Held again, it gets another reason and time. With sudo\n"
+        "the reason also says by whom.\n";
 
 const char verb_release_more[] =
         "What is held connects at once; `ftcpctl wait` waits until it is up. To release\n"
@@ -107,6 +113,7 @@ static int wait_closed(struct ctl *ctl, const json_t *before)
 static int hold(struct ctl *ctl, const char *reason, uint64_t span)
 {
         json_t *parameters = json_object(), *before, *result = NULL;
+        char until[SHOW_SIZE];
         int code;
 
         if (reason && json_object_set_new(parameters, "reason", json_string(reason)) < 0) {
@@ -128,13 +135,26 @@ static int hold(struct ctl *ctl, const char *reason, uint64_t span)
         }
         if (span == UNITS_INFINITY)
                 return finish(ctl, result, "the link is held, until `ftcpctl release`");
-        return finish(ctl, result, "the link is held, for %s or until `ftcpctl release`",
-                      units_span_words(span).text);
+        return finish(ctl, result, "the link is held, for %s, until %s, or `ftcpctl release`",
+                      units_span_words(span).text, show_until(span, until));
+}
+
+/* The daemon knows the user whose process we are, and sudo whose wish it is. */
+static const char *with_person(const char *reason, char text[REASON])
+{
+        const char *person = getenv("SUDO_USER");
+
+        if (!person || !*person || geteuid() != 0 || strcmp(person, "root") == 0)
+                return reason;
+        snprintf(text, REASON, "%s%ssudo by %.64s%s", reason ? reason : "", reason ? " (" : "",
+                 person, reason ? ")" : "");
+        return text;
 }
 
 int verb_hold(struct ctl *ctl, int argc, char **argv)
 {
         const char *reason = NULL;
+        char text[REASON];
         uint64_t span = UNITS_INFINITY;
         int option;
 
@@ -148,9 +168,12 @@ int verb_hold(struct ctl *ctl, int argc, char **argv)
         }
         if (span == 0)
                 return ctl_usage(ctl, "--for=0 is no time to hold the link");
+        if (span != UNITS_INFINITY && span > HOLD_MAX_USEC)
+                return ctl_usage(ctl, "--for is more than 100 years: without it, the link is held "
+                                      "until `ftcpctl release`");
         if (optind < argc)
                 return ctl_usage(ctl, "hold takes no argument; for a reason say --reason=TEXT");
-        return hold(ctl, reason, span);
+        return hold(ctl, with_person(reason, text), span);
 }
 
 int verb_release(struct ctl *ctl, int argc, char **argv)

@@ -29,7 +29,7 @@ enum { OPTION_IN = CTL_OPTION, OPTION_OUT, OPTION_CLIENT, OPTION_FORM };
 const struct verb_option verb_tap_options[] = {
         {OPTION_IN, "in", NULL, "only what comes from the upstream", NULL},
         {OPTION_OUT, "out", NULL, "only what goes to it", NULL},
-        {OPTION_CLIENT, "client", "ID", "only what this client sends, and what it gets", NULL},
+        {OPTION_CLIENT, "client", "ID", "only what this client sends, and what it gets", "@client"},
         {'n', NULL, "N", "end after N messages", NULL},
         {OPTION_FORM + FORM_LINES, "lines", NULL, "each message as it is, and a newline", NULL},
         {OPTION_FORM + FORM_HEX, "hex", NULL, "each message as a line of hexadecimal digits", NULL},

@@ -28,9 +28,10 @@ int verb_latency(struct ctl *ctl, int argc, char **argv);
 extern const struct verb_option verb_metrics_options[];
 extern const char verb_metrics_more[];
 int verb_metrics(struct ctl *ctl, int argc, char **argv);
-/* call.c */
+/* reload.c, call.c */
 extern const char verb_reload_more[];
 int verb_reload(struct ctl *ctl, int argc, char **argv);
+extern const struct verb_option verb_call_options[];
 extern const char verb_call_more[];
 int verb_call(struct ctl *ctl, int argc, char **argv);
 /* steer.c */
@@ -72,3 +73,5 @@ int verb_top(struct ctl *ctl, int argc, char **argv);
 extern const struct verb_option verb_peer_options[];
 extern const char verb_peer_more[];
 int verb_peer(struct ctl *ctl, int argc, char **argv);
+/* main.c */
+int verb_help(struct ctl *ctl, int argc, char **argv);

@@ -76,7 +76,7 @@ class Table(unittest.TestCase):
             every = self.table[''].options | self.table[verb].options
             for option, (argument, _) in every.items():
                 arguments = [verb, option, *(['1'] if argument else []), '--bogus-at-the-end']
-                if option in ('--help', '--version', '--list-verbs'):
+                if option in ('--help', '-h', '--version', '--list-verbs'):
                     continue
                 done = subprocess.run([FTCPCTL, *arguments], capture_output=True, text=True,
                                       check=False, timeout=120, stdin=subprocess.DEVNULL)
@@ -151,6 +151,40 @@ class Shells(unittest.TestCase):
                 self.assertEqual(self.bash(*before, option, '='), words.split())
         self.assertEqual(self.bash('wait', '--state', '=', 'wai'), ['waiting'])
         self.assertEqual(self.bash('wait', '--stat'), ['--state='])
+
+    def test_the_methods_that_can_be_called_are_those_of_the_interface(self):
+        with open(os.path.join(harness.TOP, 'src', 'daemon', 'io.ftcpd.varlink'),
+                  encoding='utf-8') as file:
+            methods = re.findall(r'^method (\w+)', file.read(), re.MULTILINE)
+        self.assertEqual(sorted(self.table['call'].words.split()), sorted(methods))
+
+    @unittest.skipIf(os.geteuid(), 'needs root, for a /run of its own')
+    def test_instances_and_clients_are_those_there_are(self):
+        harness.need('bash', 'fish', 'unshare')
+        folder = tempfile.mkdtemp(prefix='ftcpd-test-')
+        self.addCleanup(shutil.rmtree, folder)
+        tool = os.path.join(folder, 'ftcpctl')
+        with open(tool, 'w', encoding='utf-8') as file:
+            file.write('#!/bin/sh\nprintf "ID PID\\n7 x\\n12 y\\n"\n')
+        os.chmod(tool, 0o755)
+        env = os.environ | {'PATH': folder + os.pathsep + os.environ['PATH'],
+                            'HOME': '/nonexistent'}
+        bash = '''source "$1"; COMP_WORDS=(ftcpctl $2); COMP_WORDS+=("$3"); COMP_CWORD=2
+                  _ftcpctl 2>/dev/null; echo "${COMPREPLY[@]}"'''
+        run = 'mount -t tmpfs none /run && mkdir /run/ftcpd && touch /run/ftcpd/feed.varlink && '
+
+        def ask(*command):
+            return output('unshare', '-m', 'sh', '-c', run + 'exec "$@"', 'sh', *command,
+                          env=env).split()
+
+        self.assertIn('feed', ask('bash', '-c', bash, 'bash', completions('bash'), '--instance', ''))
+        self.assertEqual(ask('bash', '-c', bash, 'bash', completions('bash'), 'drop', ''),
+                         ['7', '12'])
+        fish = 'source $argv[1]; complete -C $argv[2]'
+        self.assertIn('--instance=feed', ask('fish', '--no-config', '-c', fish, completions('fish'),
+                                             'ftcpctl --instance='))
+        self.assertEqual(ask('fish', '--no-config', '-c', fish, completions('fish'),
+                             'ftcpctl drop '), ['7', '12'])
 
     def test_bash_offers_files(self):
         harness.need('bash')

@@ -73,7 +73,7 @@ class Daemon:
         self.folder = tempfile.mkdtemp(prefix='ftcpctl-')
         os.chmod(self.folder, 0o755)
         self.control, self.data = (os.path.join(self.folder, n) for n in ('varlink', 'data'))
-        self.calls, self.messages = [], []
+        self.calls, self.messages, self.more = [], [], 1
         self.settings = [('Upstream', 'Address', '192.0.2.7:7000'), ('Local', 'Socket', self.data),
                          ('Local', 'Senders', ''), ('Frame', 'MaxMessageSize', '16M')]
         self.settings += [('Frame', key, value) for key, value in frame.items()]
@@ -142,7 +142,11 @@ class Daemon:
                 text, _, data = data.partition(b'\0')
                 call = json.loads(text)
                 self.calls.append(call)
-                sock.sendall(json.dumps(self.reply(call)).encode() + b'\0')
+                for i in range(self.more if call.get('more') else 1):
+                    reply = self.reply(call)
+                    if i + 1 < self.more:
+                        reply['continues'] = True
+                    sock.sendall(json.dumps(reply).encode() + b'\0')
 
     def take_all(self, sock):
         received = b''
@@ -206,8 +210,9 @@ class Usage(unittest.TestCase):
     def test_help_names_every_verb_in_80_columns(self):
         code, out, err = run('--help')
         self.assertEqual((code, err), (0, ''))
-        for verb in ('status', 'health', 'clients', 'wait', 'reload', 'send', 'recv', 'tap',
-                     'call', 'peer'):
+        verbs = [line.split('\t')[1] for line in run('--list-verbs')[1].splitlines()
+                 if line.startswith('verb\t')]
+        for verb in verbs:
             self.assertIn(f'\n  {verb}', out)
             code, more, err = run(verb, '--help')
             self.assertEqual((code, err), (0, ''))
@@ -224,7 +229,8 @@ class Usage(unittest.TestCase):
                      ['recv', '-n', 'x'], ['call'], ['call', 'A', '[1]'], ['--json=maybe', 'call'],
                      ['--instance', 'a/b', 'status'], ['peer', '--listen', 'a:b:c'],
                      ['peer', '--length-size', '5'], ['tap', 'x'], ['tap', '--hex', '--pcap', 'x'],
-                     ['tap', '-j', '--lines'], ['tap', '--client', '0'], ['peer', '--size']):
+                     ['call', ''], ['call', 'A', '{}', '{}'], ['--socket=', 'status'],
+                     ['recv', '--lines', '--hex'], ['tap', '-j', '--lines'], ['tap', '--client', '0'], ['peer', '--size']):
             code, out, err = run(*args)
             self.assertEqual((code, out), (2, ''), args)
             self.assertTrue(err.startswith('ftcpctl: '), err)
@@ -232,6 +238,15 @@ class Usage(unittest.TestCase):
 
     def test_a_mistyped_verb_is_guessed(self):
         self.assertIn('did you mean clients?', run('client')[2])
+        self.assertIn('did you mean help?', run('hlep')[2])
+
+    def test_help_is_a_verb_and_a_letter_too(self):
+        for args in (['help'], ['-h']):
+            self.assertEqual(run(*args), run('--help'))
+        for args in (['help', 'wait'], ['wait', '-h']):
+            self.assertEqual(run(*args), run('wait', '--help'))
+        self.assertEqual(run('help', 'wiat')[::2], (2, 'ftcpctl: there is no verb "wiat" (did you '
+                                                       'mean wait?); see `ftcpctl --help`\n'))
 
     def test_a_mistyped_option_or_state_is_guessed(self):
         self.assertIn('did you mean --timeout?', run('wait', '--tmeout=3s')[2])
@@ -701,6 +716,29 @@ class Call(CtlTest):
         self.assertEqual(out, '')
         self.assertIn('io.ftcpd.NoSuchClient {"id": 7}', err)
         self.assertIn('has no method io.ftcpd.Nothing', self.ctl('call', 'Nothing')[2])
+
+    def test_a_mistyped_method_is_guessed(self):
+        self.daemon.answers['org.varlink.service.GetInterfaceDescription'] = {
+            'description': 'interface io.ftcpd\nmethod Health() -> ()\nmethod Status() -> ()\n'}
+        err = self.assert_exit(1, self.ctl('call', 'Helth'))[2]
+        self.assertEqual(err, 'ftcpctl: this ftcpd has no method io.ftcpd.Helth (did you mean '
+                              'Health?)\n')
+
+    def test_null_are_no_parameters(self):
+        self.assert_exit(0, self.ctl('call', 'Health', 'null'))
+        self.assertIn('such as', self.assert_exit(2, self.ctl('call', 'Health', '7'))[2])
+        self.assertIn('such as', self.assert_exit(2, self.ctl('call', 'Health', ''))[2])
+
+    def test_more_prints_each_reply_as_a_line(self):
+        self.daemon.answers['Monitor'] = Refusal('org.varlink.service.ExpectedMore')
+        self.assertIn('--more', self.assert_exit(1, self.ctl('call', 'Monitor'))[2])
+        replies = iter([{'a': [1, 2]}, {'b': {}}])
+        self.daemon.answers['Monitor'] = lambda _: next(replies)
+        self.daemon.more = 2
+        out = self.assert_exit(0, self.ctl('call', '--more', 'Monitor', '{"history": 2}'))[1]
+        self.assertEqual(out, '{"a":[1,2]}\n{"b":{}}\n')
+        self.assertEqual(self.daemon.calls[-1], {
+            'method': 'io.ftcpd.Monitor', 'parameters': {'history': 2}, 'more': True})
 
 
 class Wait(CtlTest):

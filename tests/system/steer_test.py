@@ -225,7 +225,7 @@ class Hold(SteerTest):
     def test_a_hold_that_is_over_by_itself_connects_anew(self):
         upstream, daemon, session = self.linked(QUICK)
         line = self.steer(daemon, "hold", "--for=1s 500ms")
-        self.assertRegex(line, "held, for 1s 500ms")
+        self.assertRegex(line, r"held, for 1s 500ms, until .*\d\d:\d\d.*, or `ftcpctl release`$|, Jan ")
         session.expect_end()
         upstream.accept()
         daemon.wait_state("up")
@@ -248,6 +248,16 @@ class Hold(SteerTest):
         self.assertGreaterEqual(status["stateUsec"], before["stateUsec"])
         stays(lambda: daemon.status()["upstream"]["state"] == "held", 2.5)
 
+    def test_who_asked_by_sudo_is_named(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root is asked whose wish it is")
+        _, daemon, _ = self.linked(QUICK)
+        os.environ["SUDO_USER"] = "alice"
+        self.addCleanup(os.environ.pop, "SUDO_USER")
+        for given, kept in (([], "sudo by alice"), (["--reason=cable"], "cable (sudo by alice)")):
+            self.steer(daemon, "hold", *given)
+            self.assertEqual(daemon.status()["upstream"]["heldReason"], kept)
+
     def test_a_time_that_is_none_is_refused(self):
         _, daemon, _ = self.linked()
         for span in (0, -1, -(1 << 62)):
@@ -257,6 +267,7 @@ class Hold(SteerTest):
             self.assertEqual(raised.exception.parameters, {"parameter": "forUsec"})
         self.assertEqual(self.ctl(daemon, "hold", "--for=0")[0], 2)
         self.assertEqual(self.ctl(daemon, "hold", "--for=soon")[0], 2)
+        self.assertIn("100 years", self.ctl(daemon, "hold", "--for=37000d")[2])
         self.assertEqual(self.ctl(daemon, "hold", "for works")[0], 2)
         self.assertNotIn("heldBy", daemon.status()["upstream"])
         daemon.call("Hold", forUsec=(1 << 63) - 1)
