@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "util/text.h"
+
 /* The times that people count in years with four digits. */
 #define YEARS_USEC UINT64_C(31557600000000000)
 
@@ -94,22 +96,6 @@ int show_percent(uint64_t part, uint64_t whole)
         return percent > 999 ? 999 : (int)percent;
 }
 
-/* Characters that are no letters, but change how others are shown: they turn the direction of
- * writing, end a line, or cannot be seen. */
-static bool is_mark(uint32_t point)
-{
-        static const uint32_t marks[][2] = {
-                {0x00ad, 0x00ad}, {0x061c, 0x061c}, {0x180e, 0x180e},
-                {0x200b, 0x200f}, {0x2028, 0x202e}, {0x2060, 0x206f},
-                {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f},
-        };
-
-        for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++)
-                if (point >= marks[i][0] && point <= marks[i][1])
-                        return true;
-        return false;
-}
-
 /* How many bytes at data are one printable character in UTF-8; 0: it is none. */
 static size_t printable(const unsigned char *data, size_t size)
 {
@@ -123,10 +109,10 @@ static size_t printable(const unsigned char *data, size_t size)
                         return 0;
                 point = point << 6 | (data[i] & 0x3f);
         }
-        if (point < ' ' || (point >= 0x7f && point < 0xa0) || point > 0x10ffff)
+        if (text_is_mark(point) || point > 0x10ffff)
                 return 0;
         if ((n == 3 && point < 0x800) || (n == 4 && point < 0x10000) ||
-            (point >= 0xd800 && point < 0xe000) || is_mark(point))
+            (point >= 0xd800 && point < 0xe000))
                 return 0;
         return n;
 }

@@ -31,10 +31,18 @@ static size_t utf8_length(const unsigned char *s, size_t size)
         return c < least[length] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : length;
 }
 
-/* Control characters are C0, DEL, C1, and the separators that begin a line in some viewers. */
-static int is_control(uint32_t c)
+bool text_is_mark(uint32_t point)
 {
-        return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029;
+        static const uint32_t marks[][2] = {
+                {0x00, 0x1f},     {0x7f, 0x9f},       {0x061c, 0x061c}, {0x200b, 0x200b},
+                {0x200e, 0x200f}, {0x2028, 0x202e},   {0x2060, 0x2069}, {0xfeff, 0xfeff},
+                {0xfff9, 0xfffb}, {0xe0000, 0xe007f},
+        };
+
+        for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++)
+                if (point >= marks[i][0] && point <= marks[i][1])
+                        return true;
+        return false;
 }
 
 static size_t escape_byte(char *piece, unsigned char byte)
@@ -57,7 +65,7 @@ size_t text_escape(char *out, size_t room, const char *text, size_t size)
                 size_t taken = utf8_length(s, size), n;
                 char piece[20];
 
-                if (taken > 0 && !is_control(utf8_decode(s, taken))) {
+                if (taken > 0 && !text_is_mark(utf8_decode(s, taken))) {
                         memcpy(piece, s, n = taken);
                 } else {
                         taken = taken ? taken : 1;

@@ -55,6 +55,9 @@ except ImportError:
 
 __unittest = True  # a failure's traceback shows the test, not what is in here
 
+# Who runs the tests by sudo is not to be named in every hold.
+os.environ.pop("SUDO_USER", None)
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.abspath(os.environ.get("top_srcdir") or os.path.join(HERE, "..", ".."))
 

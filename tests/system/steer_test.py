@@ -225,7 +225,7 @@ class Hold(SteerTest):
     def test_a_hold_that_is_over_by_itself_connects_anew(self):
         upstream, daemon, session = self.linked(QUICK)
         line = self.steer(daemon, "hold", "--for=1s 500ms")
-        self.assertRegex(line, r"held, for 1s 500ms, until .*\d\d:\d\d.*, or `ftcpctl release`$|, Jan ")
+        self.assertRegex(line, r"held, for 1s 500ms, until .*\d\d:\d\d.*, or `ftcpctl release`$")
         session.expect_end()
         upstream.accept()
         daemon.wait_state("up")

@@ -413,6 +413,8 @@ static void only_valid_utf8_passes(void **state)
         escape("\xf4\x90\x80\x80", 64, "\\xf4\\x90\\x80\\x80"); /* above the last */
         escape("\xe2\x82", 64, "\\xe2\\x82");                   /* cut off */
         escape("\x80", 64, "\\x80");
+        escape("\xe2\x80\xae", 64, "\\xe2\\x80\\xae"); /* what follows is written backwards */
+        escape("\xe2\x80\x8d", 64, "\xe2\x80\x8d");    /* a joiner, which letters need */
         escape("\\", 64, "\\");
 }
 
