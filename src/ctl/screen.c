@@ -109,7 +109,7 @@ const char *screen_state(const char *state)
                 {"greeting", "greeting, the answer is awaited"},
                 {"up", "up"},
                 {"waiting", "down"},
-                {"held", "held by an operator"},
+                {"held", "held"},
                 {"stopping", "stopping"},
         };
 
@@ -139,7 +139,7 @@ static void screen_held(FILE *to, const json_t *upstream)
         char rest[SHOW_SIZE], until[SHOW_SIZE];
 
         if (by || reason)
-                line(to, "", "held by %s%s%s", by ? by : "?", reason ? ": " : "",
+                line(to, "", "by %s%s%s", by ? by : "?", reason ? ": " : "",
                      reason ? reason : "");
         if (present(upstream, "heldForUsec"))
                 line(to, "", "until %s, for another %s",

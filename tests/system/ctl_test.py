@@ -414,7 +414,7 @@ class Status(CtlTest):
         self.daemon.answers['Status'] = status(upstream=held)
         out = self.assert_exit(0, self.ctl())[1]
         self.assertIn('\nclosed     3min 5s ago, held by root for 1h: new cable\n', out)
-        self.assertIn('held by root: new cable\n', out)
+        self.assertIn('\n           by root: new cable\n', out)
         self.assertRegex(out, r'until [^,]*\d\d:\d\d[^,]*, for another 1h 0min\n')
         self.assertNotIn('held: held', out)
         del held['heldForUsec']
