@@ -139,8 +139,7 @@ static void screen_held(FILE *to, const json_t *upstream)
         char rest[SHOW_SIZE], until[SHOW_SIZE];
 
         if (by || reason)
-                line(to, "", "by %s%s%s", by ? by : "?", reason ? ": " : "",
-                     reason ? reason : "");
+                line(to, "", "by %s%s%s", by ? by : "?", reason ? ": " : "", reason ? reason : "");
         if (present(upstream, "heldForUsec"))
                 line(to, "", "until %s, for another %s",
                      show_until((uint64_t)member_int(upstream, "heldForUsec", 0), until),

@@ -805,6 +805,7 @@ class Send(CtlTest):
         self.assertEqual(self.sent('--lines', input=b'one\n\nth\0ree\nfour'),
                          u32(b'one', b'', b'th\0ree', b'four'))
         self.assertEqual(self.sent('--lines', 'one\ntwo\n'), u32(b'one', b'two'))
+        self.assertEqual(self.sent('--lines', input=b'one\r\n'), u32(b'one\r'))
         self.assertEqual(self.sent('--lines', input=b''), b'')
         many = [os.urandom(n % 997).replace(b'\n', b'') for n in range(20000)]
         self.assertEqual(self.sent('--lines', input=b''.join(m + b'\n' for m in many)), u32(*many))

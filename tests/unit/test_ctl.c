@@ -166,7 +166,7 @@ static void the_last_events_are_shown_without_steps_and_repeats(void **state)
 
 #define AT(seq, state, time)                                                                       \
         "{\"seq\":" #seq ",\"kind\":\"link\",\"state\":\"" state "\",\"timeUsec\":" #time "000000" \
-                                                                                          "}"
+        "}"
 
 static void assert_down(const char *json, const char *expected)
 {
