@@ -22,7 +22,9 @@
 enum {
         READ_SIZE = 64 * 1024,
         INSTANCES_SHOWN = 3,
-        CALL_USEC = 10 * 1000 * 1000, /* a daemon that takes longer for an answer hangs */
+        /* A daemon that takes longer for an answer hangs. Who watches it, and asks us, has to be
+         * told so before the patience with us ends, which often is 10 s. */
+        CALL_USEC = 3 * 1000 * 1000,
 };
 
 /* The daemon is ours; the limit only keeps a wrong program behind the path from taking all
@@ -173,6 +175,7 @@ int bus_unreachable(struct ctl *ctl, const char *what, const char *path, int err
         char others[256];
 
         name_instances(ctl, others, sizeof(others));
+        ctl->absence = error == -EAGAIN ? ETIMEDOUT : -error;
         switch (-error) {
         case EACCES:
         case EPERM: return denied(ctl, what, path);
@@ -206,10 +209,17 @@ static int owner_dead(struct ctl *ctl)
         return ctl_fail(ctl, CTL_FAILED, "ftcpd has ended before it answered");
 }
 
+uint64_t bus_deadline(const struct ctl *ctl)
+{
+        uint64_t usual = clock_deadline(CALL_USEC);
+
+        return ctl->limit && ctl->limit < usual ? ctl->limit : usual;
+}
+
 /* The process may be -1, and is taken over. */
 static int connect_ctl(struct ctl *ctl, int process, uint64_t deadline)
 {
-        uint64_t latest = clock_deadline(CALL_USEC);
+        uint64_t latest = bus_deadline(ctl);
         int error = 0;
 
         ctl->bus = bus_new(ctl_socket(ctl), process, deadline < latest ? deadline : latest, &error);
@@ -248,6 +258,7 @@ static int broken(struct ctl *ctl, const char *method, int error)
 
         bus_free(ctl->bus);
         ctl->bus = NULL;
+        ctl->absence = -error;
         switch (-error) {
         case EPIPE:
         case ECONNRESET:
@@ -364,6 +375,7 @@ int bus_call_until(struct ctl *ctl, const char *method, json_t *parameters, json
         if (code != CTL_DONE)
                 return code;
         *ctl->error = '\0';
+        ctl->absence = 0;
         int r = bus_send(ctl->bus, method, parameters, false, deadline);
         if (r >= 0)
                 r = bus_receive(ctl->bus, &reply, deadline);
@@ -379,7 +391,7 @@ int bus_call_until(struct ctl *ctl, const char *method, json_t *parameters, json
 
 int bus_call(struct ctl *ctl, const char *method, json_t *parameters, json_t **result)
 {
-        return bus_call_until(ctl, method, parameters, result, clock_deadline(CALL_USEC));
+        return bus_call_until(ctl, method, parameters, result, bus_deadline(ctl));
 }
 
 int bus_ended(struct ctl *ctl, int error)

@@ -36,6 +36,9 @@ int bus_receive(struct bus *bus, json_t **reply, uint64_t deadline);
  * local_wait_read() does. */
 int bus_follow(struct bus *bus, json_t **reply);
 
+/* By when ftcpd has to answer, or it hangs: some seconds from now, or at the verb's --timeout=. */
+uint64_t bus_deadline(const struct ctl *ctl);
+
 /*
  * Calls a method over ctl's connection, which is made when needed. Returns CTL_DONE with a new
  * reference to the reply's parameters, or the exit code, with words left.

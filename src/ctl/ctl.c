@@ -10,6 +10,8 @@
 
 #include "config.h"
 #include "ctl/help.h"
+#include "ctl/show.h"
+#include "util/clock.h"
 #include "util/near.h"
 #include "util/units.h"
 
@@ -35,6 +37,7 @@ const struct verb_option ctl_options[] = {
 };
 
 enum { OPTIONS_MAX = 40, LETTERS_MAX = 32 };
+enum { ANSWER_USEC = 2 * 1000 * 1000 }; /* an answer at a timeout may take so long */
 
 int ctl_fail(struct ctl *ctl, int code, const char *format, ...)
 {
@@ -100,6 +103,29 @@ static bool set_instance(struct ctl *ctl, const char *text)
         return true;
 }
 
+int ctl_end(struct ctl *ctl, int code)
+{
+        bool lost = ferror(stdout); /* of what was written early; why is not known any more */
+        const char *why = fflush(stdout) != 0 ? strerror(errno) : "not all could be written";
+
+        if (code == CTL_DONE && (lost || ferror(stdout))) {
+                /* The exit codes of health have another meaning. */
+                code = ctl->verb && ctl->verb->usage ? ctl->verb->usage : CTL_FAILED;
+                ctl_fail(ctl, code, "stdout: %s", why);
+        }
+        if (*ctl->why) { /* which may have text of others in it */
+                fputs("ftcpctl: ", stderr);
+                show_safe(stderr, ctl->why, strlen(ctl->why), sizeof(ctl->why));
+                fputc('\n', stderr);
+        }
+        return code;
+}
+
+static _Noreturn void leave(struct ctl *ctl)
+{
+        exit(ctl_end(ctl, CTL_DONE));
+}
+
 /* Takes care of an option of all verbs. 0, '?', or the option: it is the verb's. */
 static int global_option(struct ctl *ctl, int option)
 {
@@ -108,15 +134,15 @@ static int global_option(struct ctl *ctl, int option)
         case GLOBAL_JSON: return set_json(ctl, optarg) ? 0 : '?';
         case GLOBAL_SOCKET: return set_socket(ctl, optarg) ? 0 : '?';
         case GLOBAL_INSTANCE: return set_instance(ctl, optarg) ? 0 : '?';
-        case GLOBAL_VERSION: printf("ftcpctl %s\n", PACKAGE_VERSION); exit(CTL_DONE);
+        case GLOBAL_VERSION: printf("ftcpctl %s\n", PACKAGE_VERSION); leave(ctl);
         case 'h':
         case GLOBAL_HELP:
                 if (ctl->verb)
                         help_verb(ctl->verb);
                 else
                         help_all();
-                exit(CTL_DONE);
-        case GLOBAL_LIST: help_table(); exit(CTL_DONE);
+                leave(ctl);
+        case GLOBAL_LIST: help_table(); leave(ctl);
         default: return option;
         }
 }
@@ -235,6 +261,13 @@ bool ctl_size(struct ctl *ctl, const char *option, const char *text, uint64_t *s
 bool ctl_number(struct ctl *ctl, const char *option, const char *text, uint64_t *number)
 {
         return parsed(ctl, units_number_parse(text, number), option, text, "a number");
+}
+
+void ctl_limit(struct ctl *ctl, uint64_t timeout_usec)
+{
+        uint64_t deadline = clock_deadline(timeout_usec);
+
+        ctl->limit = deadline > UINT64_MAX - ANSWER_USEC ? UINT64_MAX : deadline + ANSWER_USEC;
 }
 
 int ctl_print_json(struct ctl *ctl, const json_t *value)

@@ -31,6 +31,8 @@ struct ctl {
         const char *instance; /* NULL: the unnamed one */
         struct bus *bus;      /* NULL until the first call, owned */
         char path[256];       /* of the control socket */
+        uint64_t limit;       /* when the verb's own --timeout= ends any call; 0: never */
+        int absence;          /* the errno for which ftcpd could not be reached; 0: it could */
         char error[128];      /* the name of the error that the last call was answered with */
         char why[1024];       /* of the failure, for people; empty: nothing to say */
 };
@@ -73,6 +75,10 @@ const char *ctl_socket(struct ctl *ctl);
 __attribute__((format(printf, 3, 4))) int ctl_fail(struct ctl *ctl, int code, const char *format,
                                                    ...);
 
+/* The end of the program: prints the words that are left, and returns the exit code. What was done
+ * and could not be printed is not done. */
+int ctl_end(struct ctl *ctl, int code);
+
 /*
  * The next option of a verb: those of its row are returned by their value, those of all verbs are
  * taken care of. Returns -1 behind the last (optind then is the first argument), or '?' where the
@@ -92,6 +98,10 @@ int ctl_arguments(struct ctl *ctl, int argc, char **argv, int max);
 bool ctl_span(struct ctl *ctl, const char *option, const char *text, uint64_t *usec);
 bool ctl_size(struct ctl *ctl, const char *option, const char *text, uint64_t *size);
 bool ctl_number(struct ctl *ctl, const char *option, const char *text, uint64_t *number);
+
+/* From a verb's --timeout=: no answer is waited for longer, but for a moment in which one can come
+ * that says what is known at that time. */
+void ctl_limit(struct ctl *ctl, uint64_t timeout_usec);
 
 /* Prints a value as --json= says; `off` prints it as pretty. */
 int ctl_print_json(struct ctl *ctl, const json_t *value);

@@ -14,7 +14,6 @@
 #include "util/clock.h"
 
 enum {
-        CONNECT_USEC = 10 * 1000 * 1000,
         LISTED_USEC = 1000 * 1000, /* until ftcpd has accepted us, for the check of Senders= */
         LISTED_POLL_USEC = 5 * 1000,
 };
@@ -97,7 +96,7 @@ static int may_send(struct ctl *ctl, const char *senders)
 
 static int data_connect(struct ctl *ctl, struct data *data, const char *senders)
 {
-        data->fd = local_connect(data->path, clock_deadline(CONNECT_USEC));
+        data->fd = local_connect(data->path, bus_deadline(ctl));
         if (data->fd < 0)
                 return bus_unreachable(ctl, "data socket", data->path, data->fd);
         if (!senders)

@@ -19,7 +19,6 @@
 enum {
         HISTORY = 10,
         HISTORY_MAX = 1000000,
-        ASK_USEC = 10 * 1000 * 1000,
         BACK_USEC = 10 * 1000 * 1000, /* a process that has ended is started anew within this */
         AGAIN_USEC = 50 * 1000,
 };
@@ -243,7 +242,7 @@ static int attach_again(struct follower *follower)
 
 static int follow(struct follower *follower)
 {
-        int error, code = attach(follower, clock_deadline(ASK_USEC));
+        int error, code = attach(follower, bus_deadline(follower->ctl));
 
         while (code == CTL_DONE) {
                 code = take_events(follower, &error);

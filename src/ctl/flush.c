@@ -14,7 +14,6 @@
 #include "util/units.h"
 
 enum {
-        SLACK_USEC = 10 * 1000 * 1000,  /* for the answer itself */
         RETURN_USEC = 10 * 1000 * 1000, /* of a daemon that restarts */
         RETURN_POLL_USEC = 50 * 1000,
 };
@@ -79,6 +78,9 @@ static int come_back(struct ctl *ctl, const struct witness *witness)
         uint64_t deadline = clock_deadline(RETURN_USEC);
         int code;
 
+        if (ctl->limit && ctl->limit < deadline)
+                deadline = ctl->limit;
+
         do {
                 local_sleep(RETURN_POLL_USEC);
                 *ctl->why = '\0';
@@ -114,8 +116,7 @@ static int flush_once(struct ctl *ctl, uint64_t deadline, uint64_t timeout_usec)
                 deadline == UINT64_MAX ? NULL : json_pack("{s:I}", "timeoutUsec", (json_int_t)left);
         json_t *result = NULL;
         int code = bus_call_until(ctl, "io.ftcpd.Flush", parameters, &result,
-                                  deadline == UINT64_MAX ? deadline
-                                                         : clock_deadline(left + SLACK_USEC));
+                                  ctl->limit ? ctl->limit : UINT64_MAX);
 
         if (code == CTL_FAILED && strcmp(ctl->error, "io.ftcpd.FlushTimedOut") == 0)
                 code = timed_out(ctl, result, timeout_usec);
@@ -128,7 +129,10 @@ int flush_wait(struct ctl *ctl, uint64_t timeout_usec)
 {
         uint64_t deadline = clock_deadline(timeout_usec);
         struct witness witness;
-        int code = find_witness(ctl, &witness);
+        int code;
+
+        ctl_limit(ctl, timeout_usec);
+        code = find_witness(ctl, &witness);
 
         while (code == CTL_DONE) {
                 code = flush_once(ctl, deadline, timeout_usec);

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* ftcpctl: one table of verbs; what each does stands in the file of its family. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ctl/bus.h"
 #include "ctl/ctl.h"
 #include "ctl/help.h"
-#include "ctl/show.h"
 #include "ctl/verbs.h"
 #include "util/near.h"
 #include "util/standard.h"
@@ -128,12 +126,5 @@ int main(int argc, char **argv)
         standard_fill();
         code = dispatch(&ctl, argc, argv);
         bus_free(ctl.bus);
-        if (fflush(stdout) != 0 && code == CTL_DONE)
-                code = ctl_fail(&ctl, CTL_FAILED, "stdout: %s", strerror(errno));
-        if (*ctl.why) { /* which may have text of others in it */
-                fputs("ftcpctl: ", stderr);
-                show_safe(stderr, ctl.why, strlen(ctl.why), sizeof(ctl.why));
-                fputc('\n', stderr);
-        }
-        return code;
+        return ctl_end(&ctl, code);
 }

@@ -3,15 +3,14 @@
 #include "ctl/verbs.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "ctl/bus.h"
 #include "ctl/ctl.h"
+#include "ctl/whole_file.h"
 
 enum { OPTION_OUTPUT = CTL_OPTION };
 
@@ -21,65 +20,26 @@ const struct verb_option verb_metrics_options[] = {
 };
 
 const char verb_metrics_more[] =
-        "The names are listed in ftcpd-metrics(7). Where ftcpd can't be reached, FILE\n"
-        "says `ftcpd_up 0` and nothing else, so that it never goes on saying what was,\n"
-        "and the exit code is 3.\n";
+        "The names are listed in ftcpd-metrics(7). Where nobody listens, or ftcpd hangs,\n"
+        "FILE says `ftcpd_up 0` and nothing else, so that it never goes on saying what\n"
+        "was, and the exit code is 3; where ftcpd only has no place for one more, FILE\n"
+        "stays as it is. The permissions of an existing FILE are kept, a symbolic link\n"
+        "stays one. A FILE that is a pipe or a device is written to; - is stdout.\n";
 
-static int write_failed(struct ctl *ctl, const char *path)
-{
-        return ctl_fail(ctl, CTL_FAILED, "%s: %s", path, strerror(errno));
-}
-
-static bool write_all(int fd, const char *text)
-{
-        size_t left = strlen(text);
-
-        while (left) {
-                ssize_t n = write(fd, text, left);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n <= 0)
-                        return false;
-                text += n;
-                left -= (size_t)n;
-        }
-        return true;
-}
-
-/* "DIR/.NAME.XXXXXX", to be freed: a name that no collector reads, beside the one that is wanted.
- */
-static char *name_beside(const char *path)
-{
-        const char *slash = strrchr(path, '/');
-        int folder = slash ? (int)(slash - path) + 1 : 0;
-        char *name;
-
-        return asprintf(&name, "%.*s.%s.XXXXXX", folder, path, path + folder) < 0 ? NULL : name;
-}
-
-/* Readers find the old file or the new one, after a crash of the machine too. */
 static int write_file(struct ctl *ctl, const char *path, const char *text)
 {
-        char *beside = name_beside(path);
-        int fd, code = CTL_DONE;
+        int r = whole_file_write(path, text);
 
-        if (!beside)
-                return ctl_fail(ctl, CTL_FAILED, "no memory");
-        fd = mkostemp(beside, O_CLOEXEC);
-        if (fd < 0) {
-                code = write_failed(ctl, path);
-                goto out;
-        }
-        if (!write_all(fd, text) || fchmod(fd, 0644) < 0 || fsync(fd) < 0 ||
-            rename(beside, path) < 0) {
-                code = write_failed(ctl, path);
-                unlink(beside);
-        }
-        close(fd);
-out:
-        free(beside);
-        return code;
+        return r < 0 ? ctl_fail(ctl, CTL_FAILED, "%s: %s", path, strerror(-r)) : CTL_DONE;
+}
+
+/*
+ * Is the link known not to be up? Where nobody listens, and where nobody answers: what is not
+ * relayed for so long is as good as down. Who only found no place, or was refused, knows nothing.
+ */
+static bool is_down(const struct ctl *ctl)
+{
+        return ctl->absence == ENOENT || ctl->absence == ECONNREFUSED || ctl->absence == ETIMEDOUT;
 }
 
 /* Keeps the words and the exit code of why it can't be reached. */
@@ -89,9 +49,12 @@ static int write_down(struct ctl *ctl, const char *path)
         int code;
 
         if (asprintf(&text,
+                     "# %s\n"
                      "# HELP ftcpd_up Whether the link to the upstream is up.\n"
                      "# TYPE ftcpd_up gauge\n"
                      "ftcpd_up{link=\"%s\"} 0\n",
+                     ctl->absence == ETIMEDOUT ? "ftcpd hangs: it does not answer."
+                                               : "ftcpd is not running.",
                      ctl->instance ? ctl->instance : "ftcpd") < 0)
                 return CTL_UNREACHABLE;
         code = write_file(ctl, path, text);
@@ -113,6 +76,17 @@ static int put_metrics(struct ctl *ctl, const json_t *result, const char *path)
         return CTL_DONE;
 }
 
+/* A connection that was closed may be the last word of a daemon that has ended since. */
+static int ask(struct ctl *ctl, json_t **result)
+{
+        int code = bus_call(ctl, "io.ftcpd.GetMetrics", NULL, result);
+
+        if (ctl->absence != EPIPE && ctl->absence != ECONNRESET)
+                return code;
+        json_decref(*result);
+        return bus_call(ctl, "io.ftcpd.GetMetrics", NULL, result);
+}
+
 int verb_metrics(struct ctl *ctl, int argc, char **argv)
 {
         const char *path = NULL;
@@ -124,14 +98,16 @@ int verb_metrics(struct ctl *ctl, int argc, char **argv)
                         return ctl_usage(ctl, NULL);
                 path = optarg;
         }
+        if (path && strcmp(path, "-") == 0)
+                path = NULL;
         if (optind < argc)
                 return ctl_usage(ctl, "metrics takes no argument");
         if (path && (!*path || path[strlen(path) - 1] == '/'))
                 return ctl_usage(ctl, "--output needs the name of a file");
-        code = bus_call(ctl, "io.ftcpd.GetMetrics", NULL, &result);
+        code = ask(ctl, &result);
         if (code == CTL_DONE)
                 code = put_metrics(ctl, result, path);
-        else if (code == CTL_UNREACHABLE && path)
+        else if (path && is_down(ctl))
                 code = write_down(ctl, path);
         json_decref(result);
         return code;

@@ -177,6 +177,7 @@ static int receiver_options(struct receiver *receiver, int argc, char **argv)
         if (optind < argc)
                 return ctl_usage(ctl, "recv takes no argument");
         receiver->deadline = clock_deadline(timeout);
+        ctl_limit(ctl, timeout);
         return CTL_DONE;
 }
 

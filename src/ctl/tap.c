@@ -18,9 +18,8 @@
 #include "ctl/event_text.h"
 #include "ctl/show.h"
 #include "util/base64.h"
-#include "util/clock.h"
 
-enum { BUFFER = 256 * 1024, ASK_USEC = 10 * 1000 * 1000, SHOWN_TEXT = 64, SHOWN_HEX = 24 };
+enum { BUFFER = 256 * 1024, SHOWN_TEXT = 64, SHOWN_HEX = 24 };
 
 enum form { FORM_SHORT, FORM_LINES, FORM_HEX, FORM_PCAP, FORM_JSON };
 
@@ -230,7 +229,7 @@ static int ask(struct tapper *tapper)
                                     json_integer((json_int_t)tapper->client_id));
         if (code == CTL_DONE) {
                 r = bus_send(tapper->ctl->bus, "io.ftcpd.Tap", parameters, true,
-                             clock_deadline(ASK_USEC));
+                             bus_deadline(tapper->ctl));
                 if (r < 0)
                         code = bus_ended(tapper->ctl, r);
         }

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: MIT
 """What monitoring gets: Prometheus text that holds what the manual lists, and what is made of it."""
+import contextlib
 import json
 import os
 import re
+import signal
+import socket
+import stat
 import subprocess
 import tempfile
+import threading
 import unittest
 
 import harness
@@ -55,8 +60,9 @@ def listed():
 
 
 def ctl(*args, **options):
+    options = {"timeout": harness.DEADLINE, **options}
     return subprocess.run([harness.program("ftcpctl"), *args], capture_output=True, text=True,
-                          timeout=harness.DEADLINE, check=False, **options)
+                          check=False, **options)
 
 
 def promtool(*args, **options):
@@ -228,6 +234,116 @@ class Output(harness.SystemTest):
         self.assertEqual(os.listdir(self.folder), ["ftcpd.prom"])
         self.path = os.path.join(self.folder, "none", "ftcpd.prom")
         self.assertEqual(self.write(daemon).returncode, 1)
+
+    def test_what_is_no_file_is_written_to_and_stays_what_it_is(self):
+        _, daemon, _ = self.linked()
+        os.mkfifo(self.path)
+        reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        self.assertEqual(self.write(daemon).returncode, 0)
+        self.assertIn(b'ftcpd_up{link="ftcpd"} 1\n', os.read(reader, 1 << 20))
+        self.assertTrue(stat.S_ISFIFO(os.lstat(self.path).st_mode))
+        self.assertEqual(os.listdir(self.folder), ["ftcpd.prom"])
+        self.path = "/dev/full"
+        self.assertEqual(self.write(daemon).returncode, 1)
+        self.assertTrue(stat.S_ISCHR(os.lstat(self.path).st_mode))
+
+    def test_standard_output_has_a_name_and_a_dash(self):
+        _, daemon, _ = self.linked()
+        for self.path in ("-", "/dev/stdout"):
+            done = self.write(daemon, cwd=self.folder)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn("ftcpd_up", done.stdout)
+        # A file that whoever started us holds open is not taken away from him.
+        with open(os.path.join(self.folder, "held"), "w+", encoding="utf-8") as file:
+            subprocess.run([harness.program("ftcpctl"), "--socket", daemon.control_path, "metrics",
+                            "--output=/dev/stdout"], stdout=file, check=True)
+            file.seek(0)
+            self.assertIn("ftcpd_up", file.read())
+        self.assertEqual(os.listdir(self.folder), ["held"])
+
+    def test_a_link_stays_and_the_file_behind_it_is_replaced_whole(self):
+        _, daemon, _ = self.linked()
+        real = os.path.join(self.folder, "real")
+        os.symlink("real", self.path)
+        for before in (None, "old\n"):
+            if before:
+                with open(real, "w", encoding="utf-8") as file:
+                    file.write(before)
+            with contextlib.ExitStack() as stack:
+                held = stack.enter_context(open(real, encoding="utf-8")) if before else None
+                self.assertEqual(self.write(daemon, umask=0o077).returncode, 0)
+                self.assertEqual(held.read() if held else None, before)
+            self.assertEqual(os.readlink(self.path), "real")
+            self.assertIn("ftcpd_up", self.read())
+            self.assertEqual(os.stat(real).st_mode & 0o777, 0o644)
+        self.assertEqual(sorted(os.listdir(self.folder)), ["ftcpd.prom", "real"])
+
+    def test_who_may_read_the_file_stays_so(self):
+        _, daemon, _ = self.linked()
+        with open(self.path, "w", encoding="utf-8"):
+            os.chmod(self.path, 0o640)
+        if os.geteuid() == 0:
+            os.chown(self.path, 1, 2)
+        before = os.stat(self.path)
+        self.assertEqual(self.write(daemon).returncode, 0)
+        after = os.stat(self.path)
+        self.assertNotEqual(after.st_ino, before.st_ino)
+        self.assertEqual((after.st_mode, after.st_uid, after.st_gid),
+                         (before.st_mode, before.st_uid, before.st_gid))
+
+    def test_what_could_not_be_printed_is_not_done(self):
+        _, daemon, _ = self.linked()
+        for verb in (["metrics"], ["status"], ["config"], ["-j", "clients"], ["--help"],
+                     ["--version"]):
+            with self.subTest(verb=verb), open("/dev/full", "w", encoding="utf-8") as full:
+                done = subprocess.run([harness.program("ftcpctl"), "--socket", daemon.control_path,
+                                       *verb], stdout=full, stderr=subprocess.PIPE, text=True,
+                                      check=False)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("stdout: ", done.stderr)
+
+    def test_a_daemon_that_hangs_is_not_up_and_a_monitor_hears_it_in_time(self):
+        _, daemon, _ = self.linked()
+        self.assertEqual(self.write(daemon).returncode, 0)
+        os.kill(daemon.process.pid, signal.SIGSTOP)
+        try:
+            # 10 s are what a monitor, and TimeoutStartSec= of the unit, have for it.
+            limited = {"timeout": 10 * harness.SLOW}
+            done = self.write(daemon, **limited)
+            self.assertEqual(done.returncode, 3)
+            self.assertEqual(samples(self.read()), {("ftcpd_up",): 0})
+            self.assertIn("# ftcpd hangs", self.read())
+            promtool("check", "metrics", input=self.read())
+            for verb, code in ((["health"], 2), (["flush", "--timeout=100ms"], 3),
+                               (["wait", "--timeout=100ms"], 1)):
+                with self.subTest(verb=verb):
+                    done = ctl("--socket", daemon.control_path, *verb, **limited)
+                    self.assertEqual(done.returncode, code)
+                    self.assertIn("does not answer", done.stdout + done.stderr)
+        finally:
+            os.kill(daemon.process.pid, signal.SIGCONT)
+
+    def test_where_there_is_only_no_place_the_file_stays_as_it_is(self):
+        path = os.path.join(self.folder, "varlink")
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.bind(path)
+        listener.listen()
+
+        def hang_up():
+            for _ in range(2):
+                listener.accept()[0].close()
+
+        with open(self.path, "w", encoding="utf-8") as file:
+            file.write("old\n")
+        thread = threading.Thread(target=hang_up, daemon=True)
+        thread.start()
+        done = ctl("--socket", path, "metrics", "--output", self.path)
+        thread.join(harness.DEADLINE)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("MaxClients", done.stderr)
+        self.assertEqual(self.read(), "old\n")
 
     def test_without_a_daemon_the_file_says_that_it_is_not_up_and_nothing_that_was(self):
         _, daemon, _ = self.linked()
