@@ -10,8 +10,6 @@
 #include "util/clock.h"
 #include "util/diag.h"
 
-#define TELL_USEC (60 * USEC_PER_SEC)
-
 static void bury(struct control *control)
 {
         struct control_client *client;
@@ -77,56 +75,6 @@ static uid_t uid_of(int fd)
         return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.uid : (uid_t)-1;
 }
 
-/* The oldest connection of the user, another than uid, who has more than half of them all; or
- * NULL. */
-static struct control_client *hoarded(struct control *control, uid_t uid)
-{
-        struct control_client *client, *oldest = NULL;
-        size_t votes = 0, n = 0;
-        uid_t most = uid;
-
-        for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link)) {
-                if (votes == 0)
-                        most = client->uid;
-                votes += client->uid == most ? 1 : (size_t)-1;
-        }
-        for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link)) {
-                if (client->uid == most) {
-                        oldest = client; /* new ones stand in front */
-                        n++;
-                }
-        }
-        return most != uid && n > control->n_clients / 2 ? oldest : NULL;
-}
-
-static void tell_full(struct control *control)
-{
-        uint64_t now = clock_usec();
-
-        if (control->full_told && now - control->full_told < TELL_USEC)
-                return;
-        diag_warning("control: %zu clients are connected, no more are served ([Control] "
-                     "MaxClients); told once a minute at most",
-                     control->n_clients);
-        control->full_told = now;
-}
-
-/* Whoever may read may connect, so one user must not shut out the others, who watch or steer. */
-static bool has_place(struct control *control, uid_t uid)
-{
-        const struct control_call nobody = {control->service, control->ops, control->ctx, -1, NULL};
-        uint64_t limit = control->service->max_clients(&nobody);
-        struct control_client *client;
-
-        if (control->n_clients < limit)
-                return true;
-        tell_full(control);
-        client = hoarded(control, uid);
-        if (client)
-                control_client_close(client, "another user needs a place, and its user has most");
-        return control->n_clients < limit;
-}
-
 /* A crowd waits outside for what it costs. */
 static void spend_at_door(struct control *control, uint64_t usec)
 {
@@ -148,7 +96,7 @@ static void admit(void *context, int fd)
         uint64_t begin = clock_cpu_usec();
         uid_t uid = uid_of(fd);
 
-        if (!has_place(control, uid))
+        if (!control_crowd_admits(control, fd, uid))
                 control_hang_up(fd);
         else if (control_client_new(control, fd, uid) < 0)
                 diag_warning("control: out of memory for one more client");

@@ -112,9 +112,7 @@ static const char *wrong_parameter(const struct control_method *method, const js
         return NULL;
 }
 
-/* Who may change the daemon's state: root, the daemon's own user, and whom the service names, by
- * the credentials at the time when the client connected. Without credentials nobody may. */
-static bool is_permitted(const struct control_call *call)
+bool control_permitted(const struct control_call *call)
 {
         struct socket_peer peer;
         bool permitted;
@@ -135,7 +133,7 @@ static json_t *run(const struct control_call *call, const json_t *request, const
 
         if (!method)
                 return error;
-        if (method->changes && !is_permitted(call)) {
+        if (method->changes && !control_permitted(call)) {
                 diag_debug("control: %s was denied", name);
                 return control_error("PermissionDenied", NULL);
         }

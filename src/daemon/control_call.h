@@ -84,6 +84,10 @@ struct control_service {
 /* org.varlink.service, which the server itself adds to every service. */
 extern const struct control_interface control_service_interface;
 
+/* May the client change the daemon's state? Root may, the daemon's own user, and whom the service
+ * names, by the credentials at the time when the client connected. Without credentials nobody. */
+bool control_permitted(const struct control_call *call);
+
 /* NULL: it serves none of that name. */
 const struct control_interface *control_interface_find(const struct control_service *service,
                                                        const char *name);

@@ -401,6 +401,7 @@ void control_client_turn(struct control_client *client, short events)
 {
         int r = 0, more = 0;
 
+        client->active_usec = clock_usec();
         if (events & EV_READ)
                 r = receive(client);
         else if (events & EV_WRITE)
@@ -487,6 +488,7 @@ int control_client_new(struct control *control, int fd, uid_t uid)
         client->control = control;
         client->fd = fd;
         client->uid = uid;
+        client->active_usec = clock_usec();
         varlink_reader_init(&client->in);
         LIST_INSERT_HEAD(&control->clients, client, link);
         control->n_clients++;

@@ -2,8 +2,8 @@
 #pragma once
 /*
  * The inside of control: the server with its listeners (control.c), one connection of a control
- * client (control_client.c), one that taps (control_tap.c), and whose turn it is (control_queue.c).
- * For these files only.
+ * client (control_client.c), one that taps (control_tap.c), who makes room (control_crowd.c), and
+ * whose turn it is (control_queue.c). For these files only.
  *
  * A connection does one thing at a time: it waits for requests, for its replies to be read, or for
  * what it asked for to be flushed, and the requests behind that wait with it. One that monitors is
@@ -30,9 +30,10 @@ struct control_client {
         short ready;                 /* what its event said meanwhile */
         uint64_t turn_usec;          /* its last turn took so long */
         struct control *control;
-        struct event *event; /* one-shot; armed for what the connection waits for */
-        int fd;              /* -1 once it is closed */
-        uid_t uid;           /* (uid_t)-1: unknown */
+        struct event *event;  /* one-shot; armed for what the connection waits for */
+        int fd;               /* -1 once it is closed */
+        uid_t uid;            /* (uid_t)-1: unknown */
+        uint64_t active_usec; /* when it last had a turn */
         struct varlink_reader in;
         char *out; /* replies, owned */
         size_t out_size, out_sent, out_room;
@@ -69,6 +70,9 @@ struct control {
 
 /* Serves an accepted, non-blocking socket, which it takes (also on error). Returns 0 or -ENOMEM. */
 int control_client_new(struct control *control, int fd, uid_t uid);
+
+/* Is there a place for this one of the user? If not, another connection may be ended for it. */
+bool control_crowd_admits(struct control *control, int fd, uid_t uid);
 
 /* Does what the events say: reads, serves, writes, and waits for what is next. */
 void control_client_turn(struct control_client *client, short events);

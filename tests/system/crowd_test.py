@@ -5,29 +5,44 @@ import sys
 import harness
 from framed import until
 
-# Holds so many connections until its standard input ends.
+# Holds so many connections until its standard input ends, of which so many follow events; then it
+# says how many of both were ended.
 HOLD = """
-import socket, sys
+import select, socket, sys
 held = [socket.socket(socket.AF_UNIX) for _ in range(int(sys.argv[2]))]
+follow = held[:int(sys.argv[3])]
 for one in held:
     one.connect(sys.argv[1])
+for one in follow:
+    one.sendall(b'{"method":"io.ftcpd.Monitor","more":true,"parameters":{"history":1}}\\0')
+    one.recv(65536)
 print("held", flush=True)
+sys.stdin.readline()
+ended = [one for one in held if select.select([one], [], [], 0)[0]]
+print(len(ended), sum(one in follow for one in ended), flush=True)
 sys.stdin.read()
 """
 
 
 class Crowd(harness.SystemTest):
-    def hold(self, daemon, count):
+    def hold(self, daemon, count, user=65534, following=0):
         process = self.spawn(
-            [sys.executable, "-c", HOLD, daemon.control_path, str(count)],
+            [sys.executable, "-c", HOLD, daemon.control_path, str(count), str(following)],
             stdin=-1,
             stdout=-1,
-            user=65534,
+            user=user,
             cwd="/",
         )
         self.addCleanup(process.stdin.close)
         self.addCleanup(process.stdout.close)
         self.assertEqual(process.stdout.readline(), b"held\n")
+        return process
+
+    def ended(self, process):
+        """Of the connections of this process: (how many were ended, how many that follow)."""
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        return tuple(map(int, process.stdout.readline().split()))
 
     def test_a_user_who_takes_every_place_does_not_shut_out_another(self):
         if harness.os.geteuid() != 0:
@@ -47,6 +62,25 @@ class Crowd(harness.SystemTest):
         for one in mine:
             self.assertEqual(one.call("io.ftcpd.Health")["health"], "ok")
         self.assertEqual(daemon.log.count("no more are served"), 1)
+
+    def test_users_who_take_every_place_together_do_not_shut_out_who_steers(self):
+        if harness.os.geteuid() != 0:
+            self.skipTest("it needs root, to be several users")
+        _, daemon, _ = self.linked("[Control]\nMaxClients=9\nAdmin=65532\n")
+        harness.os.chmod(daemon.directory, 0o755)
+        crowd = [self.hold(daemon, 5, 65534, 2), self.hold(daemon, 4, 65533, 4)]
+        mine = [harness.Varlink(daemon.control_path) for _ in range(3)]
+        for one in mine:
+            self.addCleanup(one.close)
+            self.assertEqual(one.call("io.ftcpd.Health")["health"], "ok")
+        # Who has most gave way, and of it who did nothing; then the next one.
+        self.assertEqual([self.ended(process) for process in crowd], [(2, 0), (1, 1)])
+        admin = self.hold(daemon, 1, 65532, 1)
+        self.assertEqual(self.ended(admin), (0, 0))
+        for one in mine:
+            self.assertEqual(one.call("io.ftcpd.Health")["health"], "ok")
+        # They themselves get no place by it.
+        self.assertEqual(self.ended(self.hold(daemon, 1, 65533)), (1, 0))
 
     def served(self, daemon):
         """A connection that was answered, or None: one that has just ended may still be counted."""
