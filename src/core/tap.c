@@ -73,6 +73,13 @@ static void refill(struct taps *taps, uint64_t now)
                 taps->credit = TAP_BURST;
 }
 
+static void miss(struct tap *tap, uint64_t messages)
+{
+        if (!tap->missed && messages)
+                tap->ops->misses(tap->subject);
+        tap->missed += messages;
+}
+
 bool taps_want(struct taps *taps, const struct tap_batch *batch)
 {
         bool any = false;
@@ -82,9 +89,10 @@ bool taps_want(struct taps *taps, const struct tap_batch *batch)
                 tap->open = concerns(tap, batch);
                 if (!tap->open)
                         continue;
+                tap->way = batch->way;
                 tap->open = tap->ops->room(tap->subject, TAP_ROOM);
                 if (!tap->open)
-                        tap->missed += batch->messages;
+                        miss(tap, batch->messages);
                 any |= tap->open;
         }
         return any;
@@ -94,11 +102,17 @@ bool taps_want(struct taps *taps, const struct tap_batch *batch)
 
 static const char tail_none[] = "\",\"missed\":0},\"continues\":true}";
 
+/* What each reply begins with. */
+static int write_begin(char *to, size_t room, enum tap_way way, uint64_t wall)
+{
+        return snprintf(to, room, "{\"parameters\":{\"direction\":\"%s\",\"timeUsec\":%" PRIu64,
+                        way == TAP_IN ? "in" : "out", wall);
+}
+
 /* The same for all of a batch. */
 static size_t write_head(char *to, size_t room, const struct tap_batch *batch, uint64_t wall)
 {
-        int n = snprintf(to, room, "{\"parameters\":{\"direction\":\"%s\",\"timeUsec\":%" PRIu64,
-                         batch->way == TAP_IN ? "in" : "out", wall);
+        int n = write_begin(to, room, batch->way, wall);
 
         if (batch->client_id)
                 n += snprintf(to + n, room - (size_t)n, ",\"clientId\":%" PRIu64, batch->client_id);
@@ -167,7 +181,7 @@ static bool give_all(struct taps *taps, const struct shown *shown, uint64_t left
                 /* A large one that does not fit may have smaller ones behind it. */
                 tap->open = size || (taps->credit > 0 && tap->ops->room(tap->subject, TAP_ROOM));
                 if (!size)
-                        tap->missed += tap->open ? 1 : left;
+                        miss(tap, tap->open ? 1 : left);
                 any |= tap->open;
         }
         return any;
@@ -191,4 +205,19 @@ void taps_show(struct taps *taps, const struct log *log, const struct tap_batch 
                 shown.size = (size_t)(next.pos - place.pos - before - behind);
                 any = give_all(taps, &shown, left);
         }
+}
+
+void tap_tell_missed(struct tap *tap, uint64_t wall_usec)
+{
+        enum { SIZE = HEAD_MAX + TAIL_MAX };
+        char *to = tap->missed ? tap->ops->room(tap->subject, SIZE) : NULL;
+        int n;
+
+        if (!to)
+                return;
+        n = write_begin(to, SIZE, tap->way, wall_usec);
+        n += snprintf(to + n, (size_t)(SIZE - n), ",\"missed\":%" PRIu64 "},\"continues\":true}",
+                      tap->missed);
+        tap->ops->given(tap->subject, (size_t)n + 1);
+        tap->missed = 0;
 }

@@ -3,7 +3,8 @@
 /*
  * Those who watch what passes. A tap is no reader of a log: it holds no slab, and nothing waits for
  * it. When messages were committed, those for which it has room are written out for it at once, as
- * Varlink replies; the others are counted, and the next reply says how many they were.
+ * Varlink replies; the others are counted, and the next reply says how many they were. Where none
+ * follows, tap_tell_missed() says so.
  *
  * Where no tap has room, a batch costs an addition for each. All taps together are given so many
  * bytes a second at most, so that one that reads fast costs the relay no more than that.
@@ -29,6 +30,8 @@ struct tap_ops {
         char *(*room)(void *subject, size_t size);
         /* So many bytes were written there. */
         void (*given)(void *subject, size_t size);
+        /* It begins to miss messages. */
+        void (*misses)(void *subject);
         /* The client that it watches has gone; it is no tap any more. */
         void (*ended)(void *subject);
 };
@@ -40,6 +43,7 @@ struct tap {
         uint64_t client_id;          /* 0: of all clients */
         const struct reader *reader; /* of that client, borrowed; NULL: of all */
         uint64_t missed;             /* messages since the last one given */
+        enum tap_way way;            /* of the last message that concerned it */
         bool open;                   /* within a batch: it has room */
         LIST_ENTRY(tap) link;
 };
@@ -74,6 +78,10 @@ void taps_client_gone(struct taps *taps, uint64_t client_id);
 /* Has any that sees this batch room? Those that have none have missed it: without some room to
  * spare, all messages would be walked for a tap that is just too full for each. */
 bool taps_want(struct taps *taps, const struct tap_batch *batch);
+
+/* To one that has read what it was given: if messages were missed since, a reply says how many, and
+ * has no message itself. */
+void tap_tell_missed(struct tap *tap, uint64_t wall_usec);
 
 /* Then shows the batch, all of which stands in the log. wall_usec is for people. */
 void taps_show(struct taps *taps, const struct log *log, const struct tap_batch *batch,

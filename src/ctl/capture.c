@@ -148,8 +148,9 @@ static void put_options(struct block *block, const struct capture_message *messa
 
         put_option(block, OPTION_FLAGS, &flags, sizeof(flags));
         if (message->missed) {
-                snprintf(text, sizeof(text), "%" PRIu64 " messages before this one were missed",
-                         message->missed);
+                snprintf(text, sizeof(text), "%" PRIu64 " message%s before this one %s missed",
+                         message->missed, message->missed == 1 ? "" : "s",
+                         message->missed == 1 ? "was" : "were");
                 put_option(block, OPTION_DROPPED, &message->missed, sizeof(message->missed));
                 put_option(block, OPTION_COMMENT, text, strlen(text));
         }

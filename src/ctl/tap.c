@@ -50,6 +50,7 @@ struct tapper {
         enum form form;
         bool in, out;
         uint64_t client_id, want, got, missed;
+        uint64_t untold; /* of these, in no message of the file yet */
         const char *path;
         struct capture capture;
         int signals;
@@ -136,6 +137,26 @@ static bool decode(struct tapper *tapper, const json_t *parameters, size_t *size
         return n >= 0;
 }
 
+static int print_checked(struct tapper *tapper, const json_t *parameters,
+                         const struct capture_message *message)
+{
+        bool to_file = tapper->path && strcmp(tapper->path, "-") != 0;
+        int r = print(tapper, parameters, message);
+
+        return r < 0 ? ctl_fail(tapper->ctl, CTL_FAILED, "%s: %s",
+                                to_file ? tapper->path : "stdout", strerror(-r))
+                     : CTL_DONE;
+}
+
+/* Messages were missed, and none follows yet: a file can only say so at the next one. */
+static int take_notice(struct tapper *tapper, const json_t *parameters, uint64_t missed)
+{
+        tapper->untold += missed;
+        if (tapper->form == FORM_JSON)
+                return print_checked(tapper, parameters, NULL);
+        return CTL_DONE;
+}
+
 static int take(struct tapper *tapper, const json_t *reply)
 {
         const json_t *parameters = json_object_get(reply, "parameters");
@@ -145,26 +166,25 @@ static int take(struct tapper *tapper, const json_t *reply)
                 .time_usec = (uint64_t)member_int(parameters, "timeUsec", 0),
                 .missed = (uint64_t)member_int(parameters, "missed", 0),
         };
-        int code = bus_judge(tapper->ctl, "io.ftcpd.Tap", reply), r;
+        int code = bus_judge(tapper->ctl, "io.ftcpd.Tap", reply);
 
         if (code != CTL_DONE && strcmp(tapper->ctl->error, "io.ftcpd.NoSuchClient") == 0)
                 return ctl_fail(tapper->ctl, code, "there is no client %" PRIu64 "%s",
                                 tapper->client_id, tapper->got ? " any more" : "");
         if (code != CTL_DONE)
                 return code;
+        tell_missed(tapper, message.missed);
+        const json_t *text = json_object_get(parameters, "message");
+        if (!text || json_is_null(text))
+                return take_notice(tapper, parameters, message.missed);
         if (!decode(tapper, parameters, &message.size))
                 return ctl_fail(tapper->ctl, CTL_FAILED, "what comes from %s is no message",
                                 ctl_socket(tapper->ctl));
         message.data = tapper->bytes;
-        tell_missed(tapper, message.missed);
+        message.missed += tapper->untold;
+        tapper->untold = 0;
         tapper->got++;
-        r = print(tapper, parameters, &message);
-        if (r < 0)
-                return ctl_fail(tapper->ctl, CTL_FAILED, "%s: %s",
-                                tapper->path && strcmp(tapper->path, "-") != 0 ? tapper->path
-                                                                               : "stdout",
-                                strerror(-r));
-        return CTL_DONE;
+        return print_checked(tapper, parameters, &message);
 }
 
 /* ---- until the end ---- */
@@ -279,8 +299,8 @@ static int tap(struct tapper *tapper)
         code = close_capture(tapper, code);
         if (tapper->missed) {
                 fflush(stdout);
-                fprintf(stderr, "ftcpctl: %" PRIu64 " messages were shown, %" PRIu64 " missed\n",
-                        tapper->got, tapper->missed);
+                fprintf(stderr, "ftcpctl: %" PRIu64 " message%s shown, %" PRIu64 " missed\n",
+                        tapper->got, tapper->got == 1 ? " was" : "s were", tapper->missed);
         }
         free(tapper->bytes);
         return code;

@@ -245,8 +245,12 @@ static int tell_news(struct control_client *client)
 {
         const struct control_call call = call_of(client);
 
-        if (client->monitor.taps)
-                return control_tap_ended(client) ? tell_end(client) : 0;
+        if (client->monitor.taps) {
+                if (control_tap_ended(client))
+                        return tell_end(client);
+                control_tap_news(client);
+                return 0;
+        }
         while (unread(client) < MONITOR_HIGH) {
                 json_t *reply;
                 int r = call.service->monitor_next(&call, &client->monitor, &reply);
@@ -438,15 +442,19 @@ void control_client_news(struct control *control)
         struct control_client *client, *next;
 
         for (client = LIST_FIRST(&control->clients); client; client = next) {
-                int r;
+                int r = 0;
 
                 next = LIST_NEXT(client, link);
                 if (!client->monitor.on)
                         continue;
-                r = tell_news(client);
-                /* One that taps may have news at every turn. */
-                if (r == 0 &&
-                    !(client->monitor.taps && event_pending(client->event, EV_WRITE, NULL)))
+                /* One that taps may have news at every turn, and is told what it missed once
+                 * everything else is written. */
+                bool full = client->monitor.taps && event_pending(client->event, EV_WRITE, NULL);
+                if (client->monitor.taps && !full)
+                        r = flush(client);
+                if (r == 0)
+                        r = tell_news(client);
+                if (r == 0 && !full)
                         r = flush(client);
                 if (r < 0) {
                         control_client_close(client, strerror(-r));

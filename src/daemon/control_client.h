@@ -98,6 +98,8 @@ char *control_client_room(struct control_client *client, size_t size);
  * hears of it with the next news, and control_tap_ended() says so. */
 int control_tap_begin(struct control_client *client);
 void control_tap_end(struct control_client *client);
+/* One that has read everything is told what it missed since. */
+void control_tap_news(struct control_client *client);
 bool control_tap_ended(const struct control_client *client);
 
 /* Frees a closed connection. */

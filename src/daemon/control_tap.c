@@ -3,6 +3,8 @@
  * as far as it reads. */
 #include "daemon/control_client.h"
 
+#include "util/clock.h"
+
 enum {
         /* Replies collect for so long before they are written, or up to so many bytes: who watches
          * has time, and a call of the system for each message would cost those who are watched. */
@@ -26,6 +28,12 @@ static char *on_room(void *subject, size_t size)
         return control_client_room(client, size);
 }
 
+static void tell_soon(struct control *control)
+{
+        if (!event_pending(control->taps, EV_TIMEOUT, NULL))
+                event_add(control->taps, &(struct timeval){0, COLLECT_USEC});
+}
+
 static void on_given(void *subject, size_t size)
 {
         struct control_client *client = subject;
@@ -33,19 +41,28 @@ static void on_given(void *subject, size_t size)
         client->out_size += size;
         if (waiting(client) >= COLLECT_BYTES)
                 control_news(client->control);
-        else if (!event_pending(client->control->taps, EV_TIMEOUT, NULL))
-                event_add(client->control->taps, &(struct timeval){0, COLLECT_USEC});
+        else
+                tell_soon(client->control);
+}
+
+/* It may have read everything, and then nothing else would make us look at it again. */
+static void on_misses(void *subject)
+{
+        const struct control_client *client = subject;
+
+        tell_soon(client->control);
 }
 
 static void on_ended(void *subject)
 {
         struct control_client *client = subject;
 
+        tap_tell_missed(&client->monitor.tap, clock_wall_usec());
         client->monitor.tap.subject = NULL;
         control_news(client->control);
 }
 
-static const struct tap_ops ops = {on_room, on_given, on_ended};
+static const struct tap_ops ops = {on_room, on_given, on_misses, on_ended};
 
 int control_tap_begin(struct control_client *client)
 {
@@ -70,6 +87,12 @@ void control_tap_end(struct control_client *client)
                 return;
         control->ops->untap(control->ctx, tap);
         tap->subject = NULL;
+}
+
+void control_tap_news(struct control_client *client)
+{
+        if (!waiting(client))
+                tap_tell_missed(&client->monitor.tap, clock_wall_usec());
 }
 
 bool control_tap_ended(const struct control_client *client)

@@ -23,7 +23,7 @@ struct watcher {
         char *replies;
         size_t size, room, limit, unread;
         size_t next; /* where the reply begins that was not looked at yet */
-        unsigned given, ended;
+        unsigned given, misses, ended;
 };
 
 static char *on_room(void *subject, size_t size)
@@ -51,12 +51,17 @@ static void on_given(void *subject, size_t size)
         w->given++;
 }
 
+static void on_misses(void *subject)
+{
+        ((struct watcher *)subject)->misses++;
+}
+
 static void on_ended(void *subject)
 {
         ((struct watcher *)subject)->ended++;
 }
 
-static const struct tap_ops ops = {on_room, on_given, on_ended};
+static const struct tap_ops ops = {on_room, on_given, on_misses, on_ended};
 
 /* A log, and those who watch it. */
 struct room {
@@ -444,6 +449,51 @@ static void a_message_that_does_not_fit_is_missed_and_smaller_ones_behind_it_are
         room_done(&room);
 }
 
+/* The next reply has no message, and says that so many were missed. */
+static void assert_notice(struct watcher *w, const char *direction, uint64_t missed)
+{
+        json_t *object = json_loads(w->replies + w->next, 0, NULL);
+        const json_t *parameters = json_object_get(object, "parameters");
+
+        w->next += strlen(w->replies + w->next) + 1;
+        assert_true(json_is_true(json_object_get(object, "continues")));
+        assert_string_equal(json_string_value(json_object_get(parameters, "direction")), direction);
+        assert_int_equal(number_of(parameters, "timeUsec"), WALL);
+        assert_int_equal(number_of(parameters, "missed"), missed);
+        assert_int_equal(json_object_size(parameters), 3);
+        json_decref(object);
+}
+
+static void what_was_missed_at_the_end_is_told_without_a_message(void **state)
+{
+        struct watcher w;
+        struct room room;
+
+        (void)state;
+        room_start(&room, &frame_spec_default);
+        watch(&room, &w, true, true, 0);
+        tap_tell_missed(&w.tap, WALL); /* nothing was */
+        assert_int_equal(w.given, 0);
+        w.limit = 100;
+        for (int i = 0; i < 3; i++)
+                feed_message(&room.feed, 50);
+        pass(&room, TAP_IN, 0, 2);
+        pass(&room, TAP_OUT, 1, 1);
+        assert_int_equal(w.misses, 1); /* it is not told for each */
+        tap_tell_missed(&w.tap, WALL);
+        assert_int_equal(w.tap.missed, 3); /* there is no room for it either */
+        w.limit = TAP_ROOM * 2;
+        tap_tell_missed(&w.tap, WALL);
+        assert_notice(&w, "out", 3);
+        tap_tell_missed(&w.tap, WALL);
+        feed_message(&room.feed, 50);
+        pass(&room, TAP_IN, 0, 1);
+        assert_int_equal(assert_message(&room, &w, 3), 0);
+        assert_int_equal(w.next, w.size);
+        leave(&w);
+        room_done(&room);
+}
+
 static void together_they_get_so_much_a_second_and_no_more(void **state)
 {
         struct watcher a, b;
@@ -490,6 +540,7 @@ int main(void)
                 cmocka_unit_test(one_that_does_not_read_is_not_even_walked_for),
                 cmocka_unit_test(
                         a_message_that_does_not_fit_is_missed_and_smaller_ones_behind_it_are_not),
+                cmocka_unit_test(what_was_missed_at_the_end_is_told_without_a_message),
                 cmocka_unit_test(together_they_get_so_much_a_second_and_no_more),
         };
 
