@@ -83,11 +83,11 @@ uint64_t histogram_count(const struct image_histogram *histogram)
         return count;
 }
 
-uint64_t histogram_below(const struct image_histogram *histogram, uint64_t usec)
+uint64_t histogram_up_to(const struct image_histogram *histogram, uint64_t usec)
 {
         uint64_t count = 0;
 
-        for (unsigned i = 0; i < IMAGE_BUCKETS && bucket_from(i) < usec; i++)
+        for (unsigned i = 0; i < IMAGE_BUCKETS && bucket_from(i) <= usec; i++)
                 count += histogram->bucket[i];
         return count;
 }

@@ -28,10 +28,10 @@ void histogram_add(struct image_histogram *histogram, uint64_t usec, uint64_t ti
 uint64_t histogram_min(const struct image_histogram *histogram);
 uint64_t histogram_max(const struct image_histogram *histogram);
 
-/* How many events there were; how many of them lasted less than usec, exactly where that is a power
- * of two. */
+/* How many events there were; how many of them lasted usec or less, exactly where that is one less
+ * than a power of two. */
 uint64_t histogram_count(const struct image_histogram *histogram);
-uint64_t histogram_below(const struct image_histogram *histogram, uint64_t usec);
+uint64_t histogram_up_to(const struct image_histogram *histogram, uint64_t usec);
 
 /* Which duration so large a part (per mille) of the events did not exceed. 0 where there were none.
  */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 enum {
-        LEAST_BIT = 4, /* the buckets shown are powers of two, from 16 us to 18 minutes */
+        LEAST_BIT = 4, /* the buckets shown end before powers of two, from 16 us to 18 minutes */
         MOST_BIT = 30,
 };
 
@@ -286,12 +286,14 @@ static void put_histogram(struct metrics *m, const char *kind,
                           const struct image_histogram *histogram)
 {
         for (unsigned bit = LEAST_BIT; bit <= MOST_BIT; bit++) {
-                uint64_t usec = UINT64_C(1) << bit;
+                /* What lasts as long as a bucket's end is in it: where that is the last microsecond
+                 * before a power of two, we know exactly. */
+                uint64_t usec = (UINT64_C(1) << bit) - 1;
 
                 put_series_of(m, "_bucket", "kind", kind);
                 fprintf(m->to, ",le=\"%" PRIu64 ".%06" PRIu64 "\"", usec / USEC_PER_SEC,
                         usec % USEC_PER_SEC);
-                put_number(m, histogram_below(histogram, usec));
+                put_number(m, histogram_up_to(histogram, usec));
         }
         put_series_of(m, "_bucket", "kind", kind);
         put_more(m, "le", "+Inf");

@@ -138,17 +138,18 @@ static void causes_and_reasons_have_their_own_counts(void **state)
         assert_null(strstr(text, "cause=\"none\""));
 }
 
-static void a_bucket_counts_what_was_faster(void **state)
+static void a_bucket_counts_what_lasted_no_longer_than_its_end(void **state)
 {
         (void)state;
         histogram_add(&latency[LATENCY_RTT], 15, 1);
-        histogram_add(&latency[LATENCY_RTT], 16, 2);
+        histogram_add(&latency[LATENCY_RTT], 16, 1);
+        histogram_add(&latency[LATENCY_RTT], 31, 1);
         histogram_add(&latency[LATENCY_RTT], 1048576, 4);
         histogram_add(&latency[LATENCY_RTT], UINT64_C(1) << 40, 8);
-        assert_line("ftcpd_latency_seconds_bucket{link=\"ftcpd\",kind=\"rtt\",le=\"0.000016\"} 1");
-        assert_line("ftcpd_latency_seconds_bucket{link=\"ftcpd\",kind=\"rtt\",le=\"0.000032\"} 3");
-        assert_line("ftcpd_latency_seconds_bucket{link=\"ftcpd\",kind=\"rtt\",le=\"1.048576\"} 3");
-        assert_line("ftcpd_latency_seconds_bucket{link=\"ftcpd\",kind=\"rtt\",le=\"2.097152\"} 7");
+        assert_line("ftcpd_latency_seconds_bucket{link=\"ftcpd\",kind=\"rtt\",le=\"0.000015\"} 1");
+        assert_line("ftcpd_latency_seconds_bucket{link=\"ftcpd\",kind=\"rtt\",le=\"0.000031\"} 3");
+        assert_line("ftcpd_latency_seconds_bucket{link=\"ftcpd\",kind=\"rtt\",le=\"1.048575\"} 3");
+        assert_line("ftcpd_latency_seconds_bucket{link=\"ftcpd\",kind=\"rtt\",le=\"2.097151\"} 7");
         assert_line("ftcpd_latency_seconds_bucket{link=\"ftcpd\",kind=\"rtt\",le=\"+Inf\"} 15");
         assert_line("ftcpd_latency_seconds_count{link=\"ftcpd\",kind=\"rtt\"} 15");
         assert_line("ftcpd_latency_seconds_count{link=\"ftcpd\",kind=\"heartbeat\"} 0");
@@ -164,7 +165,7 @@ int main(void)
                 TEST(the_link_is_in_one_state),
                 TEST(what_is_not_known_is_absent_and_what_is_empty_is_no_age),
                 TEST(causes_and_reasons_have_their_own_counts),
-                TEST(a_bucket_counts_what_was_faster),
+                TEST(a_bucket_counts_what_lasted_no_longer_than_its_end),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
