@@ -18,6 +18,11 @@ bool telling_failure(struct telling *telling, enum link_cause cause, uint64_t no
         return true;
 }
 
+void telling_told(struct telling *telling, enum link_cause cause)
+{
+        telling->causes[cause].untold--;
+}
+
 uint64_t telling_over(struct telling *telling)
 {
         uint64_t untold = 0;

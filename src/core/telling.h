@@ -26,5 +26,8 @@ struct telling {
 bool telling_failure(struct telling *telling, enum link_cause cause, uint64_t now,
                      uint64_t *untold);
 
+/* The last one was told although it was no news. */
+void telling_told(struct telling *telling, enum link_cause cause);
+
 /* The link proved itself: whatever fails next is news. Returns how many were not told. */
 uint64_t telling_over(struct telling *telling);

@@ -17,16 +17,30 @@
 
 enum { DRAIN_USEC = 5000 };
 
-#define LOSSES_USEC (600 * USEC_PER_SEC)
+#define LOSSES_USEC     (600 * USEC_PER_SEC)
+#define STAY_LEAST_USEC USEC_PER_SEC
+
+/* A connection that says nothing and ends at once does not end an outage: only one that brought a
+ * byte, or stayed. */
+static void note_life(struct link *link)
+{
+        uint64_t stay = link->config->stable_time_usec;
+
+        if (!link->session || link->state != LINK_UP)
+                return;
+        if (stay < STAY_LEAST_USEC)
+                stay = STAY_LEAST_USEC;
+        if (session_look(link->session).got_byte || clock_usec() - link->since >= stay)
+                link->down_since = 0;
+}
 
 void link_set_state(struct link *link, enum link_state state, enum link_cause cause,
                     const char *text)
 {
         uint64_t now = clock_usec();
 
-        if (state == LINK_UP)
-                link->down_since = 0;
-        else if (!link->down_since)
+        note_life(link);
+        if (state != LINK_UP && !link->down_since)
                 link->down_since = now;
         link->state = state;
         link->since = now;
@@ -45,25 +59,35 @@ static const char *class_of(const struct link *link)
         return link->state == LINK_UP ? CATALOG_LINK_LOST : CATALOG_LINK_FAILED;
 }
 
-/* Returns whether it was news. */
+/* Returns whether it was news. What is none is told, too, where the log would go on saying that the
+ * link is up. */
 static bool tell_failure(struct link *link, enum link_cause cause, const char *text)
 {
         const char *word = link_cause_name(cause);
         uint64_t untold = 0;
+        bool news;
 
         keep_error(link, cause, text);
-        if (!telling_failure(&link->telling, cause, link->last_error_at, &untold)) {
+        news = telling_failure(&link->telling, cause, link->last_error_at, &untold);
+        if (!news && !link->told_up) {
                 diag_debug("link: %s: %s", word, text);
                 return false;
         }
-        if (untold)
+        link->told_up = false;
+        if (!news) {
+                telling_told(&link->telling, cause);
+                diag_event(LOG_WARNING, diag_facts(.id = class_of(link), .cause = word),
+                           "link: %s: %s (again: more of it is counted, and told once an hour or "
+                           "when the link is stable)",
+                           word, text);
+        } else if (untold)
                 diag_event(LOG_WARNING, diag_facts(.id = class_of(link), .cause = word),
                            "link: %s: %s (%" PRIu64 " times more since that was last told)", word,
                            text, untold);
         else
                 diag_event(LOG_WARNING, diag_facts(.id = class_of(link), .cause = word),
                            "link: %s: %s", word, text);
-        return true;
+        return news && !untold;
 }
 
 /* The next round after the delay that is due. */
@@ -168,8 +192,10 @@ static void on_up(void *context)
                 return; /* the greeting was answered after all; at a stop what is queued still goes
                          */
         link_describe(link, text, sizeof(text));
-        if (!link->quiet)
+        if (!link->quiet) {
                 diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_LINK_UP), "link: up: %s", text);
+                link->told_up = true;
+        }
         link_set_state(link, LINK_UP, CAUSE_NONE, text);
         if (stable != UINT64_MAX)
                 timer_arm(link->timer, stable);
@@ -232,6 +258,7 @@ static void is_stable(struct link *link)
                 diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_LINK_UP), "link: up and stable: %s",
                            text);
         link->quiet = false;
+        link->told_up = true;
 }
 
 /* Somebody wanted it so: no fault of the link's. */
@@ -261,7 +288,7 @@ static void tell_loss(struct link *link, enum link_cause cause, const char *text
                            diag_facts(.id = class_of(link), .cause = link_cause_name(cause)),
                            "link: closed: %s", text);
                 keep_error(link, cause, text);
-                link->quiet = false;
+                link->quiet = link->told_up = false;
         } else {
                 link->quiet = !tell_failure(link, cause, text);
         }
@@ -290,6 +317,7 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
         struct link *link = context;
         bool proved = has_proved(link);
 
+        note_life(link);
         evtimer_del(link->timer);
         link->ops->forget(link->context, link->ledger->image->epoch);
         if (proved)
@@ -457,7 +485,7 @@ struct link_view link_look(const struct link *link)
         struct link_view view = {
                 .state = link->state,
                 .state_since = link->since,
-                .down_since = link->down_since,
+                .down_since = link->state == LINK_UP ? 0 : link->down_since,
                 .address = link->address,
                 .peer = link->session ? link->peer : NULL,
                 .last_cause = link->last_cause,

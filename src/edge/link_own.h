@@ -24,7 +24,8 @@ struct link {
         struct event *timer, *reaper; /* owned */
         struct backoff backoff;
         enum link_state state;
-        uint64_t since, down_since, next_attempt;
+        uint64_t since, next_attempt;
+        uint64_t down_since; /* or 0; while it is up, from when it counts as down if this fails */
         char address[280], peer[80];
         enum link_cause last_cause;
         char last_error[420];
@@ -32,7 +33,8 @@ struct link {
         uint64_t losses[LOSSES]; /* when, the newest at n_losses - 1 modulo LOSSES */
         uint64_t n_losses;
         struct telling telling;
-        bool quiet; /* the last loss was not told, so what follows is not either */
+        bool quiet;   /* the last loss was not news, so what follows is not told either */
+        bool told_up; /* the last that was told is that it is up */
         bool paused, hurry, stopping, redial;
         bool started;  /* it dials, or would if it were not held */
         bool held;     /* by an operator: the connection ends, and none is made */

@@ -119,6 +119,7 @@ static bool take_over(struct link *link, int fd)
         session_hurry(link->session, link->hurry);
         link_describe(link, text, sizeof(text));
         diag_notice("link: taken over: %s", text);
+        link->told_up = true;
         link_set_state(link, LINK_UP, CAUSE_NONE, text);
         link->since = image->up_since;
         if (backoff_stable_usec(&link->backoff) != UINT64_MAX)

@@ -216,6 +216,34 @@ class Health(harness.SystemTest):
         daemon.wait_state("up")
         self.assertEqual(self.words(daemon), ("ok", []))
 
+    @harness.in_time
+    def test_connections_that_say_nothing_and_end_do_not_end_an_outage(self):
+        upstream = self.upstream(heartbeat=None)
+        daemon = self.daemon(f"{QUICK}Address={upstream.address}\n[Health]\nCriticalAfter=1s\n")
+        stop = threading.Event()
+
+        def close_all():
+            while not stop.is_set():
+                upstream.accept().close()
+
+        thread = threading.Thread(target=close_all, daemon=True)
+        thread.start()
+        try:
+            daemon.wait_status(lambda s: s["health"] == "critical" and
+                               s["upstream"]["connects"] > 3, "critical")
+        finally:
+            stop.set()
+            thread.join(harness.DEADLINE)
+        # One that brings a byte does; what is lost then is lost anew.
+        session = upstream.accept()
+        daemon.wait_state("up")
+        session.send(b"a message")
+        daemon.wait_status(lambda s: s["upstream"]["received"]["messages"] == 1, "a byte")
+        upstream.refuse()
+        session.close()
+        daemon.wait_state(("waiting", "connecting"))
+        self.assertEqual(self.words(daemon)[0], "warning")
+
     def test_a_link_that_flaps_warns(self):
         upstream, daemon, session = self.linked(QUICK + "[Health]\nFlaps=3\n")
         for _ in range(3):

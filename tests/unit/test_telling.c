@@ -56,6 +56,18 @@ static void causes_that_alternate_are_told_now_and_then(void **state)
         assert_true(failure(&telling, CAUSE_REFUSED, 600, 299));
 }
 
+static void what_was_told_though_it_is_no_news_is_not_counted(void **state)
+{
+        struct telling telling = {0};
+
+        (void)state;
+        assert_true(failure(&telling, CAUSE_CLOSED, 0, 0));
+        assert_false(failure(&telling, CAUSE_CLOSED, 1, 0));
+        telling_told(&telling, CAUSE_CLOSED);
+        assert_false(failure(&telling, CAUSE_CLOSED, 2, 0));
+        assert_true(failure(&telling, CAUSE_CLOSED, 3600, 1));
+}
+
 static void after_a_good_connection_the_same_cause_is_news(void **state)
 {
         struct telling telling = {0};
@@ -74,6 +86,7 @@ int main(void)
                 cmocka_unit_test(a_cause_that_goes_on_is_told_once_an_hour),
                 cmocka_unit_test(a_new_cause_is_told),
                 cmocka_unit_test(causes_that_alternate_are_told_now_and_then),
+                cmocka_unit_test(what_was_told_though_it_is_no_news_is_not_counted),
                 cmocka_unit_test(after_a_good_connection_the_same_cause_is_news),
         };
 
