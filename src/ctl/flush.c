@@ -99,8 +99,8 @@ static int timed_out(struct ctl *ctl, const json_t *error, uint64_t timeout_usec
                 const json_t *upstream = json_object_get(status, "upstream");
                 const char *by = member_text(upstream, "heldBy", NULL);
 
-                snprintf(link, sizeof(link), "; the link is %.40s%s%.80s",
-                         member_text(upstream, "state", "?"), by ? ", held by " : "", by ? by : "");
+                snprintf(link, sizeof(link), "; the link is %.40s%s%.80s", member_state(upstream),
+                         by ? ", held by " : "", by ? by : "");
         }
         json_decref(status);
         return ctl_fail(ctl, CTL_FAILED, "not flushed within %s: %s messages (%s) are queued%s",

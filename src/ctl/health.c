@@ -69,7 +69,7 @@ static void print_performance(const json_t *reply)
         const json_t *upstream = json_object_get(reply, "upstream");
         const json_t *books = json_object_get(reply, "toUpstream");
         const json_t *queued = json_object_get(books, "queued");
-        bool up = strcmp(member_text(upstream, "state", ""), "up") == 0;
+        bool up = strcmp(member_state(upstream), "up") == 0;
 
         printf("|up=%d clients=%" PRId64 ";;;0;%" PRId64 " queued=%" PRId64 ";;;0 "
                "queued_bytes=%" PRId64 "B;;;0;%" PRId64 " received=%" PRId64 "c sent=%" PRId64
@@ -111,7 +111,7 @@ static void print_health(const struct ctl *ctl, const json_t *reply, int code, b
         print_reasons(reply, nagios);
         if (upstream) {
                 if (json_array_size(json_object_get(reply, "reasons")) == 0)
-                        printf(" - link %s for %s", member_text(upstream, "state", "?"),
+                        printf(" - link %s for %s", member_state(upstream),
                                show_span((uint64_t)member_int(upstream, "stateUsec", 0), span));
                 print_performance(reply);
         }

@@ -150,7 +150,7 @@ static void screen_held(FILE *to, const json_t *upstream)
 
 static void screen_link(FILE *to, const json_t *upstream, const json_t *events)
 {
-        const char *state = member_text(upstream, "state", "?");
+        const char *state = member_state(upstream);
         const char *peer = member_text(upstream, "peer", NULL);
         char since[SHOW_SIZE], next[SHOW_SIZE] = "", down[DOWN];
         bool waits = strcmp(state, "waiting") == 0;
@@ -160,6 +160,8 @@ static void screen_link(FILE *to, const json_t *upstream, const json_t *events)
         if (event_is_down(upstream) && event_down(events, clock_wall_usec(), down, sizeof(down)))
                 line(to, "link", "%s%sdown %s%s%s", waits ? "" : screen_state(state),
                      waits ? "" : "; ", down, *next ? "; the next attempt is in " : "", next);
+        else if (strcmp(state, "closing") == 0)
+                line(to, "link", "closing, to be held");
         else if (*next)
                 line(to, "link", "%s, the next attempt is in %s", screen_state(state), next);
         else

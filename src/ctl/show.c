@@ -233,3 +233,11 @@ bool member_true(const json_t *object, const char *key)
 {
         return json_is_true(json_object_get(object, key));
 }
+
+const char *member_state(const json_t *upstream)
+{
+        const char *state = member_text(upstream, "state", "?");
+
+        return strcmp(state, "up") == 0 && member_text(upstream, "heldBy", NULL) ? "closing"
+                                                                                 : state;
+}

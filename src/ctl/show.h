@@ -56,3 +56,7 @@ bool show_colour(void);
 int64_t member_int(const json_t *object, const char *key, int64_t otherwise);
 const char *member_text(const json_t *object, const char *key, const char *otherwise);
 bool member_true(const json_t *object, const char *key);
+
+/* The state of the link, of a reply to Status: as it is there, but "closing" while it is only still
+ * up because what was begun is finished before it is held. */
+const char *member_state(const json_t *upstream);

@@ -76,7 +76,7 @@ static void draw_trouble(struct canvas *canvas, const struct top *top)
 static const char *link_words(const struct top *top, char *text, size_t size)
 {
         const json_t *upstream = json_object_get(top->status, "upstream");
-        const char *state = member_text(upstream, "state", "?");
+        const char *state = member_state(upstream);
         int64_t next = member_int(upstream, "nextAttemptUsec", -1);
         char span[SHOW_SIZE], pace[SHOW_SIZE], in[SHOW_SIZE] = "";
         bool waits = strcmp(state, "waiting") == 0;
@@ -237,7 +237,7 @@ void top_line(FILE *to, const struct top *top)
         fprintf(to,
                 "%s %s in %s/s %s/s out %s/s %s/s queued %" PRId64 " up %" PRId64
                 " down clients %" PRId64 " rtt %s\n",
-                member_text(status, "health", "?"), member_text(upstream, "state", "?"),
+                member_text(status, "health", "?"), member_state(upstream),
                 show_number((uint64_t)in->messages, text[0]),
                 show_bytes((uint64_t)in->bytes, text[1]),
                 show_number((uint64_t)out->messages, text[2]),

@@ -76,7 +76,7 @@ static void judge(struct waiter *waiter, const char *now, const char *why)
 
 static void judge_upstream(struct waiter *waiter, const json_t *upstream)
 {
-        const char *now = member_text(upstream, "state", "?");
+        const char *now = member_state(upstream);
 
         judge(waiter, now, event_is_down(upstream) ? member_text(upstream, "lastError", "") : "");
 }

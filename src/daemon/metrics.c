@@ -103,10 +103,16 @@ static void span(struct metrics *m, const char *name, const char *help, uint64_t
 
 /* ---- the daemon and its link ---- */
 
+/* A link that is only up because what was begun is finished first is held, as for health. */
+static enum link_state state_of(const struct status_upstream *up)
+{
+        return up->state == LINK_UP && up->held_by ? LINK_HELD : up->state;
+}
+
 static void put_daemon(struct metrics *m, const struct status *status, const struct health *health)
 {
         gauge(m, "up", "Whether the link to the upstream is up.",
-              status->upstream.state == LINK_UP);
+              state_of(&status->upstream) == LINK_UP);
         gauge(m, "health", "What ftcpd says of itself: 0 ok, 1 warning, 2 critical.",
               health->severity);
         family(m, "build_info", "gauge", "Always 1; the version of ftcpd.");
@@ -131,7 +137,7 @@ static void put_link(struct metrics *m, const struct status *status)
         family(m, "link_state", "gauge", "1 for the state that the link is in, 0 for the others.");
         for (int i = 0; i < LINK_STATES; i++) {
                 put_series_of(m, "", "state", link_state_name((enum link_state)i));
-                put_number(m, (int)up->state == i);
+                put_number(m, (int)state_of(up) == i);
         }
         span(m, "link_state_seconds", "Since the link came into this state.", up->state_usec);
         counter(m, "connects_total", "Connections made to the upstream.", up->connects);

@@ -103,6 +103,22 @@ class SteerTest(harness.SystemTest):
 
 
 class Hold(SteerTest):
+    def test_a_link_that_is_only_up_until_it_is_held_is_closing(self):
+        _, daemon, session, _, messages = self.deaf(PATIENT)
+        daemon.call("Hold", reason="works")
+        self.assertTrue(self.is_up(daemon))  # what was begun is finished
+        out = self.ctl(daemon, "status")[1]
+        self.assertIn("closing, to be held", out)
+        self.assertNotRegex(out, r"(?m)^\s*link +up")
+        self.assertEqual(self.ctl(daemon, "wait", "--timeout=0")[0], 1)
+        text = self.ctl(daemon, "metrics")[1]
+        self.assertIn('ftcpd_up{link="ftcpd"} 0\n', text)
+        self.assertIn('ftcpd_link_state{link="ftcpd",state="held"} 1\n', text)
+        self.assertIn('ftcpd_link_state{link="ftcpd",state="up"} 0\n', text)
+        self.assertIn("|up=0 ", self.ctl(daemon, "health", "--nagios")[1])
+        session.expect(messages[0])
+        self.assertEqual(self.ctl(daemon, "wait", "--state=held")[0], 0)
+
     def test_a_held_link_is_closed_and_stays_so_until_it_is_released(self):
         upstream, daemon, session = self.linked(QUICK)
         client = daemon.client()
