@@ -93,5 +93,5 @@ uint64_t ledger_written(const struct ledger *ledger);
 struct count ledger_sent_count(const struct ledger *ledger);
 struct count ledger_resent_count(const struct ledger *ledger);
 
-/* Written and not acknowledged yet. */
-struct count ledger_unacked(const struct ledger *ledger);
+/* Transmitted whole, as far as the kernel says (a TCP offset), and not acknowledged yet. */
+struct count ledger_unacked(const struct ledger *ledger, uint64_t transmitted);

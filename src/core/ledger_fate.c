@@ -205,18 +205,22 @@ struct count ledger_expire(struct ledger *ledger, uint64_t before_usec)
 
 /* ---- counts ---- */
 
-struct count ledger_unacked(const struct ledger *ledger)
+struct count ledger_unacked(const struct ledger *ledger, uint64_t transmitted)
 {
-        struct log_place acked, written;
+        struct log_place acked, there;
         uint64_t from = ledger->acked.image->pos;
 
-        if (!ledger->image->live)
+        if (!ledger->image->live || transmitted < ledger->image->acked)
                 return (struct count){0, 0};
         acked = log_place(ledger->log, from);
-        written = log_place(ledger->log, ledger_written(ledger));
-        return count_sub(between(acked, written),
-                         ledger->ahead.messages ? holes_in(ledger, from, written.pos, NULL)
-                                                : (struct count){0, 0});
+        there = log_place(ledger->log, transmitted < ledger->image->written
+                                               ? ledger_log_at(ledger, transmitted)
+                                               : ledger_written(ledger));
+        if (there.pos <= acked.pos)
+                return (struct count){0, 0};
+        return count_sub(between(acked, there), ledger->ahead.messages
+                                                        ? holes_in(ledger, from, there.pos, NULL)
+                                                        : (struct count){0, 0});
 }
 
 /* Whole messages written on this connection, up to a boundary; skipped: its holes before that. */

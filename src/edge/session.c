@@ -331,7 +331,11 @@ struct session_view session_look(const struct session *session)
         };
         struct tcp_state state;
 
-        if (session->fd >= 0 && tcp_look(session->fd, &state))
+        if (session->fd < 0)
+                return view;
+        if (tcp_look(session->fd, &state))
                 view.rtt_usec = state.rtt_usec;
+        view.transmitted =
+                tcp_books(session->fd, session->setup.ledger->image->written).transmitted;
         return view;
 }

@@ -98,6 +98,7 @@ struct session_view {
         uint64_t since, last_byte, partial_since;
         uint64_t partial, partial_total, declared; /* bytes; the second 0: unknown */
         uint64_t rtt_usec;                         /* the kernel's; 0: unknown */
+        uint64_t transmitted;                      /* by the kernel, a TCP offset */
         bool paused, silent, got_byte;
 };
 struct session_view session_look(const struct session *session);

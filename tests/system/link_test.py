@@ -244,6 +244,20 @@ class Health(harness.SystemTest):
         daemon.wait_state(("waiting", "connecting"))
         self.assertEqual(self.words(daemon)[0], "warning")
 
+    def test_what_a_closed_window_keeps_back_is_not_unacknowledged(self):
+        upstream = self.upstream()
+        upstream.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        daemon = self.daemon(f"{QUICK}Address={upstream.address}\n")
+        upstream.accept()
+        daemon.wait_state("up")
+        daemon.client().send(*[bytes(1000)] * 300)
+        status = daemon.wait_status(
+            lambda s: s["toUpstream"]["accepted"]["messages"] == 300 and
+            s["upstream"]["sent"]["messages"] > s["toUpstream"]["delivered"]["messages"] and
+            s["upstream"]["unacked"]["messages"] == 0, "a closed window")
+        self.assertEqual(status["upstream"]["state"], "up")
+        self.assertGreater(status["toUpstream"]["queued"]["messages"], 0)
+
     def test_a_link_that_flaps_warns(self):
         upstream, daemon, session = self.linked(QUICK + "[Health]\nFlaps=3\n")
         for _ in range(3):

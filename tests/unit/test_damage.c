@@ -163,7 +163,7 @@ static void use_connection(struct side *side)
                 struct iovec iov[SIM_IOV];
                 int n = ledger_gather(ledger, 1 + dice(100000), dice(4) == 0, iov, SIM_IOV);
 
-                ledger_unacked(ledger);
+                ledger_unacked(ledger, UINT64_MAX);
                 ledger_sent_count(ledger);
                 ledger_resent_count(ledger);
                 if (n)
