@@ -10,6 +10,7 @@
 #include "core/config_table.h"
 #include "core/config_type.h"
 #include "util/need.h"
+#include "util/units.h"
 
 static void add_setting(struct config_draft *draft, const struct config_row *row, char *value,
                         struct config_origin origin)
@@ -31,7 +32,7 @@ static char *hidden(size_t n)
 {
         char *text;
 
-        if (asprintf(&text, "(set, %zu messages)", n) < 0)
+        if (asprintf(&text, "(set, %s)", units_messages(n).text) < 0)
                 abort();
         return text;
 }

@@ -16,6 +16,7 @@
 #include "ctl/encode.h"
 #include "ctl/show.h"
 #include "util/clock.h"
+#include "util/units.h"
 
 enum {
         READ_SIZE = 256 * 1024,
@@ -81,8 +82,8 @@ void conn_init(struct conn *conn, const struct peer_options *options, struct pee
 static void conn_end(struct conn *conn, const char *why)
 {
         if (conn->state != CONN_OVER)
-                printf("connection %u closed: %s, after %" PRIu64 " messages\n", conn->id, why,
-                       conn->received);
+                printf("connection %u closed: %s, after %s\n", conn->id, why,
+                       units_messages(conn->received).text);
         conn->state = CONN_OVER;
 }
 

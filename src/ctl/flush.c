@@ -92,6 +92,7 @@ static int come_back(struct ctl *ctl, const struct witness *witness)
 static int timed_out(struct ctl *ctl, const json_t *error, uint64_t timeout_usec)
 {
         const json_t *queued = json_object_get(error, "queued");
+        uint64_t n = (uint64_t)member_int(queued, "messages", 0);
         json_t *status = NULL;
         char messages[SHOW_SIZE], bytes[SHOW_SIZE], link[160] = "";
 
@@ -103,10 +104,11 @@ static int timed_out(struct ctl *ctl, const json_t *error, uint64_t timeout_usec
                          by ? ", held by " : "", by ? by : "");
         }
         json_decref(status);
-        return ctl_fail(ctl, CTL_FAILED, "not flushed within %s: %s messages (%s) are queued%s",
-                        units_span_words(timeout_usec).text,
-                        show_number((uint64_t)member_int(queued, "messages", 0), messages),
-                        show_bytes((uint64_t)member_int(queued, "bytes", 0), bytes), link);
+        return ctl_fail(ctl, CTL_FAILED, "not flushed within %s: %s message%s (%s) %s queued%s",
+                        units_span_words(timeout_usec).text, show_number(n, messages),
+                        n == 1 ? "" : "s",
+                        show_bytes((uint64_t)member_int(queued, "bytes", 0), bytes),
+                        n == 1 ? "is" : "are", link);
 }
 
 static int flush_once(struct ctl *ctl, uint64_t deadline, uint64_t timeout_usec)

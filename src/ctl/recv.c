@@ -15,6 +15,7 @@
 #include "ctl/local.h"
 #include "ctl/show.h"
 #include "util/clock.h"
+#include "util/units.h"
 
 enum { BUFFER = 256 * 1024 };
 
@@ -103,8 +104,8 @@ static bool receiver_room(struct receiver *receiver)
 /* why: ": because", or empty. */
 static int receiver_ended(struct receiver *receiver, const char *how, const char *why)
 {
-        return ctl_fail(receiver->ctl, CTL_FAILED, "%s after %llu messages%s%s", how,
-                        (unsigned long long)receiver->got,
+        return ctl_fail(receiver->ctl, CTL_FAILED, "%s after %s%s%s", how,
+                        units_messages(receiver->got).text,
                         receiver->size ? " and the beginning of another" : "", why);
 }
 

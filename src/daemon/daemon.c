@@ -59,9 +59,8 @@ static void on_stopped(void *context, struct count left)
 
         if (left.messages)
                 snprintf(text, sizeof(text),
-                         "stopped; %" PRIu64 " messages (%" PRIu64
-                         " bytes) were not delivered to the upstream%s",
-                         left.messages, left.bytes,
+                         "stopped; %s (%" PRIu64 " bytes) %s not delivered to the upstream%s",
+                         units_messages(left.messages).text, left.bytes, units_were(left.messages),
                          daemon->leaves ? "; a process that is started at once goes on with them"
                                         : "");
         else

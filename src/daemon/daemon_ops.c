@@ -187,6 +187,8 @@ static int set_log_level(void *context, const char *name, const char *by)
 
         if (level < 0)
                 return -EINVAL;
+        if (level == diag_level())
+                return 0;
         diag_set_level(level);
         daemon->loud = true;
         diag_notice("%s has set the log level to %s", by, name);

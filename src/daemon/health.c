@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "util/clock.h"
+#include "util/text.h"
 #include "util/units.h"
 
 /* A peer that stands in the middle of a message for this long speaks another frame, or hangs. */
@@ -29,6 +30,7 @@ static void __attribute__((format(printf, 3, 4)))
 add_reason(struct health *health, enum severity severity, const char *format, ...)
 {
         struct health_reason *reason;
+        char text[4 * HEALTH_TEXT_MAX]; /* what others wrote may be long */
         va_list args;
 
         if (health->n_reasons == HEALTH_REASONS_MAX)
@@ -36,8 +38,9 @@ add_reason(struct health *health, enum severity severity, const char *format, ..
         reason = &health->reasons[health->n_reasons++];
         reason->severity = severity;
         va_start(args, format);
-        vsnprintf(reason->text, sizeof(reason->text), format, args);
+        vsnprintf(text, sizeof(text), format, args);
         va_end(args);
+        text_cut(reason->text, sizeof(reason->text), text);
         if (severity > health->severity)
                 health->severity = severity;
 }

@@ -100,9 +100,9 @@ void relay_tell_client(struct relay *relay, enum tell_class class, const struct 
                               "; %" PRIu64 " bytes that it sent were no whole message",
                               client->refused.bytes);
         if (client && client->dropped.messages && n < TEXT)
-                snprintf(text + n, sizeof(text) - (size_t)n,
-                         "; %" PRIu64 " messages that waited for it are dropped",
-                         client->dropped.messages);
+                snprintf(text + n, sizeof(text) - (size_t)n, "; %s that waited for it %s dropped",
+                         units_messages(client->dropped.messages).text,
+                         client->dropped.messages == 1 ? "is" : "are");
         add(relay, (struct image_facts){.kind = EVENT_CLIENT, .client_id = id}, text);
 }
 
@@ -129,9 +129,9 @@ static void tell_drop(struct relay *relay, enum tell_way way, int reason, uint64
 {
         char text[TEXT];
 
-        snprintf(text, sizeof(text), "%s: %" PRIu64 " messages were dropped (%s)",
-                 way == TELL_OUT ? "to the upstream" : "to clients", n,
-                 drop_reason_name((enum drop_reason)reason));
+        snprintf(text, sizeof(text), "%s: %s %s dropped (%s)",
+                 way == TELL_OUT ? "to the upstream" : "to clients", units_messages(n).text,
+                 units_were(n), drop_reason_name((enum drop_reason)reason));
         diag_event(levels[reason],
                    diag_facts(.id = CATALOG_DROPPED,
                               .cause = drop_reason_name((enum drop_reason)reason), .messages = n),

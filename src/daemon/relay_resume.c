@@ -6,6 +6,7 @@
 #include "daemon/relay_own.h"
 #include "util/clock.h"
 #include "util/diag.h"
+#include "util/units.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -34,7 +35,7 @@ static struct count waiting(struct store *store, const struct frame_spec *spec)
 
 static const char *other_frame(struct relay *relay)
 {
-        static char text[128];
+        static char text[192];
         struct frame_spec spec;
         struct count lost;
 
@@ -42,9 +43,8 @@ static const char *other_frame(struct relay *relay)
                 return "[Frame] has changed";
         lost = waiting(&relay->store, &spec);
         snprintf(text, sizeof(text),
-                 "[Frame] has changed; %" PRIu64 " messages (%" PRIu64
-                 " bytes) that waited for the upstream are lost",
-                 lost.messages, lost.bytes);
+                 "[Frame] has changed; %s (%" PRIu64 " bytes) that waited for the upstream %s lost",
+                 units_messages(lost.messages).text, lost.bytes, lost.messages == 1 ? "is" : "are");
         return text;
 }
 

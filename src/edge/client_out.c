@@ -3,6 +3,7 @@
 #include "edge/client_own.h"
 #include "util/clock.h"
 #include "util/diag.h"
+#include "util/units.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -56,10 +57,9 @@ void client_deafen(struct client *client, enum drop_reason reason)
                 client->ops->over(client->context, client, false);
         }
         if (dropped.messages)
-                diag_info("%s: %" PRIu64 " messages (%" PRIu64
-                          " bytes) were waiting for it and are dropped (%s)",
-                          client_name(client), dropped.messages, dropped.bytes,
-                          drop_reason_name(reason));
+                diag_info("%s: %s (%" PRIu64 " bytes) %s waiting for it and dropped (%s)",
+                          client_name(client), units_messages(dropped.messages).text, dropped.bytes,
+                          units_were(dropped.messages), drop_reason_name(reason));
 }
 
 /* It shut down its reading side: it only sends from here on, and if it had stopped sending too,

@@ -7,6 +7,7 @@
 #include "util/clock.h"
 #include "util/diag.h"
 #include "util/socket.h"
+#include "util/units.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -294,10 +295,10 @@ static void tell_loss(struct link *link, enum link_cause cause, const char *text
         }
         if (fate->unacked.messages || fate->unsent.messages)
                 diag_line(link->quiet ? LOG_DEBUG : LOG_NOTICE,
-                          "link: %" PRIu64 " messages (%" PRIu64
-                          " bytes) were sent and not acknowledged, %" PRIu64 " (%" PRIu64
-                          " bytes) begun and not sent: %s",
-                          fate->unacked.messages, fate->unacked.bytes, fate->unsent.messages,
+                          "link: %s (%" PRIu64 " bytes) %s sent and not acknowledged, %" PRIu64
+                          " (%" PRIu64 " bytes) begun and not sent: %s",
+                          units_messages(fate->unacked.messages).text, fate->unacked.bytes,
+                          units_were(fate->unacked.messages), fate->unsent.messages,
                           fate->unsent.bytes,
                           link->config->resend == RESEND_UNACKED ? "they go again"
                           : link->config->resend == RESEND_UNSENT

@@ -70,6 +70,11 @@ void diag_set_level(int level)
         threshold = level;
 }
 
+int diag_level(void)
+{
+        return threshold;
+}
+
 bool diag_enabled(int level)
 {
         return level <= threshold;

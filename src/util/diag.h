@@ -19,6 +19,7 @@
 /* Once at start. Before it, lines down to LOG_INFO are written plain. */
 void diag_open(int level);
 void diag_set_level(int level);
+int diag_level(void);
 bool diag_enabled(int level);
 
 /* The event says more than the text, and may be NULL. Takes no newline at the end. A line longer

@@ -84,3 +84,19 @@ size_t text_escape(char *out, size_t room, const char *text, size_t size)
                 out[used] = '\0';
         return used;
 }
+
+void text_cut(char *out, size_t room, const char *text)
+{
+        static const char more[] = "...";
+        size_t size = strlen(text);
+
+        if (size >= room) {
+                size = room - sizeof(more);
+                while (size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80)
+                        size--;
+                memcpy(out + size, more, sizeof(more));
+        } else {
+                out[size] = '\0';
+        }
+        memcpy(out, text, size);
+}

@@ -19,3 +19,7 @@ bool text_is_mark(uint32_t point);
  * Returns the length of what stands in out.
  */
 size_t text_escape(char *out, size_t room, const char *text, size_t size);
+
+/* Copies a text, or as many of its characters as there is room for with "..." behind them, and the
+ * NUL. What is not UTF-8 is copied as it is. room is at least 4. */
+void text_cut(char *out, size_t room, const char *text);

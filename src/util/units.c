@@ -175,6 +175,19 @@ struct units_words units_span_words(uint64_t usec)
         return words;
 }
 
+struct units_words units_messages(uint64_t n)
+{
+        struct units_words words;
+
+        snprintf(words.text, sizeof(words.text), "%" PRIu64 " message%s", n, n == 1 ? "" : "s");
+        return words;
+}
+
+const char *units_were(uint64_t n)
+{
+        return n == 1 ? "was" : "were";
+}
+
 int units_number_parse(const char *text, uint64_t *number)
 {
         uint64_t value;

@@ -27,6 +27,10 @@ struct units_words {
 };
 struct units_words units_span_words(uint64_t usec);
 
+/* "1 message", "2 messages"; and what was done with so many: "was", "were". */
+struct units_words units_messages(uint64_t n);
+const char *units_were(uint64_t n);
+
 /* Bytes, with K, M, G or T to the base of 1024. */
 int units_size_parse(const char *text, uint64_t *bytes);
 void units_size_format(uint64_t bytes, char text[UNITS_TEXT_MAX]);

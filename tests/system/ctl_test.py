@@ -938,7 +938,7 @@ class Recv(CtlTest):
         self.feed(u32(b'one'))
         _, out, err = self.assert_exit(1, self.ctl('recv', '-n', 2, '--timeout=2s'))
         self.assertEqual(out, 'one\n')
-        self.assertIn('after 1 messages', err)
+        self.assertIn('after 1 message', err)
         self.assert_exit(0, self.ctl('recv', '--timeout=2s'))
         self.feed(u32(b'half')[:-1])
         _, _, err = self.assert_exit(1, self.ctl('recv', '--timeout=2s'))
@@ -948,7 +948,7 @@ class Recv(CtlTest):
         self.daemon.serve_data = lambda sock: sock.sendall(u32(b'last'))
         _, out, err = self.assert_exit(1, self.ctl('recv'))
         self.assertEqual(out, 'last\n')
-        self.assertIn('ftcpd closed the connection after 1 messages', err)
+        self.assertIn('ftcpd closed the connection after 1 message', err)
 
 
 class DelimiterFrame(CtlTest):

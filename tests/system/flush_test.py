@@ -252,7 +252,7 @@ class Verb(FlushTest):
         daemon.wait_state("held")
         result = self.ctl(daemon, "send", "--flush", "--timeout=100ms", "text")
         self.assertEqual(result[0], 1)
-        self.assertIn("1 messages (8) are queued", result[2])
+        self.assertIn("1 message (8) is queued", result[2])
         self.assertEqual(self.ctl(daemon, "send", "--timeout=1s", "text")[0], 2)
 
 

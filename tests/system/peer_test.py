@@ -119,7 +119,7 @@ class Plain(PeerTest):
         sock = self.connect(peer)
         sock.sendall(u32(b'hello'))
         sock.close()
-        peer.wait_line('after 1 messages')
+        peer.wait_line('after 1 message')
         self.assertNotIn('received', ' '.join(peer.lines))
 
     def test_its_heartbeat_is_the_empty_message(self):

@@ -382,7 +382,7 @@ class Hold(SteerTest):
         self.assertEqual(session.expect_end(), "closed")
         session.close()
         self.assertEqual(daemon.wait_exit(), 0)
-        self.assertIn("stopped; 1 messages", daemon.log)
+        self.assertIn("stopped; 1 message", daemon.log)
 
     def test_a_stop_while_it_is_held_sends_nothing_and_ends_it(self):
         upstream, daemon, session = self.linked(QUICK)
@@ -392,7 +392,7 @@ class Hold(SteerTest):
         client.send(b"never")
         daemon.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 1, "it to wait")
         self.assertEqual(daemon.stop(), 0)
-        self.assertIn("stopped; 1 messages", daemon.log)
+        self.assertIn("stopped; 1 message", daemon.log)
         daemon.start()
         upstream.accept()
         self.assertNotIn("heldBy", daemon.wait_state("up")["upstream"])
@@ -688,6 +688,10 @@ class LogLevel(SteerTest):
         daemon.wait_log("control: a client's connection ends")
         event = [e for e in daemon.call("RecentEvents")["events"] if e["kind"] == "service"][-1]
         self.assertEqual(event["text"], "root has set the log level to debug")
+        # What is so already is no news.
+        daemon.call("SetLogLevel", level="debug")
+        again = [e for e in daemon.call("RecentEvents")["events"] if e["kind"] == "service"][-1]
+        self.assertEqual(again["seq"], event["seq"])
         daemon.call("Reload")
         harness.until(lambda: self.is_quiet(daemon), "it to say less again")
         self.assertRegex(self.ctl(daemon, "config")[1], r"(?m)^  LogLevel +info +default$")

@@ -375,7 +375,7 @@ static void greetings_come_from_text_files_and_credentials(void **state)
                             "(set, 3 messages)");
         assert_null(room_setting(room, "Upstream", "Greeting", 1));
         assert_string_equal(room_setting(room, "Upstream", "GreetingExpect", 0)->value,
-                            "(set, 1 messages)");
+                            "(set, 1 message)");
         unsetenv("CREDENTIALS_DIRECTORY");
 }
 

@@ -176,6 +176,31 @@ static void a_held_link_warns_however_long(void **state)
         assert_warns(&status, "held by root: works on the line");
 }
 
+static void a_long_reason_is_cut_between_two_characters(void **state)
+{
+        static const char begin[] = "the link is held by root: ";
+        struct status status = healthy();
+        struct health health;
+        char reason[200 * 3 + 2];
+
+        (void)state;
+        status.upstream.state = LINK_HELD;
+        status.upstream.held_by = "root";
+        status.upstream.held_reason = reason;
+        for (int shift = 0; shift < 3; shift++) {
+                size_t n = (size_t)shift, size;
+
+                memset(reason, 'x', n);
+                for (; n + 3 < sizeof(reason); n += 3)
+                        memcpy(reason + n, "\xe2\x82\xac", 4);
+                health = judge(&status);
+                size = strlen(health.reasons[0].text);
+                assert_in_range(size, HEALTH_TEXT_MAX - 3, HEALTH_TEXT_MAX - 1);
+                assert_string_equal(health.reasons[0].text + size - 6, "\xe2\x82\xac...");
+                assert_int_equal((size - strlen(begin) - (size_t)shift) % 3, 0);
+        }
+}
+
 static void reported_silence_warns(void **state)
 {
         struct status status = healthy();
@@ -297,6 +322,7 @@ int main(void)
                 cmocka_unit_test(
                         with_critical_after_0_down_is_critical_at_once_and_with_infinity_never),
                 cmocka_unit_test(a_held_link_warns_however_long),
+                cmocka_unit_test(a_long_reason_is_cut_between_two_characters),
                 cmocka_unit_test(how_bad_a_held_link_is_the_configuration_says),
                 cmocka_unit_test(a_held_link_is_held_before_its_connection_is_closed),
                 cmocka_unit_test(
