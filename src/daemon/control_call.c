@@ -79,12 +79,20 @@ static const struct control_parameter *parameter_find(const struct control_metho
         return NULL;
 }
 
+/* Then it is another text than it seems to whoever reads it up to there. */
+static bool has_nul(const json_t *string)
+{
+        return strlen(json_string_value(string)) != json_string_length(string);
+}
+
 static bool type_fits(const struct control_parameter *parameter, const json_t *value)
 {
         json_type type = json_typeof(value);
 
         if (type == JSON_NULL)
                 return parameter->optional;
+        if (type == JSON_STRING && has_nul(value))
+                return false;
         if (parameter->type == JSON_TRUE)
                 return type == JSON_TRUE || type == JSON_FALSE;
         if (parameter->type == JSON_REAL)
@@ -154,9 +162,11 @@ int control_call(struct control_call *call, const json_t *request, json_t **repl
                  struct control_monitor *monitor, struct control_flush *flush)
 {
         const json_t *parameters = json_object_get(request, "parameters");
-        const char *name = json_string_value(json_object_get(request, "method"));
+        const json_t *method = json_object_get(request, "method");
+        const char *name = json_string_value(method);
 
-        if (!name || (parameters && !json_is_null(parameters) && !json_is_object(parameters)))
+        if (!name || has_nul(method) ||
+            (parameters && !json_is_null(parameters) && !json_is_object(parameters)))
                 return -EBADMSG;
         call->parameters = json_is_object(parameters) ? parameters : NULL;
         *monitor = (struct control_monitor){0};

@@ -80,9 +80,45 @@ static size_t count_values(const char *text, size_t size)
         return n;
 }
 
-static enum varlink_result parse(const char *text, size_t size, json_t **object)
+/* Numbers that are whole and small enough to be exact become integers again. */
+static void mend_numbers(json_t *object)
+{
+        const json_int_t most = (json_int_t)1 << 53;
+        const char *key;
+        json_t *value;
+
+        json_object_foreach(object, key, value)
+        {
+                double real = json_is_real(value) ? json_real_value(value) : 0;
+
+                if (json_is_object(value))
+                        mend_numbers(value);
+                else if (json_is_real(value) && real >= -(double)most && real <= (double)most &&
+                         (double)(json_int_t)real == real)
+                        json_object_set_new(object, key, json_integer((json_int_t)real));
+        }
+}
+
+/* Well-formed JSON may have what our types do not hold, a NUL in a string and integers of any size:
+ * these are told from what is malformed, and are to be judged by who knows what is asked. */
+static json_t *load(const char *text, size_t size)
 {
         json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+
+        if (!value)
+                value = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+        if (value)
+                return value;
+        value = json_loadb(text, size,
+                           JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
+        if (json_is_object(value))
+                mend_numbers(value);
+        return value;
+}
+
+static enum varlink_result parse(const char *text, size_t size, json_t **object)
+{
+        json_t *value = load(text, size);
 
         if (!json_is_object(value)) {
                 json_decref(value);

@@ -37,8 +37,9 @@ void varlink_reader_fed(struct varlink_reader *reader, size_t size);
 
 enum varlink_result { VARLINK_MORE, VARLINK_OBJECT, VARLINK_BAD, VARLINK_TOO_LARGE };
 
-/* The next object into *object, a new reference. VARLINK_BAD (not JSON, not an object) and
- * _TOO_LARGE (too many bytes or values) are final. */
+/* The next object into *object, a new reference. Its strings may have a NUL within, and an integer
+ * that is too large is a real. VARLINK_BAD (not JSON, not an object, a member twice, a number that
+ * not even a double holds) and _TOO_LARGE (too many bytes or values) are final. */
 enum varlink_result varlink_take(struct varlink_reader *reader, json_t **object);
 
 /* The bytes of an object with its NUL, to be freed; NULL without memory. */

@@ -115,8 +115,7 @@ class Protocol(harness.SystemTest):
     def test_what_is_no_json_of_ours_is_the_end(self):
         head = b'{"method":"io.ftcpd.Health","parameters":{"x":'
         for value in (b'"\xff"', b'"\xc0\xaf"', b'"\xed\xa0\x80"', b'"\xf4\x90\x80\x80"', b'"\\ud800"',
-                      b'"\\u0000"', b'"a\nb"', b'"\\x41"', b"9223372036854775808", b"1e999",
-                      b"-9223372036854775809", b"01", b"1.", b".5", b"+1", b"0x1", b"NaN",
+                      b'"a\nb"', b'"\\x41"', b"1e999", b"9" * 400, b"01", b"1.", b".5", b"+1", b"0x1", b"NaN",
                       b"Infinity", b"'x'", b"tru", b"[1,]", b'{"a":1,}', b'{"a":1,"a":2}', b"[1",
                       b"/**/1", b"[" * 3000 + b"]" * 3000, b'{"\\u0000":1}', b""):
             self.closed(head + value + b"}}\0")
@@ -127,12 +126,29 @@ class Protocol(harness.SystemTest):
                     b"\x16\x03\x01\x02\x00\x01\x00\x01"):
             self.closed(raw)
         # And what looks strange, but is right.
-        for value in (b"9223372036854775807", b"-0", b"1E+2", b'"\\ud83d\\ude00"', b'"\xf0\x9f\x98\x80"',
+        for value in (b"9223372036854775807", b"9223372036854775808", b"-9223372036854775809",
+                      b'"\\u0000"', b'["\\u0000", 99999999999999999999]', b"-0", b"1E+2", b'"\\ud83d\\ude00"', b'"\xf0\x9f\x98\x80"',
                       b"[" * 1000 + b"]" * 1000, b'{"":{"":{}}}', b" [ ] "):
             varlink = self.varlink()
             varlink.sock.sendall(head + value + b"}}\0")
             self.assertEqual(varlink.recv()["error"], f"{SERVICE}.InvalidParameter")
             varlink.close()
+
+    def test_what_our_types_do_not_hold_is_an_error_only_where_it_is_asked_for(self):
+        varlink = self.varlink()
+        for method, parameter, value in (("DropClient", "id", b"18446744073709551616"),
+                                         ("Flush", "timeoutUsec", b"9223372036854775808"),
+                                         ("Hold", "reason", b'"a\\u0000b"'),
+                                         ("SetLogLevel", "level", b'"debug\\u0000"')):
+            varlink.sock.sendall(b'{"method":"io.ftcpd.%s","parameters":{"%s":%s}}\0' %
+                                 (method.encode(), parameter.encode(), value))
+            self.assertEqual(varlink.recv(), {"error": f"{SERVICE}.InvalidParameter",
+                                              "parameters": {"parameter": parameter}})
+        # A member that nobody knows changes nothing, nor what stands beside it.
+        for member in (b"99999999999999999999", b'"\\u0000"', b'[18446744073709551616]'):
+            varlink.sock.sendall(b'{"method":"io.ftcpd.Flush","parameters":{"timeoutUsec":0},"x":%s}\0'
+                                 % member)
+            self.assertEqual(varlink.recv(), {"parameters": {}})
 
     def test_a_request_of_a_mib_is_answered_and_one_byte_more_is_the_end(self):
         head, tail = b'{"method":"io.ftcpd.Health","parameters":{"x":"', b'"}}'
