@@ -442,7 +442,8 @@ class Status(CtlTest):
                                                reasons=[{'severity': 'ok', 'text': evil}])
         self.daemon.answers['ListClients'] = {'clients': [client(program=evil)]}
         out = self.ctl()[1] + self.ctl('clients')[1] + self.ctl('health', '--nagios')[1]
-        out += self.ctl('wait', '--state=held', '--timeout=0')[2]
+        self.daemon.answers['Status']['upstream']['state'] = 'waiting'
+        out += self.ctl('wait', '--timeout=0')[2]
         self.assertIn('\\x1b]0', out)
         self.assertEqual(
             [c for c in out if c < ' ' and c != '\n' or '\x7f' <= c < '\xa0' or c == '\u202e'], [])
