@@ -196,7 +196,7 @@ static void on_gone(void *context, struct client *client, bool quiet, const char
         TAILQ_INSERT_TAIL(&relay->dead, client, all);
         relay_forget(relay, client);
         relay->n_clients--;
-        relay->free_slots[relay->n_free_slots++] = client->slot;
+        relay->free_slots[relay->n_free_slots++] = client->writer.slot;
         evtimer_add(relay->reaper, &now);
 }
 
@@ -218,9 +218,9 @@ static void on_hung(void *subject)
         client_hung(subject);
 }
 
-const struct client_ops relay_client_ops = {on_room, on_accepted, on_partial, on_over, on_gone};
+static const struct client_ops client_ops = {on_room, on_accepted, on_partial, on_over, on_gone};
 
-struct client_limits relay_client_limits(const struct config *config)
+static struct client_limits limits_of(const struct config *config)
 {
         return (struct client_limits){config->client_queue_size, config->slow_client_grace_usec,
                                       config->client_stall_timeout_usec, config->frame_timeout_usec,
@@ -328,6 +328,14 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
         }
         init_parts(relay);
         relay->watch = watch_new(base, on_hung);
+        relay->class = (struct client_class){.base = base,
+                                             .ops = &client_ops,
+                                             .context = relay,
+                                             .watch = relay->watch,
+                                             .store = &relay->store,
+                                             .turn = &relay->turn,
+                                             .spread = &relay->spread,
+                                             .limits = limits_of(config)};
         relay->reaper = evtimer_new(base, on_reaper, relay);
         relay->hold_timer = relay_hold_timer_new(relay);
         relay->expirer = relay_expirer_new(relay);
@@ -387,7 +395,7 @@ void relay_start(struct relay *relay)
 
 int relay_configure(struct relay *relay, const struct config *config)
 {
-        struct client_limits limits = relay_client_limits(config);
+        struct client_limits before = relay->class.limits;
         struct client *client, *next;
         int result = link_configure(relay->link, config);
 
@@ -395,11 +403,12 @@ int relay_configure(struct relay *relay, const struct config *config)
                 return result;
         relay->config = config;
         relay->frame = config->frame;
+        relay->class.limits = limits_of(config);
         relay_apply_fate(relay);
         limit_partials(relay);
         for (client = TAILQ_FIRST(&relay->all); client; client = next) {
                 next = TAILQ_NEXT(client, all);
-                client_configure(client, &limits);
+                client_configure(client, &before);
                 if (client->fd >= 0)
                         relay_permit(relay, client);
         }

@@ -63,6 +63,7 @@ void relay_introduce(struct relay *relay, struct client *client)
         struct sockaddr_storage address = {0};
         socklen_t size = sizeof(address);
         struct socket_peer peer = {0};
+        char text[80];
         int on = 1;
 
         getpeername(client->fd, (struct sockaddr *)&address, &size);
@@ -73,14 +74,13 @@ void relay_introduce(struct relay *relay, struct client *client)
                 memcpy(client->program, peer.program, sizeof(client->program));
         } else if (!client->local) {
                 setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-                socket_address_text((struct sockaddr *)&address, size, client->peer,
-                                    sizeof(client->peer));
+                socket_address_text((struct sockaddr *)&address, size, text, sizeof(text));
+                client->peer = strdup(text);
         }
         client->receive_only = !may_send(relay, client, &peer);
         socket_peer_done(&peer);
-        diag_debug("client %" PRIu64 " connected (%s, pid %d, uid %u)%s", client->id,
-                   client->local ? client->program : client->peer, (int)client->pid,
-                   (unsigned)client->uid, client->receive_only ? ", may only receive" : "");
+        diag_debug("%s connected%s", client_name(client),
+                   client->receive_only ? ", may only receive" : "");
         relay_tell_client(relay, TELL_CAME, client,
                           client->receive_only ? "connected, may only receive" : "connected");
 }
@@ -132,15 +132,8 @@ struct client_setup relay_client_setup(struct relay *relay, int fd)
         socklen_t size = sizeof(address);
 
         getsockname(fd, (struct sockaddr *)&address, &size);
-        return (struct client_setup){.base = relay->base,
-                                     .ops = &relay_client_ops,
-                                     .context = relay,
-                                     .watch = relay->watch,
-                                     .turn = &relay->turn,
-                                     .spread = &relay->spread,
-                                     .limits = relay_client_limits(relay->config),
-                                     .fd = fd,
-                                     .local = address.ss_family == AF_UNIX};
+        return (struct client_setup){
+                .class = &relay->class, .fd = fd, .local = address.ss_family == AF_UNIX};
 }
 
 /* This one is in, or not. */

@@ -99,10 +99,10 @@ void relay_tell_client(struct relay *relay, enum tell_class class, const struct 
                 n += snprintf(text + n, sizeof(text) - (size_t)n,
                               "; %" PRIu64 " bytes that it sent were no whole message",
                               client->refused.bytes);
-        if (client && client->dropped.messages && n < TEXT)
+        if (client && client_dropped(client).messages && n < TEXT)
                 snprintf(text + n, sizeof(text) - (size_t)n, "; %s that waited for it %s dropped",
-                         units_messages(client->dropped.messages).text,
-                         client->dropped.messages == 1 ? "is" : "are");
+                         units_messages(client_dropped(client).messages).text,
+                         client_dropped(client).messages == 1 ? "is" : "are");
         add(relay, (struct image_facts){.kind = EVENT_CLIENT, .client_id = id}, text);
 }
 

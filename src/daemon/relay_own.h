@@ -49,6 +49,7 @@ struct relay {
         struct taps taps;
         struct link *link;
         struct watch *watch;
+        struct client_class class; /* of all clients */
         struct listener **listeners;
         size_t n_listeners;
         struct event *reaper;
@@ -79,10 +80,6 @@ struct relay {
         uint64_t turned_away;           /* when the log last told of a client that was refused */
         uint64_t started, started_wall; /* the second since 1970 */
 };
-
-extern const struct client_ops relay_client_ops;
-
-struct client_limits relay_client_limits(const struct config *config);
 
 static inline struct client *relay_client_of(struct reader *reader)
 {

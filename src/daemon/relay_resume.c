@@ -231,7 +231,7 @@ static bool next_client(void *context, uint64_t *at, struct bag_client *entry)
         if (!client)
                 return false;
         *at = (uint64_t)(uintptr_t)client;
-        *entry = (struct bag_client){client->slot, client->id, client->fd};
+        *entry = (struct bag_client){client->writer.slot, client->id, client->fd};
         return true;
 }
 

@@ -142,12 +142,12 @@ static void fill_client(struct status_client *out, struct client *client, uint64
                 .send_only = client->send_only,
                 .receive_only = client->receive_only,
                 .received = {image->accepted_messages, image->accepted_bytes},
-                .dropped = client->dropped,
-                .queue_limit_bytes = client->limits.queue_size,
+                .dropped = client_dropped(client),
+                .queue_limit_bytes = client->class->limits.queue_size,
                 .partial = partial_of(now, writer_partial(writer), writer->declared,
                                       writer->total != 0, client->partial_since),
         };
-        memcpy(out->program, client->program, sizeof(out->program));
+        memcpy(out->program, client->program, sizeof(client->program));
         if (image->reading) {
                 out->sent = cursor_delivered(&client->reader.cursor);
                 out->queued = cursor_queued(&client->reader.cursor);

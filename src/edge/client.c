@@ -26,12 +26,12 @@ enum {
 
 static void refuse(struct client *client, uint64_t messages, uint64_t bytes)
 {
-        struct image_totals *totals = &client->store->image->totals;
+        struct image_totals *totals = &client->class->store->image->totals;
 
-        store_begin(client->store);
-        store_add(client->store, &totals->refused_messages, messages);
-        store_add(client->store, &totals->refused_bytes, bytes);
-        store_commit(client->store);
+        store_begin(client->class->store);
+        store_add(client->class->store, &totals->refused_messages, messages);
+        store_add(client->class->store, &totals->refused_bytes, bytes);
+        store_commit(client->class->store);
         client->refused = count_add(client->refused, (struct count){messages, bytes});
 }
 
@@ -41,7 +41,7 @@ static void drop_partial(struct client *client)
 
         writer_done(&client->writer);
         client->partial_since = 0;
-        client->ops->partial(client->context, client, partial);
+        client->class->ops->partial(client->class->context, client, partial);
         if (partial) {
                 refuse(client, 1, partial);
                 if (client->fd >= 0) /* else its end has been told, with the reason */
@@ -138,9 +138,9 @@ static void take(struct client *client, size_t got)
                 client->partial_since = client->last_byte;
                 client_look_after(client, client->last_byte);
         }
-        client->ops->partial(client->context, client, before);
+        client->class->ops->partial(client->class->context, client, before);
         if (taken.messages)
-                client->ops->accepted(client->context, client, &taken);
+                client->class->ops->accepted(client->class->context, client, &taken);
         if (client->fd < 0)
                 return;
         if (taken.no_memory)
@@ -162,7 +162,7 @@ static void read_once(struct client *client)
                 discard(client);
                 return;
         }
-        room = client->ops->room(client->context, client);
+        room = client->class->ops->room(client->class->context, client);
         if (!room) {
                 event_del(client->readable);
                 return;
@@ -224,13 +224,13 @@ static uint64_t due_at(const struct client *client)
                 at = client->since + PROBE_USEC;
         else if (client->over)
                 at = client->probed + PROBE_USEC; /* the others wait for it */
-        if (client->blocked && client->limits.stall_usec)
-                at = earliest(at, client->last_taken + client->limits.stall_usec);
-        if (client->over && client->limits.slow == SLOW_DISCONNECT &&
+        if (client->blocked && client->class->limits.stall_usec)
+                at = earliest(at, client->last_taken + client->class->limits.stall_usec);
+        if (client->over && client->class->limits.slow == SLOW_DISCONNECT &&
             client->credit_usec < UINT64_MAX / 2)
                 at = earliest(at, client->over_since + client->credit_usec + 1);
-        if (client->partial_since && client->limits.frame_usec && !client->waiting)
-                at = earliest(at, client->last_byte + client->limits.frame_usec);
+        if (client->partial_since && client->class->limits.frame_usec && !client->waiting)
+                at = earliest(at, client->last_byte + client->class->limits.frame_usec);
         return at;
 }
 
@@ -291,8 +291,8 @@ static void overslept(struct client *client, uint64_t now)
 
 static bool is_unfinished(const struct client *client, uint64_t now)
 {
-        return client->partial_since && client->limits.frame_usec && !client->waiting &&
-               now >= client->last_byte + client->limits.frame_usec;
+        return client->partial_since && client->class->limits.frame_usec && !client->waiting &&
+               now >= client->last_byte + client->class->limits.frame_usec;
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -312,13 +312,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
                 read_once(client); /* it may have gone on while we stood still */
         if (client->fd < 0)
                 return;
-        if (client->blocked && client->limits.stall_usec &&
-            now >= client->last_taken + client->limits.stall_usec) {
+        if (client->blocked && client->class->limits.stall_usec &&
+            now >= client->last_taken + client->class->limits.stall_usec) {
                 snprintf(why, sizeof(why),
                          "messages wait and it took no byte for %.3gs (ClientStallTimeout=)",
                          (double)(now - client->last_taken) / 1e6);
                 client_end(client, DROP_QUEUE_FULL, false, why);
-        } else if (client->over && client->limits.slow == SLOW_DISCONNECT &&
+        } else if (client->over && client->class->limits.slow == SLOW_DISCONNECT &&
                    client->credit_usec < UINT64_MAX / 2 &&
                    now > client->over_since + client->credit_usec) {
                 client_too_slow(client);
@@ -330,13 +330,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 /* ---- life ---- */
 
-void client_configure(struct client *client, const struct client_limits *limits)
+void client_configure(struct client *client, const struct client_limits *before)
 {
+        const struct client_limits *limits = &client->class->limits;
         uint64_t now = clock_usec();
 
-        if (client->limits.slow != limits->slow)
+        if (limits->slow != before->slow)
                 client->over_since = now; /* the time before was free */
-        client->limits = *limits;
         if (client->credit_usec > limits->grace_usec)
                 client->credit_usec = limits->grace_usec;
         client_check(client, now);
@@ -360,7 +360,7 @@ void client_permit(struct client *client, bool may_send)
 static void fill_slot(struct client *client, const struct client_setup *setup)
 {
         struct image_client *image = client->image;
-        struct store *store = client->store;
+        struct store *store = client->class->store;
 
         store_begin(store);
         store_put(store, &image->since, client->since);
@@ -375,13 +375,14 @@ static void fill_slot(struct client *client, const struct client_setup *setup)
         store_put(store, &image->accepted_bytes, 0);
         store_put(store, &image->dropped_messages, 0);
         store_put(store, &image->dropped_bytes, 0);
-        reader_join(&client->reader, setup->spread, image);
+        reader_join(&client->reader, client->class->spread, image);
         store_put(store, &image->id, setup->id);
         store_commit(store);
 }
 
 static struct client *make(const struct client_setup *setup)
 {
+        const struct client_class *class = setup->class;
         struct client *client = calloc(1, sizeof(*client));
         uint64_t now = clock_usec();
 
@@ -389,28 +390,22 @@ static struct client *make(const struct client_setup *setup)
                 close(setup->fd);
                 return NULL;
         }
-        *client = (struct client){.base = setup->base,
-                                  .ops = setup->ops,
-                                  .context = setup->context,
-                                  .watch = setup->watch,
-                                  .store = setup->spread->store,
-                                  .image = &setup->spread->store->image->client[setup->slot],
-                                  .limits = setup->limits,
+        *client = (struct client){.class = class,
+                                  .image = &class->store->image->client[setup->slot],
                                   .fd = setup->fd,
                                   .id = setup->id,
-                                  .slot = setup->slot,
                                   .local = setup->local,
                                   .since = now,
-                                  .credit_usec = setup->limits.grace_usec,
+                                  .credit_usec = class->limits.grace_usec,
                                   .credit_at = now};
         client->readable =
-                event_new(setup->base, setup->fd, EV_READ | EV_PERSIST, on_readable, client);
+                event_new(class->base, setup->fd, EV_READ | EV_PERSIST, on_readable, client);
         client->writable =
-                event_new(setup->base, setup->fd, EV_WRITE | EV_PERSIST, on_writable, client);
-        client->timer = evtimer_new(setup->base, on_timer, client);
+                event_new(class->base, setup->fd, EV_WRITE | EV_PERSIST, on_writable, client);
+        client->timer = evtimer_new(class->base, on_timer, client);
         if (!client->readable || !client->writable || !client->timer ||
             event_add(client->readable, NULL) < 0 ||
-            watch_add(setup->watch, setup->fd, client) < 0) {
+            watch_add(class->watch, setup->fd, client) < 0) {
                 client_free(client);
                 return NULL;
         }
@@ -430,7 +425,7 @@ struct client *client_new(const struct client_setup *setup)
                 client->tally_at = UINT64_MAX;
         }
         fill_slot(client, setup);
-        writer_init(&client->writer, setup->turn, setup->slot);
+        writer_init(&client->writer, setup->class->turn, setup->slot);
         client_look_after(client, client->since);
         return client;
 }
@@ -444,7 +439,6 @@ struct client *client_resume_from(const struct client_setup *setup)
                 return NULL;
         image = client->image;
         client->unplaced = image->unplaced;
-        client->dropped = (struct count){image->dropped_messages, image->dropped_bytes};
         client->send_only = image->reading == READER_NONE;
         if (client->since > image->since)
                 client->since = image->since;
@@ -454,8 +448,8 @@ struct client *client_resume_from(const struct client_setup *setup)
                 event_del(client->readable);
         }
         if (image->reading)
-                reader_recover(&client->reader, setup->spread, image);
-        writer_init(&client->writer, setup->turn, setup->slot);
+                reader_recover(&client->reader, setup->class->spread, image);
+        writer_init(&client->writer, setup->class->turn, setup->slot);
         client->tally_at = 0;
         return client;
 }
@@ -475,7 +469,7 @@ void client_reconcile(struct client *client)
         }
         if (writer_partial(&client->writer)) {
                 client->partial_since = client->last_byte = client->last_taken;
-                client->ops->partial(client->context, client, 0);
+                client->class->ops->partial(client->class->context, client, 0);
         }
         if (client->fd < 0)
                 return; /* PartialSize= is smaller now */
@@ -505,13 +499,13 @@ void client_end(struct client *client, enum drop_reason drop, bool quiet, const 
         event_del(client->readable);
         event_del(client->writable);
         evtimer_del(client->timer);
-        watch_remove(client->watch, fd);
+        watch_remove(client->class->watch, fd);
         drop_partial(client);
         client_deafen(client, drop);
         store_set(&client->image->id, 0);
         shutdown(fd, SHUT_RDWR); /* a successor's copy of the descriptor may be kept */
         close(fd);
-        client->ops->gone(client->context, client, quiet, why);
+        client->class->ops->gone(client->class->context, client, quiet, why);
 }
 
 void client_free(struct client *client)
@@ -524,5 +518,6 @@ void client_free(struct client *client)
                 event_free(client->timer);
         if (client->fd >= 0)
                 close(client->fd);
+        free(client->peer);
         free(client);
 }

@@ -11,6 +11,7 @@
 #include "core/spread.h"
 #include "core/turn.h"
 #include "edge/watch.h"
+#include "util/socket.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,60 +39,61 @@ struct client_limits {
         enum config_slow slow;
 };
 
-struct client {
-        struct event_base *base; /* borrowed, as all but the events and the socket */
+/* What those have in common that are treated alike; it outlives them. All is borrowed. */
+struct client_class {
+        struct event_base *base;
         const struct client_ops *ops;
         void *context;
         struct watch *watch;
         struct store *store;
-        struct image_client *image;
+        struct turn *turn;
+        struct spread *spread; /* with room for one reader more than there are */
         struct client_limits limits;
+};
+
+/* There may be tens of thousands: what goes in here costs each of them. */
+struct client {
+        const struct client_class *class;
+        struct image_client *image;
         struct writer writer;
         struct reader reader;
-        int fd; /* -1: closed */
         struct event *readable, *writable, *timer;
         uint64_t timer_at; /* when it fires; 0: not */
         uint64_t id;
-        uint32_t slot;
+        int fd; /* -1: closed */
         /* who */
-        bool local;
         pid_t pid;
         uid_t uid;
         gid_t gid;
-        char program[32], peer[80];
+        char program[SOCKET_PROGRAM]; /* of a local one */
+        char *peer;                   /* of another one, owned; NULL: not known */
         uint64_t since;
         /* how */
-        bool send_only, receive_only; /* it shut down its reading side; it may not send */
-        bool ended;                   /* it sends no more */
-        const char *leaving;          /* why it is to go, static; NULL: it is not */
-        bool hung;                    /* its other end is gone; what it had sent is still taken */
-        bool waiting;                 /* in the relay's list of those who wait for room */
-        bool blocked;                 /* its socket is full */
-        bool over;                    /* beyond its limit */
-        bool called;                  /* what it had sent was taken at the stop */
-        bool settled;                 /* it has been there long enough, and it reads */
-        bool unplaced;   /* bytes of it were thrown away: where its next message begins is not known
-                          */
-        uint64_t probed; /* when it was asked whether it reads; 0: not yet */
+        bool local : 1;
+        bool send_only : 1, receive_only : 1; /* it shut down its reading side; it may not send */
+        bool ended : 1;                       /* it sends no more */
+        bool hung : 1;       /* its other end is gone; what it had sent is still taken */
+        bool waiting : 1;    /* in the relay's list of those who wait for room */
+        bool blocked : 1;    /* its socket is full */
+        bool over : 1;       /* beyond its limit */
+        bool called : 1;     /* what it had sent was taken at the stop */
+        bool settled : 1;    /* it has been there long enough, and it reads */
+        bool unplaced : 1;   /* bytes of it were thrown away: where its next message begins is not
+                                known */
+        const char *leaving; /* why it is to go, static; NULL: it is not */
+        uint64_t probed;     /* when it was asked whether it reads; 0: not yet */
         uint64_t last_taken; /* it took bytes, or some began to wait */
         uint64_t last_byte, partial_since;
         uint64_t tally_at; /* at so many bytes read the kernel's count needs care */
         uint64_t credit_usec, credit_at, over_since;
         struct count refused; /* of it, never accepted */
-        struct count dropped; /* that waited for it */
         TAILQ_ENTRY(client)
         all, queue,
                 begun; /* everybody; waiting for room; with a partial message, the oldest first */
 };
 
 struct client_setup {
-        struct event_base *base;
-        const struct client_ops *ops;
-        void *context;
-        struct watch *watch;
-        struct turn *turn;
-        struct spread *spread; /* with room for one reader more */
-        struct client_limits limits;
+        const struct client_class *class;
         uint32_t slot;
         uint64_t id;
         int fd;     /* taken, also on error */
@@ -116,7 +118,14 @@ void client_flush(struct client *client, uint64_t now);
  * SlowClient= says. */
 void client_check(struct client *client, uint64_t now);
 
-void client_configure(struct client *client, const struct client_limits *limits);
+/* The limits of its class are others now; `before` they were these. */
+void client_configure(struct client *client, const struct client_limits *before);
+
+/* Those that waited for it. */
+static inline struct count client_dropped(const struct client *client)
+{
+        return (struct count){client->image->dropped_messages, client->image->dropped_bytes};
+}
 
 /* Whether its messages are taken. Who was refused some may send again only after it has connected
  * anew. */

@@ -26,18 +26,18 @@ const char *client_name(const struct client *client)
                          client->program[0] ? client->program : "?", (int)client->pid,
                          (unsigned)client->uid);
         else
-                snprintf(text, sizeof(text), "client %" PRIu64 " (%s)", client->id, client->peer);
+                snprintf(text, sizeof(text), "client %" PRIu64 " (%s)", client->id,
+                         client->peer ? client->peer : "?");
         return text;
 }
 
 static void count_dropped(struct client *client, struct count dropped)
 {
-        struct store *store = client->store;
+        struct store *store = client->class->store;
 
-        client->dropped = count_add(client->dropped, dropped);
         store_begin(store);
-        store_put(store, &client->image->dropped_messages, client->dropped.messages);
-        store_put(store, &client->image->dropped_bytes, client->dropped.bytes);
+        store_add(store, &client->image->dropped_messages, dropped.messages);
+        store_add(store, &client->image->dropped_bytes, dropped.bytes);
         store_commit(store);
 }
 
@@ -54,7 +54,7 @@ void client_deafen(struct client *client, enum drop_reason reason)
         client->blocked = false;
         if (client->over) {
                 client->over = false;
-                client->ops->over(client->context, client, false);
+                client->class->ops->over(client->class->context, client, false);
         }
         if (dropped.messages)
                 diag_info("%s: %s (%" PRIu64 " bytes) %s waiting for it and dropped (%s)",
@@ -131,7 +131,7 @@ static bool is_refused(ssize_t sent)
 static void tell_waits(const struct client *client, struct cursor *cursor, uint64_t sent)
 {
         cursor_tell_waits(cursor, sent, clock_usec(),
-                          &client->store->image->latency[LATENCY_TO_CLIENTS]);
+                          &client->class->store->image->latency[LATENCY_TO_CLIENTS]);
 }
 
 void client_trust(struct client *client, uint64_t now)
@@ -173,13 +173,13 @@ void client_flush(struct client *client, uint64_t now)
                         return;
                 }
                 sent = send_to(client, iov, n, size);
-                store_begin(client->store);
-                store_put(client->store, &client->image->sending, 0);
+                store_begin(client->class->store);
+                store_put(client->class->store, &client->image->sending, 0);
                 if (sent > 0) {
                         tell_waits(client, &client->reader.cursor, (uint64_t)sent);
                         reader_advance(&client->reader, (uint64_t)sent);
                 }
-                store_commit(client->store);
+                store_commit(client->class->store);
                 if (is_refused(sent)) {
                         is_deaf(client);
                         return;
@@ -200,7 +200,7 @@ void client_flush(struct client *client, uint64_t now)
 static bool is_beyond(const struct client *client)
 {
         const struct cursor *cursor = &client->reader.cursor;
-        uint64_t waiting = cursor_waiting(cursor), limit = client->limits.queue_size;
+        uint64_t waiting = cursor_waiting(cursor), limit = client->class->limits.queue_size;
 
         if (!client->image->reading)
                 return false;
@@ -209,14 +209,15 @@ static bool is_beyond(const struct client *client)
                         store_set(&client->image->inherited, 0);
                 return false;
         }
-        if (client->limits.slow == SLOW_DROP)
+        if (client->class->limits.slow == SLOW_DROP)
                 limit += client->image->inherited;
         return waiting > limit && cursor_queued(cursor).messages > 1;
 }
 
 static void settle_credit(struct client *client, uint64_t now)
 {
-        uint64_t grace = client->limits.grace_usec, refill = (now - client->credit_at) / REFILL;
+        uint64_t grace = client->class->limits.grace_usec,
+                 refill = (now - client->credit_at) / REFILL;
 
         client->credit_usec =
                 refill >= grace - (client->credit_usec < grace ? client->credit_usec : grace)
@@ -228,15 +229,15 @@ static void settle_credit(struct client *client, uint64_t now)
 /* With SlowClient=drop nobody waits for it. */
 static void shorten(struct client *client)
 {
-        count_dropped(client, reader_shorten(&client->reader,
-                                             client->limits.queue_size + client->image->inherited));
+        count_dropped(client, reader_shorten(&client->reader, client->class->limits.queue_size +
+                                                                      client->image->inherited));
 }
 
 void client_check(struct client *client, uint64_t now)
 {
         bool over = is_beyond(client);
 
-        if (over && client->limits.slow == SLOW_DROP) {
+        if (over && client->class->limits.slow == SLOW_DROP) {
                 shorten(client);
                 over = false;
         }
@@ -246,13 +247,14 @@ void client_check(struct client *client, uint64_t now)
                 settle_credit(client, now);
                 client->over_since = now;
         } else {
-                uint64_t used = client->limits.slow == SLOW_WAIT ? 0 : now - client->over_since;
+                uint64_t used =
+                        client->class->limits.slow == SLOW_WAIT ? 0 : now - client->over_since;
 
                 client->credit_usec = used < client->credit_usec ? client->credit_usec - used : 0;
                 client->credit_at = now;
         }
         client->over = over;
-        client->ops->over(client->context, client, over);
+        client->class->ops->over(client->class->context, client, over);
         if (client->fd >= 0)
                 client_look_after(client, now);
 }
@@ -264,6 +266,6 @@ void client_too_slow(struct client *client)
         snprintf(why, sizeof(why),
                  "too slow: %" PRIu64 " bytes were waiting for it (ClientQueueSize=%" PRIu64
                  ") and its SlowClientGrace= is used up",
-                 cursor_waiting(&client->reader.cursor), client->limits.queue_size);
+                 cursor_waiting(&client->reader.cursor), client->class->limits.queue_size);
         client_end(client, DROP_QUEUE_FULL, false, why);
 }

@@ -26,6 +26,8 @@ int socket_path_listen(struct socket_path *socket, const char *path, mode_t mode
 /* Closes, and removes the path if it still is ours. */
 void socket_path_done(struct socket_path *socket);
 
+enum { SOCKET_PROGRAM = 16 }; /* room for its name, as the kernel keeps it */
+
 /* The other end of a Unix connection; its groups with its primary one, to be freed. */
 struct socket_peer {
         pid_t pid;
@@ -33,7 +35,7 @@ struct socket_peer {
         gid_t gid;
         gid_t *groups;
         size_t n_groups;
-        char program[32]; /* of /proc; empty: unknown */
+        char program[SOCKET_PROGRAM]; /* of /proc; empty: unknown */
 };
 
 /* Returns 0 or a negative errno. */
