@@ -213,11 +213,6 @@ static void on_reaper(evutil_socket_t fd, short what, void *arg)
         }
 }
 
-static void on_hung(void *subject)
-{
-        client_hung(subject);
-}
-
 static const struct client_ops client_ops = {on_room, on_accepted, on_partial, on_over, on_gone};
 
 static struct client_limits limits_of(const struct config *config)
@@ -327,11 +322,12 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
                 return result;
         }
         init_parts(relay);
-        relay->watch = watch_new(base, on_hung);
-        relay->class = (struct client_class){.base = base,
-                                             .ops = &client_ops,
+        relay->poller = poller_new(base, &client_poller_ops);
+        relay->agenda = agenda_new(base, client_due);
+        relay->class = (struct client_class){.ops = &client_ops,
                                              .context = relay,
-                                             .watch = relay->watch,
+                                             .poller = relay->poller,
+                                             .agenda = relay->agenda,
                                              .store = &relay->store,
                                              .turn = &relay->turn,
                                              .spread = &relay->spread,
@@ -340,8 +336,9 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
         relay->hold_timer = relay_hold_timer_new(relay);
         relay->expirer = relay_expirer_new(relay);
         relay->link = link_new(base, config, &relay->in, &relay->ledger, &link_ops, relay);
-        if (!relay_events_init(relay) || !relay->watch || !relay->reaper || !relay->hold_timer ||
-            !relay->expirer || !relay->link || relay_take_up(relay, handover) < 0) {
+        if (!relay_events_init(relay) || !relay->poller || !relay->agenda || !relay->reaper ||
+            !relay->hold_timer || !relay->expirer || !relay->link ||
+            relay_take_up(relay, handover) < 0) {
                 relay_free(relay);
                 return -ENOMEM;
         }
@@ -360,7 +357,8 @@ void relay_free(struct relay *relay)
                 listener_free(relay->listeners[i]);
         free(relay->listeners);
         link_free(relay->link);
-        watch_free(relay->watch);
+        poller_free(relay->poller);
+        agenda_free(relay->agenda);
         if (relay->reaper)
                 event_free(relay->reaper);
         if (relay->hold_timer)

@@ -14,10 +14,11 @@
 #include "daemon/bag.h"
 #include "daemon/handover.h"
 #include "daemon/relay.h"
+#include "edge/agenda.h"
 #include "edge/client.h"
 #include "edge/link.h"
 #include "edge/listener.h"
-#include "edge/watch.h"
+#include "edge/poller.h"
 
 #include <stddef.h>
 #include <sys/queue.h>
@@ -48,8 +49,9 @@ struct relay {
         struct ledger ledger;
         struct taps taps;
         struct link *link;
-        struct watch *watch;
-        struct client_class class; /* of all clients */
+        struct poller *poller; /* of all clients, as the next two */
+        struct agenda *agenda;
+        struct client_class class;
         struct listener **listeners;
         size_t n_listeners;
         struct event *reaper;

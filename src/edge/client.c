@@ -2,13 +2,13 @@
 #include "edge/client_own.h"
 #include "core/catalog.h"
 #include "edge/tally.h"
-#include "edge/timer.h"
 #include "util/clock.h"
 #include "util/diag.h"
 #include "wire/verdict.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -18,7 +18,7 @@
 enum {
         READ_IOV = 5,
         PROBE_USEC = 100000, /* so long after it came it is asked whether it reads at all */
-        LATE_USEC = 50000,   /* a timer that fires so late says that the daemon stood still */
+        LATE_USEC = 50000,   /* a deadline that is told so late says that the daemon stood still */
         EXPLAIN = 256,
 };
 
@@ -54,7 +54,7 @@ static void drop_partial(struct client *client)
 static void sends_no_more(struct client *client)
 {
         client->ended = true;
-        event_del(client->readable);
+        client_want(client, POLLER_READ, false);
         drop_partial(client);
         if (client->hung || !client->image->reading)
                 client_end(client, DROP_CLIENT_GONE, true, "closed");
@@ -66,7 +66,7 @@ void client_leave(struct client *client, const char *why)
                 return;
         client->leaving = why;
         client->ended = true;
-        event_del(client->readable);
+        client_want(client, POLLER_READ, false);
         drop_partial(client);
         if (reader_leave(&client->reader) < 0)
                 client_deafen(client, DROP_CLIENT_GONE);
@@ -164,7 +164,7 @@ static void read_once(struct client *client)
         }
         room = client->class->ops->room(client->class->context, client);
         if (!room) {
-                event_del(client->readable);
+                client_want(client, POLLER_READ, false);
                 return;
         }
         n = turn_room(&client->writer, room, iov, READ_IOV);
@@ -184,30 +184,45 @@ void client_resume(struct client *client)
         if (client->fd < 0 || client->ended)
                 return;
         client->last_byte = clock_usec(); /* the pause was ours */
-        event_add(client->readable, NULL);
+        client_want(client, POLLER_READ, true);
         client_look_after(client, client->last_byte);
         read_once(client);
 }
 
 /* ---- events ---- */
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+static struct client *client_of(struct polled *polled)
 {
-        (void)fd;
-        (void)what;
-        read_once(arg);
+        return (struct client *)((char *)polled - offsetof(struct client, polled));
 }
 
-static void on_writable(evutil_socket_t fd, short what, void *arg)
+static void on_readable(struct polled *polled)
 {
-        struct client *client = arg;
+        read_once(client_of(polled));
+}
+
+static void on_writable(struct polled *polled)
+{
+        struct client *client = client_of(polled);
         uint64_t now = clock_usec();
 
-        (void)fd;
-        (void)what;
         client_flush(client, now);
         if (client->fd >= 0 && client->over)
                 client_check(client, now);
+}
+
+static void on_gone(struct polled *polled)
+{
+        client_hung(client_of(polled));
+}
+
+const struct poller_ops client_poller_ops = {on_readable, on_writable, on_gone};
+
+void client_want(struct client *client, unsigned what, bool wanted)
+{
+        unsigned wants = wanted ? client->polled.wants | what : client->polled.wants & ~what;
+
+        poller_want(client->class->poller, &client->polled, wants);
 }
 
 static uint64_t earliest(uint64_t a, uint64_t b)
@@ -234,17 +249,16 @@ static uint64_t due_at(const struct client *client)
         return at;
 }
 
-/* One timer for all: armed when something could be due earlier than it stands. */
+/* It is due when something of it could be, if that is earlier than what was said before. */
 void client_look_after(struct client *client, uint64_t now)
 {
         uint64_t at = due_at(client);
 
         if (at && at < now)
                 at = now;
-        if (!at || client->fd < 0 || (client->timer_at && client->timer_at <= at))
+        if (!at || client->fd < 0 || (client->due.at && client->due.at <= at))
                 return;
-        client->timer_at = at;
-        timer_arm(client->timer, at - now);
+        agenda_set(client->class->agenda, &client->due, at);
 }
 
 /* The kernel calls a socket writable when three quarters of its buffer are free: who takes a little
@@ -279,9 +293,9 @@ static uint64_t later(uint64_t then, uint64_t late, uint64_t now)
 }
 
 /* Our own stall is not the client's. */
-static void overslept(struct client *client, uint64_t now)
+static void overslept(struct client *client, uint64_t at, uint64_t now)
 {
-        uint64_t late = now > client->timer_at ? now - client->timer_at : 0;
+        uint64_t late = now > at ? now - at : 0;
 
         if (late < LATE_USEC)
                 return;
@@ -295,16 +309,13 @@ static bool is_unfinished(const struct client *client, uint64_t now)
                now >= client->last_byte + client->class->limits.frame_usec;
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+void client_due(struct due *due, uint64_t at)
 {
-        struct client *client = arg;
+        struct client *client = (struct client *)((char *)due - offsetof(struct client, due));
         uint64_t now = clock_usec();
         char why[128];
 
-        (void)fd;
-        (void)what;
-        overslept(client, now);
-        client->timer_at = 0;
+        overslept(client, at, now);
         ask(client, now);
         if (client->fd >= 0)
                 settle(client, now);
@@ -398,14 +409,12 @@ static struct client *make(const struct client_setup *setup)
                                   .since = now,
                                   .credit_usec = class->limits.grace_usec,
                                   .credit_at = now};
-        client->readable =
-                event_new(class->base, setup->fd, EV_READ | EV_PERSIST, on_readable, client);
-        client->writable =
-                event_new(class->base, setup->fd, EV_WRITE | EV_PERSIST, on_writable, client);
-        client->timer = evtimer_new(class->base, on_timer, client);
-        if (!client->readable || !client->writable || !client->timer ||
-            event_add(client->readable, NULL) < 0 ||
-            watch_add(class->watch, setup->fd, client) < 0) {
+        if (!agenda_add(class->agenda, &client->due)) {
+                close(setup->fd);
+                free(client);
+                return NULL;
+        }
+        if (poller_add(class->poller, &client->polled, setup->fd, POLLER_READ) < 0) {
                 client_free(client);
                 return NULL;
         }
@@ -445,7 +454,7 @@ struct client *client_resume_from(const struct client_setup *setup)
         if (image->reading == READER_LEAVING) {
                 client->leaving = "the link was lost";
                 client->ended = true;
-                event_del(client->readable);
+                client_want(client, POLLER_READ, false);
         }
         if (image->reading)
                 reader_recover(&client->reader, setup->class->spread, image);
@@ -496,10 +505,8 @@ void client_end(struct client *client, enum drop_reason drop, bool quiet, const 
                            diag_facts(.id = CATALOG_CLIENT_ENDED, .client = client->id),
                            "%s is disconnected: %s", client_name(client), why);
         client->fd = -1;
-        event_del(client->readable);
-        event_del(client->writable);
-        evtimer_del(client->timer);
-        watch_remove(client->class->watch, fd);
+        poller_remove(client->class->poller, &client->polled);
+        agenda_remove(client->class->agenda, &client->due);
         drop_partial(client);
         client_deafen(client, drop);
         store_set(&client->image->id, 0);
@@ -510,14 +517,10 @@ void client_end(struct client *client, enum drop_reason drop, bool quiet, const 
 
 void client_free(struct client *client)
 {
-        if (client->readable)
-                event_free(client->readable);
-        if (client->writable)
-                event_free(client->writable);
-        if (client->timer)
-                event_free(client->timer);
-        if (client->fd >= 0)
+        if (client->fd >= 0) {
+                agenda_remove(client->class->agenda, &client->due);
                 close(client->fd);
+        }
         free(client->peer);
         free(client);
 }

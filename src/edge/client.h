@@ -10,14 +10,13 @@
 #include "core/config.h"
 #include "core/spread.h"
 #include "core/turn.h"
-#include "edge/watch.h"
+#include "edge/agenda.h"
+#include "edge/poller.h"
 #include "util/socket.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
-
-#include <event2/event.h>
 
 struct client;
 
@@ -34,6 +33,10 @@ struct client_ops {
         void (*gone)(void *context, struct client *client, bool quiet, const char *why);
 };
 
+/* For the poller and the agenda of a class. */
+extern const struct poller_ops client_poller_ops;
+void client_due(struct due *due, uint64_t at);
+
 struct client_limits {
         uint64_t queue_size, grace_usec, stall_usec, frame_usec; /* the last two 0: off */
         enum config_slow slow;
@@ -41,10 +44,10 @@ struct client_limits {
 
 /* What those have in common that are treated alike; it outlives them. All is borrowed. */
 struct client_class {
-        struct event_base *base;
         const struct client_ops *ops;
         void *context;
-        struct watch *watch;
+        struct poller *poller; /* with client_poller_ops */
+        struct agenda *agenda; /* with client_due() */
         struct store *store;
         struct turn *turn;
         struct spread *spread; /* with room for one reader more than there are */
@@ -57,8 +60,8 @@ struct client {
         struct image_client *image;
         struct writer writer;
         struct reader reader;
-        struct event *readable, *writable, *timer;
-        uint64_t timer_at; /* when it fires; 0: not */
+        struct polled polled;
+        struct due due;
         uint64_t id;
         int fd; /* -1: closed */
         /* who */
@@ -130,9 +133,6 @@ static inline struct count client_dropped(const struct client *client)
 /* Whether its messages are taken. Who was refused some may send again only after it has connected
  * anew. */
 void client_permit(struct client *client, bool may_send);
-
-/* Its other end is gone: nothing goes to it any more, what it had sent is still taken. */
-void client_hung(struct client *client);
 
 /* It is to go, once it has what waits for it; nothing more is taken from it. */
 void client_leave(struct client *client, const char *why);

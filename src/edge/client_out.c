@@ -50,7 +50,7 @@ void client_deafen(struct client *client, enum drop_reason reason)
         dropped = reader_done(&client->reader, reason);
         count_dropped(client, dropped);
         if (client->blocked)
-                event_del(client->writable);
+                client_want(client, POLLER_WRITE, false);
         client->blocked = false;
         if (client->over) {
                 client->over = false;
@@ -97,10 +97,10 @@ static void set_blocked(struct client *client, bool blocked, uint64_t now)
         client->blocked = blocked;
         if (blocked) {
                 client->last_taken = now;
-                event_add(client->writable, NULL);
+                client_want(client, POLLER_WRITE, true);
                 client_look_after(client, now);
         } else {
-                event_del(client->writable);
+                client_want(client, POLLER_WRITE, false);
         }
 }
 

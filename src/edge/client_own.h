@@ -3,7 +3,13 @@
 /* What client.c and client_out.c, the two halves of one client, have in common. */
 #include "edge/client.h"
 
-/* Arms its timer for what could be due earlier than it stands. */
+/* Whether it wants to read, or to write. */
+void client_want(struct client *client, unsigned what, bool wanted);
+
+/* Nothing goes to it any more, as its other end is gone; what it had sent is still taken. */
+void client_hung(struct client *client);
+
+/* Notes when to look for what could be due earlier than it stands. */
 void client_look_after(struct client *client, uint64_t now);
 
 /* Asks whether it reads at all: its shutdown of the reading side raises no event. */

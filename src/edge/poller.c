@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#include "edge/poller.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+        AT_ONCE = 256,
+        OVER = EPOLLHUP | EPOLLERR, /* told whether wanted or not */
+};
+
+struct poller {
+        int epoll;
+        struct event *readable;
+        const struct poller_ops *ops;
+};
+
+/* One that is gone would be told for ever: while it wants nothing, it is told once more, which
+ * nobody hears, and then no more. It keeps its place, so that nothing can fail. */
+static int control(struct poller *poller, int op, struct polled *polled)
+{
+        bool quiet = polled->gone && !polled->wants;
+        struct epoll_event event = {.events = quiet ? EPOLLONESHOT : polled->wants,
+                                    .data.ptr = polled};
+
+        return epoll_ctl(poller->epoll, op, polled->fd, &event) < 0 ? -errno : 0;
+}
+
+static bool wants(const struct polled *polled, unsigned what)
+{
+        return polled->fd >= 0 && (polled->wants & what);
+}
+
+static void tell(struct poller *poller, struct polled *polled, uint32_t what)
+{
+        if (polled->fd >= 0 && (what & OVER) && !polled->gone) {
+                polled->gone = true;
+                if (!polled->wants)
+                        control(poller, EPOLL_CTL_MOD, polled);
+                poller->ops->gone(polled);
+        }
+        if ((what & (EPOLLOUT | OVER)) && wants(polled, POLLER_WRITE))
+                poller->ops->writable(polled);
+        if ((what & (EPOLLIN | OVER)) && wants(polled, POLLER_READ))
+                poller->ops->readable(polled);
+}
+
+static void look(evutil_socket_t fd, short what, void *arg)
+{
+        struct poller *poller = arg;
+        struct epoll_event events[AT_ONCE];
+        int n = epoll_wait(fd, events, AT_ONCE, 0);
+
+        (void)what;
+        for (int i = 0; i < n; i++)
+                tell(poller, events[i].data.ptr, events[i].events);
+}
+
+struct poller *poller_new(struct event_base *base, const struct poller_ops *ops)
+{
+        struct poller *poller = calloc(1, sizeof(*poller));
+
+        if (!poller)
+                return NULL;
+        poller->ops = ops;
+        poller->epoll = epoll_create1(EPOLL_CLOEXEC);
+        if (poller->epoll >= 0)
+                poller->readable =
+                        event_new(base, poller->epoll, EV_READ | EV_PERSIST, look, poller);
+        if (!poller->readable || event_add(poller->readable, NULL) < 0) {
+                poller_free(poller);
+                return NULL;
+        }
+        return poller;
+}
+
+void poller_free(struct poller *poller)
+{
+        if (!poller)
+                return;
+        if (poller->readable)
+                event_free(poller->readable);
+        if (poller->epoll >= 0)
+                close(poller->epoll);
+        free(poller);
+}
+
+int poller_add(struct poller *poller, struct polled *polled, int fd, unsigned wants_now)
+{
+        int result;
+
+        *polled = (struct polled){.fd = fd, .wants = (uint8_t)wants_now};
+        result = control(poller, EPOLL_CTL_ADD, polled);
+        if (result < 0)
+                polled->fd = -1;
+        return result;
+}
+
+void poller_want(struct poller *poller, struct polled *polled, unsigned wants_now)
+{
+        if (polled->fd < 0 || polled->wants == wants_now)
+                return;
+        polled->wants = (uint8_t)wants_now;
+        control(poller, EPOLL_CTL_MOD, polled);
+}
+
+void poller_remove(struct poller *poller, struct polled *polled)
+{
+        if (polled->fd >= 0)
+                epoll_ctl(poller->epoll, EPOLL_CTL_DEL, polled->fd, NULL);
+        polled->fd = -1;
+}
