@@ -168,6 +168,8 @@ void client_flush(struct client *client, uint64_t now)
 
                 if (n == 0) {
                         set_blocked(client, false, now);
+                        if (client->image->inherited) /* and nobody looked while it was less */
+                                store_set(&client->image->inherited, 0);
                         if (client->leaving)
                                 client_end(client, DROP_CLIENT_GONE, false, client->leaving);
                         return;
