@@ -14,17 +14,17 @@ static bool goes_before(const struct reader *a, const struct reader *b)
         return x < y || (x == y && a->served < b->served);
 }
 
-static void rank_put(struct spread *spread, size_t rank, struct reader *reader)
+static void rank_put(struct spread *spread, uint32_t rank, struct reader *reader)
 {
         spread->rank[rank] = reader;
         reader->rank = rank;
 }
 
 /* It goes behind those below it that are before it. */
-static void rank_sink(struct spread *spread, size_t at)
+static void rank_sink(struct spread *spread, uint32_t at)
 {
         struct reader *reader = spread->rank[at];
-        size_t child;
+        uint32_t child;
 
         while ((child = 2 * at + 1) < spread->n_members) {
                 if (child + 1 < spread->n_members &&
@@ -41,7 +41,7 @@ static void rank_sink(struct spread *spread, size_t at)
 /* Its queue has become longer or shorter. */
 static void rank_mend(struct spread *spread, struct reader *reader)
 {
-        size_t at = reader->rank;
+        uint32_t at = reader->rank;
 
         for (; at > 0 && goes_before(reader, spread->rank[(at - 1) / 2]); at = (at - 1) / 2)
                 rank_put(spread, at, spread->rank[(at - 1) / 2]);
@@ -176,6 +176,7 @@ static void limit_hold(struct spread *spread)
 static int give_on(struct spread *spread, const struct log_range *range)
 {
         struct reader *to = spread->n_members ? spread->rank[0] : NULL;
+        uint64_t at;
         int result;
 
         if (!to)
@@ -184,7 +185,9 @@ static int give_on(struct spread *spread, const struct log_range *range)
                 to->at_round = spread->rounds;
                 to->at = 0;
         }
-        result = cursor_insert(&to->cursor, range->from, range->to, &to->at);
+        at = to->at;
+        result = cursor_insert(&to->cursor, range->from, range->to, &at);
+        to->at = (uint32_t)at; /* an extent's number */
         to->served = ++spread->serves;
         rank_mend(spread, to);
         return result;
@@ -445,7 +448,7 @@ static bool grow(struct reader ***readers, size_t room)
 
 bool spread_room(struct spread *spread)
 {
-        size_t room = spread->room * 2 + 64;
+        uint32_t room = spread->room * 2 + 64;
 
         if (spread->n_all < spread->room)
                 return true;

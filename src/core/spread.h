@@ -27,10 +27,11 @@ struct reader {
         struct image_client *image; /* in the store */
         struct cursor cursor;
         enum reader_role role;
-        size_t place;          /* among all */
-        size_t rank;           /* among the members, the shortest queue first */
-        uint64_t served;       /* when it was dealt something: round robin among equals */
-        uint64_t at, at_round; /* where it was given the last one of what another one left */
+        uint32_t place;    /* among all */
+        uint32_t rank;     /* among the members, the shortest queue first */
+        uint32_t at;       /* where it was given the last one of what another one left, */
+        uint64_t at_round; /* in that round */
+        uint64_t served;   /* when it was dealt something: round robin among equals */
 };
 
 struct spread {
@@ -41,7 +42,7 @@ struct spread {
         bool balance;
         uint64_t hold_size, queue_size;
         struct reader **all, **rank; /* borrowed */
-        size_t n_all, n_members, room;
+        uint32_t n_all, n_members, room;
         uint64_t serves, rounds, held_at; /* the last as a reader's `at` */
         struct log_place given;           /* as in the image, with its number */
         bool news; /* readers were given something since the caller last cleared this */

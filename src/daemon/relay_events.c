@@ -95,10 +95,10 @@ void relay_tell_client(struct relay *relay, enum tell_class class, const struct 
                 return;
         n = snprintf(text, sizeof(text), "%s %s%s", client ? client_name(client) : "a client",
                      became(class, client), what);
-        if (client && client->fd < 0 && client->refused.messages && n < TEXT)
+        if (client && client->fd < 0 && client->refused_bytes && n < TEXT)
                 n += snprintf(text + n, sizeof(text) - (size_t)n,
                               "; %" PRIu64 " bytes that it sent were no whole message",
-                              client->refused.bytes);
+                              client->refused_bytes);
         if (client && client_dropped(client).messages && n < TEXT)
                 snprintf(text + n, sizeof(text) - (size_t)n, "; %s that waited for it %s dropped",
                          units_messages(client_dropped(client).messages).text,

@@ -138,7 +138,7 @@ static void fill_client(struct status_client *out, struct client *client, uint64
                 .uid = client->uid,
                 .gid = client->gid,
                 .peer = client->local ? NULL : client->peer,
-                .connected_usec = since(now, client->since),
+                .connected_usec = since(now, image->since),
                 .send_only = client->send_only,
                 .receive_only = client->receive_only,
                 .received = {image->accepted_messages, image->accepted_bytes},

@@ -32,7 +32,7 @@ static void refuse(struct client *client, uint64_t messages, uint64_t bytes)
         store_add(client->class->store, &totals->refused_messages, messages);
         store_add(client->class->store, &totals->refused_bytes, bytes);
         store_commit(client->class->store);
-        client->refused = count_add(client->refused, (struct count){messages, bytes});
+        client->refused_bytes += bytes;
 }
 
 static void drop_partial(struct client *client)
@@ -236,14 +236,14 @@ static uint64_t due_at(const struct client *client)
         uint64_t at = 0;
 
         if (!client->settled)
-                at = client->since + PROBE_USEC;
+                at = client->image->since + PROBE_USEC;
         else if (client->over)
                 at = client->probed + PROBE_USEC; /* the others wait for it */
         if (client->blocked && client->class->limits.stall_usec)
                 at = earliest(at, client->last_taken + client->class->limits.stall_usec);
         if (client->over && client->class->limits.slow == SLOW_DISCONNECT &&
             client->credit_usec < UINT64_MAX / 2)
-                at = earliest(at, client->over_since + client->credit_usec + 1);
+                at = earliest(at, client->credit_at + client->credit_usec + 1);
         if (client->partial_since && client->class->limits.frame_usec && !client->waiting)
                 at = earliest(at, client->last_byte + client->class->limits.frame_usec);
         return at;
@@ -279,7 +279,7 @@ static void ask(struct client *client, uint64_t now)
  * is asked in the same moment, and first. */
 static void settle(struct client *client, uint64_t now)
 {
-        if (client->settled || now < client->since + PROBE_USEC ||
+        if (client->settled || now < client->image->since + PROBE_USEC ||
             (client->image->reading && !reader_is_next(&client->reader)))
                 return;
         client->settled = true;
@@ -299,7 +299,8 @@ static void overslept(struct client *client, uint64_t at, uint64_t now)
 
         if (late < LATE_USEC)
                 return;
-        client->over_since = later(client->over_since, late, now);
+        if (client->over)
+                client->credit_at = later(client->credit_at, late, now);
         client->last_taken = later(client->last_taken, late, now);
 }
 
@@ -331,7 +332,7 @@ void client_due(struct due *due, uint64_t at)
                 client_end(client, DROP_QUEUE_FULL, false, why);
         } else if (client->over && client->class->limits.slow == SLOW_DISCONNECT &&
                    client->credit_usec < UINT64_MAX / 2 &&
-                   now > client->over_since + client->credit_usec) {
+                   now > client->credit_at + client->credit_usec) {
                 client_too_slow(client);
         } else if (is_unfinished(client, now)) {
                 unfinished(client, now);
@@ -346,8 +347,8 @@ void client_configure(struct client *client, const struct client_limits *before)
         const struct client_limits *limits = &client->class->limits;
         uint64_t now = clock_usec();
 
-        if (limits->slow != before->slow)
-                client->over_since = now; /* the time before was free */
+        if (client->over && limits->slow != before->slow)
+                client->credit_at = now; /* the time before was free */
         if (client->credit_usec > limits->grace_usec)
                 client->credit_usec = limits->grace_usec;
         client_check(client, now);
@@ -374,7 +375,7 @@ static void fill_slot(struct client *client, const struct client_setup *setup)
         struct store *store = client->class->store;
 
         store_begin(store);
-        store_put(store, &image->since, client->since);
+        store_put(store, &image->since, client->credit_at);
         store_put(store, &image->unplaced, 0);
         store_put(store, &image->inherited, 0);
         store_put(store, &image->taken, 0);
@@ -406,7 +407,6 @@ static struct client *make(const struct client_setup *setup)
                                   .fd = setup->fd,
                                   .id = setup->id,
                                   .local = setup->local,
-                                  .since = now,
                                   .credit_usec = class->limits.grace_usec,
                                   .credit_at = now};
         if (!agenda_add(class->agenda, &client->due)) {
@@ -435,7 +435,7 @@ struct client *client_new(const struct client_setup *setup)
         }
         fill_slot(client, setup);
         writer_init(&client->writer, setup->class->turn, setup->slot);
-        client_look_after(client, client->since);
+        client_look_after(client, client->credit_at);
         return client;
 }
 
@@ -449,8 +449,8 @@ struct client *client_resume_from(const struct client_setup *setup)
         image = client->image;
         client->unplaced = image->unplaced;
         client->send_only = image->reading == READER_NONE;
-        if (client->since > image->since)
-                client->since = image->since;
+        if (image->since > client->credit_at)
+                store_set(&image->since, client->credit_at); /* no time is yet to come */
         if (image->reading == READER_LEAVING) {
                 client->leaving = "the link was lost";
                 client->ended = true;
@@ -521,6 +521,7 @@ void client_free(struct client *client)
                 agenda_remove(client->class->agenda, &client->due);
                 close(client->fd);
         }
-        free(client->peer);
+        if (!client->local)
+                free(client->peer);
         free(client);
 }

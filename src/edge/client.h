@@ -68,9 +68,10 @@ struct client {
         pid_t pid;
         uid_t uid;
         gid_t gid;
-        char program[SOCKET_PROGRAM]; /* of a local one */
-        char *peer;                   /* of another one, owned; NULL: not known */
-        uint64_t since;
+        union {
+                char program[SOCKET_PROGRAM]; /* of a local one */
+                char *peer;                   /* of another one, owned; NULL: not known */
+        };
         /* how */
         bool local : 1;
         bool send_only : 1, receive_only : 1; /* it shut down its reading side; it may not send */
@@ -88,8 +89,9 @@ struct client {
         uint64_t last_taken; /* it took bytes, or some began to wait */
         uint64_t last_byte, partial_since;
         uint64_t tally_at; /* at so many bytes read the kernel's count needs care */
-        uint64_t credit_usec, credit_at, over_since;
-        struct count refused; /* of it, never accepted */
+        uint64_t credit_usec,
+                credit_at; /* so much is left as of then; if it is over, it is being used since */
+        uint64_t refused_bytes; /* of it, never accepted */
         TAILQ_ENTRY(client)
         all, queue,
                 begun; /* everybody; waiting for room; with a partial message, the oldest first */

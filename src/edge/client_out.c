@@ -247,10 +247,9 @@ void client_check(struct client *client, uint64_t now)
                 return;
         if (over) {
                 settle_credit(client, now);
-                client->over_since = now;
         } else {
                 uint64_t used =
-                        client->class->limits.slow == SLOW_WAIT ? 0 : now - client->over_since;
+                        client->class->limits.slow == SLOW_WAIT ? 0 : now - client->credit_at;
 
                 client->credit_usec = used < client->credit_usec ? client->credit_usec - used : 0;
                 client->credit_at = now;
