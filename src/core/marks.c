@@ -93,21 +93,28 @@ void marks_trim(struct log *log, uint64_t pos)
 const struct image_mark *log_mark(const struct log *log, uint64_t pos, uint64_t *hint)
 {
         const struct image_log *image = log->image;
-        uint64_t low = *hint > image->mark_first ? *hint : image->mark_first,
-                 high = image->mark_next;
+        uint64_t low = *hint, high = image->mark_next;
+        const struct image_mark *mark = NULL;
 
-        if (low >= high || marks_get(log, low)->pos > pos)
+        if (low >= image->mark_first && low < high)
+                mark = marks_get(log, low);
+        if (!mark || mark->pos > pos) {
                 low = image->mark_first;
-        if (low == high || marks_get(log, low)->pos > pos)
+                mark = low < high ? marks_get(log, low) : NULL;
+        }
+        if (!mark || mark->pos > pos)
                 return NULL;
-        while (high - low > 1) { /* marks_get(low) is at or before pos, high behind it */
+        while (high - low > 1) { /* mark, number low, is at or before pos, high behind it */
                 uint64_t middle = low + (high - low) / 2;
+                const struct image_mark *at = marks_get(log, middle);
 
-                if (marks_get(log, middle)->pos <= pos)
+                if (at->pos <= pos) {
                         low = middle;
-                else
+                        mark = at;
+                } else {
                         high = middle;
+                }
         }
         *hint = low;
-        return marks_get(log, low);
+        return mark;
 }

@@ -16,3 +16,14 @@ void marks_trim(struct log *log, uint64_t pos);
 
 /* Mark number k, counted since the start. */
 struct image_mark *marks_get(const struct log *log, uint64_t k);
+
+/* The one behind this one, which is number k; NULL: that is the last. */
+static inline const struct image_mark *marks_behind(const struct log *log,
+                                                    const struct image_mark *mark, uint64_t k)
+{
+        size_t at = (size_t)((const unsigned char *)(mark + 1) - log->store->image->data);
+
+        if (k + 1 >= log->image->mark_next)
+                return NULL;
+        return at % IMAGE_SLAB_SIZE ? mark + 1 : marks_get(log, k + 1);
+}

@@ -12,26 +12,35 @@ void waits_skip(struct waits *waits, uint64_t pos, uint64_t number)
         waits->number = number;
 }
 
-/* Tells what was passed up to this boundary, run by run. */
+/* Tells what was passed up to this boundary, run by run. Those that one read brought are told
+ * together, as the same is to do for each of many readers: it halves the price of what is told of
+ * 256 KiB. */
 static void tell(struct waits *waits, const struct log *log, uint64_t number, uint64_t now,
                  struct image_histogram *histogram)
 {
-        const struct image_mark *mark = log_mark(log, waits->pos, &waits->mark);
+        const struct image_mark *mark = log_mark(log, waits->pos, &waits->mark), *next;
+        uint64_t k = waits->mark;
 
         while (mark && waits->number < number) {
-                uint64_t next = waits->mark + 1, until = number, time = mark->time_usec;
+                uint64_t time = mark->time_usec, until = number;
 
-                mark = next < log->image->mark_next ? marks_get(log, next) : NULL;
-                if (mark && mark->number < number)
-                        until = mark->number;
+                while ((next = marks_behind(log, mark, k)) && next->number < number &&
+                       next->time_usec == time) {
+                        mark = next;
+                        k++;
+                }
+                if (next && next->number <= number) {
+                        until = next->number;
+                        k++;
+                }
                 if (until > waits->number) {
                         histogram_add(histogram, now > time ? now - time : 0,
                                       until - waits->number);
                         waits->number = until;
                 }
-                if (mark && mark->number <= number)
-                        waits->mark = next;
+                mark = next;
         }
+        waits->mark = k;
 }
 
 void waits_pass(struct waits *waits, const struct log *log, uint64_t pos, uint64_t number,

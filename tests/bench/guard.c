@@ -44,6 +44,7 @@ static const struct work works[] = {
         {"down-64", 64, 1, 0, READ_SIZE, 64},
         {"down-4k", 4096, 1, 0, READ_SIZE, 512},
         {"fanout-64-to-16", 64, 16, 0, READ_SIZE, 64},
+        {"each-64-to-16", 64, 16, 0, 64, 4096},
         {"up-64", 64, 0, 1, READ_SIZE, 64},
         {"up-4k", 4096, 0, 1, READ_SIZE, 512},
         {"up-64-from-4", 64, 0, 4, MIXED_SIZE, 64},
