@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/* Many deadlines on one timer: each is told once, none before its time, the earliest first. */
+#include "edge/agenda.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "util/clock.h"
+
+enum { SUBJECTS = 300, SPAN_USEC = 30000 };
+
+static struct subject {
+        struct due due;
+        uint64_t expected; /* 0: it is not to be told */
+        bool in;
+} subject[SUBJECTS];
+
+static struct {
+        struct event_base *base;
+        struct agenda *agenda;
+        uint64_t last;  /* when the one was due that was told last */
+        unsigned again; /* so many are to be due once more */
+        unsigned told;
+} room;
+
+static struct subject *subject_of(struct due *due)
+{
+        return (struct subject *)((char *)due - offsetof(struct subject, due));
+}
+
+static void set(struct subject *s, uint64_t at)
+{
+        s->expected = at;
+        agenda_set(room.agenda, &s->due, at);
+        assert_int_equal(s->due.at, at);
+}
+
+static void leave(struct subject *s)
+{
+        agenda_remove(room.agenda, &s->due);
+        s->in = false;
+        s->expected = 0;
+}
+
+static void tell(struct due *due, uint64_t at)
+{
+        struct subject *s = subject_of(due);
+
+        assert_true(s->in);
+        assert_int_equal(at, s->expected);
+        assert_true(at <= clock_usec());
+        assert_true(at >= room.last);
+        assert_int_equal(due->at, 0);
+        room.last = at;
+        room.told++;
+        s->expected = 0;
+        if (room.again) {
+                room.again--;
+                set(s, clock_usec() + 1);
+        }
+}
+
+static int begin(void **state)
+{
+        (void)state;
+        room.base = event_base_new();
+        room.agenda = agenda_new(room.base, tell);
+        room.last = room.told = room.again = 0;
+        for (size_t i = 0; i < SUBJECTS; i++) {
+                subject[i] = (struct subject){.in = true};
+                assert_true(agenda_add(room.agenda, &subject[i].due));
+        }
+        return room.base && room.agenda ? 0 : -1;
+}
+
+static int end(void **state)
+{
+        (void)state;
+        agenda_free(room.agenda);
+        event_base_free(room.base);
+        return 0;
+}
+
+static bool is_any_expected(void)
+{
+        for (size_t i = 0; i < SUBJECTS; i++)
+                if (subject[i].expected)
+                        return true;
+        return false;
+}
+
+/* Whatever is left out hangs here until the harness ends it. */
+static void until_all_are_told(void)
+{
+        while (is_any_expected())
+                assert_return_code(event_base_loop(room.base, EVLOOP_ONCE), 0);
+}
+
+static void seed(void)
+{
+        const char *given = getenv("FTCPD_TEST_SEED");
+        unsigned n = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
+
+        printf("# seed %u\n", n);
+        srandom(n);
+}
+
+static void each_is_told_once_in_order_and_not_before_its_time(void **state)
+{
+        unsigned expected = 0;
+
+        (void)state;
+        seed();
+        for (size_t i = 0; i < 3 * SUBJECTS; i++) {
+                struct subject *s = &subject[(size_t)random() % SUBJECTS];
+
+                if (s->in && random() % 8 == 0)
+                        leave(s);
+                else if (s->in)
+                        set(s, clock_usec() + (uint64_t)random() % SPAN_USEC);
+        }
+        for (size_t i = 0; i < SUBJECTS; i++)
+                expected += subject[i].expected != 0;
+        until_all_are_told();
+        assert_int_equal(room.told, expected);
+}
+
+static void what_is_past_is_due_at_once(void **state)
+{
+        (void)state;
+        set(&subject[0], clock_usec() + 3600 * (uint64_t)USEC_PER_SEC);
+        set(&subject[1], 1);
+        while (subject[1].expected)
+                event_base_loop(room.base, EVLOOP_ONCE);
+        assert_int_equal(room.told, 1);
+        set(&subject[0], clock_usec());
+        until_all_are_told();
+}
+
+static void who_is_told_may_be_due_again(void **state)
+{
+        (void)state;
+        room.again = 5;
+        set(&subject[0], clock_usec());
+        set(&subject[1], clock_usec() + 1000);
+        until_all_are_told();
+        assert_int_equal(room.told, 7);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(each_is_told_once_in_order_and_not_before_its_time,
+                                                begin, end),
+                cmocka_unit_test_setup_teardown(what_is_past_is_due_at_once, begin, end),
+                cmocka_unit_test_setup_teardown(who_is_told_may_be_due_again, begin, end),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
