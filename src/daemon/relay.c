@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 enum {
-        READ_SIZE = 256 * 1024,
+        DISCARD_SIZE = 256 * 1024,
+        READ_SIZE = SESSION_WRITE_SIZE, /* so that one read makes one write */
         LEAST_SIZE = 64 * 1024,
         PLENTY_BYTES = 512 * 1024,
+        REST_USEC = 1000,
         EARLY_BYTES =
                 256 * 1024, /* so much goes out at once, else it leaves the cache before it does */
 };
@@ -91,6 +93,18 @@ uint64_t relay_queued_bytes(const struct relay *relay)
         return relay->out.image->end - relay->ledger.acked.image->pos;
 }
 
+static uint64_t unsent_bytes(const struct relay *relay)
+{
+        return relay->out.image->end - ledger_written(&relay->ledger);
+}
+
+/* Has the link enough to take for now? As with the clients, what is read ahead of it has left the
+ * cache when it goes out: resting brought 8 % of the CPU. */
+static bool link_has_plenty(const struct relay *relay)
+{
+        return link_is_blocked(relay->link) && unsent_bytes(relay) >= PLENTY_BYTES;
+}
+
 /* Judged on what stands there already, with what was given up behind what is under way: that takes
  * memory still, what is discarded takes none. While there is any room, there is some for a message,
  * or for a good part of one. */
@@ -100,8 +114,8 @@ static size_t room(const struct relay *relay)
         uint64_t largest = relay->config->frame.max_message_size, left;
 
         if (relay->turn.discard && !relay->stopping)
-                return READ_SIZE;
-        if (queued >= limit || relay->stopping)
+                return DISCARD_SIZE;
+        if (queued >= limit || relay->stopping || relay->rest_until)
                 return 0;
         left = limit - queued;
         if (left < largest && left < LEAST_SIZE)
@@ -145,8 +159,10 @@ static void on_accepted(void *context, struct client *client, const struct log_t
         struct relay *relay = context;
 
         relay_show_out(relay, client, taken);
-        if (relay->out.image->end - ledger_written(&relay->ledger) >= EARLY_BYTES)
-                link_flush(relay->link);
+        if (unsent_bytes(relay) >= SESSION_WRITE_SIZE)
+                link_flush_early(relay->link);
+        if (!relay->rest_until && link_has_plenty(relay))
+                relay->rest_until = clock_usec() + REST_USEC;
 }
 
 static void limit_partials(struct relay *relay)
@@ -415,6 +431,8 @@ int relay_configure(struct relay *relay, const struct config *config)
 
 void relay_turn(struct relay *relay)
 {
+        if (relay->rest_until && (!link_has_plenty(relay) || clock_usec() >= relay->rest_until))
+                relay->rest_until = 0;
         if (!TAILQ_EMPTY(&relay->queue))
                 resume_clients(relay);
         relay_deliver(relay);

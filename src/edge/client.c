@@ -17,6 +17,7 @@
 
 enum {
         READ_IOV = 5,
+        READS = 4, /* and then it is the next one's turn */
         PROBE_USEC = 100000, /* so long after it came it is asked whether it reads at all */
         LATE_USEC = 50000,   /* a deadline that is told so late says that the daemon stood still */
         EXPLAIN = 256,
@@ -151,32 +152,42 @@ static void take(struct client *client, size_t got)
                 client_probe(client, client->last_byte);
 }
 
-static void read_once(struct client *client)
+/* Returns whether more may be there. */
+static bool read_once(struct client *client)
 {
         struct iovec iov[READ_IOV];
-        size_t room;
+        size_t room, want = 0;
         ssize_t got;
         int n;
 
         if (client->receive_only) {
                 discard(client);
-                return;
+                return false;
         }
         room = client->class->ops->room(client->class->context, client);
         if (!room) {
                 client_want(client, POLLER_READ, false);
-                return;
+                return false;
         }
         n = turn_room(&client->writer, room, iov, READ_IOV);
         if (n == 0) {
                 client_end(client, DROP_CLIENT_GONE, false, "no memory for what it sends");
-                return;
+                return false;
         }
+        for (int i = 0; i < n; i++)
+                want += iov[i].iov_len;
         got = readv(client->fd, iov, n);
         if (got > 0)
                 take(client, (size_t)got);
         else if (got == 0 || (errno != EAGAIN && errno != EINTR))
                 sends_no_more(client);
+        return got == (ssize_t)want && client->fd >= 0 && !client->ended;
+}
+
+static void read_some(struct client *client)
+{
+        for (int i = 0; i < READS && read_once(client); i++)
+                ;
 }
 
 void client_resume(struct client *client)
@@ -186,7 +197,7 @@ void client_resume(struct client *client)
         client->last_byte = clock_usec(); /* the pause was ours */
         client_want(client, POLLER_READ, true);
         client_look_after(client, client->last_byte);
-        read_once(client);
+        read_some(client);
 }
 
 /* ---- events ---- */
@@ -198,7 +209,7 @@ static struct client *client_of(struct polled *polled)
 
 static void on_readable(struct polled *polled)
 {
-        read_once(client_of(polled));
+        read_some(client_of(polled));
 }
 
 static void on_writable(struct polled *polled)

@@ -444,6 +444,17 @@ void link_flush(struct link *link)
                 session_flush(link->session);
 }
 
+void link_flush_early(struct link *link)
+{
+        if (link->session)
+                session_flush_early(link->session);
+}
+
+bool link_is_blocked(const struct link *link)
+{
+        return link->session && session_is_blocked(link->session);
+}
+
 void link_pause(struct link *link, bool pause)
 {
         link->paused = pause;

@@ -66,7 +66,14 @@ void link_stop(struct link *link, uint64_t deadline);
 /* The same, but the connection stays as it is. */
 void link_drain(struct link *link, uint64_t deadline);
 
+/* Hands to the kernel what it takes; early: only what fills whole writes, as more is expected at
+ * once. */
 void link_flush(struct link *link);
+void link_flush_early(struct link *link);
+
+/* Is the kernel's queue full? */
+bool link_is_blocked(const struct link *link);
+
 void link_pause(struct link *link, bool pause);
 void link_rest(struct link *link, bool rest);
 void link_hurry(struct link *link, bool hurry);

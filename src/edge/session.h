@@ -16,6 +16,12 @@
 
 #include <event2/event.h>
 
+enum {
+        /* One write. The largest segment takes a little less than 64 K, on loopback too: what is
+         * left of a write goes in one of its own and wakes the peer once more. */
+        SESSION_WRITE_SIZE = 60 * 1024,
+};
+
 struct session;
 
 struct session_ops {
@@ -68,8 +74,13 @@ void session_configure(struct session *session, const struct config *config,
  * silence. */
 void session_catch_up(struct session *session);
 
-/* Hands to the kernel what it takes. */
+/* Hands to the kernel what it takes; early: only what fills whole writes, as more is expected at
+ * once. */
 void session_flush(struct session *session);
+void session_flush_early(struct session *session);
+
+/* Is the kernel's queue full? */
+bool session_is_blocked(const struct session *session);
 
 /* We do not read while a client's queue is full; its silence is not judged then. */
 void session_pause(struct session *session, bool pause);

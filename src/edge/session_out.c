@@ -8,12 +8,12 @@
 #include <sys/uio.h>
 
 enum {
-        WRITE_SIZE = 1024 * 1024,
         WRITE_IOV = 20,
         EARLY_USEC = 1000, /* a message's time is told to the millisecond; better early than late */
-        ASK_BYTES = 256 * 1024, /* acknowledgements are asked for when so much was sent since, or by
-                                   the timer: with 1 M the out log leaves the cache, which costs a
-                                   third more at 64 K */
+        ASK_BYTES = SESSION_WRITE_SIZE, /* acknowledgements are asked for when so much was sent
+                                           since, or by the timer: what is acknowledged is used
+                                           again while it is in the cache; with 256 K a message of
+                                           64 K cost 8 % more */
         ACK_USEC = 50000,
         HURRY_USEC = 1000,
         RTT_USEC = 900000, /* once a second, also where heartbeats alone are acknowledged */
@@ -104,7 +104,7 @@ static void set_blocked(struct session *session, bool blocked)
                 event_del(session->writable);
 }
 
-void session_flush(struct session *session)
+static void flush(struct session *session, size_t least)
 {
         struct ledger *ledger = session->setup.ledger;
         uint64_t before = ledger_written(ledger);
@@ -117,7 +117,7 @@ void session_flush(struct session *session)
                 int n;
 
                 expire(session);
-                n = ledger_gather(ledger, WRITE_SIZE, holds_log(session), iov, WRITE_IOV);
+                n = ledger_gather(ledger, SESSION_WRITE_SIZE, holds_log(session), iov, WRITE_IOV);
                 message.msg_iovlen = (size_t)n;
                 if (n == 0) {
                         set_blocked(session, false);
@@ -125,6 +125,8 @@ void session_flush(struct session *session)
                 }
                 for (int i = 0; i < n; i++)
                         size += iov[i].iov_len;
+                if (size < least)
+                        break;
                 sent = sendmsg(session->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
                 if (sent < 0 && errno != EAGAIN && errno != EINTR) {
                         session_write_failed(session, errno);
@@ -155,6 +157,22 @@ void session_flush(struct session *session)
                 session_look_after(session);
         }
         session_arm_acks(session);
+}
+
+void session_flush(struct session *session)
+{
+        flush(session, 0);
+}
+
+void session_flush_early(struct session *session)
+{
+        if (!session->blocked)
+                flush(session, SESSION_WRITE_SIZE);
+}
+
+bool session_is_blocked(const struct session *session)
+{
+        return session->blocked;
 }
 
 bool session_inject(struct session *session, const struct config_bytes *frame)
