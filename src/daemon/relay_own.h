@@ -71,7 +71,8 @@ struct relay {
         bool was_up;              /* the link, at the last change of its state */
         uint64_t noted; /* messages dropped for a reason nobody chose, that health knows of */
         bool resting;   /* every client has enough to take for now */
-        uint64_t rest_until; /* so long clients are not read, as the link has enough to take; or 0 */
+        uint64_t
+                rest_until; /* so long clients are not read, as the link has enough to take; or 0 */
         bool stopping, resuming;
         struct {
                 struct events ring;

@@ -17,7 +17,7 @@
 
 enum {
         READ_IOV = 5,
-        READS = 4, /* and then it is the next one's turn */
+        READS = 4,           /* and then it is the next one's turn */
         PROBE_USEC = 100000, /* so long after it came it is asked whether it reads at all */
         LATE_USEC = 50000,   /* a deadline that is told so late says that the daemon stood still */
         EXPLAIN = 256,

@@ -203,6 +203,7 @@ static struct session *make(const struct session_setup *setup)
         }
         *session = (struct session){.setup = *setup,
                                     .fd = setup->fd,
+                                    .read_size = SESSION_READ_LEAST,
                                     .since = now,
                                     .last_byte = now,
                                     .last_ack = now,

@@ -11,7 +11,7 @@
 #include <sys/uio.h>
 
 enum {
-        READ_SIZE = 256 * 1024, /* 4 K cost 55 ns a message of 64 B, 64 K 26, 256 K 23 */
+        READ_MOST = 1024 * 1024, /* with 256 K a message of 64 B or 4 K cost a quarter more */
         ANSWERS_MAX =
                 64 *
                 1024 /* answers that the peer has not taken; what it asks behind them gets none */
@@ -190,12 +190,30 @@ static void tell_answer(struct session *session)
         session->beat_at = 0;
 }
 
+/* What comes fast is read in large pieces, but not in larger ones than a client's queue takes; what
+ * comes slowly keeps little memory. */
+static void adapt(struct session *session, size_t got)
+{
+        uint64_t most = session->setup.config->client_queue_size;
+
+        if (got == session->read_size)
+                session->read_size *= 2;
+        else if (got < session->read_size / 4)
+                session->read_size /= 2;
+        if (most > READ_MOST)
+                most = READ_MOST;
+        if (session->read_size > most)
+                session->read_size = most;
+        if (session->read_size < SESSION_READ_LEAST)
+                session->read_size = SESSION_READ_LEAST;
+}
+
 /* One read. Returns false when there was nothing, or the session has ended. */
 bool session_read(struct session *session)
 {
         struct image_session *image = session->setup.ledger->image;
-        struct iovec iov[READ_SIZE / IMAGE_SLAB_SIZE + 1];
-        int n = log_room(session->setup.in, session_received_to(session), READ_SIZE, iov,
+        struct iovec iov[READ_MOST / IMAGE_SLAB_SIZE + 1];
+        int n = log_room(session->setup.in, session_received_to(session), session->read_size, iov,
                          (int)(sizeof(iov) / sizeof(*iov)));
         ssize_t got;
 
@@ -214,6 +232,7 @@ bool session_read(struct session *session)
         session->got_byte = true;
         if (session->beat_at)
                 tell_answer(session);
+        adapt(session, (size_t)got);
         store_set(&image->rx_read, image->rx_read + (uint64_t)got);
         if (session->silent) {
                 session->silent = false;

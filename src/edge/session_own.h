@@ -11,6 +11,7 @@
 enum {
         SESSION_EXPLAIN = 256,       /* bytes that a verdict looks at */
         SESSION_CLOSING_USEC = 5000, /* how often a quiet close looks whether it is through */
+        SESSION_READ_LEAST = 64 * 1024,
 };
 
 struct session {
@@ -20,6 +21,7 @@ struct session {
         uint64_t since, last_byte, last_ack, last_sent, last_progress, partial_since, asked_at;
         uint64_t partial_total, declared;
         uint64_t beat_at; /* a heartbeat went out, and no byte came since; 0: none */
+        size_t read_size; /* of the next read */
         uint64_t rtt_at;  /* when the kernel's round trip was last looked at */
         bool resting, window_closed, was_waiting, paused, silent, got_byte, hurry, blocked;
         bool greeting, wrong_answer; /* waits for the answer */
