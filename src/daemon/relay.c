@@ -15,8 +15,7 @@ enum {
         LEAST_SIZE = 64 * 1024,
         PLENTY_BYTES = 512 * 1024,
         REST_USEC = 1000,
-        EARLY_BYTES =
-                256 * 1024, /* so much goes out at once, else it leaves the cache before it does */
+        EARLY_BYTES = 64 * 1024, /* so much goes out at once, else it leaves the cache before */
 };
 
 /* ---- upstream to clients ---- */

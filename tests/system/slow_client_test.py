@@ -103,14 +103,14 @@ class Disconnect(harness.SystemTest):
     @harness.in_time
     def test_a_stall_of_ftcpd_itself_is_not_charged(self):
         daemon, session, (slow, reads) = self.linked_with(
-            "ClientQueueSize=4K\nSlowClientGrace=600ms")
+            "ClientQueueSize=4K\nSlowClientGrace=2s")
         reads.collect()
         sender = threading.Thread(target=session.send, args=[KIB] * 2000, daemon=True)
         sender.start()
         daemon.wait_status(lambda s: s["upstream"]["paused"], "the pause")
         daemon.freeze()
         slow.recv_n(150)
-        time.sleep(1)
+        time.sleep(3)
         daemon.thaw()
         slow.recv_n(1850)
         self.assertEqual(daemon.status()["clients"], 2)
