@@ -331,6 +331,7 @@ int daemon_run(const struct options *options, struct config *config)
 {
         struct daemon daemon = {.options = options, .config = config};
         bool left;
+        int how = EVLOOP_ONCE;
 
         signal(SIGPIPE, SIG_IGN);
         signal(SIGXFSZ,
@@ -357,8 +358,8 @@ int daemon_run(const struct options *options, struct config *config)
                 last_config_put(&daemon.last, daemon.config);
         announce(&daemon);
         relay_start(daemon.relay);
-        while (!daemon.done && event_base_loop(daemon.base, EVLOOP_ONCE) >= 0)
-                relay_turn(daemon.relay);
+        while (!daemon.done && event_base_loop(daemon.base, how) >= 0)
+                how = EVLOOP_ONCE | (relay_turn(daemon.relay) ? EVLOOP_NONBLOCK : 0);
         if (daemon.leaves) {
                 diag_settle(SETTLE_USEC);
                 _exit(EXIT_SUCCESS); /* the kernel closes our copies, and says nothing to anybody */

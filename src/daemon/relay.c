@@ -164,6 +164,13 @@ static void on_accepted(void *context, struct client *client, const struct log_t
                 relay->rest_until = clock_usec() + REST_USEC;
 }
 
+static void on_more(void *context)
+{
+        struct relay *relay = context;
+
+        relay->more = true;
+}
+
 static void limit_partials(struct relay *relay)
 {
         while (relay->partial_bytes > relay->config->partial_size && TAILQ_FIRST(&relay->begun))
@@ -228,7 +235,7 @@ static void on_reaper(evutil_socket_t fd, short what, void *arg)
         }
 }
 
-static const struct client_ops client_ops = {on_room, on_accepted, on_partial, on_over, on_gone};
+static const struct client_ops client_ops = {on_room, on_accepted, on_more, on_partial, on_over, on_gone};
 
 static struct client_limits limits_of(const struct config *config)
 {
@@ -428,8 +435,24 @@ int relay_configure(struct relay *relay, const struct config *config)
         return 0;
 }
 
-void relay_turn(struct relay *relay)
+/* What does not fill a write goes with what the next turn reads: that brought 10 % of the CPU at
+ * 64 K. Returns whether there is such a next turn. */
+static bool flush(struct relay *relay)
 {
+        bool more = relay->more;
+
+        relay->more = false;
+        if (more)
+                link_flush_early(relay->link);
+        else
+                link_flush(relay->link);
+        return more;
+}
+
+bool relay_turn(struct relay *relay)
+{
+        bool more;
+
         if (relay->rest_until && (!link_has_plenty(relay) || clock_usec() >= relay->rest_until))
                 relay->rest_until = 0;
         if (!TAILQ_EMPTY(&relay->queue))
@@ -439,11 +462,12 @@ void relay_turn(struct relay *relay)
                 relay->resting = false;
                 link_rest(relay->link, false);
         }
-        link_flush(relay->link);
+        more = flush(relay);
         if (relay->ledger.acked.image->pos >= relay->flush_at)
                 relay_tell_flushed(relay);
         relay_note_drops(relay);
         relay_tell_news(relay);
+        return more;
 }
 
 static void close_listeners(struct relay *relay)

@@ -70,6 +70,7 @@ struct relay {
         bool expiring;            /* messages may grow too old: it is armed */
         bool was_up;              /* the link, at the last change of its state */
         uint64_t noted; /* messages dropped for a reason nobody chose, that health knows of */
+        bool more;      /* from clients, in the next turn */
         bool resting;   /* every client has enough to take for now */
         uint64_t
                 rest_until; /* so long clients are not read, as the link has enough to take; or 0 */

@@ -186,8 +186,12 @@ static bool read_once(struct client *client)
 
 static void read_some(struct client *client)
 {
-        for (int i = 0; i < READS && read_once(client); i++)
-                ;
+        for (int i = 0; read_once(client); i++) {
+                if (i < READS - 1)
+                        continue;
+                client->class->ops->more(client->class->context);
+                return;
+        }
 }
 
 void client_resume(struct client *client)
