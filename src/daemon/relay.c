@@ -101,7 +101,8 @@ static uint64_t unsent_bytes(const struct relay *relay)
  * cache when it goes out: resting brought 8 % of the CPU. */
 static bool link_has_plenty(const struct relay *relay)
 {
-        return link_is_blocked(relay->link) && unsent_bytes(relay) >= PLENTY_BYTES;
+        return !relay->calling && link_is_blocked(relay->link) &&
+               unsent_bytes(relay) >= PLENTY_BYTES;
 }
 
 /* Judged on what stands there already, with what was given up behind what is under way: that takes
@@ -235,7 +236,8 @@ static void on_reaper(evutil_socket_t fd, short what, void *arg)
         }
 }
 
-static const struct client_ops client_ops = {on_room, on_accepted, on_more, on_partial, on_over, on_gone};
+static const struct client_ops client_ops = {on_room,    on_accepted, on_more,
+                                             on_partial, on_over,     on_gone};
 
 static struct client_limits limits_of(const struct config *config)
 {
@@ -483,6 +485,9 @@ static void last_call(struct relay *relay)
 {
         struct client *client, *next;
 
+        relay->calling = true;
+        relay->rest_until = 0;
+        resume_clients(relay);
         for (client = TAILQ_FIRST(&relay->all); client; client = next) {
                 next = TAILQ_NEXT(client, all);
                 if (client->called)

@@ -70,6 +70,7 @@ struct relay {
         bool expiring;            /* messages may grow too old: it is armed */
         bool was_up;              /* the link, at the last change of its state */
         uint64_t noted; /* messages dropped for a reason nobody chose, that health knows of */
+        bool calling;   /* for the last time, before a stop */
         bool more;      /* from clients, in the next turn */
         bool resting;   /* every client has enough to take for now */
         uint64_t

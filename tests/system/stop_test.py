@@ -38,6 +38,24 @@ class Stop(harness.SystemTest):
         self.assertEqual(daemon.wait_exit(), 0)
         self.assertIn("stopped; everything was delivered to the upstream", daemon.log)
 
+    def test_what_clients_have_sent_is_taken_while_the_link_is_busy(self):
+        daemon, session, messages = self.deaf(PATIENT)
+        clients = [daemon.client() for _ in range(8)]
+        daemon.wait_clients(9)
+        sent = [[harness.stamp(2 + c, i, bytes(60_000)) for i in range(20)] for c in range(8)]
+        senders = [threading.Thread(target=c.send, args=m) for c, m in zip(clients, sent)]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.wait_log("SIGTERM: stopping")
+        got = sorted(session.recv_n(len(messages) + 8 * 20))
+        self.assertEqual(got, sorted(messages + [m for part in sent for m in part]))
+        self.assertIsNone(session.recv())
+        session.close()
+        self.assertEqual(daemon.wait_exit(), 0)
+
     def test_an_idle_link_ends_at_once(self):
         _, daemon, session = self.linked(PATIENT)
         session.send(b"data")
