@@ -149,12 +149,11 @@ static int print_checked(struct tapper *tapper, const json_t *parameters,
 }
 
 /* Messages were missed, and none follows yet: a file can only say so at the next one. */
-static int take_notice(struct tapper *tapper, const json_t *parameters, uint64_t missed)
+static int take_notice(struct tapper *tapper, const json_t *parameters,
+                       const struct capture_message *message)
 {
-        tapper->untold += missed;
-        if (tapper->form == FORM_JSON)
-                return print_checked(tapper, parameters, NULL);
-        return CTL_DONE;
+        tapper->untold += message->missed;
+        return tapper->form == FORM_JSON ? print_checked(tapper, parameters, message) : CTL_DONE;
 }
 
 static int take(struct tapper *tapper, const json_t *reply)
@@ -176,7 +175,7 @@ static int take(struct tapper *tapper, const json_t *reply)
         tell_missed(tapper, message.missed);
         const json_t *text = json_object_get(parameters, "message");
         if (!text || json_is_null(text))
-                return take_notice(tapper, parameters, message.missed);
+                return take_notice(tapper, parameters, &message);
         if (!decode(tapper, parameters, &message.size))
                 return ctl_fail(tapper->ctl, CTL_FAILED, "what comes from %s is no message",
                                 ctl_socket(tapper->ctl));
