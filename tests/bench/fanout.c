@@ -25,7 +25,8 @@
 #include <unistd.h>
 
 enum {
-        HELLO = 64,
+        LEAST = 64, /* bytes of a message */
+        HELLO = 5, /* of an ftcpd frame: it waits in a queue, and who is idle is to cost no queue */
         DEADLINE = 150, /* seconds after which a run is given up */
 };
 
@@ -448,7 +449,7 @@ static void plan_parse(struct plan *plan, int argc, char **argv)
                 case 'p': plan->port = (uint16_t)number(optarg, 1, UINT16_MAX); break;
                 case 'r': plan->server = (pid_t)number(optarg, 1, INT32_MAX); break;
                 case 'w': plan->work = work_parse(optarg); break;
-                case 'S': plan->size = number(optarg, HELLO, 16 << 20); break;
+                case 'S': plan->size = number(optarg, LEAST, 16 << 20); break;
                 case 'n': plan->count = number(optarg, 1, UINT32_MAX); break;
                 case 'W': plan->warm = number(optarg, 0, UINT32_MAX); break;
                 case 'i': plan->window = number(optarg, 0, UINT32_MAX); break;
@@ -462,7 +463,7 @@ static void plan_parse(struct plan *plan, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-        struct plan plan = {.size = HELLO, .count = 100000, .warm = 1000, .clients = 1};
+        struct plan plan = {.size = LEAST, .count = 100000, .warm = 1000, .clients = 1};
         struct stage stage = {.plan = &plan};
 
         plan_parse(&plan, argc, argv);
