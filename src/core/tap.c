@@ -141,6 +141,7 @@ struct shown {
         uint32_t slab;
         uint64_t pos;
         size_t size;
+        uint64_t wall;
         char head[HEAD_MAX];
         size_t head_size;
 };
@@ -149,10 +150,14 @@ struct shown {
 static size_t give(struct tap *tap, const struct shown *shown)
 {
         size_t text = base64_size(shown->size);
-        char *to = tap->ops->room(tap->subject, shown->head_size + text + TAIL_MAX), *bytes;
+        char *to, *bytes;
         size_t size;
 
-        if (!to)
+        /* One that is empty would read like the word of what was missed. */
+        if (!shown->size && tap->missed)
+                tap_tell_missed(tap, shown->wall);
+        to = tap->ops->room(tap->subject, shown->head_size + text + TAIL_MAX);
+        if (!to || (!shown->size && tap->missed))
                 return 0;
         memcpy(to, shown->head, shown->head_size);
         to += shown->head_size;
@@ -191,7 +196,7 @@ void taps_show(struct taps *taps, const struct log *log, const struct tap_batch 
                uint64_t now_usec, uint64_t wall_usec)
 {
         struct log_place place = batch->from, next;
-        struct shown shown = {.log = log, .slab = SLAB_NONE};
+        struct shown shown = {.log = log, .slab = SLAB_NONE, .wall = wall_usec};
         uint64_t left = batch->messages;
         size_t before, behind;
         bool any = true;
@@ -216,8 +221,7 @@ void tap_tell_missed(struct tap *tap, uint64_t wall_usec)
         if (!to)
                 return;
         n = write_begin(to, SIZE, tap->way, wall_usec);
-        n += snprintf(to + n, (size_t)(SIZE - n), ",\"missed\":%" PRIu64 "},\"continues\":true}",
-                      tap->missed);
-        tap->ops->given(tap->subject, (size_t)n + 1);
+        n += snprintf(to + n, (size_t)(SIZE - n), ",\"message\":\"");
+        tap->ops->given(tap->subject, (size_t)n + write_tail(to + n, tap->missed));
         tap->missed = 0;
 }

@@ -79,8 +79,8 @@ void taps_client_gone(struct taps *taps, uint64_t client_id);
  * spare, all messages would be walked for a tap that is just too full for each. */
 bool taps_want(struct taps *taps, const struct tap_batch *batch);
 
-/* To one that has read what it was given: if messages were missed since, a reply says how many, and
- * has no message itself. */
+/* To one that has read what it was given: if messages were missed since, a reply says how many. Its
+ * message is empty, and it is none: one that is empty is given behind it, and missed is 0 there. */
 void tap_tell_missed(struct tap *tap, uint64_t wall_usec);
 
 /* Then shows the batch, all of which stands in the log. wall_usec is for people. */

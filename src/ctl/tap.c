@@ -173,8 +173,7 @@ static int take(struct tapper *tapper, const json_t *reply)
         if (code != CTL_DONE)
                 return code;
         tell_missed(tapper, message.missed);
-        const json_t *text = json_object_get(parameters, "message");
-        if (!text || json_is_null(text))
+        if (message.missed && !*member_text(parameters, "message", "-"))
                 return take_notice(tapper, parameters, &message);
         if (!decode(tapper, parameters, &message.size))
                 return ctl_fail(tapper->ctl, CTL_FAILED, "what comes from %s is no message",

@@ -43,10 +43,10 @@ class Tap:
         return reply["parameters"]
 
     def take(self):
-        """The next reply as (direction, clientId, message); None where it only says what was missed."""
+        """The next reply as (direction, clientId, message); None: only what was missed."""
         shown = self.reply()
         self.missed += shown["missed"]
-        if "message" not in shown:
+        if shown["missed"] and not shown["message"]:
             return None
         return (shown["direction"], shown.get("clientId"), base64.b64decode(shown["message"]))
 
