@@ -511,7 +511,9 @@ class Watching(harness.SystemTest):
         text = b""
         # Nothing passes any more, and still it is told.
         while text.count(b"\n") + sum(map(int, re.findall(r"(\d+) messages? missed", told))) < 5000:
-            for pipe in select.select([process.stdout, process.stderr], [], [])[0]:
+            ready = select.select([process.stdout, process.stderr], [], [], harness.DEADLINE)[0]
+            self.assertTrue(ready, f"after {told[-200:]!r}")
+            for pipe in ready:
                 data = os.read(pipe.fileno(), 1 << 20)
                 if pipe is process.stdout:
                     text += data
