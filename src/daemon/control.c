@@ -58,9 +58,9 @@ struct control *control_new(struct event_base *base, const struct control_servic
         control->reap = event_new(base, -1, 0, on_reap, control);
         control->news = event_new(base, -1, 0, on_news, control);
         control->taps = evtimer_new(base, on_news, control);
-        control->watch = watch_new(base, control_client_gone);
+        control->ends = poller_new(base, &control_client_ends);
         if (control_queue_init(&control->queue, base) < 0 || !control->reap || !control->news ||
-            !control->taps || !control->watch) {
+            !control->taps || !control->ends) {
                 control_free(control);
                 return NULL;
         }
@@ -136,7 +136,7 @@ void control_free(struct control *control)
         while ((client = LIST_FIRST(&control->clients)) != NULL)
                 control_client_close(client, "the daemon ends");
         bury(control);
-        watch_free(control->watch);
+        poller_free(control->ends);
         if (control->taps)
                 event_free(control->taps);
         if (control->news)

@@ -2,6 +2,7 @@
 #include "daemon/control_client.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -55,8 +56,7 @@ void control_client_close(struct control_client *client, const char *why)
         diag_debug("control: a client's connection ends: %s", why);
         event_del(client->event);
         control_queue_remove(client);
-        if (client->monitor.on || client->flush.on)
-                watch_remove(control->watch, client->fd);
+        poller_remove(control->ends, &client->polled);
         control_tap_end(client);
         control_hang_up(client->fd);
         client->fd = -1;
@@ -197,7 +197,7 @@ static int begin_to_monitor(struct control_client *client)
                 r = append(client, control_no_such_client((int64_t)client->monitor.tap.client_id));
                 return r < 0 ? r : 1;
         }
-        r = watch_add(client->control->watch, client->fd, client);
+        r = poller_add(client->control->ends, &client->polled, client->fd, 0);
         varlink_reader_done(&client->in);
         if (r < 0)
                 client->monitor.on = false;
@@ -206,7 +206,7 @@ static int begin_to_monitor(struct control_client *client)
 
 static int begin_to_wait(struct control_client *client)
 {
-        int r = watch_add(client->control->watch, client->fd, client);
+        int r = poller_add(client->control->ends, &client->polled, client->fd, 0);
 
         if (r < 0)
                 client->flush.on = false;
@@ -225,7 +225,7 @@ static int look_at_flush(struct control_client *client)
         r = call.service->flush_look(&call, &client->flush, &reply);
         if (r < 0 || !reply)
                 return r;
-        watch_remove(client->control->watch, client->fd);
+        poller_remove(client->control->ends, &client->polled);
         client->flush.on = false;
         return append(client, reply);
 }
@@ -234,7 +234,7 @@ static int look_at_flush(struct control_client *client)
  * call were not kept, the connection ends with it. */
 static int tell_end(struct control_client *client)
 {
-        watch_remove(client->control->watch, client->fd);
+        poller_remove(client->control->ends, &client->polled);
         client->monitor.on = false;
         client->closing = true;
         return append(client, control_no_such_client((int64_t)client->monitor.tap.client_id));
@@ -340,7 +340,7 @@ static void arm(struct control_client *client, short events)
                 control_client_close(client, "out of memory");
 }
 
-/* Until control_flushed(), the watch, or the end of its time. */
+/* Until control_flushed(), its end, or the end of its time. */
 static void arm_flush(struct control_client *client)
 {
         uint64_t now = clock_usec(), deadline = client->flush.deadline;
@@ -378,7 +378,7 @@ static void wait_or_end(struct control_client *client, bool more)
         if (unread(client) > 0)
                 arm(client, EV_WRITE);
         else if (client->monitor.on)
-                return; /* until control_client_news(), or the watch */
+                return; /* until control_client_news(), or its end */
         else if (client->flush.on)
                 arm_flush(client);
         else if (client->closing)
@@ -477,10 +477,15 @@ void control_client_last_look(struct control *control)
                         flush(client);
 }
 
-void control_client_gone(void *subject)
+static void on_gone(struct polled *polled)
 {
-        control_client_close(subject, "closed by the client");
+        struct control_client *client =
+                (struct control_client *)((char *)polled - offsetof(struct control_client, polled));
+
+        control_client_close(client, "closed by the client");
 }
+
+const struct poller_ops control_client_ends = {.gone = on_gone};
 
 int control_client_new(struct control *control, int fd, uid_t uid)
 {
@@ -495,6 +500,7 @@ int control_client_new(struct control *control, int fd, uid_t uid)
         }
         client->control = control;
         client->fd = fd;
+        client->polled.fd = -1;
         client->uid = uid;
         client->active_usec = clock_usec();
         varlink_reader_init(&client->in);

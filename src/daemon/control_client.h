@@ -14,7 +14,7 @@
 #include "daemon/control_call.h"
 #include "daemon/control_queue.h"
 #include "edge/listener.h"
-#include "edge/watch.h"
+#include "edge/poller.h"
 #include "wire/varlink.h"
 
 #include <stdbool.h>
@@ -30,6 +30,7 @@ struct control_client {
         short ready;                 /* what its event said meanwhile */
         uint64_t turn_usec;          /* its last turn took so long */
         struct control *control;
+        struct polled polled; /* while it monitors or waits */
         struct event *event;  /* one-shot; armed for what the connection waits for */
         int fd;               /* -1 once it is closed */
         uid_t uid;            /* (uid_t)-1: unknown */
@@ -60,7 +61,7 @@ struct control {
         struct event *reap;  /* frees the dead from the loop, outside their own callbacks */
         struct event *news;  /* the same, when something is to be told to those who monitor */
         struct event *taps;  /* the same, a little later, for those who tap */
-        struct watch *watch; /* of those who monitor or wait, whether they are still there */
+        struct poller *ends; /* of those who monitor or wait, whether they are still there */
         struct control_queue queue;
         struct control_budget door; /* to let clients in and send them away is work, too */
         size_t n_clients;
@@ -83,8 +84,8 @@ void control_client_news(struct control *control);
 /* Before the end: what there is to tell is told, to those who monitor and to those who wait. */
 void control_client_last_look(struct control *control);
 
-/* Its other end is gone: a watch's gone(). */
-void control_client_gone(void *client);
+/* Closes those whose other end is gone. */
+extern const struct poller_ops control_client_ends;
 
 /* The one way to end a connection. why is logged for debugging. The memory goes later. */
 void control_client_close(struct control_client *client, const char *why);
