@@ -186,12 +186,12 @@ static bool read_once(struct client *client)
 
 static void read_some(struct client *client)
 {
-        for (int i = 0; read_once(client); i++) {
-                if (i < READS - 1)
-                        continue;
+        int n = 0;
+
+        while (n < READS && read_once(client))
+                n++;
+        if (n > 0)
                 client->class->ops->more(client->class->context);
-                return;
-        }
 }
 
 void client_resume(struct client *client)

@@ -25,8 +25,8 @@ struct client_ops {
         size_t (*room)(void *context, struct client *client);
         /* Messages of it were committed to the out log. */
         void (*accepted)(void *context, struct client *client, const struct log_taken *taken);
-        /* It was read enough for now, and there is more: that is read in the next turn of the loop.
-         */
+        /* Much of it was read, and what comes next is likely to be there in the next turn of the
+         * loop. */
         void (*more)(void *context);
         /* Its partial message has grown, or ended (grown_from is its size before). */
         void (*partial)(void *context, struct client *client, uint64_t grown_from);
