@@ -15,7 +15,6 @@ enum {
         LEAST_SIZE = 64 * 1024,
         PLENTY_BYTES = 512 * 1024,
         REST_USEC = 1000,
-        EARLY_BYTES = 64 * 1024, /* so much goes out at once, else it leaves the cache before */
 };
 
 /* ---- upstream to clients ---- */
@@ -38,7 +37,6 @@ static void deliver_once(struct relay *relay)
         uint64_t now = clock_usec();
 
         relay->spread.news = false;
-        relay->delivered_to = relay->in.image->end;
         /* Backwards: one that ends is replaced by the last. */
         for (size_t i = relay->spread.n_all; i-- > 0;) {
                 struct client *client;
@@ -72,8 +70,7 @@ static void on_received(void *context, const struct log_taken *taken)
 
         relay_show_in(relay, taken);
         spread_taken(&relay->spread);
-        if (relay->in.image->end - relay->delivered_to >= EARLY_BYTES)
-                relay_deliver(relay);
+        relay_deliver(relay); /* while it is in the cache */
 }
 
 static void on_over(void *context, struct client *client, bool over)

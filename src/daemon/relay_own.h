@@ -63,7 +63,6 @@ struct relay {
         size_t n_free_slots, free_slots_room;
         size_t n_clients, n_over;
         uint64_t partial_bytes;   /* of all clients together */
-        uint64_t delivered_to;    /* the in log's end that went out */
         uint64_t flush_at;        /* somebody waits for this to be acknowledged; RELAY_NO_FLUSH */
         struct event *hold_timer; /* owned; when the operator's hold may be over */
         struct event *expirer;    /* owned */

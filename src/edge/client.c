@@ -19,7 +19,6 @@ enum {
         READ_IOV = 5,
         READS = 4,           /* and then it is the next one's turn */
         PROBE_USEC = 100000, /* so long after it came it is asked whether it reads at all */
-        LATE_USEC = 50000,   /* a deadline that is told so late says that the daemon stood still */
         EXPLAIN = 256,
 };
 
@@ -302,23 +301,6 @@ static void settle(struct client *client, uint64_t now)
                 client_trust(client, now);
 }
 
-static uint64_t later(uint64_t then, uint64_t late, uint64_t now)
-{
-        return now - then > late ? then + late : now;
-}
-
-/* Our own stall is not the client's. */
-static void overslept(struct client *client, uint64_t at, uint64_t now)
-{
-        uint64_t late = now > at ? now - at : 0;
-
-        if (late < LATE_USEC)
-                return;
-        if (client->over)
-                client->credit_at = later(client->credit_at, late, now);
-        client->last_taken = later(client->last_taken, late, now);
-}
-
 static bool is_unfinished(const struct client *client, uint64_t now)
 {
         return client->partial_since && client->class->limits.frame_usec && !client->waiting &&
@@ -331,7 +313,7 @@ void client_due(struct due *due, uint64_t at)
         uint64_t now = clock_usec();
         char why[128];
 
-        overslept(client, at, now);
+        client_overslept(client, at, now);
         ask(client, now);
         if (client->fd >= 0)
                 settle(client, now);

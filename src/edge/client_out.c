@@ -14,7 +14,8 @@
 enum {
         WRITE_SIZE = 1024 * 1024,
         WRITE_IOV = 18,
-        REFILL = 20, /* credit comes back at 5 % of real time */
+        LATE_USEC = 50000, /* a deadline that is told so late says that the daemon stood still */
+        REFILL = 20,       /* credit comes back at 5 % of real time */
 };
 
 const char *client_name(const struct client *client)
@@ -228,6 +229,33 @@ static void settle_credit(struct client *client, uint64_t now)
         client->credit_at = now;
 }
 
+static uint64_t later(uint64_t then, uint64_t late, uint64_t now)
+{
+        return now - then > late ? then + late : now;
+}
+
+void client_overslept(struct client *client, uint64_t at, uint64_t now)
+{
+        uint64_t late = now > at ? now - at : 0;
+
+        if (late < LATE_USEC)
+                return;
+        if (client->over)
+                client->credit_at = later(client->credit_at, late, now);
+        client->last_taken = later(client->last_taken, late, now);
+}
+
+/* After a stall its socket may come before its deadline, which then is not late any more. */
+static void notice_stall(struct client *client, uint64_t now)
+{
+        uint64_t at = client->due.at;
+
+        if (!at || now < at + LATE_USEC)
+                return;
+        client_overslept(client, at, now);
+        agenda_set(client->class->agenda, &client->due, now);
+}
+
 /* With SlowClient=drop nobody waits for it. */
 static void shorten(struct client *client)
 {
@@ -239,6 +267,7 @@ void client_check(struct client *client, uint64_t now)
 {
         bool over = is_beyond(client);
 
+        notice_stall(client, now);
         if (over && client->class->limits.slow == SLOW_DROP) {
                 shorten(client);
                 over = false;

@@ -22,5 +22,8 @@ void client_trust(struct client *client, uint64_t now);
 /* Nothing goes to it any more: what waited for it is dropped for this reason. */
 void client_deafen(struct client *client, enum drop_reason reason);
 
+/* What was due then comes only now: our own stall is not the client's. */
+void client_overslept(struct client *client, uint64_t at, uint64_t now);
+
 /* Ends it, because its credit is used up. */
 void client_too_slow(struct client *client);

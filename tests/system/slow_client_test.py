@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Who is slow: a client that takes nothing, an upstream that takes nothing, a link that is down."""
+import fcntl
 import signal
 import socket
+import struct
+import termios
 import threading
 import time
 
@@ -113,6 +116,25 @@ class Disconnect(harness.SystemTest):
         time.sleep(3)
         daemon.thaw()
         slow.recv_n(1850)
+        self.assertEqual(daemon.status()["clients"], 2)
+
+    @harness.in_time
+    def test_nor_is_it_charged_to_who_took_everything_meanwhile(self):
+        daemon, session, (slow, reads) = self.linked_with(
+            "ClientQueueSize=4K\nSlowClientGrace=2s")
+        reads.collect()
+        sender = threading.Thread(target=session.send, args=[KIB] * 2000, daemon=True)
+        sender.start()
+        daemon.wait_status(lambda s: s["upstream"]["paused"], "the pause")
+        daemon.freeze()
+        there = fcntl.ioctl(slow.sock, termios.FIONREAD, bytes(4))
+        took = struct.unpack("i", there)[0] // (len(KIB) + 4)
+        slow.recv_n(took)
+        time.sleep(3)
+        daemon.thaw()  # its socket is ready at once, and comes before its deadline
+        slow.recv_n(500)
+        time.sleep(0.5)  # it has most of its grace still
+        slow.recv_n(1500 - took)
         self.assertEqual(daemon.status()["clients"], 2)
 
     def test_a_queue_that_is_empty_takes_any_one_message(self):
