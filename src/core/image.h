@@ -179,10 +179,11 @@ struct image_totals {
         uint64_t last_drop; /* when something was dropped for a reason nobody chose, clock_usec() */
         uint64_t lost[IMAGE_CAUSES]; /* connections by enum link_cause; their sum is disconnects */
         uint64_t failed[IMAGE_CAUSES]; /* attempts that became none */
-        uint64_t admitted;  /* id plus one of the last client that was let in, and counted, or
-                               refused; 0: nobody says */
-        uint64_t accepting; /* 1: the next one may be accepted already, and has no id yet */
-        uint64_t spare[62];
+        uint64_t admitted;   /* id plus one of the last client that was let in, and counted, or
+                                refused; 0: nobody says */
+        uint64_t accepting;  /* 1: the next one may be accepted already, and has no id yet */
+        uint64_t down_since; /* since then the link counts as down, clock_usec(); 0: it does not */
+        uint64_t spare[61];
 };
 
 /* How messages are told from each other: what stands in the logs means nothing without it. */

@@ -14,6 +14,7 @@
 #include "ctl/local.h"
 #include "ctl/show.h"
 #include "util/diag.h"
+#include "util/text.h"
 #include "util/units.h"
 
 enum {
@@ -116,6 +117,7 @@ static int hold(struct ctl *ctl, const char *reason, uint64_t span)
         char until[SHOW_SIZE];
         int code;
 
+        show_until(span, until); /* from now on, and not from when it is closed */
         if (reason && json_object_set_new(parameters, "reason", json_string(reason)) < 0) {
                 json_decref(parameters);
                 return ctl_usage(ctl, "--reason is no UTF-8");
@@ -136,18 +138,20 @@ static int hold(struct ctl *ctl, const char *reason, uint64_t span)
         if (span == UNITS_INFINITY)
                 return finish(ctl, result, "the link is held, until `ftcpctl release`");
         return finish(ctl, result, "the link is held, for %s, until %s, or `ftcpctl release`",
-                      units_span_words(span).text, show_until(span, until));
+                      units_span_words(span).text, until);
 }
 
 /* The daemon knows the user whose process we are, and sudo whose wish it is. */
 static const char *with_person(const char *reason, char text[REASON])
 {
         const char *person = getenv("SUDO_USER");
+        char all[2 * REASON];
 
         if (!person || !*person || geteuid() != 0 || strcmp(person, "root") == 0)
                 return reason;
-        snprintf(text, REASON, "%s%ssudo by %.64s%s", reason ? reason : "", reason ? " (" : "",
-                 person, reason ? ")" : "");
+        snprintf(all, sizeof(all), "sudo by %.64s%s%s", person, reason ? ": " : "",
+                 reason ? reason : "");
+        text_cut(text, REASON, all);
         return text;
 }
 

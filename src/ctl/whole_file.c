@@ -67,13 +67,16 @@ static char *name_beside(const char *path)
         return asprintf(&name, "%.*s.%s.XXXXXX", folder, path, path + folder) < 0 ? NULL : name;
 }
 
-/* Who may not give a file away writes it as his own. */
+/* Who may not give a file away writes it as his own; then all may read it, so that he for whom it
+ * is still can. */
 static int dress(int fd, const struct stat *old)
 {
-        if (old && fchown(fd, old->st_uid, old->st_gid) < 0 &&
-            fchown(fd, (uid_t)-1, old->st_gid) < 0 && errno != EPERM)
+        bool same = old && (fchown(fd, old->st_uid, old->st_gid) == 0 ||
+                            fchown(fd, (uid_t)-1, old->st_gid) == 0);
+
+        if (old && !same && errno != EPERM)
                 return -errno;
-        return fchmod(fd, old ? old->st_mode & 0777 : 0644) < 0 ? -errno : 0;
+        return fchmod(fd, same ? old->st_mode & 0777 : 0644) < 0 ? -errno : 0;
 }
 
 /* old: what is there, or NULL. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Who makes room where [Control] MaxClients= are connected. Whoever may read may connect, so that
- * no user may shut out the others, who watch or steer; and those who steer are not shut out by any
- * number of users together. */
+ * no user may shut out the others, who watch or steer; those who steer are not shut out by any
+ * number of users together, nor by connections of their own that wait for nothing; and nobody else
+ * takes the place of one who steers. */
 #include "daemon/control_client.h"
 
 #include "util/clock.h"
@@ -102,22 +103,41 @@ static struct control_client *of_crowd(const struct control *control)
         return found ? of_user(control, found->uid) : NULL;
 }
 
+/* Where all are of those who steer: the one that did nothing for longest, if any waits for
+ * nothing. */
+static struct control_client *longest_idle(const struct control *control)
+{
+        struct control_client *client, *found = NULL;
+
+        for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link))
+                if (is_idle(client) && (!found || is_rather(client, found)))
+                        found = client;
+        return found;
+}
+
+static struct control_client *victim_for(const struct control *control, int fd, uid_t uid)
+{
+        uid_t most = majority(control, uid);
+        struct control_client *victim = most != uid ? of_user(control, most) : NULL;
+
+        if (!may_steer(control, fd))
+                return victim && may_steer(control, victim->fd) ? NULL : victim;
+        if (!victim || may_steer(control, victim->fd))
+                victim = of_crowd(control);
+        return victim ? victim : longest_idle(control);
+}
+
 bool control_crowd_admits(struct control *control, int fd, uid_t uid)
 {
         const struct control_call call = call_of(control, fd);
         uint64_t limit = control->service->max_clients(&call);
-        struct control_client *victim = NULL;
-        uid_t most;
+        struct control_client *victim;
 
         if (control->n_clients < limit)
                 return true;
         tell_full(control);
-        most = majority(control, uid);
-        if (most != uid)
-                victim = of_user(control, most);
-        else if (may_steer(control, fd))
-                victim = of_crowd(control);
+        victim = victim_for(control, fd, uid);
         if (victim)
-                control_client_close(victim, "another user needs a place, and its user has most");
+                control_client_close(victim, "somebody else needs its place");
         return control->n_clients < limit;
 }

@@ -21,6 +21,13 @@ enum { DRAIN_USEC = 5000 };
 #define LOSSES_USEC     (600 * USEC_PER_SEC)
 #define STAY_LEAST_USEC USEC_PER_SEC
 
+/* A crash of ours does not make it shorter. */
+void link_set_down(struct link *link, uint64_t since)
+{
+        link->down_since = since;
+        store_set(&link->ledger->totals->down_since, since);
+}
+
 /* A connection that says nothing and ends at once does not end an outage: only one that brought a
  * byte, or stayed. */
 static void note_life(struct link *link)
@@ -32,7 +39,7 @@ static void note_life(struct link *link)
         if (stay < STAY_LEAST_USEC)
                 stay = STAY_LEAST_USEC;
         if (session_look(link->session).got_byte || clock_usec() - link->since >= stay)
-                link->down_since = 0;
+                link_set_down(link, 0);
 }
 
 void link_set_state(struct link *link, enum link_state state, enum link_cause cause,
@@ -42,7 +49,7 @@ void link_set_state(struct link *link, enum link_state state, enum link_cause ca
 
         note_life(link);
         if (state != LINK_UP && !link->down_since)
-                link->down_since = now;
+                link_set_down(link, now);
         link->state = state;
         link->since = now;
         link->ops->state(link->context, state, cause, text);
@@ -408,7 +415,9 @@ struct link *link_new(struct event_base *base, const struct config *config, stru
                               .context = context,
                               .state = LINK_WAITING,
                               .since = clock_usec(),
-                              .down_since = clock_usec()};
+                              .down_since = ledger->totals->down_since};
+        if (!link->down_since)
+                link_set_down(link, link->since);
         backoff_init(&link->backoff);
         link->dial = dial_new(base, &dial_ops, link);
         link->timer = evtimer_new(base, on_timer, link);

@@ -46,6 +46,9 @@ struct link {
 
 extern const struct session_ops link_session_ops;
 
+/* The link counts as down since then, clock_usec(); 0: it does not. */
+void link_set_down(struct link *link, uint64_t since);
+
 /* The one place where the state changes. */
 void link_set_state(struct link *link, enum link_state state, enum link_cause cause,
                     const char *text);

@@ -86,7 +86,7 @@ void link_release(struct link *link, const char *text)
                 link->redial = true;
                 return;
         }
-        link->down_since = clock_usec(); /* until now nobody wanted it to be up */
+        link_set_down(link, clock_usec()); /* until now nobody wanted it to be up */
         link_set_state(link, LINK_WAITING, CAUSE_NONE, text);
         dial_rewind(link->dial);
         link_start_round(link);

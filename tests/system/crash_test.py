@@ -182,5 +182,17 @@ class Accepted(Instant):
         self.assertNotIn("disconnected", daemon.log)
 
 
+class Outage(ManagedTest):
+    def test_an_outage_is_as_long_as_it_is_whatever_crashes(self):
+        upstream = self.upstream()
+        upstream.refuse()
+        daemon = self.daemon(f"[Upstream]\nAddress={upstream.address}\n[Health]\nCriticalAfter=1s\n")
+        harness.until(lambda: daemon.call("Health")["health"] == "critical", "it to be critical")
+        before = daemon.call("Health")["reasons"][0]["text"]
+        daemon.crash()
+        after = daemon.call("Health")
+        self.assertEqual(after["health"], "critical", f"{before}; and now {after}")
+
+
 if __name__ == "__main__":
     harness.main()

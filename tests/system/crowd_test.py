@@ -5,8 +5,8 @@ import sys
 import harness
 from framed import until
 
-# Holds so many connections until its standard input ends, of which so many follow events; then it
-# says how many of both were ended.
+# Holds so many connections until its standard input ends, of which so many follow events; for each
+# line there it says how many of both were ended.
 HOLD = """
 import select, socket, sys
 held = [socket.socket(socket.AF_UNIX) for _ in range(int(sys.argv[2]))]
@@ -17,10 +17,9 @@ for one in follow:
     one.sendall(b'{"method":"io.ftcpd.Monitor","more":true,"parameters":{"history":1}}\\0')
     one.recv(65536)
 print("held", flush=True)
-sys.stdin.readline()
-ended = [one for one in held if select.select([one], [], [], 0)[0]]
-print(len(ended), sum(one in follow for one in ended), flush=True)
-sys.stdin.read()
+for _ in sys.stdin:
+    ended = [one for one in held if select.select([one], [], [], 0)[0]]
+    print(len(ended), sum(one in follow for one in ended), flush=True)
 """
 
 
@@ -43,6 +42,9 @@ class Crowd(harness.SystemTest):
         process.stdin.write(b"\n")
         process.stdin.flush()
         return tuple(map(int, process.stdout.readline().split()))
+
+    def wait_ended(self, wanted, *crowd):
+        until(lambda: [self.ended(one) for one in crowd] == wanted, f"{wanted} to be ended")
 
     def test_a_user_who_takes_every_place_does_not_shut_out_another(self):
         if harness.os.geteuid() != 0:
@@ -74,13 +76,13 @@ class Crowd(harness.SystemTest):
             self.addCleanup(one.close)
             self.assertEqual(one.call("io.ftcpd.Health")["health"], "ok")
         # Who has most gave way, and of it who did nothing; then the next one.
-        self.assertEqual([self.ended(process) for process in crowd], [(2, 0), (1, 1)])
+        self.wait_ended([(2, 0), (1, 1)], *crowd)
         admin = self.hold(daemon, 1, 65532, 1)
         self.assertEqual(self.ended(admin), (0, 0))
         for one in mine:
             self.assertEqual(one.call("io.ftcpd.Health")["health"], "ok")
         # They themselves get no place by it.
-        self.assertEqual(self.ended(self.hold(daemon, 1, 65533)), (1, 0))
+        self.wait_ended([(1, 0)], self.hold(daemon, 1, 65533))
 
     def served(self, daemon):
         """A connection that was answered, or None: one that has just ended may still be counted."""
@@ -93,14 +95,33 @@ class Crowd(harness.SystemTest):
             return None
 
     def test_one_more_of_the_same_user_is_closed_at_once(self):
+        if harness.os.geteuid() != 0:
+            self.skipTest("it needs root, to be a user who may not steer")
+        _, daemon, _ = self.linked("[Control]\nMaxClients=8\n")
+        harness.os.chmod(daemon.directory, 0o755)
+        # One that has just ended may still be counted.
+        crowd = self.hold(daemon, 12)
+        until(lambda: self.ended(crowd) in ((4, 0), (5, 0)), "four or five to be closed")
+
+    def test_who_steers_is_not_shut_out_by_idle_connections_of_its_own(self):
         _, daemon, _ = self.linked("[Control]\nMaxClients=2\n")
-        first, _ = until(lambda: self.served(daemon), "a place"), until(
-            lambda: self.served(daemon), "another place"
-        )
-        third = harness.Varlink(daemon.control_path)
-        self.addCleanup(third.close)
-        self.assertIsNone(third.recv())
-        self.assertEqual(first.call("io.ftcpd.Health")["health"], "ok")
+        follow = until(lambda: self.served(daemon), "a place")
+        follow.send({"method": "io.ftcpd.Monitor", "more": True, "parameters": {"history": 1}})
+        follow.recv()
+        idle = until(lambda: self.served(daemon), "another place")
+        self.assertIsNotNone(self.served(daemon))
+        self.assertIsNone(idle.recv())
+        self.assertIsNotNone(self.served(daemon))
+
+    def test_nobody_else_takes_the_place_of_who_steers(self):
+        if harness.os.geteuid() != 0:
+            self.skipTest("it needs root, to be two users")
+        _, daemon, _ = self.linked("[Control]\nMaxClients=8\n")
+        harness.os.chmod(daemon.directory, 0o755)
+        mine = self.hold(daemon, 5, 0, 5)
+        theirs = self.hold(daemon, 4)
+        self.wait_ended([(1, 0)], theirs)
+        self.assertEqual(self.ended(mine), (0, 0))
 
 
 if __name__ == "__main__":

@@ -270,7 +270,7 @@ class Hold(SteerTest):
         _, daemon, _ = self.linked(QUICK)
         os.environ["SUDO_USER"] = "alice"
         self.addCleanup(os.environ.pop, "SUDO_USER")
-        for given, kept in (([], "sudo by alice"), (["--reason=cable"], "cable (sudo by alice)")):
+        for given, kept in (([], "sudo by alice"), (["--reason=cable"], "sudo by alice: cable")):
             self.steer(daemon, "hold", *given)
             self.assertEqual(daemon.status()["upstream"]["heldReason"], kept)
 

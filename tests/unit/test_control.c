@@ -508,7 +508,7 @@ static void only_root_the_own_user_and_admins_may_change_anything(void **state)
         assert_int_equal(fake.reloads, 3);
 }
 
-static void one_client_more_than_the_limit_is_closed_and_a_place_can_be_had_again(void **state)
+static void one_client_more_than_the_limit_costs_a_place_and_one_can_be_had_again(void **state)
 {
         int first, second, third;
 
@@ -517,7 +517,14 @@ static void one_client_more_than_the_limit_is_closed_and_a_place_can_be_had_agai
         first = client();
         second = client();
         third = client();
-        assert_ended(third);
+        /* Who may steer takes the place of its own that did nothing for longest. */
+        if (geteuid() == 0) {
+                assert_ended(first);
+                first = second;
+                second = third;
+        } else {
+                assert_ended(third);
+        }
         call(first, HEALTH);
         assert_result(get(first));
         shutdown(second, SHUT_RDWR);
@@ -609,7 +616,7 @@ int main(void)
                 TEST(the_configuration_shows_the_path_really_listened_on),
                 TEST(a_reload_that_fails_says_why),
                 TEST(only_root_the_own_user_and_admins_may_change_anything),
-                TEST(one_client_more_than_the_limit_is_closed_and_a_place_can_be_had_again),
+                TEST(one_client_more_than_the_limit_costs_a_place_and_one_can_be_had_again),
                 TEST(without_descriptors_the_listener_rests_and_goes_on_later),
                 TEST(hundreds_of_connections_are_served),
                 TEST(everything_is_freed_in_the_middle_of_everything),
