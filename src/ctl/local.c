@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +50,15 @@ int local_wait(int fd, short events, uint64_t deadline)
         return local_wait_while(-1, fd, events, deadline);
 }
 
+bool local_is_unread(short events)
+{
+        struct stat st;
+
+        /* A terminal that was hung up is told by a signal. */
+        return events & POLLERR ||
+               (events & POLLHUP && fstat(STDOUT_FILENO, &st) == 0 && S_ISSOCK(st.st_mode));
+}
+
 int local_wait_read(int fd, uint64_t deadline)
 {
         /* Without any event asked for, it is only told that nobody reads. */
@@ -57,13 +67,13 @@ int local_wait_read(int fd, uint64_t deadline)
         for (;;) {
                 int n = poll(fds, 2, local_poll_msec(deadline));
 
-                if (n > 0 && fds[1].revents & POLLERR) {
+                if (n > 0 && local_is_unread(fds[1].revents)) {
                         raise(SIGPIPE);
                         return -ECANCELED;
                 }
                 if (n > 0 && fds[0].revents)
                         return 0;
-                if (n > 0) /* a terminal that was hung up, which a signal tells */
+                if (n > 0)
                         fds[1].fd = -1;
                 if (n < 0 && errno != EINTR)
                         return -errno;

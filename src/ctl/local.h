@@ -2,6 +2,7 @@
 #pragma once
 /* Unix stream sockets, for a program that waits: every step has a deadline in clock_usec(), or
  * UINT64_MAX. */
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Connects, without blocking on a full backlog for longer than the deadline. A non-blocking
@@ -20,6 +21,9 @@ int local_wait_while(int process, int fd, short events, uint64_t deadline);
  * be gone before that comes: then the program ends as by writing to it, by SIGPIPE, or returns
  * -ECANCELED where that is ignored. */
 int local_wait_read(int fd, uint64_t deadline);
+
+/* What poll() says of standard output: does nobody read it any more? */
+bool local_is_unread(short events);
 
 /* For poll(): milliseconds to the deadline, rounded up; -1 for UINT64_MAX. */
 int local_poll_msec(uint64_t deadline);

@@ -17,6 +17,7 @@
 #include "ctl/data.h"
 #include "ctl/flush.h"
 #include "ctl/local.h"
+#include "util/clock.h"
 
 enum {
         BUFFER = 256 * 1024,
@@ -48,7 +49,8 @@ struct sender {
         char *out; /* BUFFER bytes */
         size_t out_size;
         bool lines;
-        uint64_t line; /* number of the last line sent */
+        uint64_t line;     /* number of the last line sent */
+        uint64_t patience; /* --timeout= */
 };
 
 static int sender_lost(struct sender *sender, int error)
@@ -61,6 +63,14 @@ static int sender_lost(struct sender *sender, int error)
                         strerror(error), *why ? why : ": its log says why");
 }
 
+/* With --timeout= it is not waited for longer than that in one place. */
+static int sender_late(struct sender *sender)
+{
+        return ctl_fail(sender->ctl, CTL_FAILED,
+                        "ftcpd has not taken everything within the time (its queue is full, or it "
+                        "hangs): what it has taken stays in its queue");
+}
+
 static int sender_flush(struct sender *sender)
 {
         size_t at = 0;
@@ -71,9 +81,11 @@ static int sender_flush(struct sender *sender)
 
                 if (n >= 0)
                         at += (size_t)n;
-                else if (errno == EAGAIN)
-                        local_wait(sender->data.fd, POLLOUT, UINT64_MAX);
-                else if (errno != EINTR)
+                else if (errno == EAGAIN) {
+                        if (local_wait(sender->data.fd, POLLOUT,
+                                       clock_deadline(sender->patience)) == -ETIMEDOUT)
+                                return sender_late(sender);
+                } else if (errno != EINTR)
                         return sender_lost(sender, errno);
         }
         sender->out_size = 0;
@@ -199,12 +211,14 @@ static int sender_stdin(struct sender *sender)
  */
 static int sender_taken(struct sender *sender)
 {
-        uint64_t pause = TAKEN_POLL_MIN_USEC;
+        uint64_t pause = TAKEN_POLL_MIN_USEC, deadline = clock_deadline(sender->patience);
         int unread = 0, error = 0;
         socklen_t size = sizeof(error);
 
         shutdown(sender->data.fd, SHUT_WR);
         while (ioctl(sender->data.fd, SIOCOUTQ, &unread) == 0 && unread > 0) {
+                if (clock_usec() >= deadline)
+                        return sender_late(sender);
                 local_sleep(pause);
                 pause = pause * 2 < TAKEN_POLL_MAX_USEC ? pause * 2 : TAKEN_POLL_MAX_USEC;
         }
@@ -254,6 +268,7 @@ int verb_send(struct ctl *ctl, int argc, char **argv)
         if (argc - optind > 1)
                 return ctl_usage(ctl, "send takes one TEXT: quote it where it has blanks");
         const char *text = optind < argc && strcmp(argv[optind], "-") != 0 ? argv[optind] : NULL;
+        sender.patience = timeout;
         sender.out = malloc(BUFFER);
         if (!sender.out)
                 return ctl_fail(ctl, CTL_FAILED, "no memory");

@@ -16,6 +16,7 @@
 #include "ctl/capture.h"
 #include "ctl/ctl.h"
 #include "ctl/event_text.h"
+#include "ctl/local.h"
 #include "ctl/show.h"
 #include "util/base64.h"
 
@@ -207,7 +208,7 @@ static bool interrupted(const struct tapper *tapper, int timeout)
                                 {.fd = tapper->form == FORM_PCAP ? -1 : STDOUT_FILENO}};
         int n = poll(fds, 3, timeout);
 
-        if (n > 0 && fds[2].revents & POLLERR)
+        if (n > 0 && local_is_unread(fds[2].revents))
                 raise(SIGPIPE); /* nobody reads it: no need to wait for the next message */
         return n > 0 && fds[0].revents;
 }

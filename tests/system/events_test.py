@@ -414,6 +414,18 @@ class Ftcpctl(harness.SystemTest):
             out, _ = process.communicate(timeout=harness.DEADLINE)
             self.assertEqual(out.count(b"\n"), 1, verb)
 
+    def test_it_ends_with_its_reader_where_that_is_at_a_socket(self):
+        _, daemon, _ = self.linked()
+        for verb in (["events", "-n", "1"], ["recv"], ["tap"]):
+            ours, far = socket.socketpair()
+            process = self.spawn([harness.program("ftcpctl"), "--socket", daemon.control_path, *verb],
+                                 stdout=far)
+            far.close()
+            if verb[0] == "events":
+                self.assertTrue(ours.recv(4096))
+            ours.close()
+            self.assertEqual(process.wait(harness.DEADLINE), -signal.SIGPIPE, verb)
+
     def test_pretty_json_is_pretty(self):
         _, daemon, _ = self.linked()
         process = self.spawn([harness.program("ftcpctl"), "--socket", daemon.control_path,

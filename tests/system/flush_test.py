@@ -255,6 +255,21 @@ class Verb(FlushTest):
         self.assertIn("1 message (8) is queued", result[2])
         self.assertEqual(self.ctl(daemon, "send", "--timeout=1s", "text")[0], 2)
 
+    def test_a_send_that_is_not_taken_ends_at_its_timeout(self):
+        upstream = self.upstream()
+        upstream.refuse()
+        daemon = self.daemon(
+            f"[Upstream]\nAddress={upstream.address}\n[Frame]\nMaxMessageSize=32K\n"
+            "[Delivery]\nUpstreamQueueSize=64K\n"
+        )
+        text = 30_000 * "x"
+        for _ in range(3):  # then the queue is full
+            self.assertEqual(self.ctl(daemon, "send", text)[0], 0)
+        for given, lines in ((text, []), (20 * (text + "\n"), ["--lines"])):
+            done = self.ctl(daemon, "send", "--flush", "--timeout=300ms", *lines, "-", input=given)
+            self.assertEqual(done[0], 1)
+            self.assertIn("has not taken everything within the time", done[2])
+
 
 class Restart(FlushTest, ManagedTest):
     def waiting(self, daemon):
