@@ -61,7 +61,8 @@ int bus_ended(struct ctl *ctl, int error);
  */
 int bus_open_while(struct ctl *ctl, pid_t pid);
 
-/* Connects ctl if it is not connected yet. CTL_DONE, or the exit code with words left. */
+/* Connects ctl if it is not connected yet, and sees that it is answered. CTL_DONE, or the exit code
+ * with words left. */
 int bus_open(struct ctl *ctl);
 
 /* Leaves words about `path`, which could not be connected to, and returns the exit code. */

@@ -72,10 +72,17 @@ static int explain(struct ctl *ctl, const char *method, int code)
         return code;
 }
 
+/* As long as the link, or a service manager, takes. */
+static bool takes_long(const char *method)
+{
+        return strcmp(method, "io.ftcpd.Flush") == 0 || strcmp(method, "io.ftcpd.Reload") == 0;
+}
+
 static int call_once(struct ctl *ctl, const char *method, json_t *parameters)
 {
         json_t *result = NULL;
-        int code = bus_call_until(ctl, method, parameters, &result, UINT64_MAX);
+        int code = takes_long(method) ? bus_call_until(ctl, method, parameters, &result, UINT64_MAX)
+                                      : bus_call(ctl, method, parameters, &result);
 
         if (code == CTL_DONE)
                 code = ctl_print_json(ctl, result);

@@ -321,6 +321,15 @@ class Output(harness.SystemTest):
                     done = ctl("--socket", daemon.control_path, *verb, **limited)
                     self.assertEqual(done.returncode, code)
                     self.assertIn("does not answer", done.stdout + done.stderr)
+            # So does whoever would wait for ever for what comes.
+            tool = [harness.program("ftcpctl"), "--socket", daemon.control_path]
+            waiting = [self.spawn([*tool, *verb], stdout=-1, stderr=-1, text=True)
+                       for verb in (["call", "Status"], ["call", "--more", "Monitor"],
+                                    ["tap", "-n", "1"], ["top", "-n", "1"])]
+            for one in waiting:
+                out, err = one.communicate(**limited)
+                self.assertEqual((one.returncode, out), (3, ""), one.args)
+                self.assertIn("does not answer", err)
         finally:
             os.kill(daemon.process.pid, signal.SIGCONT)
 
