@@ -73,6 +73,19 @@ bool event_is_down(const json_t *upstream)
         return strcmp(state, "waiting") == 0 || is_step_state(state);
 }
 
+bool event_goes_on(const json_t *events, int64_t seq, int64_t time_usec)
+{
+        json_t *event;
+        size_t i;
+
+        json_array_foreach(events, i, event)
+        {
+                if (member_int(event, "seq", 0) == seq)
+                        return member_int(event, "timeUsec", 0) == time_usec;
+        }
+        return member_int(json_array_get(events, 0), "seq", 0) > seq;
+}
+
 bool event_down(const json_t *events, uint64_t now, char *text, size_t size)
 {
         const json_t *first = NULL;

@@ -26,6 +26,10 @@ bool event_is_down(const json_t *upstream);
  */
 bool event_down(const json_t *events, uint64_t now, char *text, size_t size);
 
+/* Do these events, the oldest first, go on from the one of that number and time? A service that
+ * could not go on with what was left of the last process counts from 1 again. */
+bool event_goes_on(const json_t *events, int64_t seq, int64_t time_usec);
+
 /* "ERROR" or "CAUSE: ERROR", which some errors begin with. Empty where there is neither. */
 void event_loss(const char *cause, const char *error, char *text, size_t size);
 

@@ -145,21 +145,6 @@ static int take_events(struct follower *follower, int *error)
         return code;
 }
 
-/* Are these the events that we know, going on? A service that could not go on with what was left
- * of the last process counts from 1 again. */
-static bool goes_on(const struct follower *follower, const json_t *events)
-{
-        json_t *event;
-        size_t i;
-
-        json_array_foreach(events, i, event)
-        {
-                if (member_int(event, "seq", 0) == follower->seq)
-                        return member_int(event, "timeUsec", 0) == follower->time;
-        }
-        return member_int(json_array_get(events, 0), "seq", 0) > follower->seq;
-}
-
 static void look_at(struct follower *follower, const json_t *events)
 {
         json_t *event;
@@ -167,7 +152,9 @@ static void look_at(struct follower *follower, const json_t *events)
 
         follower->known = 0;
         follower->stops = false;
-        follower->from = follower->seq && goes_on(follower, events) ? follower->seq : 0;
+        follower->from = follower->seq && event_goes_on(events, follower->seq, follower->time)
+                                 ? follower->seq
+                                 : 0;
         json_array_foreach(events, i, event)
         {
                 judge_end(follower, event);

@@ -60,9 +60,12 @@ struct waiter {
         struct ctl *ctl;
         const char *state;
         uint64_t deadline;
-        int64_t seq;    /* the last event that was there before the link was looked at */
+        /* The last event that was there before the link was first looked at, or that was told. What
+         * comes behind it counts, also where nobody was connected when it came. */
+        int64_t seq, time;
         bool seen;      /* it is so */
         bool asked;     /* once at least */
+        bool looked;    /* and got an answer */
         char why[1024]; /* of the last time that the daemon said it, in case it falls silent */
 };
 
@@ -92,20 +95,31 @@ static int ask(struct waiter *waiter, const char *method, json_t **reply)
         return bus_call_until(waiter->ctl, method, NULL, reply, until);
 }
 
+static void remember(struct waiter *waiter, const json_t *event)
+{
+        waiter->seq = member_int(event, "seq", 0);
+        waiter->time = member_int(event, "timeUsec", 0);
+}
+
+static void look_at(struct waiter *waiter, const json_t *events)
+{
+        size_t count = json_array_size(events);
+
+        if (!waiter->looked && count)
+                remember(waiter, json_array_get(events, count - 1));
+        else if (waiter->looked && !event_goes_on(events, waiter->seq, waiter->time))
+                remember(waiter, NULL);
+        waiter->looked = true;
+}
+
 /* How it is, and which events are older than that. */
 static int look(struct waiter *waiter)
 {
         json_t *recent = NULL, *status = NULL;
-        const json_t *events;
         int code = ask(waiter, "io.ftcpd.RecentEvents", &recent);
 
-        if (code == CTL_DONE) {
-                events = json_object_get(recent, "events");
-                waiter->seq = member_int(
-                        json_array_get(events,
-                                       json_array_size(events) ? json_array_size(events) - 1 : 0),
-                        "seq", 0);
-        }
+        if (code == CTL_DONE)
+                look_at(waiter, json_object_get(recent, "events"));
         if (code != CTL_UNREACHABLE)
                 code = ask(waiter, "io.ftcpd.Status", &status);
         if (code == CTL_DONE)
@@ -132,9 +146,12 @@ static void follow(struct waiter *waiter)
 
                 /* Behind a gap it must be looked at anew. */
                 more = strcmp(kind, "gap") != 0;
-                if (strcmp(kind, "link") == 0 && member_int(event, "seq", 0) > waiter->seq)
-                        judge(waiter, member_text(event, "state", "?"),
-                              event_is_down(event) ? member_text(event, "text", "") : "");
+                if (more && member_int(event, "seq", 0) > waiter->seq) {
+                        remember(waiter, event);
+                        if (strcmp(kind, "link") == 0)
+                                judge(waiter, member_text(event, "state", "?"),
+                                      event_is_down(event) ? member_text(event, "text", "") : "");
+                }
                 json_decref(reply);
                 reply = NULL;
         }

@@ -757,6 +757,20 @@ class Wait(CtlTest):
         methods = [call['method'].rpartition('.')[2] for call in self.daemon.calls]
         self.assertEqual(methods, ['RecentEvents', 'Status', 'Monitor'] * 2)
 
+    def test_what_came_while_nobody_was_connected_counts(self):
+        def event(seq, state):
+            return {'seq': seq, 'timeUsec': seq, 'kind': 'link', 'state': state, 'cause': 'none',
+                    'text': 'x'}
+
+        gap = {'seq': 0, 'timeUsec': 0, 'kind': 'gap', 'text': 'x'}
+        for again in ([event(7, 'waiting'), event(8, 'held'), event(9, 'up')],
+                      [event(1, 'waiting'), event(2, 'held'), event(3, 'up')]):
+            looks = [[event(6, 'held'), event(7, 'waiting')], again]
+            told = [gap, again[1]]
+            self.daemon.answers['RecentEvents'] = lambda _: {'events': looks.pop(0)}
+            self.daemon.answers['Monitor'] = lambda _: {'event': told.pop(0)}
+            self.assertEqual(self.ctl('wait', '--state=held', '--timeout=20s'), (0, '', ''))
+
     def test_no_time_at_all_is_one_look(self):
         self.assertEqual(self.ctl('wait', '--timeout=0'), (0, '', ''))
         self.daemon.answers['Status'] = status(upstream=upstream(state='held'))
