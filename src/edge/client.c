@@ -4,204 +4,15 @@
 #include "edge/tally.h"
 #include "util/clock.h"
 #include "util/diag.h"
-#include "wire/verdict.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 enum {
-        READ_IOV = 5,
-        READS = 4,           /* and then it is the next one's turn */
         PROBE_USEC = 100000, /* so long after it came it is asked whether it reads at all */
-        EXPLAIN = 256,
 };
-
-/* ---- from the client ---- */
-
-static void refuse(struct client *client, uint64_t messages, uint64_t bytes)
-{
-        struct image_totals *totals = &client->class->store->image->totals;
-
-        store_begin(client->class->store);
-        store_add(client->class->store, &totals->refused_messages, messages);
-        store_add(client->class->store, &totals->refused_bytes, bytes);
-        store_commit(client->class->store);
-        client->refused_bytes += bytes;
-}
-
-static void drop_partial(struct client *client)
-{
-        uint64_t partial = writer_partial(&client->writer);
-
-        writer_done(&client->writer);
-        client->partial_since = 0;
-        client->class->ops->partial(client->class->context, client, partial);
-        if (partial) {
-                refuse(client, 1, partial);
-                if (client->fd >= 0) /* else its end has been told, with the reason */
-                        diag_info("%s: %" PRIu64
-                                  " bytes of a message that it did not finish are discarded",
-                                  client_name(client), partial);
-        }
-}
-
-static void sends_no_more(struct client *client)
-{
-        client->ended = true;
-        client_want(client, POLLER_READ, false);
-        drop_partial(client);
-        if (client->hung || !client->image->reading)
-                client_end(client, DROP_CLIENT_GONE, true, "closed");
-}
-
-void client_leave(struct client *client, const char *why)
-{
-        if (client->fd < 0 || client->leaving)
-                return;
-        client->leaving = why;
-        client->ended = true;
-        client_want(client, POLLER_READ, false);
-        drop_partial(client);
-        if (reader_leave(&client->reader) < 0)
-                client_deafen(client, DROP_CLIENT_GONE);
-        client_flush(client, clock_usec());
-        if (client->fd >= 0 && !client->image->reading)
-                client_end(client, DROP_CLIENT_GONE, false, why);
-}
-
-static void set_unplaced(struct client *client)
-{
-        client->unplaced = true;
-        store_set(&client->image->unplaced, 1);
-}
-
-/* What a client sends that may only receive is read, so that it does not block, and thrown away. */
-static void discard(struct client *client)
-{
-        char bytes[65536];
-        ssize_t got = recv(client->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-
-        if (got > 0) {
-                if (!client->unplaced)
-                        diag_warning("%s: may not send (Senders=): what it sends is discarded",
-                                     client_name(client));
-                refuse(client, client->unplaced ? 0 : 1, (uint64_t)got);
-                set_unplaced(client);
-        } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
-                sends_no_more(client);
-        }
-}
-
-static void framing_broken(struct client *client, const struct log_taken *taken)
-{
-        unsigned char first[EXPLAIN];
-        size_t n = writer_peek(&client->writer, first, sizeof(first));
-        char why[320];
-
-        verdict_text(client->writer.turn->log->spec, taken->result, taken->declared, first, n, why,
-                     sizeof(why));
-        client_end(client, DROP_CLIENT_GONE, false, why);
-}
-
-static void unfinished(struct client *client, uint64_t now)
-{
-        unsigned char first[EXPLAIN];
-        size_t n = writer_peek(&client->writer, first, sizeof(first));
-        char why[320];
-
-        verdict_unfinished(client->writer.turn->log->spec, writer_partial(&client->writer),
-                           client->writer.total, now - client->last_byte, first, n, why,
-                           sizeof(why));
-        client_end(client, DROP_CLIENT_GONE, false, why);
-}
-
-static void take(struct client *client, size_t got)
-{
-        uint64_t before = writer_partial(&client->writer), partial;
-        uint64_t messages = client->image->accepted_messages;
-        struct log_taken taken;
-
-        client->last_byte = clock_usec();
-        if (client->image->taken + got >= client->tally_at)
-                client->tally_at = tally_go_on(client->fd, client->image->taken + got);
-        taken = turn_take(&client->writer, got, client->last_byte);
-        partial = writer_partial(&client->writer);
-        if (!partial) {
-                client->partial_since = 0;
-        } else if (!before || client->image->accepted_messages != messages) {
-                client->partial_since = client->last_byte;
-                client_look_after(client, client->last_byte);
-        }
-        client->class->ops->partial(client->class->context, client, before);
-        if (taken.messages)
-                client->class->ops->accepted(client->class->context, client, &taken);
-        if (client->fd < 0)
-                return;
-        if (taken.no_memory)
-                client_end(client, DROP_CLIENT_GONE, false, "no memory for what it sent");
-        else if (taken.result == FRAME_TOO_LARGE || taken.result == FRAME_BROKEN)
-                framing_broken(client, &taken);
-        else if (!client->probed)
-                client_probe(client, client->last_byte);
-}
-
-/* Returns whether more may be there. */
-static bool read_once(struct client *client)
-{
-        struct iovec iov[READ_IOV];
-        size_t room, want = 0;
-        ssize_t got;
-        int n;
-
-        if (client->receive_only) {
-                discard(client);
-                return false;
-        }
-        room = client->class->ops->room(client->class->context, client);
-        if (!room) {
-                client_want(client, POLLER_READ, false);
-                return false;
-        }
-        n = turn_room(&client->writer, room, iov, READ_IOV);
-        if (n == 0) {
-                client_end(client, DROP_CLIENT_GONE, false, "no memory for what it sends");
-                return false;
-        }
-        for (int i = 0; i < n; i++)
-                want += iov[i].iov_len;
-        got = readv(client->fd, iov, n);
-        if (got > 0)
-                take(client, (size_t)got);
-        else if (got == 0 || (errno != EAGAIN && errno != EINTR))
-                sends_no_more(client);
-        return got == (ssize_t)want && client->fd >= 0 && !client->ended;
-}
-
-static void read_some(struct client *client)
-{
-        int n = 0;
-
-        while (n < READS && read_once(client))
-                n++;
-        if (n > 0)
-                client->class->ops->more(client->class->context);
-}
-
-void client_resume(struct client *client)
-{
-        if (client->fd < 0 || client->ended)
-                return;
-        client->last_byte = clock_usec(); /* the pause was ours */
-        client_want(client, POLLER_READ, true);
-        client_look_after(client, client->last_byte);
-        read_some(client);
-}
 
 /* ---- events ---- */
 
@@ -212,7 +23,7 @@ static struct client *client_of(struct polled *polled)
 
 static void on_readable(struct polled *polled)
 {
-        read_some(client_of(polled));
+        client_read(client_of(polled));
 }
 
 static void on_writable(struct polled *polled)
@@ -318,7 +129,7 @@ void client_due(struct due *due, uint64_t at)
         if (client->fd >= 0)
                 settle(client, now);
         if (client->fd >= 0 && is_unfinished(client, now))
-                read_once(client); /* it may have gone on while we stood still */
+                client_read_once(client); /* it may have gone on while we stood still */
         if (client->fd < 0)
                 return;
         if (client->blocked && client->class->limits.stall_usec &&
@@ -332,12 +143,27 @@ void client_due(struct due *due, uint64_t at)
                    now > client->credit_at + client->credit_usec) {
                 client_too_slow(client);
         } else if (is_unfinished(client, now)) {
-                unfinished(client, now);
+                client_unfinished(client, now);
         }
         client_look_after(client, now);
 }
 
 /* ---- life ---- */
+
+void client_leave(struct client *client, const char *why)
+{
+        if (client->fd < 0 || client->leaving)
+                return;
+        client->leaving = why;
+        client->ended = true;
+        client_want(client, POLLER_READ, false);
+        client_drop_partial(client);
+        if (reader_leave(&client->reader) < 0)
+                client_deafen(client, DROP_CLIENT_GONE);
+        client_flush(client, clock_usec());
+        if (client->fd >= 0 && !client->image->reading)
+                client_end(client, DROP_CLIENT_GONE, false, why);
+}
 
 void client_configure(struct client *client, const struct client_limits *before)
 {
@@ -361,8 +187,8 @@ void client_permit(struct client *client, bool may_send)
         diag_notice("%s: may %s (Senders=)", client_name(client),
                     may_send ? "send from now on" : "only receive from now on");
         if (!may_send && writer_partial(&client->writer)) {
-                set_unplaced(client);
-                drop_partial(client);
+                client_set_unplaced(client);
+                client_drop_partial(client);
         }
 }
 
@@ -480,10 +306,10 @@ void client_reconcile(struct client *client)
         if (client->fd < 0)
                 return; /* PartialSize= is smaller now */
         if (client->receive_only && (read > taken || writer_partial(&client->writer))) {
-                set_unplaced(client);
-                drop_partial(client);
+                client_set_unplaced(client);
+                client_drop_partial(client);
         } else if (read > taken && !client->unplaced) {
-                take(client, (size_t)(read - taken));
+                client_take(client, (size_t)(read - taken));
         }
         if (client->fd >= 0)
                 client_look_after(client, client->last_taken);
@@ -504,7 +330,7 @@ void client_end(struct client *client, enum drop_reason drop, bool quiet, const 
         client->fd = -1;
         poller_remove(client->class->poller, &client->polled);
         agenda_remove(client->class->agenda, &client->due);
-        drop_partial(client);
+        client_drop_partial(client);
         client_deafen(client, drop);
         store_set(&client->image->id, 0);
         shutdown(fd, SHUT_RDWR); /* a successor's copy of the descriptor may be kept */

@@ -57,7 +57,7 @@ class Bench(unittest.TestCase):
                 self.assertGreater(run['rss_joined_kib'], 0)
 
     def test_curves_have_a_point_for_each_size_of_a_queue(self):
-        printed, results = self.bench('--curves', '--only', 'queue-down,queue-up')
+        printed, results = self.bench('--only', 'queue-down,queue-up')
         for name in ('queue-down', 'queue-up'):
             self.assertEqual([x for x, _ in results['curves'][name]['points']],
                              list(curves.QUEUED))

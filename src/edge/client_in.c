@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+#include "edge/client_own.h"
+#include "edge/tally.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "wire/verdict.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+enum {
+        READ_IOV = 5,
+        READS = 4, /* and then it is the next one's turn */
+        EXPLAIN = 256,
+};
+
+static void refuse(struct client *client, uint64_t messages, uint64_t bytes)
+{
+        struct image_totals *totals = &client->class->store->image->totals;
+
+        store_begin(client->class->store);
+        store_add(client->class->store, &totals->refused_messages, messages);
+        store_add(client->class->store, &totals->refused_bytes, bytes);
+        store_commit(client->class->store);
+        client->refused_bytes += bytes;
+}
+
+void client_drop_partial(struct client *client)
+{
+        uint64_t partial = writer_partial(&client->writer);
+
+        writer_done(&client->writer);
+        client->partial_since = 0;
+        client->class->ops->partial(client->class->context, client, partial);
+        if (partial) {
+                refuse(client, 1, partial);
+                if (client->fd >= 0) /* else its end has been told, with the reason */
+                        diag_info("%s: %" PRIu64
+                                  " bytes of a message that it did not finish are discarded",
+                                  client_name(client), partial);
+        }
+}
+
+static void sends_no_more(struct client *client)
+{
+        client->ended = true;
+        client_want(client, POLLER_READ, false);
+        client_drop_partial(client);
+        if (client->hung || !client->image->reading)
+                client_end(client, DROP_CLIENT_GONE, true, "closed");
+}
+
+void client_set_unplaced(struct client *client)
+{
+        client->unplaced = true;
+        store_set(&client->image->unplaced, 1);
+}
+
+/* What a client sends that may only receive is read, so that it does not block, and thrown away. */
+static void discard(struct client *client)
+{
+        char bytes[65536];
+        ssize_t got = recv(client->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+        if (got > 0) {
+                if (!client->unplaced)
+                        diag_warning("%s: may not send (Senders=): what it sends is discarded",
+                                     client_name(client));
+                refuse(client, client->unplaced ? 0 : 1, (uint64_t)got);
+                client_set_unplaced(client);
+        } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+                sends_no_more(client);
+        }
+}
+
+static void framing_broken(struct client *client, const struct log_taken *taken)
+{
+        unsigned char first[EXPLAIN];
+        size_t n = writer_peek(&client->writer, first, sizeof(first));
+        char why[320];
+
+        verdict_text(client->writer.turn->log->spec, taken->result, taken->declared, first, n, why,
+                     sizeof(why));
+        client_end(client, DROP_CLIENT_GONE, false, why);
+}
+
+void client_unfinished(struct client *client, uint64_t now)
+{
+        unsigned char first[EXPLAIN];
+        size_t n = writer_peek(&client->writer, first, sizeof(first));
+        char why[320];
+
+        verdict_unfinished(client->writer.turn->log->spec, writer_partial(&client->writer),
+                           client->writer.total, now - client->last_byte, first, n, why,
+                           sizeof(why));
+        client_end(client, DROP_CLIENT_GONE, false, why);
+}
+
+void client_take(struct client *client, size_t got)
+{
+        uint64_t before = writer_partial(&client->writer), partial;
+        uint64_t messages = client->image->accepted_messages;
+        struct log_taken taken;
+
+        client->last_byte = clock_usec();
+        if (client->image->taken + got >= client->tally_at)
+                client->tally_at = tally_go_on(client->fd, client->image->taken + got);
+        taken = turn_take(&client->writer, got, client->last_byte);
+        partial = writer_partial(&client->writer);
+        if (!partial) {
+                client->partial_since = 0;
+        } else if (!before || client->image->accepted_messages != messages) {
+                client->partial_since = client->last_byte;
+                client_look_after(client, client->last_byte);
+        }
+        client->class->ops->partial(client->class->context, client, before);
+        if (taken.messages)
+                client->class->ops->accepted(client->class->context, client, &taken);
+        if (client->fd < 0)
+                return;
+        if (taken.no_memory)
+                client_end(client, DROP_CLIENT_GONE, false, "no memory for what it sent");
+        else if (taken.result == FRAME_TOO_LARGE || taken.result == FRAME_BROKEN)
+                framing_broken(client, &taken);
+        else if (!client->probed)
+                client_probe(client, client->last_byte);
+}
+
+/* Returns whether more may be there. */
+bool client_read_once(struct client *client)
+{
+        struct iovec iov[READ_IOV];
+        size_t room, want = 0;
+        ssize_t got;
+        int n;
+
+        if (client->receive_only) {
+                discard(client);
+                return false;
+        }
+        room = client->class->ops->room(client->class->context, client);
+        if (!room) {
+                client_want(client, POLLER_READ, false);
+                return false;
+        }
+        n = turn_room(&client->writer, room, iov, READ_IOV);
+        if (n == 0) {
+                client_end(client, DROP_CLIENT_GONE, false, "no memory for what it sends");
+                return false;
+        }
+        for (int i = 0; i < n; i++)
+                want += iov[i].iov_len;
+        got = readv(client->fd, iov, n);
+        if (got > 0)
+                client_take(client, (size_t)got);
+        else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+                sends_no_more(client);
+        return got == (ssize_t)want && client->fd >= 0 && !client->ended;
+}
+
+void client_read(struct client *client)
+{
+        int n = 0;
+
+        while (n < READS && client_read_once(client))
+                n++;
+        if (n > 0)
+                client->class->ops->more(client->class->context);
+}
+
+void client_resume(struct client *client)
+{
+        if (client->fd < 0 || client->ended)
+                return;
+        client->last_byte = clock_usec(); /* the pause was ours */
+        client_want(client, POLLER_READ, true);
+        client_look_after(client, client->last_byte);
+        client_read(client);
+}
