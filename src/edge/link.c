@@ -7,10 +7,7 @@
 #include "util/clock.h"
 #include "util/diag.h"
 #include "util/socket.h"
-#include "util/units.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,49 +52,6 @@ void link_set_state(struct link *link, enum link_state state, enum link_cause ca
         link->ops->state(link->context, state, cause, text);
 }
 
-static void keep_error(struct link *link, enum link_cause cause, const char *text)
-{
-        link->last_cause = cause;
-        snprintf(link->last_error, sizeof(link->last_error), "%s", text);
-        link->last_error_at = clock_usec();
-}
-
-static const char *class_of(const struct link *link)
-{
-        return link->state == LINK_UP ? CATALOG_LINK_LOST : CATALOG_LINK_FAILED;
-}
-
-/* Returns whether it was news. What is none is told, too, where the log would go on saying that the
- * link is up. */
-static bool tell_failure(struct link *link, enum link_cause cause, const char *text)
-{
-        const char *word = link_cause_name(cause);
-        uint64_t untold = 0;
-        bool news;
-
-        keep_error(link, cause, text);
-        news = telling_failure(&link->telling, cause, link->last_error_at, &untold);
-        if (!news && !link->told_up) {
-                diag_debug("link: %s: %s", word, text);
-                return false;
-        }
-        link->told_up = false;
-        if (!news) {
-                telling_told(&link->telling, cause);
-                diag_event(LOG_WARNING, diag_facts(.id = class_of(link), .cause = word),
-                           "link: %s: %s (again: more of it is counted, and told once an hour or "
-                           "when the link is stable)",
-                           word, text);
-        } else if (untold)
-                diag_event(LOG_WARNING, diag_facts(.id = class_of(link), .cause = word),
-                           "link: %s: %s (%" PRIu64 " times more since that was last told)", word,
-                           text, untold);
-        else
-                diag_event(LOG_WARNING, diag_facts(.id = class_of(link), .cause = word),
-                           "link: %s: %s", word, text);
-        return news && !untold;
-}
-
 /* The next round after the delay that is due. */
 static void wait_for_round(struct link *link, enum link_cause cause, const char *text)
 {
@@ -130,7 +84,7 @@ static void on_failed(void *context, enum link_cause cause, const char *text)
         uint64_t *failed = &link->ledger->totals->failed[cause];
 
         store_set(failed, *failed + 1);
-        tell_failure(link, cause, text);
+        link_tell_failure(link, cause, text);
 }
 
 static void on_exhausted(void *context)
@@ -162,7 +116,7 @@ static void on_connected(void *context, int fd, const char *address, const char 
         snprintf(link->peer, sizeof(link->peer), "%s", peer);
         link->session = session_new(&setup);
         if (!link->session) {
-                tell_failure(link, CAUSE_LOCAL, "no memory for a session");
+                link_tell_failure(link, CAUSE_LOCAL, "no memory for a session");
                 wait_for_round(link, CAUSE_LOCAL, "no memory for a session");
                 return;
         }
@@ -179,14 +133,6 @@ static void on_connected(void *context, int fd, const char *address, const char 
 static const struct dial_ops dial_ops = {on_progress, on_failed, on_exhausted, on_connected};
 
 /* ---- the session ---- */
-
-void link_describe(const struct link *link, char *text, size_t size)
-{
-        if (strcmp(link->address, link->peer) == 0)
-                snprintf(text, size, "connected to %s", link->peer);
-        else
-                snprintf(text, size, "connected to %s (%s)", link->address, link->peer);
-}
 
 static void on_up(void *context)
 {
@@ -248,31 +194,11 @@ static bool has_proved(const struct link *link)
 /* What was not told is summed up when it is over. */
 static void is_stable(struct link *link)
 {
-        uint64_t untold;
-        char text[400];
-
         if (!has_proved(link)) { /* no byte yet */
                 timer_arm(link->timer, USEC_PER_SEC);
                 return;
         }
-        untold = telling_over(&link->telling);
-        link_describe(link, text, sizeof(text));
-        if (untold)
-                diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_LINK_UP),
-                           "link: up and stable: %s; %" PRIu64
-                           " failures before were not told one by one",
-                           text, untold);
-        else if (link->quiet)
-                diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_LINK_UP), "link: up and stable: %s",
-                           text);
-        link->quiet = false;
-        link->told_up = true;
-}
-
-/* Somebody wanted it so: no fault of the link's. */
-static bool is_chosen(enum link_cause cause)
-{
-        return cause == CAUSE_OPERATOR || cause == CAUSE_HELD;
+        link_tell_stable(link);
 }
 
 /* The connection proved itself, or its address counts as failed. */
@@ -286,31 +212,6 @@ static void judge_connection(struct link *link, enum link_cause cause, bool prov
                 dial_rewind(link->dial);
         else
                 dial_skip(link->dial);
-}
-
-static void tell_loss(struct link *link, enum link_cause cause, const char *text,
-                      const struct ledger_end *fate)
-{
-        if (is_chosen(cause)) {
-                diag_event(LOG_NOTICE,
-                           diag_facts(.id = class_of(link), .cause = link_cause_name(cause)),
-                           "link: closed: %s", text);
-                keep_error(link, cause, text);
-                link->quiet = link->told_up = false;
-        } else {
-                link->quiet = !tell_failure(link, cause, text);
-        }
-        if (fate->unacked.messages || fate->unsent.messages)
-                diag_line(link->quiet ? LOG_DEBUG : LOG_NOTICE,
-                          "link: %s (%" PRIu64 " bytes) %s sent and not acknowledged, %" PRIu64
-                          " (%" PRIu64 " bytes) begun and not sent: %s",
-                          units_messages(fate->unacked.messages).text, fate->unacked.bytes,
-                          units_were(fate->unacked.messages), fate->unsent.messages,
-                          fate->unsent.bytes,
-                          link->config->resend == RESEND_UNACKED ? "they go again"
-                          : link->config->resend == RESEND_UNSENT
-                                  ? "only what was not sent goes again (Resend=unsent)"
-                                  : "they are dropped (Resend=none)");
 }
 
 void link_is_held(struct link *link)
@@ -330,8 +231,8 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
         link->ops->forget(link->context, link->ledger->image->epoch);
         if (proved)
                 telling_over(&link->telling);
-        tell_loss(link, cause, text, fate);
-        if (!is_chosen(cause))
+        link_tell_loss(link, cause, text, fate);
+        if (!link_is_chosen(cause))
                 note_loss(link);
         judge_connection(link, cause, proved);
         link->gone = link->session;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The link's own memory, for link.c (dialling, its session, time) and link_steer.c (what it is told
- * to do). */
+/* The link's own memory, for link.c (dialling, its session, time), link_steer.c (what it is told to
+ * do) and link_tell.c (what the log is told of it). */
 #include "core/backoff.h"
 #include "core/phrases.h"
 #include "core/telling.h"
@@ -58,6 +58,20 @@ void link_start_round(struct link *link);
 
 /* No connection is left, and none is made. */
 void link_is_held(struct link *link);
+
+/* Somebody wanted it so: no fault of the link's. */
+bool link_is_chosen(enum link_cause cause);
+
+/* Returns whether it was news. What is none is told, too, where the log would go on saying that the
+ * link is up. */
+bool link_tell_failure(struct link *link, enum link_cause cause, const char *text);
+
+/* The connection ended, and what becomes of what was under way. */
+void link_tell_loss(struct link *link, enum link_cause cause, const char *text,
+                    const struct ledger_end *fate);
+
+/* What was not told is summed up when it is over. */
+void link_tell_stable(struct link *link);
 
 /* The connection in words. */
 void link_describe(const struct link *link, char *text, size_t size);

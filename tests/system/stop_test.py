@@ -75,6 +75,7 @@ class Stop(harness.SystemTest):
         self.assertRegex(
             daemon.log, r"stopped; \d+ messages \(\d+ bytes\) were not delivered to the upstream"
         )
+        self.assertIn("begun and not sent: the stop gives them up", daemon.log)
 
     @harness.in_time
     def test_stop_timeout_0_waits_for_nothing(self):

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/catalog.h"
+#include "edge/link_own.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "util/units.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+void link_describe(const struct link *link, char *text, size_t size)
+{
+        if (strcmp(link->address, link->peer) == 0)
+                snprintf(text, size, "connected to %s", link->peer);
+        else
+                snprintf(text, size, "connected to %s (%s)", link->address, link->peer);
+}
+
+static void keep_error(struct link *link, enum link_cause cause, const char *text)
+{
+        link->last_cause = cause;
+        snprintf(link->last_error, sizeof(link->last_error), "%s", text);
+        link->last_error_at = clock_usec();
+}
+
+static const char *class_of(const struct link *link)
+{
+        return link->state == LINK_UP ? CATALOG_LINK_LOST : CATALOG_LINK_FAILED;
+}
+
+bool link_tell_failure(struct link *link, enum link_cause cause, const char *text)
+{
+        const char *word = link_cause_name(cause);
+        uint64_t untold = 0;
+        bool news;
+
+        keep_error(link, cause, text);
+        news = telling_failure(&link->telling, cause, link->last_error_at, &untold);
+        if (!news && !link->told_up) {
+                diag_debug("link: %s: %s", word, text);
+                return false;
+        }
+        link->told_up = false;
+        if (!news) {
+                telling_told(&link->telling, cause);
+                diag_event(LOG_WARNING, diag_facts(.id = class_of(link), .cause = word),
+                           "link: %s: %s (again: more of it is counted, and told once an hour or "
+                           "when the link is stable)",
+                           word, text);
+        } else if (untold)
+                diag_event(LOG_WARNING, diag_facts(.id = class_of(link), .cause = word),
+                           "link: %s: %s (%" PRIu64 " times more since that was last told)", word,
+                           text, untold);
+        else
+                diag_event(LOG_WARNING, diag_facts(.id = class_of(link), .cause = word),
+                           "link: %s: %s", word, text);
+        return news && !untold;
+}
+
+bool link_is_chosen(enum link_cause cause)
+{
+        return cause == CAUSE_OPERATOR || cause == CAUSE_HELD;
+}
+
+static const char *what_becomes(const struct link *link)
+{
+        if (link->stopping)
+                return "the stop gives them up";
+        return link->config->resend == RESEND_UNACKED ? "they go again"
+               : link->config->resend == RESEND_UNSENT
+                       ? "only what was not sent goes again (Resend=unsent)"
+                       : "they are dropped (Resend=none)";
+}
+
+void link_tell_loss(struct link *link, enum link_cause cause, const char *text,
+                    const struct ledger_end *fate)
+{
+        if (link_is_chosen(cause)) {
+                diag_event(LOG_NOTICE,
+                           diag_facts(.id = class_of(link), .cause = link_cause_name(cause)),
+                           "link: closed: %s", text);
+                keep_error(link, cause, text);
+                link->quiet = link->told_up = false;
+        } else {
+                link->quiet = !link_tell_failure(link, cause, text);
+        }
+        if (fate->unacked.messages || fate->unsent.messages)
+                diag_line(link->quiet ? LOG_DEBUG : LOG_NOTICE,
+                          "link: %s (%" PRIu64 " bytes) %s sent and not acknowledged, %" PRIu64
+                          " (%" PRIu64 " bytes) begun and not sent: %s",
+                          units_messages(fate->unacked.messages).text, fate->unacked.bytes,
+                          units_were(fate->unacked.messages), fate->unsent.messages,
+                          fate->unsent.bytes, what_becomes(link));
+}
+
+void link_tell_stable(struct link *link)
+{
+        uint64_t untold = telling_over(&link->telling);
+        char text[400];
+
+        link_describe(link, text, sizeof(text));
+        if (untold)
+                diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_LINK_UP),
+                           "link: up and stable: %s; %" PRIu64
+                           " failures before were not told one by one",
+                           text, untold);
+        else if (link->quiet)
+                diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_LINK_UP), "link: up and stable: %s",
+                           text);
+        link->quiet = false;
+        link->told_up = true;
+}
