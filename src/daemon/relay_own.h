@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The relay's own memory, for relay.c and its other halves: _door, _events, _fate, _resume,
- * _status, _steer and _tap. */
+/* The relay's own memory, for relay.c and its parts: _down and _up, the two ways that messages
+ * take, _door, _events, _fate, _resume, _status, _steer and _tap. */
 #include "core/cursor.h"
 #include "core/events.h"
 #include "core/ledger.h"
@@ -68,12 +68,17 @@ struct relay {
         struct event *expirer;    /* owned */
         bool expiring;            /* messages may grow too old: it is armed */
         bool was_up;              /* the link, at the last change of its state */
-        uint64_t noted; /* messages dropped for a reason nobody chose, that health knows of */
-        bool calling;   /* for the last time, before a stop */
-        bool more;      /* from clients, in the next turn */
-        bool resting;   /* every client has enough to take for now */
-        uint64_t
-                rest_until; /* so long clients are not read, as the link has enough to take; or 0 */
+        uint64_t noted;   /* messages dropped for a reason nobody chose, that health knows of */
+        bool calling;     /* for the last time, before a stop */
+        bool more;        /* from clients, in the next turn */
+        bool resting;     /* every client has enough to take for now */
+        uint64_t rested;  /* when one of them had last taken something, at the last rest */
+        uint64_t in_vain; /* rests since */
+        struct {
+                uint64_t until;   /* so long clients are not read, as the link has enough; or 0 */
+                uint64_t from;    /* the out log's end that it takes to rest again, */
+                uint64_t written; /* and the link's, which must have moved since */
+        } rest;
         bool stopping, resuming;
         struct {
                 struct events ring;
@@ -101,8 +106,26 @@ static inline struct client *relay_find(const struct relay *relay, uint64_t id)
         return client;
 }
 
-/* What was received goes to the clients that were there. */
+/* relay_down.c: something was received; a client is beyond its limit, or no longer; what was
+ * received goes to the clients that were there; and reading goes on when one of them has taken
+ * enough. */
+void relay_on_received(void *context, const struct log_taken *taken);
+void relay_on_over(void *context, struct client *client, bool over);
 void relay_deliver(struct relay *relay);
+void relay_wake(struct relay *relay);
+
+/* relay_up.c: as struct client_ops tells; PartialSize= is kept; those who waited for room go on, as
+ * far as there is some; what was read goes to the link, and returns whether the next turn is to
+ * come at once; and before a stop, what clients have sent already is taken, and nothing after that,
+ * so that the flush comes to an end. */
+size_t relay_on_room(void *context, struct client *client);
+void relay_on_accepted(void *context, struct client *client, const struct log_taken *taken);
+void relay_on_more(void *context);
+void relay_on_partial(void *context, struct client *client, uint64_t before);
+void relay_limit_partials(struct relay *relay);
+void relay_read_on(struct relay *relay);
+bool relay_flush(struct relay *relay);
+void relay_last_call(struct relay *relay);
 
 /* A connection to a listener (a listener_accepted): becomes a client, or is closed and counted. */
 void relay_admit(void *context, int fd);

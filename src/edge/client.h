@@ -25,8 +25,8 @@ struct client_ops {
         size_t (*room)(void *context, struct client *client);
         /* Messages of it were committed to the out log. */
         void (*accepted)(void *context, struct client *client, const struct log_taken *taken);
-        /* Much of it was read, and what comes next is likely to be there in the next turn of the
-         * loop. */
+        /* Messages were accepted, and what comes next is likely to be there in the next turn of
+         * the loop. */
         void (*more)(void *context);
         /* Its partial message has grown, or ended (grown_from is its size before). */
         void (*partial)(void *context, struct client *client, uint64_t grown_from);
@@ -144,6 +144,9 @@ void client_leave(struct client *client, const char *why);
 
 /* Reading was stopped for want of room; there is some again. */
 void client_resume(struct client *client);
+
+/* Takes all that it has sent until now, as far as there is room. */
+void client_call(struct client *client);
 
 /*
  * The one way to end one. why is logged (at debug level if it is quiet); what waits for it counts

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -163,11 +164,13 @@ bool client_read_once(struct client *client)
 
 void client_read(struct client *client)
 {
+        uint64_t messages = client->image->accepted_messages;
         int n = 0;
 
         while (n < READS && client_read_once(client))
                 n++;
-        if (n > 0)
+        /* A large message that goes on and on holds up nobody's small one. */
+        if (n > 0 && client->image->accepted_messages != messages)
                 client->class->ops->more(client->class->context);
 }
 
@@ -179,4 +182,16 @@ void client_resume(struct client *client)
         client_want(client, POLLER_READ, true);
         client_look_after(client, client->last_byte);
         client_read(client);
+}
+
+void client_call(struct client *client)
+{
+        int there = 0;
+        uint64_t end;
+
+        if (client->fd < 0 || client->ended || ioctl(client->fd, FIONREAD, &there) < 0 || there < 0)
+                return;
+        end = client->image->taken + (uint64_t)there;
+        while (client->fd >= 0 && client->image->taken < end && client_read_once(client))
+                ;
 }

@@ -152,15 +152,6 @@ static void on_rested(evutil_socket_t fd, short what, void *arg)
         session_rest(arg, false);
 }
 
-void session_hurry(struct session *session, bool hurry)
-{
-        if (hurry == session->hurry || session->fd < 0)
-                return;
-        session->hurry = hurry;
-        evtimer_del(session->acks);
-        session_arm_acks(session);
-}
-
 void session_configure(struct session *session, const struct config *config,
                        const struct phrases *phrases)
 {

@@ -14,6 +14,7 @@ enum {
         READ_MOST = 1024 * 1024, /* with 256 K a message of 64 B or 4 K cost a quarter more */
         READ_CROWD = 256 * 1024, /* with 1 M and 100 clients a delivery of 64 B cost a fifth more */
         CROWD = 8,
+        PART = 8, /* of a client's queue: who is quick must never find it full at once */
         ANSWERS_MAX =
                 64 *
                 1024 /* answers that the peer has not taken; what it asks behind them gets none */
@@ -192,11 +193,11 @@ static void tell_answer(struct session *session)
         session->beat_at = 0;
 }
 
-/* What comes fast is read in large pieces, but not in larger ones than a client's queue takes, or
+/* What comes fast is read in large pieces, but not in larger ones than a client takes in time, or
  * than many clients take at once; what comes slowly keeps little memory. */
 static void adapt(struct session *session, size_t got)
 {
-        uint64_t queue = session->setup.config->client_queue_size;
+        uint64_t queue = session->setup.config->client_queue_size / PART;
         uint64_t most = session->setup.in->open > CROWD ? READ_CROWD : READ_MOST;
 
         if (got == session->read_size)

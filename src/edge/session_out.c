@@ -15,8 +15,10 @@ enum {
                                            again while it is in the cache; with 256 K a message of
                                            64 K cost 8 % more */
         ACK_USEC = 50000,
-        HURRY_USEC = 1000,
-        RTT_USEC = 900000, /* once a second, also where heartbeats alone are acknowledged */
+        HURRY_USEC = 1000,      /* at first; where nothing is acknowledged, less and less often */
+        TRY_BYTES = 256 * 1024, /* so much came since the kernel would take no more: within a long
+                                   turn of the loop it may take some again */
+        RTT_USEC = 900000,      /* once a second, also where heartbeats alone are acknowledged */
 };
 
 /* Messages that are too old go no further. */
@@ -78,10 +80,21 @@ void session_poll_acks(struct session *session)
         if (acked <= ledger->image->acked)
                 return;
         session->last_progress = clock_usec();
+        session->hurry_usec = HURRY_USEC;
         sample_rtt(session, session->last_progress);
         ledger_acked(ledger, acked);
         session->was_waiting = session_waiting(session);
         session->setup.ops->acked(session->setup.context);
+}
+
+void session_hurry(struct session *session, bool hurry)
+{
+        if (hurry == session->hurry || session->fd < 0)
+                return;
+        session->hurry = hurry;
+        session->hurry_usec = HURRY_USEC;
+        evtimer_del(session->acks);
+        session_arm_acks(session);
 }
 
 void session_arm_acks(struct session *session)
@@ -89,7 +102,7 @@ void session_arm_acks(struct session *session)
         if (session->setup.ledger->image->acked != session->setup.ledger->image->written &&
             !evtimer_pending(session->acks, NULL))
                 timer_arm(session->acks, session->closing ? SESSION_CLOSING_USEC
-                                         : session->hurry ? HURRY_USEC
+                                         : session->hurry ? session->hurry_usec
                                                           : ACK_USEC);
 }
 
@@ -109,6 +122,7 @@ static void flush(struct session *session, size_t least)
         struct ledger *ledger = session->setup.ledger;
         uint64_t before = ledger_written(ledger);
 
+        session->tried = ledger->log->image->end;
         while (session->fd >= 0 && !session->fin_sent) {
                 struct iovec iov[WRITE_IOV];
                 struct msghdr message = {.msg_iov = iov};
@@ -161,12 +175,14 @@ static void flush(struct session *session, size_t least)
 
 void session_flush(struct session *session)
 {
-        flush(session, 0);
+        if (!session->blocked)
+                flush(session, 0);
 }
 
 void session_flush_early(struct session *session)
 {
-        if (!session->blocked)
+        if (!session->blocked ||
+            session->setup.ledger->log->image->end >= session->tried + TRY_BYTES)
                 flush(session, SESSION_WRITE_SIZE);
 }
 
@@ -189,7 +205,7 @@ void session_on_writable(evutil_socket_t fd, short what, void *arg)
         (void)fd;
         (void)what;
         session_poll_acks(session);
-        session_flush(session);
+        flush(session, 0);
 }
 
 void session_on_acks(evutil_socket_t fd, short what, void *arg)
@@ -198,6 +214,9 @@ void session_on_acks(evutil_socket_t fd, short what, void *arg)
 
         (void)fd;
         (void)what;
+        session->hurry_usec *= 2;
+        if (session->hurry_usec > ACK_USEC)
+                session->hurry_usec = ACK_USEC;
         session_poll_acks(session);
         if (session->fd >= 0)
                 session_arm_acks(session);

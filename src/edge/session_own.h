@@ -20,9 +20,11 @@ struct session {
         struct event *begin, *readable, *writable, *tick, *acks, *rest;
         uint64_t since, last_byte, last_ack, last_sent, last_progress, partial_since, asked_at;
         uint64_t partial_total, declared;
-        uint64_t beat_at; /* a heartbeat went out, and no byte came since; 0: none */
-        size_t read_size; /* of the next read */
-        uint64_t rtt_at;  /* when the kernel's round trip was last looked at */
+        uint64_t beat_at;    /* a heartbeat went out, and no byte came since; 0: none */
+        size_t read_size;    /* of the next read */
+        uint64_t tried;      /* the out log's end when the kernel was last offered something */
+        uint64_t hurry_usec; /* so often acknowledgements are asked for */
+        uint64_t rtt_at;     /* when the kernel's round trip was last looked at */
         bool resting, window_closed, was_waiting, paused, silent, got_byte, hurry, blocked;
         bool greeting, wrong_answer; /* waits for the answer */
         bool greeted;                /* the greetings are under way */
