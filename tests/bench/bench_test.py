@@ -63,6 +63,18 @@ class Bench(unittest.TestCase):
                              list(curves.QUEUED))
         self.assertIn('exponent', printed)
 
+    def test_what_makes_no_sense_is_refused_in_words(self):
+        for args, words in ((['--rounds', '0'], 'a number from 1 to 1000'),
+                            (['--scale', 'nan'], 'a number above 0 to 1000'),
+                            (['--scale=-1'], 'a number above 0 to 1000'),
+                            (['--quick', '--bars'], 'not allowed with'),
+                            (['--works', 'sideways'], 'one of down-64'),
+                            (['--pin', '0'], 'two processors')):
+            done = subprocess.run([sys.executable, os.path.join(HERE, 'run'), *args],
+                                  capture_output=True, text=True, timeout=100, check=False)
+            self.assertEqual((done.returncode, done.stdout), (2, ''), args)
+            self.assertIn(words, done.stderr)
+
     def test_a_peer_that_fails_is_named_and_the_bench_fails(self):
         with tempfile.TemporaryDirectory() as directory:
             done = subprocess.run(

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""ftcpd does not read ahead of what takes its messages, and yet holds nobody up."""
+import fcntl
+import socket
+import struct
+import termios
+import threading
+import time
+
+import harness
+from harness import stamp, until
+from local import wait_listed
+from slow_client_test import queued
+
+SO_SNDBUFFORCE = 32
+KIB = b"k" * 1024
+
+
+def unread(sock):
+    """Bytes that were sent and not yet read by the other end."""
+    value = bytearray(4)
+    fcntl.ioctl(sock, termios.TIOCOUTQ, value)
+    return struct.unpack("i", value)[0]
+
+
+def sleeps(daemon):
+    """How often it has slept."""
+    with open(f"/proc/{daemon.pid}/status", encoding="ascii", errors="replace") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt"))
+
+
+class BlockedLink(harness.SystemTest):
+    """The upstream takes nothing, and UpstreamQueueSize= has room."""
+
+    def blocked(self, clients, config=""):
+        upstream = self.upstream()
+        upstream.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        daemon = self.daemon(f"[Upstream]\nAddress={upstream.address}\n{config}")
+        session = upstream.accept()
+        daemon.wait_state("up")
+        first, *others = [daemon.client() for _ in range(1 + clients)]
+        daemon.wait_clients(1 + clients)
+        first.send(*[stamp(0, n, KIB) for n in range(4000)])
+        until(lambda: not unread(first.sock), "all to be read")
+        self.before = daemon.status()["toUpstream"]["accepted"]["messages"]
+        return daemon, session, others
+
+    def take(self, daemon, clients, send):
+        """While it stands still they send; returns how often it slept until it had read all."""
+        daemon.freeze()
+        for client in clients:
+            send(client.sock)
+        before = sleeps(daemon)
+        daemon.thaw()
+        until(lambda: not any(unread(client.sock) for client in clients), "all to be read")
+        return sleeps(daemon) - before
+
+    def test_one_message_of_each_of_many_is_taken_at_once(self):
+        daemon, _, clients = self.blocked(300)
+        frame = clients[0].frame.wrap(b"one")
+        slept = self.take(daemon, clients, lambda sock: sock.sendall(frame))
+        self.assertLess(slept, 150)
+        self.assertEqual(daemon.status()["toUpstream"]["accepted"]["messages"], self.before + 300)
+
+    def test_all_that_a_few_have_sent_is_taken_at_once(self):
+        daemon, _, clients = self.blocked(4)
+        frames = clients[0].frame.wrap(KIB) * 2000
+
+        def fill(sock):
+            sock.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 16 << 20)
+            sock.sendall(frames)
+
+        slept = self.take(daemon, clients, fill)
+        self.assertLess(slept, 70)  # in pieces of 60 KiB it were 137
+        self.assertEqual(daemon.status()["toUpstream"]["accepted"]["messages"], self.before + 8000)
+
+    @harness.in_time
+    def test_while_it_lasts_it_costs_next_to_nothing_though_clients_wait(self):
+        daemon, _, clients = self.blocked(2, "[Frame]\nMaxMessageSize=1M\n")
+        daemon.reconfigure("[Delivery]\nUpstreamQueueSize=1M\n")
+        for client in clients:
+            client.sock.sendall(client.frame.wrap(KIB))
+        wait_listed(daemon, lambda c: c["id"] == 3, "the last")
+        before = sleeps(daemon)
+        time.sleep(2)
+        self.assertLess(sleeps(daemon) - before, 200)
+        self.assertTrue(all(unread(client.sock) for client in clients))
+
+
+class QuickClient(harness.SystemTest):
+    """Who reads as fast as it can finds its queue never filled by one read."""
+
+    def test_what_is_read_at_once_is_a_small_part_of_a_clients_queue(self):
+        _, daemon, session = self.linked("[Delivery]\nClientQueueSize=1M\nSlowClient=wait\n")
+        hangs = daemon.client()
+        daemon.wait_clients(1)
+        daemon.freeze()
+        messages = [stamp(0, n, KIB) for n in range(16_000)]
+        sender = threading.Thread(target=session.send, args=messages)
+        sender.start()
+        until(lambda: unread(session.sock) > 1 << 20, "much to be there")
+        daemon.thaw()
+        daemon.wait_status(lambda s: s["upstream"]["paused"], "the pause")
+        most = queued(daemon)["bytes"]
+        hangs.close()  # and the sender comes to its end
+        sender.join()
+        self.assertLess(most, (1 << 20) + (1 << 17) + 2048)
+
+
+if __name__ == "__main__":
+    harness.main()

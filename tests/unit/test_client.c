@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/* What a client sends is read in turns that are short, and at the last call to its end. */
+#include "edge/client.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/log.h"
+
+enum { ROOM = 4096, SMALL = 64, LARGE = 1 << 20 };
+
+static struct {
+        struct event_base *base;
+        struct store store;
+        struct frame_spec spec;
+        struct log in, out;
+        struct turn turn;
+        struct spread spread;
+        struct client_class class;
+        struct client *client;
+        int far; /* the client's own end */
+        unsigned more;
+} room;
+
+static size_t on_room(void *context, struct client *client)
+{
+        (void)context, (void)client;
+        return ROOM;
+}
+
+static void on_accepted(void *context, struct client *client, const struct log_taken *taken)
+{
+        (void)context, (void)client, (void)taken;
+}
+
+static void on_more(void *context)
+{
+        (void)context;
+        room.more++;
+}
+
+static void on_partial(void *context, struct client *client, uint64_t before)
+{
+        (void)context, (void)client, (void)before;
+}
+
+static void on_over(void *context, struct client *client, bool over)
+{
+        (void)context, (void)client, (void)over;
+}
+
+static void on_gone(void *context, struct client *client, bool quiet, const char *why)
+{
+        (void)context, (void)client, (void)quiet, (void)why;
+}
+
+static const struct client_ops ops = {on_room, on_accepted, on_more, on_partial, on_over, on_gone};
+
+static int begin(void **state)
+{
+        int pair[2];
+
+        (void)state;
+        memset(&room, 0, sizeof(room));
+        room.base = event_base_new();
+        room.spec = frame_spec_default;
+        if (!room.base || store_init(&room.store) < 0 || !store_client_ready(&room.store, 0) ||
+            socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) < 0)
+                return -1;
+        log_init(&room.in, &room.store, &room.store.image->in, &room.spec);
+        log_init(&room.out, &room.store, &room.store.image->out, &room.spec);
+        turn_init(&room.turn, &room.out, &room.store.image->turn);
+        spread_init(&room.spread, &room.in);
+        room.class = (struct client_class){
+                .ops = &ops,
+                .poller = poller_new(room.base, &client_poller_ops),
+                .agenda = agenda_new(room.base, client_due),
+                .store = &room.store,
+                .turn = &room.turn,
+                .spread = &room.spread,
+                .limits = {.queue_size = LARGE, .slow = SLOW_WAIT},
+        };
+        room.far = pair[1];
+        if (!room.class.poller || !room.class.agenda || !spread_room(&room.spread))
+                return -1;
+        room.client = client_new(&(struct client_setup){
+                .class = &room.class, .id = 1, .fd = pair[0], .local = true});
+        return room.client ? 0 : -1;
+}
+
+static int end(void **state)
+{
+        (void)state;
+        client_end(room.client, DROP_CLIENT_GONE, true, "the test is over");
+        client_free(room.client);
+        close(room.far);
+        agenda_free(room.class.agenda);
+        poller_free(room.class.poller);
+        spread_done(&room.spread);
+        store_done(&room.store);
+        event_base_free(room.base);
+        return 0;
+}
+
+static void turn(void)
+{
+        assert_return_code(event_base_loop(room.base, EVLOOP_ONCE | EVLOOP_NONBLOCK), 0);
+}
+
+/* So many bytes of messages of this size, which may end in the middle of one. */
+static void say(size_t size, size_t bytes)
+{
+        unsigned char *frames = calloc(bytes, 1);
+
+        assert_non_null(frames);
+        for (size_t at = 0; at + 4 <= bytes; at += size) {
+                frames[at + 1] = (unsigned char)((size - 4) >> 16);
+                frames[at + 2] = (unsigned char)((size - 4) >> 8);
+                frames[at + 3] = (unsigned char)(size - 4);
+        }
+        assert_int_equal(write(room.far, frames, bytes), bytes);
+        free(frames);
+}
+
+static uint64_t accepted(void)
+{
+        return room.client->image->accepted_messages;
+}
+
+static void who_sends_much_is_read_in_turns_and_tells_of_the_next(void **state)
+{
+        (void)state;
+        say(SMALL, 10 * ROOM);
+        turn();
+        assert_int_equal(accepted(), 4 * ROOM / SMALL);
+        assert_int_equal(room.more, 1);
+        turn();
+        turn();
+        assert_int_equal(accepted(), 10 * ROOM / SMALL);
+        turn();
+        assert_int_equal(room.more, 3);
+}
+
+static void a_large_message_that_is_not_whole_tells_of_no_next_turn(void **state)
+{
+        (void)state;
+        say(LARGE, 20 * ROOM);
+        turn();
+        turn();
+        assert_int_equal(room.client->image->taken, 8 * ROOM);
+        assert_int_equal(room.more, 0);
+}
+
+static void at_the_last_call_all_that_was_sent_is_taken(void **state)
+{
+        (void)state;
+        say(SMALL, 20 * ROOM);
+        client_call(room.client);
+        assert_int_equal(accepted(), 20 * ROOM / SMALL);
+        say(SMALL, ROOM + SMALL / 2);
+        client_call(room.client);
+        assert_int_equal(accepted(), 21 * ROOM / SMALL);
+        client_call(room.client);
+        assert_int_equal(accepted(), 21 * ROOM / SMALL);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+        const struct CMUnitTest tests[] = {
+                TEST(who_sends_much_is_read_in_turns_and_tells_of_the_next),
+                TEST(a_large_message_that_is_not_whole_tells_of_no_next_turn),
+                TEST(at_the_last_call_all_that_was_sent_is_taken),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
