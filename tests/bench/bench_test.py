@@ -35,15 +35,15 @@ class Bench(unittest.TestCase):
 
     def test_relays_are_measured_on_the_same_work(self):
         printed, results = self.bench('--relays', 'bare,direct,ftcpd',
-                                      '--works', 'down-64,up-4k,echo-64,echo-1m', '--clients', '1,3')
+                                      '--works', 'down-64,up-4k,echo-64,echo-1m,beside-4k', '--clients', '1,3')
         cases = self.cases(results)
-        self.assertEqual(len(cases), 8)
+        self.assertEqual(len(cases), 10)
         for case, peers in cases.items():
             self.assertEqual(set(peers), {'bare', 'direct', 'ftcpd'}, case)
             for name, summary in peers.items():
                 self.assertGreater(summary['messages_per_second'], 0)
                 self.assertEqual('cpu_ns_per_message' in summary, name != 'direct', case)
-                self.assertEqual('p50_us' in summary, case[0] == 'echo', case)
+                self.assertEqual('p50_us' in summary, case[0] in ('echo', 'beside'), case)
         self.assertIn('echo-1m', printed)
 
     def test_every_delivery_of_a_fan_out_is_counted(self):

@@ -99,15 +99,20 @@ static void add_use(pid_t pid, struct use *use)
         closedir(tasks);
 }
 
-/* The kernel books a running thread's time at its next tick or sleep: wait for that. */
-uint64_t cpu_settled_ns(pid_t pid)
+uint64_t cpu_now_ns(pid_t pid)
 {
         struct use use = {0};
 
-        usleep(30 * 1000);
         if (pid)
                 add_use(pid, &use);
         return use.cpu_ns;
+}
+
+/* The kernel books a running thread's time at its next tick or sleep: wait for that. */
+uint64_t cpu_settled_ns(pid_t pid)
+{
+        usleep(30 * 1000);
+        return cpu_now_ns(pid);
 }
 
 uint64_t rss_kib(pid_t pid)

@@ -47,8 +47,10 @@ struct flow {
 
 uint64_t now_ns(void);
 
-/* CPU time of the process and all below it, in nanoseconds, when it has been booked; 0: none. */
+/* CPU time of the process and all below it, in nanoseconds, when it has been booked, or as far as
+ * it has been; 0: none. */
 uint64_t cpu_settled_ns(pid_t pid);
+uint64_t cpu_now_ns(pid_t pid);
 
 /* Its resident memory and theirs, in KiB. */
 uint64_t rss_kib(pid_t pid);

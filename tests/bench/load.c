@@ -5,9 +5,10 @@
  * one JSON object: the time it took, and the CPU time that the relay spent on it.
  *
  * down: the upstream sends. up: the clients send. echo: each client sends one, until all are back.
- * fill: the clients send to an upstream that reads nothing, until the relay has taken all.
+ * fill: the clients send to an upstream that reads nothing, until the relay has taken all. beside:
+ * a small message there and back while clients send large ones.
  */
-#include "ends.h"
+#include "beside.h"
 
 #include <err.h>
 #include <getopt.h>
@@ -31,9 +32,9 @@ enum {
         DEADLINE = 60, /* seconds after which a run is given up */
 };
 
-enum work { WORK_DOWN, WORK_UP, WORK_ECHO, WORK_FILL, WORK_COUNT };
+enum work { WORK_DOWN, WORK_UP, WORK_ECHO, WORK_FILL, WORK_BESIDE, WORK_COUNT };
 
-static const char *const work_names[] = {"down", "up", "echo", "fill"};
+static const char *const work_names[] = {"down", "up", "echo", "fill", "beside"};
 _Static_assert(sizeof(work_names) / sizeof(*work_names) == WORK_COUNT, "a name for each work");
 
 struct plan {
@@ -60,7 +61,7 @@ static int client_connect(const struct plan *plan)
  */
 static void join(const struct plan *plan, struct side *clients, struct side *links)
 {
-        unsigned all = plan->clients + plan->frozen;
+        unsigned all = plan->clients + plan->frozen + (plan->work == WORK_BESIDE);
         int listener = tcp_listen(plan->port);
         struct pattern hello;
 
@@ -76,7 +77,7 @@ static void join(const struct plan *plan, struct side *clients, struct side *lin
         side_send(clients, &hello, HELLO, NULL);
         side_receive(links, &hello, (uint64_t)HELLO * all, NULL, 0);
         pattern_done(&hello);
-        clients->n = plan->clients;
+        clients->n = all - plan->frozen;
 }
 
 static void answer_on(int fd, const struct pattern *pattern)
@@ -120,14 +121,15 @@ static void answer(struct side *links, const struct pattern *pattern, unsigned c
 }
 
 static void report(const struct plan *plan, uint64_t messages, uint64_t ns, uint64_t cpu,
-                   uint64_t p50)
+                   uint64_t p50, uint64_t p99)
 {
         printf("{\"work\": \"%s\", \"size\": %zu, \"clients\": %u, \"messages\": %" PRIu64
                ", \"seconds\": %.6f, \"cpu_ns\": %" PRIu64 ", \"rss_kib\": %" PRIu64,
                work_names[plan->work], plan->size, plan->clients, messages, (double)ns / 1e9, cpu,
                rss_kib(plan->relay));
         if (p50)
-                printf(", \"p50_us\": %.3f", (double)p50 / 1e3);
+                printf(", \"p50_us\": %.3f, \"p99_us\": %.3f", (double)p50 / 1e3,
+                       (double)p99 / 1e3);
         printf("}\n");
 }
 
@@ -158,7 +160,9 @@ static void run_echo(const struct plan *plan, struct side *clients, const struct
                 last = now;
         }
         cpu = cpu_settled_ns(plan->relay) - cpu;
-        report(plan, rounds * clients->n, last - start, cpu, median(took, rounds));
+        start = last - start;
+        last = median(took, rounds);
+        report(plan, rounds * clients->n, start, cpu, last, took[rounds - 1 - rounds / 100]);
         free(took);
 }
 
@@ -185,7 +189,7 @@ static void run_bulk(const struct plan *plan, struct side *to, const struct patt
         receive(to, pattern, plan->count * copies);
         took = now_ns() - start;
         cpu = cpu_settled_ns(plan->relay) - cpu;
-        report(plan, plan->count * copies, took, cpu, 0);
+        report(plan, plan->count * copies, took, cpu, 0, 0);
 }
 
 static void run_sender(const struct plan *plan, struct side *from, const struct pattern *pattern,
@@ -221,7 +225,19 @@ static void run_fill(const struct plan *plan, struct side *clients, const struct
         wait_taken(clients);
         took = now_ns() - start;
         cpu = cpu_settled_ns(plan->relay) - cpu;
-        report(plan, plan->count, took, cpu, 0);
+        report(plan, plan->count, took, cpu, 0, 0);
+}
+
+static void run_beside(const struct plan *plan, struct side *clients, struct side *links,
+                       const struct pattern *pattern)
+{
+        struct beside result;
+        struct pattern small;
+
+        pattern_frame(&small, HELLO);
+        beside_run(clients, links, &small, pattern, plan->count, plan->relay, &result);
+        pattern_done(&small);
+        report(plan, result.bulk, result.ns, result.cpu_ns, result.p50_ns, result.p99_ns);
 }
 
 /* The child is the side that sends, or answers; the parent measures. */
@@ -266,6 +282,8 @@ static void run(const struct plan *plan)
         memset(links.done, 0, links.n * sizeof(*links.done));
         if (plan->work == WORK_FILL)
                 run_fill(plan, &clients, &pattern);
+        else if (plan->work == WORK_BESIDE)
+                run_beside(plan, &clients, &links, &pattern);
         else
                 run_pair(plan, up ? &clients : &links, up ? &links : &clients, &pattern);
 }
@@ -275,7 +293,7 @@ static enum work work_parse(const char *text)
         for (int i = 0; i < WORK_COUNT; i++)
                 if (strcmp(text, work_names[i]) == 0)
                         return (enum work)i;
-        errx(2, "%s: down, up, echo or fill is expected", text);
+        errx(2, "%s: down, up, echo, fill or beside is expected", text);
 }
 
 static void plan_parse(struct plan *plan, int argc, char **argv)

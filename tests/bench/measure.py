@@ -16,7 +16,7 @@ MIB = 1 << 20
 SIZES = {'64': 64, '256': 256, '1k': 1024, '4k': 4096, '16k': 16384, '64k': 65536,
          '256k': 262144, '1m': MIB}
 FAN = ('fanout', 'each', 'idle')
-RELAYED = ('down', 'up', 'echo')
+RELAYED = ('down', 'up', 'echo', 'beside')
 BULK_BYTES = {64: 768 * MIB}  # of a run, all clients together
 BULK = 1024 * MIB
 PENDING = 64 * MIB  # what a broker may have to hold, of published bytes times subscribers
@@ -85,6 +85,8 @@ def relay_amount(case, scale):
     if case.work == 'echo':
         return int({64: 20000}.get(case.size, max(200, 8000 * 64 // (64 + case.size // 64)))
                    * scale) or 1
+    if case.work == 'beside':  # how often the small one goes there and back
+        return max(1, int(3000 * scale))
     total = int(BULK_BYTES.get(case.size, BULK) * scale) // case.size
     return max(1, total // case.clients if case.work == 'down' else total)
 
@@ -187,6 +189,8 @@ def summary(runs, base):
         }
     if 'p50_us' in runs[0]:
         out['p50_us'] = statistics.median(run['p50_us'] for run in runs)
+        if 'p99_us' in runs[0]:
+            out['p99_us'] = statistics.median(run['p99_us'] for run in runs)
         out['p50_ratio'] = ratio(runs, base, 'p50_us')
         out['least_p50_us'] = least(runs, 'p50_us')
     for key in ('rss_before_kib', 'rss_joined_kib', 'rss_kib'):
@@ -201,7 +205,7 @@ def full_plan(names, rounds_many):
     """(case, peers, rounds) for everything."""
     one, many = [], []
     for size in (64, 4096, 65536, MIB):
-        one += [Case(work, size, 1) for work in RELAYED]
+        one += [Case(work, size, 1) for work in RELAYED if (work, size) != ('beside', 64)]
     for clients in (16, 100, 1000, most_clients()):
         many += [Case(work, size, clients) for work, size in
                  (('down', 64), ('up', 64), ('echo', 64), ('down', 4096), ('up', 4096))]
@@ -229,7 +233,7 @@ def quick_plan(names):
     cases = [Case('down', 64, 1), Case('up', 64, 1), Case('down', 4096, 1), Case('up', 4096, 1),
              Case('down', 65536, 1), Case('up', 65536, 1), Case('echo', 64, 1),
              Case('down', 64, 100), Case('fanout', 64, 16), Case('fanout', 64, 100),
-             Case('each', 64, 100)]
+             Case('each', 64, 100), Case('beside', 65536, 1)]
     return ([(case, names, None) for case in cases]
             + [(Case('idle', 64, 10000), ['ftcpd'] if 'ftcpd' in names else [], 1)])
 
