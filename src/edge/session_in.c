@@ -13,8 +13,9 @@
 enum {
         READ_MOST = 1024 * 1024, /* with 256 K a message of 64 B or 4 K cost a quarter more */
         READ_CROWD = 256 * 1024, /* with 1 M and 100 clients a delivery of 64 B cost a fifth more */
+        READ_LEAST = 4096,
         CROWD = 8,
-        PART = 8, /* of a client's queue: who is quick must never find it full at once */
+        PART = 8,
         ANSWERS_MAX =
                 64 *
                 1024 /* answers that the peer has not taken; what it asks behind them gets none */
@@ -193,21 +194,27 @@ static void tell_answer(struct session *session)
         session->beat_at = 0;
 }
 
-/* What comes fast is read in large pieces, but not in larger ones than a client takes in time, or
- * than many clients take at once; what comes slowly keeps little memory. */
+/* Not more at once than many clients take together, or than a good part of a client's queue: who is
+ * quick must never find it full. */
+static size_t read_most(const struct session *session)
+{
+        uint64_t part = session->setup.config->client_queue_size / PART;
+        size_t most = session->setup.in->open > CROWD ? READ_CROWD : READ_MOST;
+
+        if (part > most)
+                return most;
+        return part > READ_LEAST ? (size_t)part : READ_LEAST;
+}
+
+/* What comes fast is read in large pieces; what comes slowly keeps little memory. */
 static void adapt(struct session *session, size_t got)
 {
-        uint64_t queue = session->setup.config->client_queue_size / PART;
-        uint64_t most = session->setup.in->open > CROWD ? READ_CROWD : READ_MOST;
-
-        if (got == session->read_size)
+        if (got >= session->read_size)
                 session->read_size *= 2;
         else if (got < session->read_size / 4)
                 session->read_size /= 2;
-        if (most > queue)
-                most = queue;
-        if (session->read_size > most)
-                session->read_size = most;
+        if (session->read_size > READ_MOST)
+                session->read_size = READ_MOST;
         if (session->read_size < SESSION_READ_LEAST)
                 session->read_size = SESSION_READ_LEAST;
 }
@@ -217,7 +224,9 @@ bool session_read(struct session *session)
 {
         struct image_session *image = session->setup.ledger->image;
         struct iovec iov[READ_MOST / IMAGE_SLAB_SIZE + 1];
-        int n = log_room(session->setup.in, session_received_to(session), session->read_size, iov,
+        size_t most = read_most(session);
+        int n = log_room(session->setup.in, session_received_to(session),
+                         session->read_size < most ? session->read_size : most, iov,
                          (int)(sizeof(iov) / sizeof(*iov)));
         ssize_t got;
 
