@@ -23,23 +23,12 @@ struct walk {
         bool small;
 };
 
-static void put(int fd, const char *bytes, size_t size)
-{
-        for (size_t at = 0; at < size;) {
-                ssize_t sent = send(fd, bytes + at, size - at, MSG_NOSIGNAL);
-
-                if (sent < 0)
-                        exit(1);
-                at += (size_t)sent;
-        }
-}
-
 /* One message has come whole. */
 static void came(struct walk *walk, int fd, const struct pattern *small, uint64_t *bulk)
 {
         walk->had = 0;
         if (walk->small)
-                put(fd, small->bytes, small->size);
+                send_message(fd, small);
         else
                 __atomic_add_fetch(bulk, 1, __ATOMIC_RELAXED);
 }

@@ -364,6 +364,17 @@ void side_send(struct side *side, const struct pattern *pattern, uint64_t each, 
         }
 }
 
+void send_message(int fd, const struct pattern *pattern)
+{
+        for (size_t at = 0; at < pattern->size;) {
+                ssize_t sent = send(fd, pattern->bytes + at, pattern->size - at, MSG_NOSIGNAL);
+
+                if (sent < 0)
+                        exit(1);
+                at += (size_t)sent;
+        }
+}
+
 /* Byte by byte: what is no message must be the intermezzo. Returns the bytes of messages. */
 static uint64_t sort_out(struct side *side, unsigned i, const struct pattern *pattern, size_t got)
 {

@@ -75,6 +75,9 @@ int tcp_accept(int listener);
 int tcp_connect(uint16_t port);
 int unix_connect(const char *path);
 
+/* Sends one; the other end may be gone by then, which ends the program too, quietly. */
+void send_message(int fd, const struct pattern *pattern);
+
 /* Sends `each` bytes on every connection, as fast as they are taken. */
 void side_send(struct side *side, const struct pattern *pattern, uint64_t each, struct flow *flow);
 

@@ -80,17 +80,6 @@ static void join(const struct plan *plan, struct side *clients, struct side *lin
         clients->n = all - plan->frozen;
 }
 
-static void answer_on(int fd, const struct pattern *pattern)
-{
-        for (size_t at = 0; at < pattern->size;) {
-                ssize_t sent = send(fd, pattern->bytes + at, pattern->size - at, MSG_NOSIGNAL);
-
-                if (sent < 0)
-                        exit(1);
-                at += (size_t)sent;
-        }
-}
-
 /*
  * Sends a message for each that has come whole, on the connection on which it came. Large ones only
  * when so many have come as there are clients: nobody reads before everybody has sent.
@@ -113,7 +102,7 @@ static void answer(struct side *links, const struct pattern *pattern, unsigned c
                         continue;
                 for (unsigned i = least == 1 ? event.data.u32 : 0; came > 0; i++)
                         for (; links->done[i] >= pattern->size; came--) {
-                                answer_on(links->fd[i], pattern);
+                                send_message(links->fd[i], pattern);
                                 links->done[i] -= pattern->size;
                         }
         }
