@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 enum {
-        AT_ONCE = 1024,
+        AT_ONCE = 256,
         OVER = EPOLLHUP | EPOLLERR, /* told whether wanted or not */
 };
 
