@@ -6,6 +6,9 @@
 enum {
         PLENTY_BYTES = 512 * 1024,
         IN_VAIN = 8, /* rests, of some milliseconds each, after which they bring nothing */
+        REST_CREDIT_USEC = 200 * 1000,
+        REST_LEAST_USEC = 5000, /* what one may last */
+        REFILL = 20,            /* credit comes back at 5 % of real time */
 };
 
 /* At most half of what is queued for a client: a small queue is not filled while it takes its own.
@@ -34,6 +37,20 @@ static bool all_have_plenty(const struct relay *relay, uint64_t *taken)
                         *taken = client->last_taken;
         }
         return relay->spread.n_all > 0;
+}
+
+/* Only SlowClient=wait lets the upstream feel a slow client for good: else it is waited for in a
+ * burst, and then for a twentieth of the time. */
+static bool may_rest(struct relay *relay)
+{
+        uint64_t now = clock_usec(), since = now - relay->rest_credit_at;
+        uint64_t credit = relay->rest_credit + since / REFILL;
+
+        if (relay->resting) /* until now */
+                credit -= since < credit ? since : credit;
+        relay->rest_credit = credit < REST_CREDIT_USEC ? credit : REST_CREDIT_USEC;
+        relay->rest_credit_at = now;
+        return relay->config->slow_client == SLOW_WAIT || relay->rest_credit >= REST_LEAST_USEC;
 }
 
 static bool is_worth_it(struct relay *relay, uint64_t taken)
@@ -72,7 +89,8 @@ void relay_deliver(struct relay *relay)
          * no event would remind of them. */
         while (relay->spread.news)
                 deliver_once(relay);
-        relay->resting = all_have_plenty(relay, &taken) && is_worth_it(relay, taken);
+        relay->resting =
+                may_rest(relay) && all_have_plenty(relay, &taken) && is_worth_it(relay, taken);
         if (relay->resting)
                 link_rest(relay->link, true);
 }
@@ -83,6 +101,7 @@ void relay_wake(struct relay *relay)
 
         if (!relay->resting || all_have_plenty(relay, &taken))
                 return;
+        may_rest(relay);
         relay->resting = false;
         link_rest(relay->link, false);
 }

@@ -68,12 +68,13 @@ struct relay {
         struct event *expirer;    /* owned */
         bool expiring;            /* messages may grow too old: it is armed */
         bool was_up;              /* the link, at the last change of its state */
-        uint64_t noted;   /* messages dropped for a reason nobody chose, that health knows of */
-        bool calling;     /* for the last time, before a stop */
-        bool more;        /* from clients, in the next turn */
-        bool resting;     /* every client has enough to take for now */
-        uint64_t rested;  /* when one of them had last taken something, at the last rest */
-        uint64_t in_vain; /* rests since */
+        uint64_t noted;  /* messages dropped for a reason nobody chose, that health knows of */
+        bool calling;    /* for the last time, before a stop */
+        bool more;       /* from clients, in the next turn */
+        bool resting;    /* every client has enough to take for now */
+        uint64_t rested; /* when one of them had last taken something, at the last rest */
+        uint64_t rest_credit, rest_credit_at; /* so much of resting is left as of then */
+        uint64_t in_vain;                     /* rests since */
         struct {
                 uint64_t until;   /* so long clients are not read, as the link has enough; or 0 */
                 uint64_t from;    /* the out log's end that it takes to rest again, */

@@ -87,6 +87,23 @@ class BlockedLink(harness.SystemTest):
         self.assertTrue(all(unread(client.sock) for client in clients))
 
 
+class SlowClient(harness.SystemTest):
+    """Who reads all the time, but slower than the upstream sends."""
+
+    @harness.in_time
+    def test_with_drop_the_upstream_does_not_go_at_its_pace(self):
+        _, daemon, session = self.linked("[Delivery]\nClientQueueSize=64K\nSlowClient=drop\n")
+        client, got = daemon.client(), 0
+        daemon.wait_clients(1)
+        sender = threading.Thread(target=session.send, args=[KIB] * 60_000)
+        sender.start()
+        while sender.is_alive():
+            got += len(client.sock.recv(65536))
+            time.sleep(0.004)
+        sender.join()
+        self.assertLess(got, 60_000 * len(KIB) // 2)
+
+
 class QuickClient(harness.SystemTest):
     """Who reads as fast as it can finds its queue never filled by one read."""
 
