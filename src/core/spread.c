@@ -621,10 +621,11 @@ struct count reader_shorten(struct reader *reader, uint64_t limit)
         return dropped;
 }
 
-/* In what is held: what stands before this, others who wait did not see come. */
+/* In what is held: what stands before this is for one alone. Others who wait did not see it come,
+ * or it came while each message was for one. */
 static uint64_t unseen(const struct spread *spread)
 {
-        uint64_t least = UINT64_MAX;
+        uint64_t least = UINT64_MAX, from = held_from(spread);
 
         for (size_t i = 0; i < spread->n_all && !spread->balance; i++) {
                 const struct reader *reader = spread->all[i];
@@ -632,7 +633,7 @@ static uint64_t unseen(const struct spread *spread)
                 if (reader->role == READER_WAITS && reader->image->waits - 1 < least)
                         least = reader->image->waits - 1;
         }
-        return least;
+        return least > from ? least : from;
 }
 
 /*

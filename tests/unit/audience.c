@@ -268,15 +268,15 @@ static struct count drop_offered(struct audience *a, struct listener *l, struct 
         return sum;
 }
 
-/* The first message that one who waits has seen come, unless each is for one alone. */
+/* The first message that one who waits has seen come, and that is not for one alone. */
 static uint32_t seen(const struct audience *a)
 {
-        uint32_t least = UINT32_MAX;
+        uint32_t least = UINT32_MAX, from = held_from(a);
 
         for (uint32_t i = 0; i < LISTENERS && !a->balance; i++)
                 if (a->all[i].role == READER_WAITS && i != a->going && a->all[i].since < least)
                         least = a->all[i].since;
-        return least;
+        return least > from ? least : from;
 }
 
 void audience_join(struct audience *a, uint32_t i)

@@ -67,10 +67,8 @@ static void client_goes(uint32_t i, enum drop_reason reason)
 }
 
 /* As after a crash in the midst of a send to it. */
-static void client_was_sent_to(uint32_t i)
+static void client_was_sent_to(uint32_t i, uint64_t size)
 {
-        uint64_t size = any_size();
-
         store_set(&room.store.image->client[i].sending, size);
         room.audience.all[i].offered = size;
 }
@@ -87,7 +85,7 @@ static void step_client(void)
         switch (random_below(room.calm)) {
         case 0:
                 if (random_one_in(3))
-                        client_was_sent_to(i);
+                        client_was_sent_to(i, any_size());
                 client_goes(i, DROP_CLIENT_GONE);
                 break;
         case 1: down_done(i, DROP_CLIENT_GONE); break; /* a mere sender */
@@ -331,6 +329,31 @@ static void what_is_held_goes_on_to_others_when_messages_are_dealt_out_now(void 
         room_end();
 }
 
+/* It was dealt out, if to nobody yet, before each was for all again: another one who waits, however
+ * long, does not get what the socket of the first may have. */
+static void what_one_alone_may_have_got_before_a_crash_nobody_else_gets(void **state)
+{
+        struct count before, left;
+
+        (void)state;
+        random_start("what_one_alone_may_have_got_before_a_crash_nobody_else_gets");
+        room_start();
+        up_begin();
+        down_configure(true, 1 << 20);
+        client_comes(0);
+        client_comes(1);
+        hold_bytes(20000);
+        down_configure(false, 1 << 20);
+        before = listener_queued(&room.audience, &room.audience.held);
+        client_was_sent_to(0, 5000);
+        client_goes(0, DROP_CLIENT_GONE);
+        down_check();
+        left = listener_queued(&room.audience, &room.audience.held);
+        must(before.bytes - left.bytes >= 5000, "it is for the other one");
+        drain();
+        room_end();
+}
+
 /* What the first one takes at once is more than a slab, and the other one has got it to read. */
 static void others_who_wait_get_what_the_first_one_takes_at_once(void **state)
 {
@@ -353,6 +376,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(what_is_held_goes_on_to_others_when_messages_are_dealt_out_now),
+                cmocka_unit_test(what_one_alone_may_have_got_before_a_crash_nobody_else_gets),
                 cmocka_unit_test(others_who_wait_get_what_the_first_one_takes_at_once),
                 cmocka_unit_test(every_message_is_delivered_dropped_or_queued_at_every_step),
         };
