@@ -536,6 +536,7 @@ static void collect_slabs(struct recovery *r)
         store->clients_ready = (uint32_t)r->image->totals.client_slots;
         store->extents_ready = store->extents_used;
         store->slabs_ready = store->slabs;
+        store_disown(store);
         for (uint32_t slab = store->slabs; slab-- > 0;) {
                 if (store->slab[slab].used) {
                         slab_commit(store, slab, IMAGE_SLAB_SIZE);

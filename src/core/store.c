@@ -4,15 +4,18 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 void (*store_hook)(void);
 
 #define DATA_OFFSET offsetof(struct image, data)
+#define PAGE        4096u
 
 static const size_t image_size = DATA_OFFSET + (size_t)IMAGE_SLABS * IMAGE_SLAB_SIZE;
 
@@ -123,18 +126,24 @@ static void push(uint32_t **items, uint32_t *n, uint32_t *room, uint32_t item)
 /* More than this much memory is not kept for later: it is given back. */
 enum { FREE_KEEP = 8 << 20 };
 
+static bool give_up(struct store *store, size_t offset, size_t size)
+{
+        return fallocate(store->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+                         (off_t)size) == 0;
+}
+
 static void free_now(struct store *store, uint32_t slab)
 {
         struct store_slab *s = &store->slab[slab];
 
         store->used_bytes -= s->committed;
         s->used = false;
-        if (store->free_bytes + s->committed > FREE_KEEP && s->committed) {
-                off_t at = (off_t)(DATA_OFFSET + (size_t)slab * IMAGE_SLAB_SIZE);
-
-                if (fallocate(store->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at,
-                              IMAGE_SLAB_SIZE) == 0)
+        if (s->lent || (store->free_bytes + s->committed > FREE_KEEP && s->committed)) {
+                if (give_up(store, DATA_OFFSET + (size_t)slab * IMAGE_SLAB_SIZE, IMAGE_SLAB_SIZE))
                         s->committed = 0;
+                else if (s->lent)
+                        return; /* for good */
+                s->lent = false;
         }
         store->free_bytes += s->committed;
         if (s->committed)
@@ -154,8 +163,18 @@ void store_commit(struct store *store)
                 free_now(store, store->late[--store->n_late]);
 }
 
+/* By touching it: fallocate() does not heed that this mapping is to have no huge pages, and leaves
+ * each page to a fault of its own: a third of what fresh memory costs. */
 static bool has_memory(struct store *store, size_t offset, size_t size)
 {
+        size_t ahead = offset % PAGE;
+        unsigned char *from = (unsigned char *)store->image + (offset - ahead);
+
+        if (madvise(from, ahead + size, MADV_POPULATE_WRITE) == 0)
+                return true;
+        if (errno != EINVAL)
+                return false;
+        store->lends = false; /* a kernel before 5.14 */
         return fallocate(store->fd, 0, (off_t)offset, (off_t)size) == 0;
 }
 
@@ -180,6 +199,17 @@ bool store_client_ready(struct store *store, uint32_t slot)
                            &store->clients_ready, slot);
 }
 
+/* Does sendfile() to a Unix socket hand over whole pages? Before Linux 6.5 it goes page by page and
+ * waits while the other end reads, however long that takes. */
+static bool lends_pages(void)
+{
+        struct utsname name;
+        unsigned major, minor;
+
+        return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
+               (major > 6 || (major == 6 && minor >= 5));
+}
+
 static bool map_image(struct store *store)
 {
         void *p = mmap(NULL, image_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
@@ -191,6 +221,7 @@ static bool map_image(struct store *store)
          * messages, helps to see what went wrong. */
         madvise(p, image_size, MADV_DONTDUMP);
         madvise(p, offsetof(struct image, client), MADV_DODUMP);
+        madvise(p, image_size, MADV_NOHUGEPAGE);
         store->image = p;
         store->mapped = image_size;
         store->limit_bytes = UINT64_MAX;
@@ -204,13 +235,15 @@ int store_init(struct store *store)
         *store = (struct store){.fd = memfd_create("ftcpd", MFD_CLOEXEC)};
         if (store->fd < 0)
                 return -errno;
-        if (ftruncate(store->fd, (off_t)image_size) < 0 ||
-            !has_memory(store, 0, offsetof(struct image, client)) || !map_image(store)) {
+        if (ftruncate(store->fd, (off_t)image_size) < 0 || !map_image(store) ||
+            !has_memory(store, 0, offsetof(struct image, client))) {
                 int error = -errno;
 
                 store_done(store);
                 return error;
         }
+        store->image->small = 1;
+        store->lends = lends_pages();
         header = &store->image->header;
         store->image->in.data = store->image->out.data = (struct image_chain){0, 0};
         store->image->acked.stop = store->image->acked.resume = IMAGE_OPEN;
@@ -265,6 +298,7 @@ int store_open(struct store *store, int fd)
                 store_done(store);
                 return -EPROTO;
         }
+        store->lends = store->image->small && lends_pages();
         return 0;
 }
 
@@ -332,7 +366,7 @@ uint32_t slab_new(struct store *store, size_t bytes)
 bool slab_commit(struct store *store, uint32_t slab, size_t bytes)
 {
         struct store_slab *s = &store->slab[slab];
-        size_t want = (bytes + 4095) & ~(size_t)4095;
+        size_t want = (bytes + PAGE - 1) / PAGE * PAGE;
         size_t more = want > s->committed ? want - s->committed : 0;
 
         if (!more)
@@ -355,6 +389,32 @@ void slab_free(struct store *store, uint32_t slab)
         if (store->n_late == store->late_room)
                 store->late = grow(store->late, &store->late_room, sizeof(*store->late));
         store->late[store->n_late++] = slab;
+}
+
+static uint32_t slab_of(const struct store *store, const void *bytes)
+{
+        return (uint32_t)((size_t)((const unsigned char *)bytes - store->image->data) /
+                          IMAGE_SLAB_SIZE);
+}
+
+off_t slab_lend(struct store *store, const void *bytes)
+{
+        store->slab[slab_of(store, bytes)].lent = true;
+        return (off_t)((const unsigned char *)bytes - (const unsigned char *)store->image);
+}
+
+bool slab_is_lent(const struct store *store, const void *bytes)
+{
+        return store->slab[slab_of(store, bytes)].lent;
+}
+
+void store_disown(struct store *store)
+{
+        size_t known = DATA_OFFSET + (size_t)store->slabs * IMAGE_SLAB_SIZE;
+
+        for (uint32_t slab = 0; slab < store->slabs; slab++)
+                store->slab[slab].lent = true;
+        give_up(store, known, image_size - known);
 }
 
 void slabs_free(struct store *store, uint32_t first)

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define SLAB_NONE UINT32_MAX
 
@@ -21,12 +22,14 @@ struct store {
         struct image *image;
         size_t mapped;
         unsigned depth; /* of nested transactions */
+        bool lends;     /* slabs may be lent */
         /* Derived from the image, anew by store_recover(): */
         struct store_slab {
                 uint32_t prev;      /* in its chain */
                 uint32_t refs;      /* cursors and extents that are in it */
                 uint32_t committed; /* bytes that surely have memory */
                 bool used;
+                bool lent; /* its memory may be in somebody's hands: it is never written to again */
         } * slab;
         uint32_t slabs; /* entries of slab[], ever used */
         uint32_t *late; /* freed by the transaction under way: not to be written to before it is
@@ -76,6 +79,17 @@ uint32_t slab_new(struct store *store, size_t bytes);
 /* Gives it memory up to `bytes`; false without memory. */
 bool slab_commit(struct store *store, uint32_t slab, size_t bytes);
 void slab_free(struct store *store, uint32_t slab);
+
+/*
+ * These bytes of a slab are given away as they stand in its pages, not copied. What they say must
+ * not change any more; when the slab is free, its pages are given up, and it gets others. Returns
+ * where they are in the store's file. Only where the store lends.
+ */
+off_t slab_lend(struct store *store, const void *bytes);
+bool slab_is_lent(const struct store *store, const void *bytes);
+
+/* What a predecessor has lent is not known: it counts as all of it. */
+void store_disown(struct store *store);
 
 static inline unsigned char *slab_data(const struct store *store, uint32_t slab)
 {

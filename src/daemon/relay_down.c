@@ -9,6 +9,7 @@ enum {
         REST_CREDIT_USEC = 200 * 1000,
         REST_LEAST_USEC = 5000, /* what one may last */
         REFILL = 20,            /* credit comes back at 5 % of real time */
+        TAKER_USEC = 1000 * 1000,
 };
 
 /* At most half of what is queued for a client: a small queue is not filled while it takes its own.
@@ -63,6 +64,7 @@ static bool is_worth_it(struct relay *relay, uint64_t taken)
 static void deliver_once(struct relay *relay)
 {
         uint64_t now = clock_usec();
+        size_t takers = 0;
 
         relay->spread.news = false;
         /* Backwards: one that ends is replaced by the last. */
@@ -76,7 +78,9 @@ static void deliver_once(struct relay *relay)
                         client_flush(client, now);
                 if (client->fd >= 0 && (client->blocked || client->over))
                         client_check(client, now);
+                takers += now - client->last_taken < TAKER_USEC;
         }
+        relay->class.takers = relay->spread.balance ? 0 : takers;
 }
 
 void relay_deliver(struct relay *relay)

@@ -55,6 +55,7 @@ struct client_class {
         struct turn *turn;
         struct spread *spread; /* with room for one reader more than there are */
         struct client_limits limits;
+        size_t takers; /* who get each message and took any a moment ago */
 };
 
 /* There may be tens of thousands: what goes in here costs each of them. */

@@ -8,12 +8,15 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 enum {
         WRITE_SIZE = 1024 * 1024,
         WRITE_IOV = 18,
+        LEND_CROWD = 6,    /* where so many read, pages are lent, */
+        LEND_LEAST = 8192, /* of pieces of so many bytes */
         LATE_USEC = 50000, /* a deadline that is told so late says that the daemon stood still */
         REFILL = 20,       /* credit comes back at 5 % of real time */
 };
@@ -114,14 +117,54 @@ static size_t size_of(const struct iovec *iov, int n)
         return size;
 }
 
+static ssize_t copy_to(struct client *client, struct iovec *iov, int n)
+{
+        struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)n};
+
+        return sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* Its pages themselves, without a copy. They are given up afterwards, and fresh ones cost as much
+ * as copies to 4 clients; with 16 clients half of the CPU remains, with 100 a third. */
+static ssize_t lend_to(struct client *client, struct iovec *iov)
+{
+        struct store *store = client->class->store;
+        off_t at = slab_lend(store, iov->iov_base);
+        ssize_t sent = sendfile(client->fd, store->fd, &at, iov->iov_len);
+
+        return sent < 0 && errno != EAGAIN && errno != EINTR ? copy_to(client, iov, 1) : sent;
+}
+
+static bool is_to_lend(const struct client *client, const struct iovec *iov)
+{
+        const struct store *store = client->class->store;
+
+        return store->lends && client->local && iov->iov_len >= LEND_LEAST &&
+               (client->class->takers >= LEND_CROWD || slab_is_lent(store, iov->iov_base));
+}
+
 /* The one thing that no counter of the kernel tells afterwards is how much of this was sent: until
  * the caller clears `sending`, a crash costs it its client. */
 static ssize_t send_to(struct client *client, struct iovec *iov, int n, size_t size)
 {
-        struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)n};
+        ssize_t sum = 0;
 
         store_set(&client->image->sending, size);
-        return sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        for (int at = 0, next; at < n; at = next) {
+                bool lend = is_to_lend(client, &iov[at]);
+                ssize_t sent;
+
+                next = at + 1;
+                while (!lend && next < n && !is_to_lend(client, &iov[next]))
+                        next++;
+                sent = lend ? lend_to(client, &iov[at]) : copy_to(client, &iov[at], next - at);
+                if (sent < 0)
+                        return sum ? sum : sent;
+                sum += sent;
+                if ((size_t)sent < size_of(&iov[at], next - at))
+                        break;
+        }
+        return sum;
 }
 
 static bool is_refused(ssize_t sent)
