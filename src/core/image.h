@@ -258,7 +258,8 @@ struct image {
         struct image_totals totals;
         struct image_events events;
         struct image_hold hold;
-        uint64_t small; /* 1: no memory of it is in huge pages, of which a part cannot be given back */
+        uint64_t small; /* 1: no memory of it is in huge pages, of which a part cannot be given back
+                         */
         uint64_t spare[469];
         struct image_histogram latency[IMAGE_LATENCIES];
         struct image_event event[IMAGE_EVENTS + 1] __attribute__((aligned(4096)));

@@ -15,7 +15,7 @@
 enum {
         WRITE_SIZE = 1024 * 1024,
         WRITE_IOV = 18,
-        LEND_CROWD = 6,    /* where so many read, pages are lent, */
+        LEND_CROWD = 8,    /* where so many read, pages are lent, */
         LEND_LEAST = 8192, /* of pieces of so many bytes */
         LATE_USEC = 50000, /* a deadline that is told so late says that the daemon stood still */
         REFILL = 20,       /* credit comes back at 5 % of real time */
