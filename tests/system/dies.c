@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -69,6 +70,19 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
         result = real(fd, message, flags);
         if (message->msg_controllen && option_of(fd, SO_TYPE) == SOCK_SEQPACKET)
                 die_at("keep");
+        if (result >= MUCH && is_data(fd))
+                die_at("send");
+        return result;
+}
+
+ssize_t sendfile(int fd, int from, off_t *at, size_t size)
+{
+        static ssize_t (*real)(int, int, off_t *, size_t);
+        ssize_t result;
+
+        if (!real)
+                *(void **)&real = dlsym(RTLD_NEXT, "sendfile");
+        result = real(fd, from, at, size);
         if (result >= MUCH && is_data(fd))
                 die_at("send");
         return result;
