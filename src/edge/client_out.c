@@ -246,10 +246,11 @@ void client_flush(struct client *client, uint64_t now)
 static bool is_beyond(const struct client *client)
 {
         const struct cursor *cursor = &client->reader.cursor;
-        uint64_t waiting = cursor_waiting(cursor), limit = client->class->limits.queue_size;
+        uint64_t waiting, limit = client->class->limits.queue_size;
 
         if (!client->image->reading)
-                return false;
+                return false; /* and after a restart it has no cursor */
+        waiting = cursor_waiting(cursor);
         if (waiting <= limit) {
                 if (client->image->inherited)
                         store_set(&client->image->inherited, 0);

@@ -157,6 +157,7 @@ class Crash(Storm, ManagedTest):
             lambda _: [c["sendOnly"] for c in daemon.call("ListClients")["clients"]] == [True, False],
             "the sender to be known as one")
         daemon.crash()
+        daemon.call("Reload")  # looks at the limits of everybody
         session.send(b"down")
         receives.expect(b"down")
         sends.send(b"up")

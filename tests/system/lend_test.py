@@ -9,21 +9,25 @@ BODY = bytes(3000)
 EARLY, LATER = 40, 8000
 
 
+def all_sent(status):
+    return status["toClients"]["queued"]["messages"] == 0
+
+
 class Lent(ManagedTest):
     def some_read_late(self, crash):
         _, daemon, session = self.linked("[Delivery]\nSlowClient=drop\nClientQueueSize=1M\n")
         clients = [daemon.client() for _ in range(QUICK + LATE)]
         daemon.wait_clients(len(clients))
         session.send(stamp(0, 0))  # each takes something
-        daemon.wait_status(lambda s: s["toClients"]["queued"]["messages"] == 0, "one to each")
+        daemon.wait_status(all_sent, "one to each")
         daemon.freeze()
         session.send(*[stamp(0, n, BODY) for n in range(1, EARLY)])
         daemon.thaw()  # so that they come at once
         for client in clients[:QUICK]:
             self.assertEqual([unstamp(m)[1] for m in client.recv_n(EARLY)], list(range(EARLY)))
         if crash:
-            daemon.kill()
-            daemon.start()
+            daemon.wait_status(all_sent, "no send to be under way")
+            daemon.crash()
         quick = [client.collect() for client in clients[:QUICK]]
         for n in range(EARLY, LATER):
             session.send(stamp(0, n, BODY))
