@@ -21,11 +21,8 @@ enum {
         TURN_USEC = 1000,
         /* Replies collect up to here before they are written. */
         OUT_HIGH = 64 * 1024,
-        OUT_LEAST = 16 * 1024,
         /* And up to here they are kept for one that monitors, with room for one more event. */
         MONITOR_HIGH = VARLINK_MESSAGE_MAX - 8 * IMAGE_EVENT_TEXT,
-        /* Of all clients together; beyond it, the one that makes us hold most pays. */
-        HELD_MAX = 64 * 1024 * 1024,
 };
 
 void control_hang_up(int fd)
@@ -42,9 +39,7 @@ void control_hang_up(int fd)
 static void release_buffers(struct control_client *client)
 {
         varlink_reader_done(&client->in);
-        free(client->out);
-        client->out = NULL;
-        client->out_size = client->out_sent = client->out_room = 0;
+        control_client_forget(client);
         client->control->held -= client->held;
         client->held = 0;
 }
@@ -74,110 +69,6 @@ void control_client_free(struct control_client *client)
         free(client);
 }
 
-static size_t unread(const struct control_client *client)
-{
-        return client->out_size - client->out_sent;
-}
-
-/* Writes what the socket takes. Returns 0 or a negative errno when the client is gone. */
-static int flush(struct control_client *client)
-{
-        while (unread(client) > 0) {
-                ssize_t n = send(client->fd, client->out + client->out_sent, unread(client),
-                                 MSG_NOSIGNAL | MSG_DONTWAIT);
-
-                if (n < 0 && errno == EAGAIN)
-                        return 0;
-                if (n < 0 && errno != EINTR)
-                        return -errno;
-                client->out_sent += n > 0 ? (size_t)n : 0;
-        }
-        free(client->out);
-        client->out = NULL;
-        client->out_size = client->out_sent = client->out_room = 0;
-        return 0;
-}
-
-static void count_held(struct control_client *client)
-{
-        struct control *control = client->control;
-
-        control->held -= client->held;
-        client->held = client->in.room + client->out_room;
-        control->held += client->held;
-}
-
-static void forget_sent(struct control_client *client)
-{
-        memmove(client->out, client->out + client->out_sent, unread(client));
-        client->out_size -= client->out_sent;
-        client->out_sent = 0;
-}
-
-/* Grows in large steps, but up to the limit of all replies no further than there. */
-char *control_client_room(struct control_client *client, size_t size)
-{
-        struct control *control = client->control;
-        size_t room = client->out_room > OUT_LEAST ? client->out_room : OUT_LEAST;
-        char *more;
-
-        if (client->out_room - client->out_size < size && client->out_sent)
-                forget_sent(client);
-        if (client->out_room - client->out_size >= size)
-                return client->out + client->out_size;
-        while (room < VARLINK_MESSAGE_MAX && room - client->out_size < size)
-                room *= 2;
-        if (room - client->out_size < size)
-                room = client->out_size + size;
-        if (control->held - client->held + client->in.room + room > HELD_MAX)
-                return NULL;
-        more = realloc(client->out, room);
-        if (!more)
-                return NULL;
-        client->out = more;
-        client->out_room = room;
-        count_held(client);
-        return more + client->out_size;
-}
-
-/* Queues a reply. The bytes before it are few, or else it would wait; those who monitor may never
- * have read everything, so what they have read goes here. */
-static int append_one(struct control_client *client, const json_t *reply)
-{
-        size_t size;
-        char *bytes = varlink_encode(reply, &size), *both;
-
-        if (!bytes)
-                return -ENOMEM;
-        if (!client->out) {
-                client->out = bytes;
-                client->out_size = client->out_room = size;
-                return 0;
-        }
-        if (client->out_sent > unread(client))
-                forget_sent(client);
-        both = realloc(client->out, client->out_size + size);
-        if (both) {
-                memcpy(both + client->out_size, bytes, size);
-                client->out = both;
-                client->out_size += size;
-                client->out_room = client->out_size;
-        }
-        free(bytes);
-        return both ? 0 : -ENOMEM;
-}
-
-/* Queues a reply, or an array of them, and takes the reference. */
-static int append(struct control_client *client, json_t *reply)
-{
-        int r = json_is_array(reply) ? 0 : append_one(client, reply);
-
-        for (size_t i = 0; i < json_array_size(reply) && r == 0; i++)
-                r = append_one(client, json_array_get(reply, i));
-        json_decref(reply);
-        return r;
-}
-
 static struct control_call call_of(const struct control_client *client)
 {
         const struct control *control = client->control;
@@ -194,7 +85,8 @@ static int begin_to_monitor(struct control_client *client)
 
         if (client->monitor.taps && control_tap_begin(client) < 0) {
                 client->monitor.on = false;
-                r = append(client, control_no_such_client((int64_t)client->monitor.tap.client_id));
+                r = control_client_append(
+                        client, control_no_such_client((int64_t)client->monitor.tap.client_id));
                 return r < 0 ? r : 1;
         }
         r = poller_add(client->control->ends, &client->polled, client->fd, 0);
@@ -227,7 +119,7 @@ static int look_at_flush(struct control_client *client)
                 return r;
         poller_remove(client->control->ends, &client->polled);
         client->flush.on = false;
-        return append(client, reply);
+        return control_client_append(client, reply);
 }
 
 /* The client that it taps has gone: this is its last reply, and as requests that stood behind its
@@ -237,7 +129,8 @@ static int tell_end(struct control_client *client)
         poller_remove(client->control->ends, &client->polled);
         client->monitor.on = false;
         client->closing = true;
-        return append(client, control_no_such_client((int64_t)client->monitor.tap.client_id));
+        return control_client_append(
+                client, control_no_such_client((int64_t)client->monitor.tap.client_id));
 }
 
 /* Queues what it has not been told, as far as it reads. Returns 0 or -ENOMEM. */
@@ -251,13 +144,13 @@ static int tell_news(struct control_client *client)
                 control_tap_news(client);
                 return 0;
         }
-        while (unread(client) < MONITOR_HIGH) {
+        while (control_client_unread(client) < MONITOR_HIGH) {
                 json_t *reply;
                 int r = call.service->monitor_next(&call, &client->monitor, &reply);
 
                 if (r < 0 || !reply)
                         return r;
-                r = append(client, reply);
+                r = control_client_append(client, reply);
                 if (r < 0)
                         return r;
         }
@@ -286,7 +179,7 @@ static int serve_one(struct control_client *client)
                 return begin_to_monitor(client);
         if (client->flush.on)
                 return begin_to_wait(client);
-        r = reply ? append(client, reply) : 0;
+        r = reply ? control_client_append(client, reply) : 0;
         return r < 0 ? r : 1;
 }
 
@@ -299,9 +192,10 @@ static int serve(struct control_client *client)
         uint64_t begin = clock_usec();
 
         for (int i = 0; i < REQUESTS_A_TURN && clock_usec() - begin < TURN_USEC; i++) {
-                int r = unread(client) >= OUT_HIGH ? flush(client) : 0;
+                int r = control_client_unread(client) >= OUT_HIGH ? control_client_flush(client)
+                                                                  : 0;
 
-                if (r < 0 || unread(client) >= OUT_HIGH)
+                if (r < 0 || control_client_unread(client) >= OUT_HIGH)
                         return r < 0 ? r : 1;
                 r = serve_one(client);
                 if (r <= 0)
@@ -325,7 +219,7 @@ static void enforce(struct control *control)
 {
         struct control_client *most;
 
-        while (control->held > HELD_MAX && (most = holds_most(control)) != NULL)
+        while (control->held > CONTROL_HELD_MAX && (most = holds_most(control)) != NULL)
                 control_client_close(most, "too much is held for all clients together");
 }
 
@@ -375,7 +269,7 @@ static int receive(struct control_client *client)
 /* What is next for a connection whose turn is over; more: requests may be waiting. */
 static void wait_or_end(struct control_client *client, bool more)
 {
-        if (unread(client) > 0)
+        if (control_client_unread(client) > 0)
                 arm(client, EV_WRITE);
         else if (client->monitor.on)
                 return; /* until control_client_news(), or its end */
@@ -409,11 +303,11 @@ void control_client_turn(struct control_client *client, short events)
         if (events & EV_READ)
                 r = receive(client);
         else if (events & EV_WRITE)
-                r = flush(client);
+                r = control_client_flush(client);
         if (r == 0)
                 r = look_at_flush(client);
         if (r == 0 && !client->closing && !client->monitor.on && !client->flush.on &&
-            unread(client) == 0)
+            control_client_unread(client) == 0)
                 more = serve(client);
         if (more == -EBADMSG) {
                 client->closing = true;
@@ -423,7 +317,7 @@ void control_client_turn(struct control_client *client, short events)
         if (r == 0 && more >= 0 && client->monitor.on)
                 r = tell_news(client);
         if (r == 0 && more >= 0)
-                r = flush(client);
+                r = control_client_flush(client);
         if (r < 0 || more < 0) {
                 control_client_close(client, strerror(r < 0 ? -r : -more));
                 return;
@@ -433,7 +327,7 @@ void control_client_turn(struct control_client *client, short events)
         wait_or_end(client, more > 0);
         if (client->fd < 0)
                 return;
-        count_held(client);
+        control_client_count(client);
         enforce(client->control);
 }
 
@@ -451,16 +345,16 @@ void control_client_news(struct control *control)
                  * everything else is written. */
                 bool full = client->monitor.taps && event_pending(client->event, EV_WRITE, NULL);
                 if (client->monitor.taps && !full)
-                        r = flush(client);
+                        r = control_client_flush(client);
                 if (r == 0)
                         r = tell_news(client);
                 if (r == 0 && !full)
-                        r = flush(client);
+                        r = control_client_flush(client);
                 if (r < 0) {
                         control_client_close(client, strerror(-r));
                         continue;
                 }
-                count_held(client);
+                control_client_count(client);
                 if (!event_pending(client->event, EV_WRITE, NULL))
                         wait_or_end(client, false);
         }
@@ -474,7 +368,7 @@ void control_client_last_look(struct control *control)
         control_client_news(control);
         for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link))
                 if (client->flush.on && look_at_flush(client) == 0)
-                        flush(client);
+                        control_client_flush(client);
 }
 
 static void on_gone(struct polled *polled)

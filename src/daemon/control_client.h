@@ -2,8 +2,8 @@
 #pragma once
 /*
  * The inside of control: the server with its listeners (control.c), one connection of a control
- * client (control_client.c), one that taps (control_tap.c), who makes room (control_crowd.c), and
- * whose turn it is (control_queue.c). For these files only.
+ * client (control_client.c) and its replies (control_replies.c), one that taps (control_tap.c), who
+ * makes room (control_crowd.c), and whose turn it is (control_queue.c). For these files only.
  *
  * A connection does one thing at a time: it waits for requests, for its replies to be read, or for
  * what it asked for to be flushed, and the requests behind that wait with it. One that monitors is
@@ -22,6 +22,9 @@
 #include <stdint.h>
 #include <sys/queue.h>
 #include <sys/types.h>
+
+/* Of all clients together; beyond it, the one that makes us hold most pays. */
+enum { CONTROL_HELD_MAX = 64 * 1024 * 1024 };
 
 struct control_client {
         LIST_ENTRY(control_client) link; /* in clients, or in dead once it is closed */
@@ -89,6 +92,21 @@ extern const struct poller_ops control_client_ends;
 
 /* The one way to end a connection. why is logged for debugging. The memory goes later. */
 void control_client_close(struct control_client *client, const char *why);
+
+/* How many bytes of replies it has not read. */
+size_t control_client_unread(const struct control_client *client);
+
+/* Queues a reply, or an array of them, and takes the reference. Returns 0 or -ENOMEM. */
+int control_client_append(struct control_client *client, json_t *reply);
+
+/* Writes what the socket takes. Returns 0, or a negative errno when the client is gone. */
+int control_client_flush(struct control_client *client);
+
+/* Its replies are not kept any longer. */
+void control_client_forget(struct control_client *client);
+
+/* What it makes us hold is counted anew. */
+void control_client_count(struct control_client *client);
 
 /* Room for so many bytes behind its replies, or NULL where there is none; out_size is to be raised
  * by what is used. */

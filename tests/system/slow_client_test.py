@@ -103,8 +103,7 @@ class Disconnect(harness.SystemTest):
         daemon.wait_clients(1)
         self.assertLess(time.monotonic() - begin, 0.4 * SLOW)
 
-    @harness.in_time
-    def test_a_stall_of_ftcpd_itself_is_not_charged(self):
+    def frozen_in_a_pause(self):
         daemon, session, (slow, reads) = self.linked_with(
             "ClientQueueSize=4K\nSlowClientGrace=2s")
         reads.collect()
@@ -112,6 +111,11 @@ class Disconnect(harness.SystemTest):
         sender.start()
         daemon.wait_status(lambda s: s["upstream"]["paused"], "the pause")
         daemon.freeze()
+        return daemon, slow
+
+    @harness.in_time
+    def test_a_stall_of_ftcpd_itself_is_not_charged(self):
+        daemon, slow = self.frozen_in_a_pause()
         slow.recv_n(150)
         time.sleep(3)
         daemon.thaw()
@@ -120,13 +124,7 @@ class Disconnect(harness.SystemTest):
 
     @harness.in_time
     def test_nor_is_it_charged_to_who_took_everything_meanwhile(self):
-        daemon, session, (slow, reads) = self.linked_with(
-            "ClientQueueSize=4K\nSlowClientGrace=2s")
-        reads.collect()
-        sender = threading.Thread(target=session.send, args=[KIB] * 2000, daemon=True)
-        sender.start()
-        daemon.wait_status(lambda s: s["upstream"]["paused"], "the pause")
-        daemon.freeze()
+        daemon, slow = self.frozen_in_a_pause()
         there = fcntl.ioctl(slow.sock, termios.FIONREAD, bytes(4))
         took = struct.unpack("i", there)[0] // (len(KIB) + 4)
         slow.recv_n(took)
