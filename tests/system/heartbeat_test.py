@@ -242,8 +242,8 @@ class Stalls(harness.SystemTest):
         client = daemon.client()
         daemon.wait_clients(1)
         message = bytes(100000)
-        while not daemon.status()["upstream"]["paused"]:
-            session.send(message)
+        session.send(*[message] * 8)
+        daemon.wait_status(lambda s: s["upstream"]["paused"], "the pause")
         before = daemon.status()["upstream"]
         time.sleep(1.2)
         status = daemon.status()["upstream"]
