@@ -41,8 +41,8 @@ static void repin(struct cursor *cursor)
 
         if (pin == cursor->pin)
                 return;
-        log_hold(cursor->log, pin);
-        log_release(cursor->log, cursor->pin);
+        log_open(cursor->log, pin);
+        log_shut(cursor->log, cursor->pin);
         cursor->pin = cursor->slab = pin;
 }
 
@@ -79,9 +79,8 @@ void cursor_init(struct cursor *cursor, struct log *log, struct image_cursor *im
         store_put(store, &image->extent_bytes, 0);
         store_commit(store);
         if (open) {
-                log->open++;
                 cursor->pin = pin_for(cursor, image->pos);
-                log_hold(log, cursor->pin);
+                log_open(log, cursor->pin);
         }
 }
 
@@ -95,17 +94,15 @@ void cursor_recover(struct cursor *cursor, struct log *log, struct image_cursor 
                                   .resume_pin = SLAB_NONE};
         cursor->slab = log_seek(log, SLAB_NONE, image->pos);
         if (is_open(cursor)) {
-                log->open++;
                 cursor->pin = pin_for(cursor, image->pos);
-                log_hold(log, cursor->pin);
+                log_open(log, cursor->pin);
         } else if (image->pos < image->stop) {
                 cursor->pin = pin_for(cursor, image->pos);
                 range_hold(cursor, cursor->pin, image->stop, true);
         }
         if (image->resume != IMAGE_OPEN) {
-                log->open++;
                 cursor->resume_pin = pin_for(cursor, image->resume);
-                log_hold(log, cursor->resume_pin);
+                log_open(log, cursor->resume_pin);
         }
         for (uint64_t e = image->extent_head; e; e = extent_at(cursor, e)->next)
                 range_hold(cursor, pin_for(cursor, extent_at(cursor, e)->from),
@@ -124,14 +121,12 @@ void cursor_done(struct cursor *cursor)
         struct image_cursor *image = cursor->image;
 
         store_begin(log->store);
-        if (is_open(cursor) || image->resume != IMAGE_OPEN)
-                log->open--;
         if (is_open(cursor))
-                log_release(log, cursor->pin);
+                log_shut(log, cursor->pin);
         else if (cursor->pin != SLAB_NONE)
                 range_hold(cursor, cursor->pin, image->stop, false);
         if (cursor->resume_pin != SLAB_NONE)
-                log_release(log, cursor->resume_pin);
+                log_shut(log, cursor->resume_pin);
         for (uint64_t e = image->extent_head, next; e; e = next) {
                 next = extent_at(cursor, e)->next;
                 range_hold(cursor, pin_for(cursor, extent_at(cursor, e)->from),
@@ -398,9 +393,10 @@ static void finish_then(struct cursor *cursor, struct log_place end, struct log_
         store_put(store, &image->stop_number, end.number);
         store_put(store, &image->resume, to.pos);
         store_put(store, &image->resume_number, to.number);
-        range_hold(cursor, slab_next(store, cursor->pin), end.pos, true);
+        range_hold(cursor, cursor->pin, end.pos, true);
         cursor->resume_pin = pin_for(cursor, to.pos);
-        log_hold(cursor->log, cursor->resume_pin);
+        log_open(cursor->log, cursor->resume_pin);
+        log_shut(cursor->log, cursor->pin);
 }
 
 /* The message that is begun is finished already; what comes then begins later. */
@@ -413,8 +409,8 @@ static struct count resume_later(struct cursor *cursor, struct log_place to)
 
         store_put(log->store, &image->resume, to.pos);
         store_put(log->store, &image->resume_number, to.number);
-        log_hold(log, pin);
-        log_release(log, cursor->resume_pin);
+        log_open(log, pin);
+        log_shut(log, cursor->resume_pin);
         cursor->resume_pin = pin;
         return skipped;
 }

@@ -186,8 +186,7 @@ static int close_later(struct cursor *cursor)
                 count_extents(cursor, to.number - from.number, to.pos - from.pos);
         }
         store_put(log->store, &image->resume, IMAGE_OPEN);
-        log->open--;
-        log_release(log, cursor->resume_pin);
+        log_shut(log, cursor->resume_pin);
         cursor->resume_pin = SLAB_NONE;
         return 0;
 }
@@ -196,6 +195,7 @@ int cursor_close(struct cursor *cursor)
 {
         struct image_cursor *image = cursor->image;
         struct log *log = cursor->log;
+        uint32_t pin;
         int result = 0;
 
         store_begin(log->store);
@@ -204,14 +204,14 @@ int cursor_close(struct cursor *cursor)
         } else if (is_open(cursor)) {
                 store_put(log->store, &image->stop, log->image->end);
                 store_put(log->store, &image->stop_number, log->image->number);
-                log->open--;
+                pin = cursor->pin;
                 if (image->pos < image->stop) {
-                        range_hold(cursor, slab_next(log->store, cursor->pin), image->stop, true);
+                        range_hold(cursor, pin, image->stop, true);
                 } else {
                         range_done(cursor, image->stop, image->stop_number);
-                        log_release(log, cursor->pin);
                         cursor->pin = cursor->slab = SLAB_NONE;
                 }
+                log_shut(log, pin);
         }
         store_commit(log->store);
         return result;
@@ -228,8 +228,7 @@ void cursor_open(struct cursor *cursor, struct log_place from)
                 return;
         store_begin(store);
         pin = pin_for(cursor, from.pos);
-        log_hold(log, pin);
-        log->open++;
+        log_open(log, pin);
         if (image->pos < image->stop) {
                 store_put(store, &image->resume, from.pos);
                 store_put(store, &image->resume_number, from.number);

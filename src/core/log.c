@@ -5,12 +5,15 @@
 #include <assert.h>
 #include <string.h>
 
+enum { PASS_MOST = IMAGE_JOURNAL / 4 }; /* slabs that one transaction lets go */
+
 void log_init(struct log *log, struct store *store, struct image_log *image,
               const struct frame_spec *spec)
 {
         *log = (struct log){.store = store,
                             .image = image,
                             .spec = spec,
+                            .open_slab = SLAB_NONE,
                             .scanned = image->end,
                             .left = UINT64_MAX};
         log->end_slab = log_seek(log, SLAB_NONE, image->end);
@@ -157,7 +160,9 @@ bool log_may_drop(const struct log *log, uint32_t slab)
         const struct store *store = log->store;
         uint32_t prev = store->slab[slab].prev;
 
-        return !log->open && slab != log->end_slab && slab_pos(store, slab) < log->image->end &&
+        return (log->open_slab == SLAB_NONE ||
+                slab_pos(store, slab) < slab_pos(store, log->open_slab)) &&
+               slab != log->end_slab && slab_pos(store, slab) < log->image->end &&
                slab_pos(store, prev) + IMAGE_SLAB_SIZE <= slab_pos(store, slab);
 }
 
@@ -180,6 +185,54 @@ void log_release(struct log *log, uint32_t slab)
                 log_trim(log);
         else if (log_may_drop(log, slab))
                 log_drop(log, slab);
+}
+
+/* Slabs that lost all their bytes to a filter stand at the same position. */
+static bool is_before(const struct store *store, uint32_t slab, uint32_t other)
+{
+        while (slab != SLAB_NONE && slab != other &&
+               slab_pos(store, slab) == slab_pos(store, other))
+                slab = slab_next(store, slab);
+        return slab == other ||
+               (slab != SLAB_NONE && slab_pos(store, slab) < slab_pos(store, other));
+}
+
+void log_open(struct log *log, uint32_t slab)
+{
+        log_hold(log, slab);
+        log->open++;
+        log->store->slab[slab].opens++;
+        if (log->open_slab == SLAB_NONE || is_before(log->store, slab, log->open_slab))
+                log->open_slab = slab;
+}
+
+/* Up to the next slab that a reader of whatever comes is in, nobody needs what nobody is in. */
+static void pass(struct log *log, uint32_t slab)
+{
+        struct store *store = log->store;
+        uint32_t to = slab;
+
+        while (to != SLAB_NONE && !store->slab[to].opens)
+                to = slab_next(store, to);
+        log->open_slab = to;
+        if (slab == chain_head(&log->image->data) && store->slab[slab].refs == 1)
+                return; /* log_trim() does it at once */
+        slab = slab_next(store, slab);
+        for (unsigned n = 0; slab != to && n < PASS_MOST; n++) {
+                uint32_t next = slab_next(store, slab);
+
+                if (!store->slab[slab].refs && log_may_drop(log, slab))
+                        log_drop(log, slab);
+                slab = next;
+        }
+}
+
+void log_shut(struct log *log, uint32_t slab)
+{
+        log->open--;
+        if (!--log->store->slab[slab].opens && slab == log->open_slab)
+                pass(log, slab);
+        log_release(log, slab);
 }
 
 void log_trim(struct log *log)

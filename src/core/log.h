@@ -25,8 +25,9 @@ struct log {
         uint32_t fill_slab;            /* a slab at or before the last place asked for */
         uint64_t scanned;              /* no delimiter begins and ends between the end and here */
         unsigned open; /* cursors that read whatever comes: they need all slabs from theirs on */
-        uint64_t left; /* the end, when its slab lost its last reader */
-        bool exact;    /* times matter: they stay exact to the millisecond however much waits */
+        uint32_t open_slab; /* the first that one of them is in, or SLAB_NONE */
+        uint64_t left;      /* the end, when its slab lost its last reader */
+        bool exact; /* times matter: they stay exact to the millisecond however much waits */
 };
 
 /* Frames that are looked at before they are committed: heartbeats, answers. */
@@ -107,6 +108,10 @@ struct log_place log_walk(const struct log *log, const struct image_mark *mark, 
 /* One more or less reader of this slab; frees what nobody needs. */
 void log_hold(struct log *log, uint32_t slab);
 void log_release(struct log *log, uint32_t slab);
+
+/* The same, of one that reads whatever comes. */
+void log_open(struct log *log, uint32_t slab);
+void log_shut(struct log *log, uint32_t slab);
 void log_trim(struct log *log);
 
 /* Cuts off what stands behind the end, for who takes the turn; returns its first slab or SLAB_NONE.

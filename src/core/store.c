@@ -352,7 +352,7 @@ uint32_t slab_new(struct store *store, size_t bytes)
                 return slab;
         s = &store->slab[slab];
         s->prev = SLAB_NONE;
-        s->refs = 0;
+        s->refs = s->opens = 0;
         s->used = true;
         store->used_bytes += s->committed;
         store->image->slab[slab] = (struct image_slab){0, 0, 0};

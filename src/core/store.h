@@ -27,6 +27,7 @@ struct store {
         struct store_slab {
                 uint32_t prev;      /* in its chain */
                 uint32_t refs;      /* cursors and extents that are in it */
+                uint32_t opens;     /* those of them that need all slabs behind it, too */
                 uint32_t committed; /* bytes that surely have memory */
                 bool used;
                 bool lent; /* its memory may be in somebody's hands: it is never written to again */

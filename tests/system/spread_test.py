@@ -11,7 +11,7 @@ from delivery_test import NOBODY_CHOSE, numbers_of, reasons
 from framed import Framed
 from harness import stamp, unstamp
 from link_test import QUICK
-from local import BooksWatch, check_books, dropped, wait_listed
+from local import BooksWatch, check_books, dropped, resident, wait_listed
 
 TRUST = 0.1  # so long after it came a client may be given what is held
 
@@ -472,6 +472,21 @@ class Drop(harness.SystemTest):
         lost = dropped(status, "toClients", "queue_full")
         self.assertEqual(len(seen) + lost, last + 1, "the books disagree")
         return seen
+
+    def test_who_hangs_in_the_middle_of_a_message_costs_the_memory_of_that_one(self):
+        daemon, session, (hangs, reads) = self.linked_with()
+        session.send(stamp(0, 0, bytes(1 << 20)))  # more than its socket takes
+        got = reads.collect()
+        got.wait_count(1)
+        before = resident(daemon.pid)
+        self.pour(session, got, numbered(1, 4001, 9000))
+        self.assertEqual(numbers_of(got.messages), list(range(4001)))
+        self.assertLess(resident(daemon.pid) - before, 16 << 20, "of 36 MB that it does not get")
+        status = wait_accepted(daemon, 8002)
+        self.assertEqual(dropped(status, "toClients", "queue_full"), 4000)
+        self.assertEqual(unstamp(hangs.recv()), (0, 0))
+        session.send(stamp(0, 4001))
+        self.assertEqual(unstamp(hangs.recv()), (0, 4001))
 
     def test_who_hangs_loses_its_oldest_messages_and_nobody_waits_for_it(self):
         daemon, session, (hangs, reads) = self.linked_with()

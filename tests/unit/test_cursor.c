@@ -147,6 +147,39 @@ static void a_jump_at_a_boundary_skips_at_once(void **unused)
         scene_free(s);
 }
 
+/* It may take its time for the one message: what the others are through with is gone. */
+static void who_is_in_a_message_and_jumps_keeps_that_message_and_no_more(void **unused)
+{
+        for (int quick = 1; quick <= 3; quick++) {
+                struct scene *s = scene_new(&frame_spec_default);
+                struct reader *slow = &s->reader[0];
+
+                (void)unused;
+                for (int i = 0; i <= quick; i++)
+                        reader_open(s, i, true);
+                feed_message(&s->feed, 300000);
+                assert_int_equal(reader_read(s, slow, 1000), 1000);
+                for (int i = 0; i < 100; i++) {
+                        feed_some(s, 20, i % 2 ? 400000 : 20000);
+                        jump(s, slow, s->feed.messages);
+                        for (int k = 1; k <= quick; k++)
+                                reader_read(s, &s->reader[k], i % 7 == k ? 60000 : SIZE_MAX);
+                        reader_check(s, slow);
+                        if (i % 10 == 9) {
+                                for (int k = 1; k <= quick; k++)
+                                        reader_read(s, &s->reader[k], SIZE_MAX);
+                                assert_true(s->feed.store.used_bytes <= 12 * IMAGE_SLAB_SIZE);
+                        }
+                        if (i % 40 == 39)
+                                scene_recovers(s);
+                }
+                reader_read(s, slow, SIZE_MAX);
+                for (int i = 0; i <= quick; i++)
+                        reader_check(s, &s->reader[i]);
+                scene_free(s);
+        }
+}
+
 static void a_jump_in_a_message_finishes_it_first(void **unused)
 {
         struct scene *s = scene_new(&frame_spec_default);
@@ -223,6 +256,7 @@ int main(void)
                 cmocka_unit_test(memory_does_not_grow_with_what_was_read),
                 cmocka_unit_test(a_slow_reader_keeps_what_it_has_not_read_and_no_more),
                 cmocka_unit_test(a_jump_at_a_boundary_skips_at_once),
+                cmocka_unit_test(who_is_in_a_message_and_jumps_keeps_that_message_and_no_more),
                 cmocka_unit_test(a_jump_in_a_message_finishes_it_first),
                 cmocka_unit_test(random_readers_come_read_jump_and_go),
         };
