@@ -140,7 +140,8 @@ static void on_up(void *context)
         uint64_t stable = backoff_stable_usec(&link->backoff);
         char text[400];
 
-        evtimer_del(link->timer);
+        if (!link->draining)
+                evtimer_del(link->timer);
         store_set(&link->ledger->image->up_since, clock_usec());
         if (link->stopping || link->held || link->redial)
                 return; /* the greeting was answered after all; at a stop what is queued still goes
@@ -151,7 +152,7 @@ static void on_up(void *context)
                 link->told_up = true;
         }
         link_set_state(link, LINK_UP, CAUSE_NONE, text);
-        if (stable != UINT64_MAX)
+        if (stable != UINT64_MAX && !link->draining)
                 timer_arm(link->timer, stable);
 }
 
@@ -239,6 +240,8 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
         link->session = NULL;
         link->peer[0] = '\0';
         timer_arm(link->reaper, 0);
+        if (link->draining)
+                timer_arm(link->timer, 0);
         if (link->stopping || link->draining)
                 return; /* the reaper, or the timer, says so */
         if (link->held) {

@@ -7,6 +7,7 @@ import threading
 import time
 
 import harness
+from manager import ManagedTest
 
 QUICK = "[Upstream]\nReconnectDelay=50ms\nReconnectDelayMax=100ms\n"
 PATIENT = f"[Service]\nStopTimeout={120 * harness.SLOW:.0f}s\n"  # nobody waits for so long
@@ -171,6 +172,43 @@ class Stop(harness.SystemTest):
         self.assertEqual(daemon.wait_exit(), 0)
         self.assertFalse(os.path.exists(daemon.data_path))
         self.assertFalse(os.path.exists(daemon.control_path))
+
+
+class Unanswered(ManagedTest):
+    """systemd does not say whether it is a restart, so that nothing is closed."""
+
+    def stopping(self, config):
+        """A client's messages wait for the upstream, and the end has been asked for."""
+        upstream = self.upstream()
+        upstream.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        daemon = self.daemon(f"{QUICK}Address={upstream.address}\n{config}{PATIENT}")
+        session, client = upstream.accept(), daemon.client()
+        messages = [harness.stamp(1, i, bytes(10000)) for i in range(200)]
+        client.send(*messages)
+        daemon.wait_status(
+            lambda s: s["toUpstream"]["accepted"]["messages"] == 200, "all to be accepted"
+        )
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.wait_log("SIGTERM: stopping.* systemd does not say")
+        return upstream, daemon, session, messages
+
+    def test_it_ends_when_the_link_is_lost_and_the_next_process_goes_on(self):
+        upstream, daemon, session, messages = self.stopping("")
+        session.reset()
+        self.assertEqual(daemon.wait_exit(), 0)
+        self.assertRegex(daemon.log, r"stopped; \d+ messages .* were not delivered")
+        daemon.start()
+        got = upstream.accept().collect()
+        got.wait(lambda taken: messages[-1] in taken, "the last message")
+        self.assertEqual(got.messages, messages[-len(got.messages):])
+
+    def test_it_ends_when_the_greeting_is_answered_and_all_has_gone(self):
+        _, daemon, session, messages = self.stopping(
+            "Greeting=hello\nGreetingExpect=welcome\nStableTime=infinity\n")
+        session.send(b"welcome")
+        session.expect(b"hello", *messages)
+        self.assertEqual(daemon.wait_exit(), 0)
+        self.assertIn("stopped; everything was delivered to the upstream", daemon.log)
 
 
 if __name__ == "__main__":
