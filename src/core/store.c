@@ -172,9 +172,9 @@ static bool has_memory(struct store *store, size_t offset, size_t size)
 
         if (madvise(from, ahead + size, MADV_POPULATE_WRITE) == 0)
                 return true;
-        if (errno != EINVAL)
+        if (errno != EINVAL && errno != ENOSYS && errno != EPERM)
                 return false;
-        store->lends = false; /* a kernel before 5.14 */
+        store->image->small = store->lends = false; /* before Linux 5.14, or forbidden */
         return fallocate(store->fd, 0, (off_t)offset, (off_t)size) == 0;
 }
 
@@ -232,7 +232,7 @@ int store_init(struct store *store)
 {
         struct image_header *header;
 
-        *store = (struct store){.fd = memfd_create("ftcpd", MFD_CLOEXEC)};
+        *store = (struct store){.fd = memfd_create("ftcpd", MFD_CLOEXEC), .lends = lends_pages()};
         if (store->fd < 0)
                 return -errno;
         if (ftruncate(store->fd, (off_t)image_size) < 0 || !map_image(store) ||
@@ -242,8 +242,7 @@ int store_init(struct store *store)
                 store_done(store);
                 return error;
         }
-        store->image->small = 1;
-        store->lends = lends_pages();
+        store->image->small = store->lends;
         header = &store->image->header;
         store->image->in.data = store->image->out.data = (struct image_chain){0, 0};
         store->image->acked.stop = store->image->acked.resume = IMAGE_OPEN;
