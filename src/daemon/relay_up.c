@@ -141,7 +141,8 @@ void relay_on_partial(void *context, struct client *client, uint64_t before)
         }
         if (after && !listed)
                 TAILQ_INSERT_TAIL(&relay->begun, client, begun);
-        relay_limit_partials(relay);
+        if (after > before) /* who is ended for it ends nobody else: no stack is made for a crowd */
+                relay_limit_partials(relay);
 }
 
 /* What does not fill a write goes with what the next turn reads: that brought 10 % of the CPU at

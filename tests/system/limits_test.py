@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Limits and policies that a reload changes, on queues that are longer already."""
+import resource
 import threading
 
 import harness
 from delivery_test import numbers_of
 from harness import stamp, unstamp
-from local import BooksWatch, check_books, dropped, fill, stays, wait_listed
+from local import BooksWatch, Wrapped, check_books, dropped, fill, stays, wait_listed
 from spread_test import numbered, wait_accepted, wait_received
 
 
@@ -250,6 +251,21 @@ class Rooms(Limits):
         status = check_books(self.process.status())
         self.assertEqual(status["refused"], {"messages": 2, "bytes": 350_000})
         self.process.wait_log("client 1 .* is disconnected: .*PartialSize=")
+
+    def test_a_crowd_that_ends_for_it_at_once_needs_no_more_stack_than_one(self):
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        with Wrapped(self, '#!/bin/sh\nulimit -s 256\nexec {ftcpd} "$@"\n'):
+            crowd = self.start("[Local]\nMaxClients=3000\n", 3000)
+        for client in crowd:
+            client.send_raw(b"\0")
+        self.process.wait_status(
+            lambda _: all(c.get("partial") for c in self.process.call("ListClients")["clients"]),
+            "a part of each")
+        self.reload("[Local]\nMaxClients=3000\nPartialSize=1\n")
+        self.process.wait_clients(1)
+        crowd[-1].send_raw(b"\0\0\x04last")
+        self.session.expect(b"last")
 
     def test_fewer_places_leave_who_is_there_and_refuse_who_comes(self):
         clients = self.start("", 4)
