@@ -246,12 +246,13 @@ struct session *session_resume(const struct session_setup *setup)
 }
 
 /* The kernel is ahead of the image by at most one read and one write. Returns whether our end of it
- * is closed already. */
-static bool reconcile(struct ledger *ledger, int fd)
+ * is closed already; *error: why it is lost, if that was told here, and never again. */
+static bool reconcile(struct ledger *ledger, int fd, int *error)
 {
         struct image_session *image = ledger->image;
         struct tcp_totals totals;
 
+        *error = 0;
         if (!tcp_total(fd, image->rx_read, image->written, &totals))
                 return false;
         if (totals.written > image->written)
@@ -259,12 +260,13 @@ static bool reconcile(struct ledger *ledger, int fd)
         if (totals.acked > image->acked)
                 ledger_acked(ledger, totals.acked);
         store_set(&image->rx_read, totals.read);
+        *error = totals.error;
         return totals.closing;
 }
 
 bool session_reconcile(struct session *session)
 {
-        session->fin_sent = reconcile(session->setup.ledger, session->fd);
+        session->fin_sent = reconcile(session->setup.ledger, session->fd, &session->error);
         session_take(session);
         return session->fin_sent;
 }
@@ -273,10 +275,11 @@ void session_abandon(struct log *in, struct ledger *ledger, int fd, enum config_
 {
         struct image_session *image = ledger->image;
         struct tcp_books books = {image->acked, image->written};
+        int error;
 
         if (fd >= 0) {
                 tcp_silence(fd);
-                reconcile(ledger, fd);
+                reconcile(ledger, fd, &error);
                 books = tcp_books(fd, image->written);
         }
         if (books.acked < image->acked)

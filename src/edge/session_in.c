@@ -238,7 +238,7 @@ bool session_read(struct session *session)
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
                 return false;
         if (got <= 0) {
-                read_ends(session, got < 0 ? errno : 0);
+                read_ends(session, got < 0 ? errno : session->error);
                 return false;
         }
         session->last_byte = clock_usec();

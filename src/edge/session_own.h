@@ -29,6 +29,7 @@ struct session {
         bool greeting, wrong_answer; /* waits for the answer */
         bool greeted;                /* the greetings are under way */
         bool resumed;                /* it was up before */
+        int error; /* why it was lost before, which shows when all that came is read */
         size_t wrong_size;
         bool closing, closing_all, fin_sent;
         enum link_cause close_cause;

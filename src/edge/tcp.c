@@ -3,6 +3,7 @@
 #include "util/clock.h"
 #include "util/socket.h"
 
+#include <errno.h>
 #include <linux/filter.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
@@ -110,17 +111,28 @@ static bool end_came(const struct tcp_info *info)
                info->tcpi_state == TCP_CLOSE;
 }
 
+/* Why it is lost; told once, by whatever asks first. */
+static int take_error(int fd)
+{
+        int error = 0;
+        socklen_t size = sizeof(error);
+
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+        return error;
+}
+
 bool tcp_total(int fd, uint64_t read, uint64_t written, struct tcp_totals *totals)
 {
         struct tcp_info info;
         int queued;
         uint64_t got, acked;
+        bool ended, gone;
 
         if (!read_both(fd, SIOCINQ, &info, &queued))
                 return false;
         got = info.tcpi_bytes_received - (uint64_t)queued;
-        if (got > read && end_came(&info))
-                got--; /* the peer's end counts as a byte; what was closed may have been one */
+        ended = end_came(&info);
+        gone = info.tcpi_state == TCP_CLOSE;
         if (!read_both(fd, SIOCOUTQ, &info, &queued))
                 return false;
         acked = info.tcpi_bytes_acked ? info.tcpi_bytes_acked - 1 : 0; /* our SYN */
@@ -129,6 +141,11 @@ bool tcp_total(int fd, uint64_t read, uint64_t written, struct tcp_totals *total
                           info.tcpi_state == TCP_TIME_WAIT ||
                           (info.tcpi_state == TCP_CLOSE &&
                            acked + (uint64_t)queued == written + 1); /* our end, as a byte */
+        totals->error = got > read && gone && !totals->closing ? take_error(fd) : 0;
+        if (totals->error == EPIPE) /* a reset behind the peer's end, which is what is to be told */
+                totals->error = 0;
+        if (got > read && ended && !totals->error)
+                got--; /* the peer's end counts as a byte */
         totals->read = got > read ? got : read;
         totals->written = acked + (uint64_t)queued;
         if (totals->written < written || totals->closing)

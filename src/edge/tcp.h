@@ -29,6 +29,7 @@ struct tcp_books tcp_books(int fd, uint64_t written);
 struct tcp_totals {
         uint64_t read, written, acked;
         bool closing;
+        int error; /* why it is lost: it was taken from the socket, which will not tell again */
 };
 
 /* After a crash: read and written are what is known for sure. False: this is no TCP connection. */

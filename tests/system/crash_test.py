@@ -80,6 +80,43 @@ class SentTo(Instant):
         self.check_held(BALANCE)
 
 
+class Received(Instant):
+    """From an upstream that is gone when the next process asks how much was read."""
+
+    def check(self, end, cause):
+        upstream, daemon, session = self.linked("[Delivery]\nSlowClient=wait\n")
+        self.start_dying(daemon, "read")
+        reader = daemon.client()
+        daemon.wait_clients(1)
+        daemon.freeze()
+        messages = [stamp(1, i, bytes(3000)) for i in range(20)]
+        session.send(*messages)
+        daemon.thaw()
+        self.assertEqual(daemon.wait_exit(), -9)
+        daemon.more_env = {}
+        upstream.refuse()
+        end(session)
+        daemon.start()
+        reader.expect(*messages)
+        status = daemon.wait_state("waiting")
+        self.assertEqual(daemon.wait_log("link: (closed|reset): ").group(1), cause)
+        self.assertEqual(status["toClients"]["accepted"]["messages"], len(messages))
+        check_books(status)
+
+    def test_what_was_read_before_a_reset_is_known_to_the_byte(self):
+        self.check(harness.Framed.reset, "reset")
+
+    def test_what_was_read_before_the_end_is_known_to_the_byte(self):
+        self.check(harness.Framed.shut_write, "closed")
+
+    def test_what_was_read_before_the_end_and_a_reset_is_known_to_the_byte(self):
+        def end(session):
+            session.shut_write()
+            session.reset()
+
+        self.check(end, "closed")
+
+
 class Load(ManagedTest):
     """At random, while each message is dealt to one of five who come again when they are lost."""
 

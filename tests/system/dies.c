@@ -3,7 +3,7 @@
  * Preloaded into ftcpd by crash_test.py: a crash at an instant that random ones hardly ever meet.
  * FTCPD_DIES says when it gets SIGKILL: "call" when it is about to accept a client, "accept" when
  * it has, "keep" when a client's descriptor went where the next process finds it, "send" when much
- * went to a client.
+ * went to a client, "read" when much came from the upstream.
  */
 #include <dlfcn.h>
 #include <signal.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 
 enum { MUCH = 20000 };
@@ -85,5 +86,18 @@ ssize_t sendfile(int fd, int from, off_t *at, size_t size)
         result = real(fd, from, at, size);
         if (result >= MUCH && is_data(fd))
                 die_at("send");
+        return result;
+}
+
+ssize_t readv(int fd, const struct iovec *iov, int n)
+{
+        static ssize_t (*real)(int, const struct iovec *, int);
+        ssize_t result;
+
+        if (!real)
+                *(void **)&real = dlsym(RTLD_NEXT, "readv");
+        result = real(fd, iov, n);
+        if (result >= MUCH && option_of(fd, SO_DOMAIN) == AF_INET)
+                die_at("read");
         return result;
 }
