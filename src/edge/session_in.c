@@ -70,7 +70,8 @@ static void judge_answer(struct session *session, uint32_t slab, uint64_t pos, u
         if (frame) {
                 log_copy(session->setup.in, slab, pos, frame, size);
                 frame_message(&config->frame, frame, size, &message, &length);
-                if (length >= expect->size && memcmp(message, expect->data, expect->size) == 0)
+                if (!expect->size || /* it is expected no more */
+                    (length >= expect->size && memcmp(message, expect->data, expect->size) == 0))
                         session->greeting = false;
         }
         free(frame);

@@ -48,6 +48,20 @@ class Greeting(harness.SystemTest):
         shown = {s["key"]: s["value"] for s in daemon.call("GetConfig")["settings"]}
         self.assertEqual(shown["Greeting"], "(set, 2 messages)")
 
+    def test_an_answer_that_is_expected_no_more_comes_while_the_link_is_closed(self):
+        upstream = self.upstream()
+        daemon = self.daemon(
+            f"[Upstream]\nAddress={upstream.address}\nGreeting=hello\nGreetingExpect=welcome\n")
+        session = upstream.accept()
+        session.expect(b"hello")
+        daemon.configure(f"[Upstream]\nAddress={upstream.address}\nGreeting=hello\n")
+        daemon.call("Reload")
+        session.expect_end()
+        session.send(b"welcome")
+        session.close()
+        upstream.accept().expect(b"hello")
+        daemon.wait_state("up")
+
     def test_greetings_go_first_on_every_connection(self):
         upstream = self.upstream(heartbeat=None)
         upstream.refuse()
