@@ -142,18 +142,14 @@ static void turn_out(void *context, const struct bag_client *client)
 
 void handover_refuse(struct handover *handover)
 {
-        for (uint64_t which = 0; which < 2; which++) {
-                int end[BAG_ENDS];
-                struct bag bag;
+        uint64_t which = 0;
+        struct bag bag;
 
-                memcpy(end, handover->bag, sizeof(end));
-                if (end[0] < 0 || end[1] < 0 || end[2] < 0 || end[3] < 0)
-                        break;
-                bag_resume(&bag, &which, end, NULL, NULL);
+        /* As far as they are there. */
+        bag_resume(&bag, &which, handover->bag, NULL, NULL);
+        for (; which < 2; which++)
                 bag_walk(&bag, turn_out, NULL);
-                if (which == 1)
-                        bag_empty(&bag); /* what is under way in them counts against what we keep */
-        }
+        bag_empty(&bag); /* what is under way in them counts against what we keep */
         if (handover->state >= 0)
                 service_forget("state");
         for (int i = 0; i < BAG_ENDS; i++)

@@ -328,8 +328,11 @@ class BadState(ManagedTest):
         except ConnectionResetError:
             return None
 
+    def kept(self, daemon, what):
+        return next(fd for name, fd in daemon.store if name == what)
+
     def state(self, daemon):
-        return next(fd for name, fd in daemon.store if name == "state")
+        return self.kept(daemon, "state")
 
     def test_another_version(self):
         made = self.prepare()
@@ -380,6 +383,13 @@ class BadState(ManagedTest):
     def test_a_bag_that_the_manager_dropped(self):
         made = self.prepare()
         made[1].forget("bag-1")
+        self.check_fresh(*made, "bags")
+
+    def test_who_is_in_a_bag_of_which_an_end_is_gone_is_turned_away_whoever_holds_it(self):
+        made = self.prepare()
+        bag = os.dup(self.kept(made[1], "bag-1"))
+        self.addCleanup(os.close, bag)
+        made[1].forget("bag-0")
         self.check_fresh(*made, "bags")
 
     def test_a_connection_that_the_manager_dropped_is_made_anew_and_its_messages_go_again(self):
