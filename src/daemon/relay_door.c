@@ -48,12 +48,15 @@ static uint32_t take_slot(struct relay *relay)
         return slot;
 }
 
-/* A TCP client has no user, and only receives where senders are named. */
+/* A TCP client has no user, and only receives where senders are named. Of whom a part was thrown
+ * away, nobody knows any more where its messages begin. */
 static bool may_send(const struct relay *relay, const struct client *client,
                      const struct socket_peer *peer)
 {
         const struct config_people *senders = &relay->config->senders;
 
+        if (client->unplaced)
+                return false;
         return !senders->set || (client->local && config_people_have(senders, peer->uid,
                                                                      peer->groups, peer->n_groups));
 }

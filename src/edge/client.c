@@ -181,7 +181,7 @@ void client_configure(struct client *client, const struct client_limits *before)
 
 void client_permit(struct client *client, bool may_send)
 {
-        if (client->receive_only != may_send || (may_send && client->unplaced))
+        if (client->receive_only != may_send)
                 return;
         client->receive_only = !may_send;
         diag_notice("%s: may %s (Senders=)", client_name(client),

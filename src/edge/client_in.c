@@ -64,13 +64,18 @@ void client_set_unplaced(struct client *client)
 static void discard(struct client *client)
 {
         char bytes[65536];
-        ssize_t got = recv(client->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+        bool first = !client->unplaced;
+        ssize_t got;
+        int there;
 
+        if (first && ioctl(client->fd, FIONREAD, &there) == 0 && there > 0)
+                client_set_unplaced(client); /* before it is: a successor may let it send */
+        got = recv(client->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
         if (got > 0) {
-                if (!client->unplaced)
+                if (first)
                         diag_warning("%s: may not send (Senders=): what it sends is discarded",
                                      client_name(client));
-                refuse(client, client->unplaced ? 0 : 1, (uint64_t)got);
+                refuse(client, first ? 1 : 0, (uint64_t)got);
                 client_set_unplaced(client);
         } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
                 sends_no_more(client);

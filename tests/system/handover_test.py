@@ -202,6 +202,25 @@ class Crash(Storm, ManagedTest):
         self.assertEqual(status["toUpstream"]["accepted"]["messages"], 0)
         self.assertNotIn("partial", daemon.call("ListClients")["clients"][0])
 
+    def test_who_lost_a_part_of_what_it_sent_may_not_go_on_in_the_middle(self):
+        _, daemon, session = self.linked(CONFIG)
+        client = daemon.client()
+        client.send_raw(b"\0\0\0\x10half of ")
+        daemon.wait_status(
+            lambda _: daemon.call("ListClients")["clients"][0].get("partial"), "half a message")
+        daemon.reconfigure("[Local]\nSenders=nobody\n")
+        daemon.reconfigure("[Local]\nSenders=\n")
+        for _ in range(2):
+            client.send_raw(b"a mess\0\0\0\4age ")
+            daemon.crash()
+        other = daemon.client()
+        other.send(b"whole")
+        session.expect(b"whole")
+        daemon.wait_status(lambda s: s["refused"]["bytes"] == 40, "all to be refused")
+        self.assertEqual(daemon.status()["toUpstream"]["accepted"]["messages"], 1)
+        self.assertEqual([c["receiveOnly"] for c in daemon.call("ListClients")["clients"]],
+                         [True, False])
+
     def test_what_waits_while_the_link_is_down_waits_on(self):
         upstream, daemon, session = self.linked("ReconnectDelay=50ms\nReconnectDelayMax=50ms\n" + CONFIG)
         client = daemon.client()
