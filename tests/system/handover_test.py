@@ -185,12 +185,16 @@ class Crash(Storm, ManagedTest):
         session.expect(up)
         client.expect(down)
 
-    def test_who_may_no_longer_send_has_nothing_half_sent_left(self):
+    def amid_a_message(self):
         _, daemon, session = self.linked(CONFIG)
         client = daemon.client()
         client.send_raw(b"\0\0\0\x10half of ")
         daemon.wait_status(
             lambda _: daemon.call("ListClients")["clients"][0].get("partial"), "half a message")
+        return daemon, session, client
+
+    def test_who_may_no_longer_send_has_nothing_half_sent_left(self):
+        daemon, session, client = self.amid_a_message()
         daemon.kill()
         with open(daemon.config_path, "a", encoding="utf-8") as file:
             file.write("[Local]\nSenders=nobody\n")
@@ -203,11 +207,7 @@ class Crash(Storm, ManagedTest):
         self.assertNotIn("partial", daemon.call("ListClients")["clients"][0])
 
     def test_who_lost_a_part_of_what_it_sent_may_not_go_on_in_the_middle(self):
-        _, daemon, session = self.linked(CONFIG)
-        client = daemon.client()
-        client.send_raw(b"\0\0\0\x10half of ")
-        daemon.wait_status(
-            lambda _: daemon.call("ListClients")["clients"][0].get("partial"), "half a message")
+        daemon, session, client = self.amid_a_message()
         daemon.reconfigure("[Local]\nSenders=nobody\n")
         daemon.reconfigure("[Local]\nSenders=\n")
         for _ in range(2):
