@@ -216,16 +216,22 @@ class Machine:
         state = self.run("systemctl", "is-system-running", check=False).strip()
         return state in ("running", "degraded")
 
+    def _enter(self):
+        """How a command gets into the machine; ours may have a shorter PATH than it needs there."""
+        return (
+            *("nsenter", f"--target={self.leader}", "-m", "-u", "-i", "-n", "-p", "--"),
+            *("env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        )
+
     def run(self, *command, check=True):
         """A command in the machine, as root; its output and errors in one text."""
-        enter = ("nsenter", f"--target={self.leader}", *("-m", "-u", "-i", "-n", "-p"))
-        return run(*enter, "--", *command, check=check, timeout=DEADLINE * 4)
+        return run(*self._enter(), *command, check=check, timeout=DEADLINE * 4)
 
     def popen(self, *command, uid=0, groups="root", **options):
         """A command in the machine that goes on, and ends with the process that is returned."""
         return harness.spawn(
             [
-                *("nsenter", f"--target={self.leader}", "-m", "-u", "-i", "-n", "-p", "--"),
+                *self._enter(),
                 *("setpriv", f"--reuid={uid}", f"--regid={uid}", f"--groups={groups}"),
                 *("--pdeathsig=KILL", "--", *command),
             ],
