@@ -39,6 +39,8 @@ def all_bars():
             bars.append((f'{work}-{name}: CPU of the bare copying relay\'s', 1.3, 1.0, False,
                          against(work, size, 1, 'bare', 'cpu')))
     for clients in (16, 100):
+        bars.append((f'up-4k from {clients}: CPU of HAProxy\'s', 1.1, 1.0, False,
+                     against('up', 4096, clients, 'haproxy', 'cpu')))
         for peer, name in (('redis', 'Redis'), ('nats', 'NATS')):
             bars.append((f'fanout-64 to {clients}: deliveries/s of {name}\'s', 10, 15, True,
                          against('fanout', 64, clients, peer, 'rate', False)))

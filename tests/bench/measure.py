@@ -222,8 +222,8 @@ def full_plan(names, rounds_many):
 def bars_plan(names):
     """What the bars are judged by, and nothing else."""
     cases = [Case(work, size, 1) for size in (64, 4096, 65536) for work in ('down', 'up')]
-    cases += [Case('echo', 64, 1), Case('fanout', 64, 16), Case('fanout', 64, 100),
-              Case('each', 64, 100)]
+    cases += [Case('up', 4096, 16), Case('up', 4096, 100), Case('echo', 64, 1),
+              Case('fanout', 64, 16), Case('fanout', 64, 100), Case('each', 64, 100)]
     alone = [Case('fanout', 64, 1000), Case('fanout', 4096, 1000), Case('idle', 64, 10000)]
     return ([(case, names, None) for case in cases]
             + [(case, [name for name in names if name == 'ftcpd'], None) for case in alone])
