@@ -135,8 +135,9 @@ void histogram_mend(struct image_histogram *histogram)
                 store_set(&histogram->sum, 0);
                 return;
         }
-        if (!histogram->least || !is_in(first, histogram->least - 1))
-                store_set(&histogram->least, bucket_from(first) + 1);
         if (!is_in(last, histogram->most))
                 store_set(&histogram->most, bucket_from(last) + bucket_width(last) - 1);
+        if (!histogram->least || !is_in(first, histogram->least - 1) ||
+            histogram->least - 1 > histogram->most)
+                store_set(&histogram->least, bucket_from(first) + 1);
 }

@@ -229,6 +229,23 @@ static void whatever_stands_there_its_figures_are_in_order(void **state)
         }
 }
 
+static void ends_that_contradict_each_other_in_one_bucket_are_widened(void **state)
+{
+        static const uint64_t value[] = {1 << 16, UINT64_MAX / 4};
+
+        (void)state;
+        for (int i = 0; i < 2; i++) {
+                memset(&h, 0, sizeof(h));
+                histogram_add(&h, value[i], 1);
+                h.least += 20;
+                h.most += 10;
+                histogram_mend(&h);
+                assert_int_equal(histogram_max(&h), value[i] + 10);
+                assert_in_range(histogram_min(&h), 1, value[i]);
+                assert_in_range(histogram_quantile(&h, 990), histogram_min(&h), histogram_max(&h));
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -242,6 +259,8 @@ int main(void)
                                        setup),
                 cmocka_unit_test_setup(one_that_is_whole_is_left_as_it_is, setup),
                 cmocka_unit_test_setup(whatever_stands_there_its_figures_are_in_order, setup),
+                cmocka_unit_test_setup(ends_that_contradict_each_other_in_one_bucket_are_widened,
+                                       setup),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
