@@ -2,6 +2,7 @@
 #pragma once
 /* The relay's own memory, for relay.c and its parts: _down and _up, the two ways that messages
  * take, _door, _events, _fate, _resume, _status, _steer and _tap. */
+#include "core/busy_poll.h"
 #include "core/cursor.h"
 #include "core/events.h"
 #include "core/ledger.h"
@@ -80,6 +81,7 @@ struct relay {
                 uint64_t from;    /* the out log's end that it takes to rest again, */
                 uint64_t written; /* and the link's, which must have moved since */
         } rest;
+        struct busy_poll busy_poll;
         bool stopping, resuming;
         struct {
                 struct events ring;

@@ -5,7 +5,11 @@
 
 enum {
         DISCARD_SIZE = 256 * 1024,
-        READ_SIZE = SESSION_WRITE_SIZE, /* so that one read makes one write */
+        /* Whole writes. 120 KiB at a time take 5 % less CPU than 60, 240 a tenth less. A small
+         * message of somebody else waits for that: beside a client that sends all it can 0.14,
+         * 0.16 or 0.20 ms. */
+        READ_SIZE = 2 * SESSION_WRITE_SIZE,
+        READ_SIZE_ALONE = 4 * SESSION_WRITE_SIZE,
         LEAST_SIZE = 64 * 1024,
         PLENTY_BYTES = 256 * 1024,
         REST_USEC = 1000,
@@ -58,6 +62,7 @@ static size_t room(const struct relay *relay)
 {
         uint64_t queued = relay_queued_bytes(relay), limit = relay->config->upstream_queue_size;
         uint64_t largest = relay->config->frame.max_message_size, left;
+        size_t most = relay->n_clients == 1 ? READ_SIZE_ALONE : READ_SIZE;
 
         if (relay->turn.discard && !relay->stopping)
                 return DISCARD_SIZE;
@@ -66,7 +71,7 @@ static size_t room(const struct relay *relay)
         left = limit - queued;
         if (left < largest && left < LEAST_SIZE)
                 left = largest < LEAST_SIZE ? largest : LEAST_SIZE;
-        return left < READ_SIZE ? (size_t)left : READ_SIZE;
+        return left < most ? (size_t)left : most;
 }
 
 size_t relay_on_room(void *context, struct client *client)

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/service.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,6 +18,7 @@
 #include "daemon/notify.h"
 #include "util/clock.h"
 #include "util/diag.h"
+#include "util/socket.h"
 #include "util/text.h"
 
 #define STOP_SLACK_USEC (5 * USEC_PER_SEC) /* for all but the flush */
@@ -29,19 +28,11 @@ enum { STATE_BYTES = 96, STATUS_BYTES = 512 };
 
 static bool is_loopback(int fd)
 {
-        union {
-                struct sockaddr any;
-                struct sockaddr_in v4;
-                struct sockaddr_in6 v6;
-                struct sockaddr_storage storage;
-        } address = {0};
+        struct sockaddr_storage address = {0};
         socklen_t size = sizeof(address);
 
-        if (getsockname(fd, &address.any, &size) < 0)
-                return false;
-        if (address.any.sa_family == AF_INET)
-                return ntohl(address.v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-        return address.any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&address.v6.sin6_addr);
+        return getsockname(fd, (struct sockaddr *)&address, &size) == 0 &&
+               socket_is_loopback((struct sockaddr *)&address);
 }
 
 /* What is wrong with a passed socket, or NULL. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/dial.h"
 #include "edge/resolver.h"
+#include "edge/tcp.h"
 #include "edge/timer.h"
 #include "util/clock.h"
 #include "util/socket.h"
@@ -193,6 +194,7 @@ static void connect_to(struct dial *dial, const struct addrinfo *to)
                             dial->config->addresses[dial->entry].text, text);
         if (!make_socket(dial, to->ai_family))
                 return;
+        tcp_connects(dial->fd, to->ai_addr);
         if (connect(dial->fd, to->ai_addr, to->ai_addrlen) < 0 && errno != EINPROGRESS)
                 error = errno;
         if (!error) {

@@ -3,6 +3,10 @@
 /* What Linux knows about a TCP connection, and how to end one so that this knowledge is exact. */
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
+
+/* Before it connects to this address: what only then can be set. */
+void tcp_connects(int fd, const struct sockaddr *to);
 
 /* Options of the link's socket. path_usec: how soon a dead path must show (0: no probes). */
 void tcp_prepare(int fd, uint64_t path_usec);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "util/socket.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -234,6 +235,18 @@ void socket_address_text(const struct sockaddr *address, socklen_t size, char *t
                 return;
         }
         snprintf(text, room, address->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+bool socket_is_loopback(const struct sockaddr *address)
+{
+        const struct in6_addr *v6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
+
+        if (address->sa_family == AF_INET)
+                return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 ==
+                       IN_LOOPBACKNET;
+        return address->sa_family == AF_INET6 &&
+               (IN6_IS_ADDR_LOOPBACK(v6) ||
+                (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == IN_LOOPBACKNET));
 }
 
 void socket_local_text(int fd, char *text, size_t room)

@@ -45,6 +45,9 @@ void socket_peer_done(struct socket_peer *peer);
 /* "192.0.2.1:4001", "[::1]:4001"; for a Unix address its path. */
 void socket_address_text(const struct sockaddr *address, socklen_t size, char *text, size_t room);
 
+/* Is it 127.0.0.0/8 or ::1? */
+bool socket_is_loopback(const struct sockaddr *address);
+
 /* The local path or address of a listening socket. */
 void socket_local_text(int fd, char *text, size_t room);
 

@@ -157,6 +157,14 @@ class CablePull(harness.SystemTest):
         self.assertEqual(numbers[cut:], list(range(first_again, last)))
 
     @harness.in_time
+    def test_across_a_network_the_host_says_how_congestion_is_avoided(self):
+        harness.need("ss", "sysctl")
+        self.start("[Upstream]\nAddress={address}\n")
+        port = self.listener.address.rpartition(":")[2]
+        shown = self.cable.near.run("ss", "-Htni", "dport", "=", f":{port}")
+        rule = self.cable.near.run("sysctl", "-n", "net.ipv4.tcp_congestion_control").strip()
+        self.assertIn(f" {rule} ", shown)
+
     def test_an_idle_link_is_known_dead_by_its_heartbeat(self):
         self.check_idle(HEARTBEAT, "silent")
 

@@ -4,6 +4,7 @@ import ctypes
 import random
 import socket
 import struct
+import subprocess
 import threading
 
 import harness
@@ -37,6 +38,19 @@ def cut(session):
 def modbus(unit, body):
     """A Modbus TCP frame: transaction, protocol 0, the length of what follows, unit, body."""
     return struct.pack(">HHHB", 1, 0, len(body) + 1, unit) + body
+
+
+class Loopback(harness.SystemTest):
+    def test_within_the_host_no_timer_paces_what_is_sent(self):
+        harness.need("ss")
+        for host in ("127.0.0.1", "::1"):
+            upstream = self.upstream(host=host)
+            daemon = self.daemon(f"[Upstream]\nAddress={upstream.address}\n")
+            daemon.wait_state("up")
+            port = upstream.address.rpartition(":")[2]
+            shown = subprocess.run(["ss", "-Htni", "dport", "=", f":{port}"], check=True,
+                                   capture_output=True, text=True).stdout
+            self.assertIn(" reno ", shown)
 
 
 class Frames(harness.SystemTest):

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
 """ftcpd does not read ahead of what takes its messages, and yet holds nobody up."""
 import fcntl
+import os
 import socket
 import struct
+import subprocess
 import termios
 import threading
 import time
 
 import harness
-from harness import stamp, until
+from harness import program, stamp, until
 from local import wait_listed
 from slow_client_test import queued
 
@@ -85,6 +87,46 @@ class BlockedLink(harness.SystemTest):
         time.sleep(2)
         self.assertLess(sleeps(daemon) - before, 200)
         self.assertTrue(all(unread(client.sock) for client in clients))
+
+
+class BusyPoll(harness.SystemTest):
+    """Where bytes follow each other closely, the next ones are waited for awake."""
+
+    def setUp(self):
+        super().setUp()
+        self.library = self.preload("yields.c")
+        self.counted = os.path.join(os.path.dirname(self.library), "yields")
+
+    def yields(self):
+        return os.path.getsize(self.counted) if os.path.exists(self.counted) else 0
+
+    def daemon_of(self, address):
+        return self.daemon(f"[Upstream]\nAddress={address}\n[Delivery]\nSlowClient=wait\n",
+                           env={"LD_PRELOAD": self.library, "FTCPD_YIELDS": self.counted,
+                                "ASAN_OPTIONS": "verify_asan_link_order=0"})
+
+    def yields_in_bulk(self, work):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        daemon, before = self.daemon_of(f"127.0.0.1:{port}"), self.yields()
+        load = os.path.join(os.path.dirname(program("ftcpd")), "bench-load")
+        subprocess.run([load, "--socket", daemon.data_path, "--port", str(port), "--work", work,
+                        "--size", "4096", "--count", "30000"], check=True, capture_output=True)
+        return self.yields() - before
+
+    def test_in_a_stream_either_way(self):
+        for work in ("up", "down"):
+            until(lambda work=work: self.yields_in_bulk(work), "one short wait")
+
+    def test_one_message_at_a_time_is_waited_for_asleep(self):
+        upstream = self.upstream()
+        daemon = self.daemon_of(upstream.address)
+        session, client = upstream.accept(), daemon.client()
+        for n in range(300):
+            client.send(stamp(0, n, KIB))
+            session.send(session.recv())
+            client.recv()
+        self.assertEqual(self.yields(), 0)
 
 
 class SlowClient(harness.SystemTest):
