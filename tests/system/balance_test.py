@@ -11,7 +11,7 @@ from delivery_test import NOBODY_CHOSE, numbers_of, reasons
 from harness import SLOW, stamp, unstamp
 from link_test import QUICK
 from local import BooksWatch, check_books, dropped, stays, wait_listed
-from spread_test import (
+from spreading import (
     deaf_client,
     numbered,
     queued,

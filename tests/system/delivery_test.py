@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """What becomes of messages that were not delivered in time, and of clients without a link."""
-import os
 import random
 import socket
 import subprocess

@@ -6,7 +6,7 @@ import harness
 from delivery_test import numbers_of
 from harness import SLOW
 from local import BooksWatch, check_books, cpu_seconds, dropped, wait_listed
-from spread_test import numbered
+from spreading import numbered
 
 
 class Isolation(harness.SystemTest):

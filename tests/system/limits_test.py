@@ -7,7 +7,7 @@ import harness
 from delivery_test import numbers_of
 from harness import stamp, unstamp
 from local import BooksWatch, Wrapped, check_books, dropped, fill, stays, wait_listed
-from spread_test import numbered, wait_accepted, wait_received
+from spreading import numbered, wait_accepted, wait_received
 
 
 class Limits(harness.SystemTest):

@@ -205,3 +205,22 @@ class Wrapped:
         del os.environ["FTCPD"]
         if self.old:
             os.environ["FTCPD"] = self.old
+
+
+def in_threads(*functions):
+    """Runs all at once; the first failure is raised."""
+    faults = []
+
+    def run(function):
+        try:
+            function()
+        except BaseException as error:  # pylint: disable=broad-except
+            faults.append(error)
+
+    threads = [threading.Thread(target=run, args=(f,), daemon=True) for f in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if faults:
+        raise faults[0]
