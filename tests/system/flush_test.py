@@ -70,17 +70,6 @@ class FlushTest(harness.SystemTest):
         finally:
             varlink.sock.settimeout(harness.DEADLINE)
 
-    def ctl(self, daemon, *args, **options):
-        done = subprocess.run(
-            [harness.program("ftcpctl"), "--socket", daemon.control_path, *args],
-            capture_output=True,
-            text=True,
-            timeout=harness.DEADLINE,
-            check=False,
-            **options,
-        )
-        return done.returncode, done.stdout, done.stderr
-
 
 class Flush(FlushTest):
     def test_with_nothing_queued_it_replies_at_once_whatever_the_time(self):
@@ -223,21 +212,21 @@ class Verb(FlushTest):
     def test_it_says_in_one_line_that_it_is_done(self):
         _, daemon, _ = self.linked()
         self.assertEqual(
-            self.ctl(daemon, "flush"),
+            daemon.ctl("flush"),
             (0, "everything accepted before is acknowledged or dropped\n", ""),
         )
-        self.assertEqual(self.ctl(daemon, "flush", "-j"), (0, "{}\n", ""))
-        self.assertEqual(self.ctl(daemon, "flush", "now")[0], 2)
-        self.assertEqual(self.ctl(daemon, "flush", "--timeout=soon")[0], 2)
+        self.assertEqual(daemon.ctl("flush", "-j"), (0, "{}\n", ""))
+        self.assertEqual(daemon.ctl("flush", "now")[0], 2)
+        self.assertEqual(daemon.ctl("flush", "--timeout=soon")[0], 2)
 
     def test_the_timeout_exits_with_1_and_says_what_is_queued_and_how_the_link_is(self):
         daemon, _, _, _ = self.deaf("[Service]\nStopTimeout=0\n")
-        code, out, err = self.ctl(daemon, "flush", "--timeout=200ms")
+        code, out, err = daemon.ctl("flush", "--timeout=200ms")
         self.assertEqual((code, out), (1, ""))
         self.assertIn("not flushed within 200ms: 2 messages (5.72M) are queued; the link is up", err)
         daemon.call("Hold")
         daemon.wait_state("held")
-        self.assertIn("the link is held, held by root", self.ctl(daemon, "flush", "--timeout=0")[2])
+        self.assertIn("the link is held, held by root", daemon.ctl("flush", "--timeout=0")[2])
 
     def test_send_with_flush_returns_when_the_peers_kernel_has_it(self):
         daemon, session, _, messages = self.deaf()
@@ -250,10 +239,10 @@ class Verb(FlushTest):
         self.assertEqual(process.wait(harness.DEADLINE), 0)
         daemon.call("Hold")
         daemon.wait_state("held")
-        result = self.ctl(daemon, "send", "--flush", "--timeout=100ms", "text")
+        result = daemon.ctl("send", "--flush", "--timeout=100ms", "text")
         self.assertEqual(result[0], 1)
         self.assertIn("1 message (8) is queued", result[2])
-        self.assertEqual(self.ctl(daemon, "send", "--timeout=1s", "text")[0], 2)
+        self.assertEqual(daemon.ctl("send", "--timeout=1s", "text")[0], 2)
 
     def test_a_send_that_is_not_taken_ends_at_its_timeout(self):
         upstream = self.upstream()
@@ -264,9 +253,9 @@ class Verb(FlushTest):
         )
         text = 30_000 * "x"
         for _ in range(3):  # then the queue is full
-            self.assertEqual(self.ctl(daemon, "send", text)[0], 0)
+            self.assertEqual(daemon.ctl("send", text)[0], 0)
         for given, lines in ((text, []), (20 * (text + "\n"), ["--lines"])):
-            done = self.ctl(daemon, "send", "--flush", "--timeout=300ms", *lines, "-", input=given)
+            done = daemon.ctl("send", "--flush", "--timeout=300ms", *lines, "-", input=given)
             self.assertEqual(done[0], 1)
             self.assertIn("has not taken everything within the time", done[2])
 

@@ -287,6 +287,12 @@ class Daemon:
         with Varlink(self.control_path) as varlink:
             return varlink.call(f"io.ftcpd.{method}", **parameters)
 
+    def ctl(self, *args, **options):
+        """ftcpctl to its end: exit code, stdout, stderr."""
+        done = subprocess.run([program("ftcpctl"), "--socket", self.control_path, *args], text=True,
+                              capture_output=True, timeout=DEADLINE, check=False, **options)
+        return done.returncode, done.stdout, done.stderr
+
     def status(self):
         return self.call("Status")
 

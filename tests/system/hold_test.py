@@ -17,17 +17,17 @@ class Hold(SteerTest):
         _, daemon, session, _, messages = self.deaf(PATIENT)
         daemon.call("Hold", reason="works")
         self.assertTrue(self.is_up(daemon))  # what was begun is finished
-        out = self.ctl(daemon, "status")[1]
+        out = daemon.ctl("status")[1]
         self.assertIn("closing, to be held", out)
         self.assertNotRegex(out, r"(?m)^\s*link +up")
-        self.assertEqual(self.ctl(daemon, "wait", "--timeout=0")[0], 1)
-        text = self.ctl(daemon, "metrics")[1]
+        self.assertEqual(daemon.ctl("wait", "--timeout=0")[0], 1)
+        text = daemon.ctl("metrics")[1]
         self.assertIn('ftcpd_up{link="ftcpd"} 0\n', text)
         self.assertIn('ftcpd_link_state{link="ftcpd",state="held"} 1\n', text)
         self.assertIn('ftcpd_link_state{link="ftcpd",state="up"} 0\n', text)
-        self.assertIn("|up=0 ", self.ctl(daemon, "health", "--nagios")[1])
+        self.assertIn("|up=0 ", daemon.ctl("health", "--nagios")[1])
         session.expect(messages[0])
-        self.assertEqual(self.ctl(daemon, "wait", "--state=held")[0], 0)
+        self.assertEqual(daemon.ctl("wait", "--state=held")[0], 0)
 
     def test_a_held_link_is_closed_and_stays_so_until_it_is_released(self):
         upstream, daemon, session = self.linked(QUICK)
@@ -191,10 +191,10 @@ class Hold(SteerTest):
                 daemon.call("Hold", forUsec=span)
             self.assertEqual(raised.exception.name, "org.varlink.service.InvalidParameter")
             self.assertEqual(raised.exception.parameters, {"parameter": "forUsec"})
-        self.assertEqual(self.ctl(daemon, "hold", "--for=0")[0], 2)
-        self.assertEqual(self.ctl(daemon, "hold", "--for=soon")[0], 2)
-        self.assertIn("100 years", self.ctl(daemon, "hold", "--for=37000d")[2])
-        self.assertEqual(self.ctl(daemon, "hold", "for works")[0], 2)
+        self.assertEqual(daemon.ctl("hold", "--for=0")[0], 2)
+        self.assertEqual(daemon.ctl("hold", "--for=soon")[0], 2)
+        self.assertIn("100 years", daemon.ctl("hold", "--for=37000d")[2])
+        self.assertEqual(daemon.ctl("hold", "for works")[0], 2)
         self.assertNotIn("heldBy", daemon.status()["upstream"])
         daemon.call("Hold", forUsec=(1 << 63) - 1)
         self.assertIn("heldBy", daemon.status()["upstream"])
@@ -233,7 +233,7 @@ class Hold(SteerTest):
             self.assertEqual(
                 health["reasons"], [{"severity": word, "text": "the link is held by root: works"}]
             )
-            self.assertEqual(self.ctl(daemon, "health")[0], code)
+            self.assertEqual(daemon.ctl("health")[0], code)
 
     def test_the_time_of_a_hold_does_not_count_as_time_down(self):
         upstream, daemon, _ = self.linked("[Health]\nCriticalAfter=10s\n")

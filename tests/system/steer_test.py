@@ -61,7 +61,7 @@ class Reconnect(SteerTest):
     def test_a_held_link_stays_held_and_the_verb_says_so(self):
         _, daemon, _ = self.linked()
         self.steer(daemon, "hold")
-        code, out, err = self.ctl(daemon, "reconnect")
+        code, out, err = daemon.ctl("reconnect")
         self.assertEqual((code, out), (1, ""))
         self.assertIn("the link is held by root: `ftcpctl release`", err)
         stays(lambda: daemon.status()["upstream"]["state"] == "held")
@@ -130,11 +130,11 @@ class DropClient(SteerTest):
                 daemon.call("DropClient", id=number)
             self.assertEqual(raised.exception.name, "io.ftcpd.NoSuchClient")
             self.assertEqual(raised.exception.parameters, {"id": number})
-        code, out, err = self.ctl(daemon, "drop", "7")
+        code, out, err = daemon.ctl("drop", "7")
         self.assertEqual((code, out), (1, ""))
         self.assertIn("there is no client 7", err)
-        self.assertEqual(self.ctl(daemon, "drop")[0], 2)
-        self.assertEqual(self.ctl(daemon, "drop", "me")[0], 2)
+        self.assertEqual(daemon.ctl("drop")[0], 2)
+        self.assertEqual(daemon.ctl("drop", "me")[0], 2)
 
 
 class LogLevel(SteerTest):
@@ -144,7 +144,7 @@ class LogLevel(SteerTest):
         line = self.steer(daemon, "log-level", "debug")
         self.assertEqual(line, "the log level is debug, until a reload or restart")
         daemon.wait_log("root has set the log level to debug")
-        self.assertRegex(self.ctl(daemon, "config")[1], r"(?m)^  LogLevel +debug +log-level$")
+        self.assertRegex(daemon.ctl("config")[1], r"(?m)^  LogLevel +debug +log-level$")
         daemon.status()
         daemon.wait_log("control: a client's connection ends")
         event = [e for e in daemon.call("RecentEvents")["events"] if e["kind"] == "service"][-1]
@@ -155,7 +155,7 @@ class LogLevel(SteerTest):
         self.assertEqual(again["seq"], event["seq"])
         daemon.call("Reload")
         harness.until(lambda: self.is_quiet(daemon), "it to say less again")
-        self.assertRegex(self.ctl(daemon, "config")[1], r"(?m)^  LogLevel +info +default$")
+        self.assertRegex(daemon.ctl("config")[1], r"(?m)^  LogLevel +info +default$")
 
     def test_a_reload_takes_the_level_of_the_command_line_again(self):
         upstream = self.upstream()
@@ -167,7 +167,7 @@ class LogLevel(SteerTest):
         daemon.wait_state("up")
         daemon.call("SetLogLevel", level="debug")
         daemon.call("Reload")
-        self.assertRegex(self.ctl(daemon, "config")[1], r"(?m)^  LogLevel +notice +--log-level$")
+        self.assertRegex(daemon.ctl("config")[1], r"(?m)^  LogLevel +notice +--log-level$")
         harness.until(lambda: self.is_quiet(daemon), "it to say less again")
 
     @staticmethod
@@ -184,10 +184,10 @@ class LogLevel(SteerTest):
                 daemon.call("SetLogLevel", level=level)
             self.assertEqual(raised.exception.name, "org.varlink.service.InvalidParameter")
             self.assertEqual(raised.exception.parameters, {"parameter": "level"})
-        code, _, err = self.ctl(daemon, "log-level", "loud")
+        code, _, err = daemon.ctl("log-level", "loud")
         self.assertEqual(code, 2)
         self.assertIn("expected emerg, alert", err)
-        self.assertEqual(self.ctl(daemon, "log-level")[0], 2)
+        self.assertEqual(daemon.ctl("log-level")[0], 2)
 
 
 if __name__ == "__main__":

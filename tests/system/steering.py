@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Links in every state, for what operators do to them."""
 import socket
-import subprocess
 
 import harness
 
@@ -10,21 +9,9 @@ PATIENT = f"[Service]\nStopTimeout={120 * harness.SLOW:.0f}s\n"  # nobody waits 
 
 
 class SteerTest(harness.SystemTest):
-    def ctl(self, daemon, *args, **options):
-        """ftcpctl to its end: exit code, stdout, stderr."""
-        done = subprocess.run(
-            [harness.program("ftcpctl"), "--socket", daemon.control_path, *args],
-            capture_output=True,
-            text=True,
-            timeout=harness.DEADLINE,
-            check=False,
-            **options,
-        )
-        return done.returncode, done.stdout, done.stderr
-
     def steer(self, daemon, *args):
         """The same, which must work; returns the one line that it prints."""
-        code, out, err = self.ctl(daemon, *args)
+        code, out, err = daemon.ctl(*args)
         self.assertEqual((code, err), (0, ""), out)
         self.assertEqual(out.count("\n"), 1, out)
         return out.strip()
