@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/bus.h"
-#include "ctl/ctl.h"
-#include "ctl/help.h"
-#include "ctl/verbs.h"
+#include "ctl/talk/bus.h"
+#include "ctl/talk/ctl.h"
+#include "ctl/talk/help.h"
+#include "ctl/verbs/verbs.h"
 #include "util/near.h"
 #include "util/standard.h"
 

@@ -2,7 +2,7 @@
 #pragma once
 /* The running service: relay, control and service manager around one event loop, from the sockets
  * to the last flush. */
-#include "core/config.h"
+#include "config/config.h"
 #include "daemon/options.h"
 
 /* Runs until it is told to stop; owns config. NULL: it is broken, and only what a last process had

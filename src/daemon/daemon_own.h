@@ -2,13 +2,13 @@
 #pragma once
 /* The daemon's own memory, for daemon.c (from the start to the end) and daemon_ops.c (what control
  * asks of it). */
-#include "daemon/control.h"
+#include "daemon/control/control.h"
 #include "daemon/daemon.h"
 #include "daemon/doors.h"
-#include "daemon/handover.h"
-#include "daemon/last_config.h"
-#include "daemon/relay.h"
-#include "daemon/service.h"
+#include "daemon/service/handover.h"
+#include "daemon/service/last_config.h"
+#include "daemon/relay/relay.h"
+#include "daemon/service/service.h"
 
 struct daemon {
         const struct options *options;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* Where people come in: the sockets that systemd passed, or else our own, under their lock. */
-#include "core/config.h"
-#include "daemon/control.h"
-#include "daemon/relay.h"
-#include "daemon/service.h"
+#include "config/config.h"
+#include "daemon/control/control.h"
+#include "daemon/relay/relay.h"
+#include "daemon/service/service.h"
 #include "util/socket.h"
 
 struct doors {

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "daemon/service.h"
+#include "daemon/service/service.h"
 #include "util/diag.h"
 
 /* Clients, control connections and what the daemon itself needs; four of each client's where a

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* What the process may use, and whether that is enough for what is configured. */
-#include "core/config.h"
+#include "config/config.h"
 
 /* Raises what may be raised, and warns of what is too little: at the start and after a reload. */
 void limits_raise(const struct config *config);

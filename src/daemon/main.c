@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/config.h"
+#include "config/config.h"
 #include "daemon/daemon.h"
 #include "daemon/options.h"
 #include "util/clock.h"

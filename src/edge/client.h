@@ -7,9 +7,9 @@
  * configuration.
  */
 #include "core/books.h"
-#include "core/config.h"
-#include "core/spread.h"
-#include "core/turn.h"
+#include "config/config.h"
+#include "flow/spread.h"
+#include "flow/turn.h"
 #include "edge/agenda.h"
 #include "edge/poller.h"
 #include "util/socket.h"

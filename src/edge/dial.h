@@ -5,7 +5,7 @@
  * its addresses, one after the other, without a delay. Who is told of a failure decides when the
  * next round begins, and where.
  */
-#include "core/config.h"
+#include "config/config.h"
 #include "core/state.h"
 
 #include <event2/event.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/link.h"
-#include "core/imprint.h"
+#include "flow/imprint.h"
 #include "core/catalog.h"
 #include "edge/link_own.h"
 #include "edge/timer.h"

@@ -4,9 +4,9 @@
  * The one link: dials for ever, holds at most one session, and says what became of each. One
  * function changes its state; every change has a cause and a text.
  */
-#include "core/config.h"
-#include "core/ledger.h"
-#include "core/log.h"
+#include "config/config.h"
+#include "flow/ledger.h"
+#include "store/log.h"
 #include "core/state.h"
 #include "edge/session.h"
 

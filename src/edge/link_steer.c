@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the link is told to do: to start, to go on, to be held, to change, to stop. */
-#include "core/imprint.h"
+#include "flow/imprint.h"
 #include "edge/link_own.h"
 #include "edge/timer.h"
 #include "util/clock.h"

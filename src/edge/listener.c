@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/listener.h"
-#include "core/store.h"
+#include "store/store.h"
 #include "edge/timer.h"
 #include "util/diag.h"
 #include "util/socket.h"

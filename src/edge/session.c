@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/session.h"
-#include "core/store.h"
+#include "store/store.h"
 #include "edge/session_own.h"
 #include "edge/tcp.h"
 #include "edge/timer.h"

@@ -5,10 +5,10 @@
  * ledger out, heartbeats, and the verdict on its life. Created for the connection and disposed of
  * whole with it.
  */
-#include "core/config.h"
-#include "core/ledger.h"
-#include "core/log.h"
-#include "core/phrases.h"
+#include "config/config.h"
+#include "flow/ledger.h"
+#include "store/log.h"
+#include "config/phrases.h"
 #include "core/state.h"
 
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/store.h"
+#include "store/store.h"
 #include "edge/session_own.h"
 #include "wire/verdict.h"
 

@@ -153,7 +153,7 @@ class Shells(unittest.TestCase):
         self.assertEqual(self.bash('wait', '--stat'), ['--state='])
 
     def test_the_methods_that_can_be_called_are_those_of_the_interface(self):
-        with open(os.path.join(harness.TOP, 'src', 'daemon', 'io.ftcpd.varlink'),
+        with open(os.path.join(harness.TOP, 'src', 'daemon', 'control', 'io.ftcpd.varlink'),
                   encoding='utf-8') as file:
             methods = re.findall(r'^method (\w+)', file.read(), re.MULTILINE)
         self.assertEqual(sorted(self.table['call'].words.split()), sorted(methods))

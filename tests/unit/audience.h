@@ -6,7 +6,7 @@
  * change that is final by itself costs one of its `budget`: with none left an operation ends where
  * a crash may end it.
  */
-#include "core/spread.h"
+#include "flow/spread.h"
 
 #include <stdbool.h>
 #include <stdint.h>

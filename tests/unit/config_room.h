@@ -4,7 +4,7 @@
  * A directory that stands for / while a test reads a configuration from it. Each test has its own;
  * room_done() removes it.
  */
-#include "core/config.h"
+#include "config/config.h"
 
 struct room {
         char root[64];

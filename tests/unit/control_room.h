@@ -2,8 +2,8 @@
 #pragma once
 /* The control server behind a real Unix socket, with a made-up daemon behind it, all in one thread:
  * whoever waits turns the loop. */
-#include "core/events.h"
-#include "daemon/control.h"
+#include "flow/events.h"
+#include "daemon/control/control.h"
 
 #include <stdbool.h>
 #include <sys/socket.h>

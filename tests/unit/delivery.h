@@ -6,10 +6,10 @@
  * what was given up and why.
  */
 #include "audience.h"
-#include "core/ledger.h"
-#include "core/log.h"
-#include "core/spread.h"
-#include "core/turn.h"
+#include "flow/ledger.h"
+#include "store/log.h"
+#include "flow/spread.h"
+#include "flow/turn.h"
 #include "stream.h"
 
 #include <stdbool.h>

@@ -4,8 +4,8 @@
  * A log in a store of its own that is fed as a socket would feed it, beside a plain model of what
  * must be in it, for the tests of logs and cursors.
  */
-#include "core/cursor.h"
-#include "core/log.h"
+#include "store/cursor.h"
+#include "store/log.h"
 #include "stream.h"
 
 struct feed {

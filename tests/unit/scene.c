@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "core/recover.h"
+#include "flow/recover.h"
 
 struct scene *scene_new(const struct frame_spec *spec)
 {

@@ -4,7 +4,7 @@
  * A fed log and many cursors, each beside a plain model of what it must read, for the tests of
  * cursors.
  */
-#include "core/cursor.h"
+#include "store/cursor.h"
 #include "feed.h"
 
 enum { READERS = 12, RANGES = 4096 };

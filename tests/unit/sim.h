@@ -9,10 +9,10 @@
  * readers are bare cursors, or those of core/spread.
  */
 #include "audience.h"
-#include "core/cursor.h"
-#include "core/ledger.h"
-#include "core/spread.h"
-#include "core/turn.h"
+#include "store/cursor.h"
+#include "flow/ledger.h"
+#include "flow/spread.h"
+#include "flow/turn.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "sim.h"
-#include "core/recover.h"
+#include "flow/recover.h"
 
 #include <stddef.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "core/log.h"
+#include "store/log.h"
 
 enum { ROOM = 4096, SMALL = 64, LARGE = 1 << 20 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the keys mean: values, defaults, ranges, rules across keys, and what a reload may change. */
-#include "core/config.h"
+#include "config/config.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

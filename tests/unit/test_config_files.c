@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Files, drop-ins, lines and names; and the files that ship: sample, examples, manual. */
-#include "core/config.h"
+#include "config/config.h"
 
 #include <glob.h>
 #include <setjmp.h>
@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "config_room.h"
-#include "core/config_table.h"
+#include "config/config_table.h"
 
 static void assert_error(const struct room *room, size_t i, const char *place, const char *words)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The parts of ftcpctl that need neither a daemon nor a socket. */
-#include "ctl/encode.h"
-#include "ctl/event_text.h"
-#include "ctl/rates.h"
-#include "ctl/screen.h"
-#include "ctl/script.h"
-#include "ctl/show.h"
-#include "ctl/top.h"
+#include "ctl/peer/encode.h"
+#include "ctl/show/event_text.h"
+#include "ctl/show/rates.h"
+#include "ctl/show/screen.h"
+#include "ctl/peer/script.h"
+#include "ctl/show/show.h"
+#include "ctl/top/top.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -5,7 +5,7 @@
  * FTCPD_TEST_SEED=N repeats a run, FTCPD_TEST_TIMES=N tries so many damaged images.
  */
 #include "sim.h"
-#include "core/recover.h"
+#include "flow/recover.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "core/recover.h"
+#include "flow/recover.h"
 
 enum { STEPS = 500000, EPOCH = 5000, MOST_SLABS = 12 };
 

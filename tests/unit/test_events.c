@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The ring of events: what is kept, what a text becomes, and that a crash at any store leaves the
  * last ones whole. */
-#include "core/events.h"
-#include "core/recover.h"
+#include "flow/events.h"
+#include "flow/recover.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/health.h"
+#include "daemon/report/health.h"
 
 #define SEC UINT64_C(1000000)
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Durations in constant memory: what is exact, how far off the rest is, and what a crash leaves. */
-#include "core/histogram.h"
-#include "core/store.h"
+#include "store/histogram.h"
+#include "store/store.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "core/hold.h"
-#include "core/recover.h"
+#include "flow/hold.h"
+#include "flow/recover.h"
 
 #define SEC UINT64_C(1000000)
 

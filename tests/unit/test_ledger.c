@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the peer's kernel has, may have and cannot have; what goes again; what goes besides. */
-#include "core/ledger.h"
+#include "flow/ledger.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

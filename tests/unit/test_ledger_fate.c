@@ -3,7 +3,7 @@
  * What becomes of each message under every policy: a ledger beside a plain list of messages, which
  * is asked after every step of a random schedule.
  */
-#include "core/ledger.h"
+#include "flow/ledger.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "core/recover.h"
+#include "flow/recover.h"
 #include "stream.h"
 
 enum { MESSAGES = 3000, BEAT = 7, LARGEST = 6000, SCHEDULES = 400, STEPS = 1500 };

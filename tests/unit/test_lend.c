@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "core/recover.h"
-#include "core/store.h"
+#include "flow/recover.h"
+#include "store/store.h"
 
 enum { LENT = 20000 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The text for Prometheus, from made-up figures. */
-#include "daemon/metrics.h"
-#include "core/histogram.h"
+#include "daemon/report/metrics.h"
+#include "store/histogram.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/service.h"
+#include "daemon/service/service.h"
 #include "util/diag.h"
 
 static int manager;

@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
-#include "core/cursor.h"
-#include "core/log.h"
-#include "core/store.h"
+#include "store/cursor.h"
+#include "store/log.h"
+#include "store/store.h"
 
 enum { MESSAGE = 1 << 20, SLABS_A_MESSAGE = MESSAGE / IMAGE_SLAB_SIZE };
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "core/store.h"
+#include "store/store.h"
 
 static void however_many_slabs_leave_a_chain_one_transaction_holds_it(void **unused)
 {

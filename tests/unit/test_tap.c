@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "core/tap.h"
+#include "flow/tap.h"
 #include "feed.h"
 #include "util/base64.h"
 

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "core/cursor.h"
-#include "core/turn.h"
+#include "store/cursor.h"
+#include "flow/turn.h"
 #include "feed.h"
 #include "stream.h"
 

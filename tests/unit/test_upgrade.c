@@ -4,14 +4,14 @@
  * state in tests/unit/state-1 was written by the first build; it is never written anew, but before
  * the first release, with FTCPD_TEST_WRITE=PATH, where the layout may still change.
  */
-#include "core/events.h"
-#include "core/histogram.h"
-#include "core/hold.h"
-#include "core/imprint.h"
-#include "core/ledger.h"
-#include "core/recover.h"
-#include "core/spread.h"
-#include "core/turn.h"
+#include "flow/events.h"
+#include "store/histogram.h"
+#include "flow/hold.h"
+#include "flow/imprint.h"
+#include "flow/ledger.h"
+#include "flow/recover.h"
+#include "flow/spread.h"
+#include "flow/turn.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

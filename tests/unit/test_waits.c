@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How long messages waited for a reader: each is told once, when it was passed whole. */
-#include "core/ledger.h"
+#include "flow/ledger.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl/talk/data.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ctl/talk/bus.h"
+#include "ctl/talk/ctl.h"
+#include "ctl/talk/frame_args.h"
+#include "ctl/talk/local.h"
+#include "ctl/show/show.h"
+#include "util/clock.h"
+
+enum {
+        LISTED_USEC = 1000 * 1000, /* until ftcpd has accepted us, for the check of Senders= */
+        LISTED_POLL_USEC = 5 * 1000,
+};
+
+/* The first value of a setting that is not empty, or NULL. */
+static const char *setting(const json_t *settings, const char *section, const char *key)
+{
+        const json_t *row;
+        size_t i;
+
+        json_array_foreach(settings, i, row)
+        {
+                const char *value = member_text(row, "value", "");
+
+                if (*value && strcmp(member_text(row, "section", ""), section) == 0 &&
+                    strcmp(member_text(row, "key", ""), key) == 0)
+                        return value;
+        }
+        return NULL;
+}
+
+/* All values of a setting in one line; empty where there are none. */
+static void setting_all(const json_t *settings, const char *section, const char *key, char *text,
+                        size_t size)
+{
+        const json_t *row;
+        size_t i, at = 0;
+
+        *text = '\0';
+        json_array_foreach(settings, i, row)
+        {
+                const char *value = member_text(row, "value", "");
+
+                if (*value && at < size && strcmp(member_text(row, "section", ""), section) == 0 &&
+                    strcmp(member_text(row, "key", ""), key) == 0)
+                        at += (size_t)snprintf(text + at, size - at, "%s%s", at ? " " : "", value);
+        }
+}
+
+/* 1: we are listed and may send; 0: not listed yet; -1: ftcpd takes nothing from us. */
+static int listed(const json_t *clients)
+{
+        const json_t *client;
+        size_t i;
+
+        json_array_foreach(clients, i, client)
+        {
+                if (member_int(client, "pid", -1) != getpid())
+                        continue;
+                return member_true(client, "receiveOnly") ? -1 : 1;
+        }
+        return 0;
+}
+
+/* ftcpd does not answer a sender: ask it beforehand whether it would listen to us. */
+static int may_send(struct ctl *ctl, const char *senders)
+{
+        uint64_t deadline = clock_deadline(LISTED_USEC);
+        int found = 0;
+
+        while (found == 0 && clock_usec() < deadline) {
+                json_t *result = NULL;
+                int code = bus_call(ctl, "io.ftcpd.ListClients", NULL, &result);
+
+                if (code == CTL_DONE)
+                        found = listed(json_object_get(result, "clients"));
+                json_decref(result);
+                if (code != CTL_DONE)
+                        return code;
+                if (found == 0)
+                        local_sleep(LISTED_POLL_USEC);
+        }
+        if (found >= 0)
+                return CTL_DONE;
+        return ctl_fail(ctl, CTL_DENIED,
+                        "not permitted to send: ftcpd takes messages only of [Local] Senders=%s "
+                        "(join one of its @groups, or send as one of its users)",
+                        senders);
+}
+
+static int data_connect(struct ctl *ctl, struct data *data, const char *senders)
+{
+        data->fd = local_connect(data->path, bus_deadline(ctl));
+        if (data->fd < 0)
+                return bus_unreachable(ctl, "data socket", data->path, data->fd);
+        if (!senders)
+                return CTL_DONE;
+        shutdown(data->fd, SHUT_RD);
+        int code = *senders ? may_send(ctl, senders) : CTL_DONE;
+        if (code != CTL_DONE)
+                data_close(data);
+        return code;
+}
+
+/* With balance, what we receive nobody else gets. */
+static int may_receive(struct ctl *ctl, const json_t *settings, enum data_use use)
+{
+        const char *to = setting(settings, "Delivery", "ToClients");
+
+        if (use != DATA_RECEIVE || !to || strcmp(to, "balance") != 0)
+                return CTL_DONE;
+        return ctl_fail(ctl, CTL_FAILED,
+                        "with ToClients=balance each message goes to one client only: what is "
+                        "received here is taken from the others; --steal if that is meant");
+}
+
+static bool is_set(const json_t *settings, const char *key, const char *value)
+{
+        const char *given = setting(settings, "Delivery", key);
+
+        return given && strcmp(given, value) == 0;
+}
+
+int data_open(struct ctl *ctl, struct data *data, enum data_use use)
+{
+        json_t *result = NULL;
+        int code = bus_call(ctl, "io.ftcpd.GetConfig", NULL, &result);
+
+        if (code == CTL_DONE) {
+                const json_t *settings = json_object_get(result, "settings");
+                const char *path = setting(settings, "Local", "Socket");
+                char senders[256];
+
+                data->refuses = is_set(settings, "WhenDown", "refuse");
+                data->dismisses = is_set(settings, "OnLinkLoss", "disconnect");
+                setting_all(settings, "Local", "Senders", senders, sizeof(senders));
+                snprintf(data->path, sizeof(data->path), "%s", path ? path : "");
+                code = frame_args_from_config(ctl, settings, &data->spec);
+                if (code == CTL_DONE && !path)
+                        code = ctl_fail(ctl, CTL_FAILED,
+                                        "ftcpd does not say where its data socket is");
+                if (code == CTL_DONE)
+                        code = may_receive(ctl, settings, use);
+                if (code == CTL_DONE)
+                        code = data_connect(ctl, data, use == DATA_SEND ? senders : NULL);
+        }
+        json_decref(result);
+        return code;
+}
+
+void data_why_closed(struct ctl *ctl, const struct data *data, char *text, size_t size)
+{
+        json_t *status = NULL;
+        int code = bus_call(ctl, "io.ftcpd.Status", NULL, &status);
+        const json_t *upstream = json_object_get(status, "upstream");
+        const char *state = member_text(upstream, "state", "up");
+        const char *error = member_text(upstream, "lastError", "");
+        int64_t limit = member_int(status, "clientsLimit", 0);
+
+        *text = '\0';
+        *ctl->why = '\0';
+        if (code == CTL_DONE && strcmp(state, "up") != 0 && (data->refuses || data->dismisses))
+                snprintf(text, size, ": the link is not up but %s%s%s, and %s", state,
+                         *error ? ": " : "", error,
+                         data->refuses ? "WhenDown=refuse takes no client until it is"
+                                       : "OnLinkLoss=disconnect sends clients away");
+        else if (code == CTL_DONE && limit && member_int(status, "clients", 0) >= limit)
+                snprintf(text, size, ": there are as many clients as MaxClients=%lld allows",
+                         (long long)limit);
+        json_decref(status);
+}
+
+void data_close(struct data *data)
+{
+        close(data->fd);
+        data->fd = -1;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl/talk/local.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ctl/talk/ctl.h"
+#include "util/clock.h"
+
+enum { BACKLOG_RETRY_USEC = 20 * 1000 };
+
+int local_poll_msec(uint64_t deadline)
+{
+        uint64_t now = clock_usec();
+
+        if (deadline == UINT64_MAX)
+                return -1;
+        if (deadline <= now)
+                return 0;
+        uint64_t msec = (deadline - now + 999) / 1000;
+        return msec > INT_MAX ? INT_MAX : (int)msec;
+}
+
+int local_wait_while(int process, int fd, short events, uint64_t deadline)
+{
+        struct pollfd fds[] = {{.fd = fd, .events = events}, {.fd = process, .events = POLLIN}};
+
+        for (;;) {
+                int n = poll(fds, 2, local_poll_msec(deadline));
+
+                if (n > 0)
+                        return fds[0].revents ? 0 : -EOWNERDEAD;
+                if (n < 0 && errno != EINTR)
+                        return -errno;
+                if (n == 0 && clock_usec() >= deadline)
+                        return -ETIMEDOUT;
+        }
+}
+
+int local_wait(int fd, short events, uint64_t deadline)
+{
+        return local_wait_while(-1, fd, events, deadline);
+}
+
+bool local_is_unread(short events)
+{
+        struct stat st;
+
+        /* A terminal that was hung up is told by a signal. */
+        return events & POLLERR ||
+               (events & POLLHUP && fstat(STDOUT_FILENO, &st) == 0 && S_ISSOCK(st.st_mode));
+}
+
+int local_wait_read(int fd, uint64_t deadline)
+{
+        /* Without any event asked for, it is only told that nobody reads. */
+        struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = STDOUT_FILENO}};
+
+        for (;;) {
+                int n = poll(fds, 2, local_poll_msec(deadline));
+
+                if (n > 0 && local_is_unread(fds[1].revents)) {
+                        raise(SIGPIPE);
+                        return -ECANCELED;
+                }
+                if (n > 0 && fds[0].revents)
+                        return 0;
+                if (n > 0)
+                        fds[1].fd = -1;
+                if (n < 0 && errno != EINTR)
+                        return -errno;
+                if (n == 0 && clock_usec() >= deadline)
+                        return -ETIMEDOUT;
+        }
+}
+
+void local_sleep(uint64_t usec)
+{
+        struct timespec span = {(time_t)(usec / 1000000), (long)(usec % 1000000) * 1000};
+
+        nanosleep(&span, NULL);
+}
+
+int local_connect_while(int process, const char *path, uint64_t deadline)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+        if (strlen(path) >= sizeof(address.sun_path))
+                return -ENAMETOOLONG;
+        strcpy(address.sun_path, path);
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+        while (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+                int error = errno;
+
+                if (error == EINTR)
+                        continue;
+                if (error == EAGAIN && clock_usec() < deadline) {
+                        error = -local_wait_while(process, -1, 0,
+                                                  clock_deadline(BACKLOG_RETRY_USEC));
+                        if (error == ETIMEDOUT)
+                                continue;
+                }
+                close(fd);
+                return error == EAGAIN ? -ETIMEDOUT : -error;
+        }
+        return fd;
+}
+
+int local_connect(const char *path, uint64_t deadline)
+{
+        return local_connect_while(-1, path, deadline);
+}

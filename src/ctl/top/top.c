@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/* The live screen: asks the daemon again and again, and draws what it says in place. */
+#include "ctl/top/top.h"
+
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "ctl/talk/bus.h"
+#include "ctl/talk/ctl.h"
+#include "ctl/show/event_text.h"
+#include "ctl/talk/local.h"
+#include "ctl/show/show.h"
+#include "ctl/top/term.h"
+#include "ctl/verbs/verbs.h"
+#include "util/clock.h"
+
+enum {
+        INTERVAL_USEC = 1000 * 1000,
+        ANSWER_USEC = 500 * 1000, /* keys wait for the daemon no longer than this */
+};
+
+enum { INTERVAL = CTL_OPTION };
+
+const struct verb_option verb_top_options[] = {
+        {'n', NULL, "N", "end after N looks", NULL},
+        {INTERVAL, "interval", "T", "look as often [1s]", NULL},
+        {0},
+};
+
+const char verb_top_more[] =
+        "Keys: q quits; i, p, n, o, u, d sort the clients by id, program, in, out,\n"
+        "queued, dropped, and < and > by the column beside; r reverses; the arrows, PgUp,\n"
+        "PgDn, Home and End scroll them; + and - look more and less often. While the\n"
+        "daemon is away it is waited for, and what it said last is dimmed. Where stdout\n"
+        "is no terminal there is a line each look, or with -j the daemon's answer.\n";
+
+struct watch {
+        struct ctl *ctl;
+        struct top top;
+        struct term term;
+        bool utf8, colour;
+        bool latency;   /* the daemon has GetLatency, as far as is known */
+        uint64_t looks; /* how many are left */
+};
+
+/* One call. The exit code; what else could be had is not missed. */
+static int ask(struct watch *watch, const char *method, json_t **result)
+{
+        int code = bus_call_until(watch->ctl, method, NULL, result, clock_deadline(ANSWER_USEC));
+
+        if (code != CTL_DONE) {
+                json_decref(*result);
+                *result = NULL;
+        }
+        return code;
+}
+
+/* Since when it is down, the events say, for as far as they are kept. */
+static void look_down(struct watch *watch, const json_t *status)
+{
+        json_t *recent = NULL;
+
+        *watch->top.down = '\0';
+        if (event_is_down(json_object_get(status, "upstream")) &&
+            ask(watch, "io.ftcpd.RecentEvents", &recent) == CTL_DONE)
+                event_down(json_object_get(recent, "events"), clock_wall_usec(), watch->top.down,
+                           sizeof(watch->top.down));
+        json_decref(recent);
+        *watch->ctl->why = '\0';
+}
+
+/* Asks for everything. CTL_DONE, also where the daemon is away, or what makes it of no use to go
+ * on. */
+static int look(struct watch *watch)
+{
+        json_t *status = NULL, *clients = NULL, *latency = NULL, *list;
+        struct ctl *ctl = watch->ctl;
+        int code = ask(watch, "io.ftcpd.Status", &status);
+
+        if (code == CTL_DONE)
+                code = ask(watch, "io.ftcpd.ListClients", &clients);
+        if (code == CTL_DONE && watch->latency &&
+            ask(watch, "io.ftcpd.GetLatency", &latency) == CTL_FAILED)
+                watch->latency = false;
+        if (code == CTL_DONE) {
+                look_down(watch, status);
+                list = json_incref(json_object_get(clients, "clients"));
+                top_take(&watch->top, status, list, latency);
+                json_decref(clients);
+                *ctl->why = '\0';
+                return CTL_DONE;
+        }
+        json_decref(status);
+        if (code != CTL_UNREACHABLE)
+                return code;
+        /* The one that comes back may be another version. */
+        watch->latency = true;
+        top_lost(&watch->top, ctl->why);
+        *ctl->why = '\0';
+        return CTL_DONE;
+}
+
+static int draw(struct watch *watch)
+{
+        char *text = NULL;
+        size_t size = 0;
+        FILE *to = open_memstream(&text, &size);
+
+        if (!to)
+                return ctl_fail(watch->ctl, CTL_FAILED, "no memory");
+        top_draw(to, &watch->top, watch->term.rows, watch->term.columns, watch->colour,
+                 watch->utf8);
+        fclose(to);
+        int r = term_write(text, size);
+        free(text);
+        return r < 0 ? ctl_fail(watch->ctl, CTL_FAILED, "the terminal: %s", strerror(-r))
+                     : CTL_DONE;
+}
+
+/* Keys of a terminal that is gone end it too. */
+static bool take_keys(struct watch *watch)
+{
+        char keys[64];
+        ssize_t n = read(STDIN_FILENO, keys, sizeof(keys));
+
+        if (n <= 0)
+                return n < 0 && (errno == EAGAIN || errno == EINTR);
+        return top_keys(&watch->top, keys, (size_t)n);
+}
+
+static bool take_signal(struct watch *watch)
+{
+        struct signalfd_siginfo info;
+
+        if (read(watch->term.signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
+                return true;
+        switch (info.ssi_signo) {
+        case SIGWINCH: term_measure(&watch->term); return true;
+        case SIGTSTP: return term_suspend(&watch->term) >= 0;
+        default: return false;
+        }
+}
+
+/* Waits for the next look, and draws anew at each key. *quit: somebody wants to leave. */
+static int pause_for_keys(struct watch *watch, bool *quit)
+{
+        uint64_t begun = clock_usec();
+        int code = CTL_DONE;
+
+        while (code == CTL_DONE && !*quit && clock_usec() < begun + watch->top.interval_usec) {
+                struct pollfd polled[] = {{.fd = watch->term.signals, .events = POLLIN},
+                                          {.fd = STDIN_FILENO, .events = POLLIN}};
+                int n = poll(polled, 2, local_poll_msec(begun + watch->top.interval_usec));
+
+                if (n <= 0)
+                        continue;
+                if (polled[0].revents)
+                        *quit = !take_signal(watch);
+                if (polled[1].revents && !*quit)
+                        *quit = !take_keys(watch);
+                if (!*quit)
+                        code = draw(watch);
+        }
+        return code;
+}
+
+static int watch_screen(struct watch *watch)
+{
+        bool quit = false;
+        int r = term_begin(&watch->term), code = CTL_DONE;
+
+        if (r < 0)
+                return ctl_fail(watch->ctl, CTL_FAILED, "the terminal: %s", strerror(-r));
+        while (code == CTL_DONE) {
+                code = draw(watch);
+                if (code == CTL_DONE)
+                        code = pause_for_keys(watch, &quit);
+                if (quit || --watch->looks == 0)
+                        break;
+                if (code == CTL_DONE)
+                        code = look(watch);
+        }
+        term_end(&watch->term);
+        return code;
+}
+
+static int watch_lines(struct watch *watch)
+{
+        struct ctl *ctl = watch->ctl;
+        bool away = false;
+
+        int code = CTL_DONE;
+
+        for (; code == CTL_DONE; code = look(watch)) {
+                if (*watch->top.trouble && !away)
+                        fprintf(stderr, "ftcpctl: waiting: %s\n", watch->top.trouble);
+                away = *watch->top.trouble;
+                if (!away && ctl->json != CTL_JSON_OFF)
+                        ctl_print_json(ctl, watch->top.status);
+                else if (!away)
+                        top_line(stdout, &watch->top);
+                if (fflush(stdout) != 0)
+                        return ctl_fail(ctl, CTL_FAILED, "stdout: %s", strerror(errno));
+                if (--watch->looks == 0)
+                        return CTL_DONE;
+                local_sleep(watch->top.interval_usec);
+        }
+        return code;
+}
+
+static int read_options(struct watch *watch, int argc, char **argv)
+{
+        struct ctl *ctl = watch->ctl;
+        uint64_t *interval = &watch->top.interval_usec;
+        int option;
+
+        while ((option = ctl_option(ctl, argc, argv)) != -1)
+                if (option == '?' ||
+                    (option == 'n' && !ctl_number(ctl, "-n", optarg, &watch->looks)) ||
+                    (option == INTERVAL && !ctl_span(ctl, "--interval", optarg, interval)))
+                        return ctl_usage(ctl, NULL);
+        if (optind < argc)
+                return ctl_usage(ctl, "top takes no argument");
+        if (*interval < TOP_INTERVAL_MIN_USEC || *interval > TOP_INTERVAL_MAX_USEC)
+                return ctl_usage(ctl, "--interval: expected 100ms to 1min");
+        if (watch->looks == 0)
+                return ctl_usage(ctl, "-n: expected 1 or more");
+        return CTL_DONE;
+}
+
+int verb_top(struct ctl *ctl, int argc, char **argv)
+{
+        struct watch watch = {.ctl = ctl, .latency = true, .looks = UINT64_MAX};
+
+        watch.top.interval_usec = INTERVAL_USEC;
+        int code = read_options(&watch, argc, argv);
+        if (code != CTL_DONE)
+                return code;
+        /* Who starts it is told at once that the daemon is not there; later it is waited for. */
+        code = bus_open(ctl);
+        if (code == CTL_DONE)
+                code = look(&watch);
+        if (code != CTL_DONE)
+                return code;
+        setlocale(LC_CTYPE, "");
+        watch.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+        watch.colour = show_colour();
+        code = ctl->json == CTL_JSON_OFF && term_fits() ? watch_screen(&watch)
+                                                        : watch_lines(&watch);
+        top_done(&watch.top);
+        return code;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl/verbs/flush.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/talk/bus.h"
+#include "ctl/talk/ctl.h"
+#include "ctl/talk/local.h"
+#include "ctl/show/show.h"
+#include "ctl/verbs/verbs.h"
+#include "util/clock.h"
+#include "util/units.h"
+
+enum {
+        RETURN_USEC = 10 * 1000 * 1000, /* of a daemon that restarts */
+        RETURN_POLL_USEC = 50 * 1000,
+};
+
+const struct verb_option verb_flush_options[] = {
+        {CTL_OPTION, "timeout", "T", "give up after this time [never]", NULL},
+        {0},
+};
+
+const char verb_flush_more[] =
+        "Returns when all that ftcpd had accepted before is acknowledged by the\n"
+        "upstream's kernel, or dropped; whether its program has read it nobody can say.\n"
+        "Exits with 1 at the timeout.\n";
+
+/* An event that the daemon of now has told, and that only its successor knows, too. */
+struct witness {
+        int64_t seq, time_usec;
+};
+
+static int events_of(struct ctl *ctl, json_t **events)
+{
+        json_t *result = NULL;
+        int code = bus_call(ctl, "io.ftcpd.RecentEvents", NULL, &result);
+
+        *events = json_incref(json_object_get(result, "events"));
+        json_decref(result);
+        return code;
+}
+
+static int find_witness(struct ctl *ctl, struct witness *witness)
+{
+        json_t *events = NULL;
+        int code = events_of(ctl, &events);
+        const json_t *last = json_array_get(events, json_array_size(events) - 1);
+
+        *witness = (struct witness){member_int(last, "seq", 0), member_int(last, "timeUsec", 0)};
+        json_decref(events);
+        return code;
+}
+
+/* Is what answers now the daemon of before, or one that took everything over from it? */
+static int still_knows(struct ctl *ctl, const struct witness *witness)
+{
+        json_t *events = NULL, *event;
+        int code = events_of(ctl, &events);
+        bool knows = false;
+        size_t i;
+
+        json_array_foreach(events, i, event) knows =
+                knows || (member_int(event, "seq", 0) == witness->seq &&
+                          member_int(event, "timeUsec", 0) == witness->time_usec);
+        json_decref(events);
+        if (code != CTL_DONE || knows)
+                return code;
+        return ctl_fail(ctl, CTL_FAILED,
+                        "ftcpd was started anew meanwhile: what was not delivered by then is lost");
+}
+
+/* A daemon that restarts is away for a moment. */
+static int come_back(struct ctl *ctl, const struct witness *witness)
+{
+        uint64_t deadline = clock_deadline(RETURN_USEC);
+        int code;
+
+        if (ctl->limit && ctl->limit < deadline)
+                deadline = ctl->limit;
+
+        do {
+                local_sleep(RETURN_POLL_USEC);
+                *ctl->why = '\0';
+                code = still_knows(ctl, witness);
+        } while (code == CTL_UNREACHABLE && clock_usec() < deadline);
+        return code;
+}
+
+static int timed_out(struct ctl *ctl, const json_t *error, uint64_t timeout_usec)
+{
+        const json_t *queued = json_object_get(error, "queued");
+        uint64_t n = (uint64_t)member_int(queued, "messages", 0);
+        json_t *status = NULL;
+        char messages[SHOW_SIZE], bytes[SHOW_SIZE], link[160] = "";
+
+        if (bus_call(ctl, "io.ftcpd.Status", NULL, &status) == CTL_DONE) {
+                const json_t *upstream = json_object_get(status, "upstream");
+                const char *by = member_text(upstream, "heldBy", NULL);
+
+                snprintf(link, sizeof(link), "; the link is %.40s%s%.80s", member_state(upstream),
+                         by ? ", held by " : "", by ? by : "");
+        }
+        json_decref(status);
+        return ctl_fail(ctl, CTL_FAILED, "not flushed within %s: %s message%s (%s) %s queued%s",
+                        units_span_words(timeout_usec).text, show_number(n, messages),
+                        n == 1 ? "" : "s",
+                        show_bytes((uint64_t)member_int(queued, "bytes", 0), bytes),
+                        n == 1 ? "is" : "are", link);
+}
+
+static int flush_once(struct ctl *ctl, uint64_t deadline, uint64_t timeout_usec)
+{
+        uint64_t now = clock_usec(), left = deadline > now ? deadline - now : 0;
+        json_t *parameters =
+                deadline == UINT64_MAX ? NULL : json_pack("{s:I}", "timeoutUsec", (json_int_t)left);
+        json_t *result = NULL;
+        int code = bus_call_until(ctl, "io.ftcpd.Flush", parameters, &result,
+                                  ctl->limit ? ctl->limit : UINT64_MAX);
+
+        if (code == CTL_FAILED && strcmp(ctl->error, "io.ftcpd.FlushTimedOut") == 0)
+                code = timed_out(ctl, result, timeout_usec);
+        json_decref(parameters);
+        json_decref(result);
+        return code;
+}
+
+int flush_wait(struct ctl *ctl, uint64_t timeout_usec)
+{
+        uint64_t deadline = clock_deadline(timeout_usec);
+        struct witness witness;
+        int code;
+
+        ctl_limit(ctl, timeout_usec);
+        code = find_witness(ctl, &witness);
+
+        while (code == CTL_DONE) {
+                code = flush_once(ctl, deadline, timeout_usec);
+                /* Without a connection any more: it was there, and its successor may be. */
+                if (code != CTL_UNREACHABLE)
+                        break;
+                code = come_back(ctl, &witness);
+        }
+        return code;
+}
+
+int verb_flush(struct ctl *ctl, int argc, char **argv)
+{
+        uint64_t timeout = UNITS_INFINITY;
+        int option, code;
+
+        while ((option = ctl_option(ctl, argc, argv)) != -1)
+                if (option == '?' || !ctl_span(ctl, "--timeout", optarg, &timeout))
+                        return ctl_usage(ctl, NULL);
+        if (optind < argc)
+                return ctl_usage(ctl, "flush takes no argument");
+        code = flush_wait(ctl, timeout);
+        if (code == CTL_DONE && ctl->json != CTL_JSON_OFF) {
+                json_t *reply = json_object();
+
+                code = ctl_print_json(ctl, reply);
+                json_decref(reply);
+        } else if (code == CTL_DONE) {
+                puts("everything accepted before is acknowledged or dropped");
+        }
+        return code;
+}

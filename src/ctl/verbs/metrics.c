@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* Prometheus text, for a scraper or for node_exporter's textfile collector. */
+#include "ctl/verbs/verbs.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/talk/bus.h"
+#include "ctl/talk/ctl.h"
+#include "ctl/talk/whole_file.h"
+
+enum { OPTION_OUTPUT = CTL_OPTION };
+
+const struct verb_option verb_metrics_options[] = {
+        {OPTION_OUTPUT, "output", "FILE", "put the text there, whole or not at all", "@file"},
+        {0},
+};
+
+const char verb_metrics_more[] =
+        "The names are listed in ftcpd-metrics(7). Where nobody listens, or ftcpd hangs,\n"
+        "FILE says `ftcpd_up 0` and nothing else, so that it never goes on saying what\n"
+        "was, and the exit code is 3; where ftcpd only has no place for one more, FILE\n"
+        "stays as it is. The permissions of an existing FILE are kept, a symbolic link\n"
+        "stays one. A FILE that is a pipe or a device is written to; - is stdout.\n";
+
+static int write_file(struct ctl *ctl, const char *path, const char *text)
+{
+        int r = whole_file_write(path, text);
+
+        return r < 0 ? ctl_fail(ctl, CTL_FAILED, "%s: %s", path, strerror(-r)) : CTL_DONE;
+}
+
+/*
+ * Is the link known not to be up? Where nobody listens, and where nobody answers: what is not
+ * relayed for so long is as good as down. Who only found no place, or was refused, knows nothing.
+ */
+static bool is_down(const struct ctl *ctl)
+{
+        return ctl->absence == ENOENT || ctl->absence == ECONNREFUSED || ctl->absence == ETIMEDOUT;
+}
+
+/* Keeps the words and the exit code of why it can't be reached. */
+static int write_down(struct ctl *ctl, const char *path)
+{
+        char *text;
+        int code;
+
+        if (asprintf(&text,
+                     "# %s\n"
+                     "# HELP ftcpd_up Whether the link to the upstream is up.\n"
+                     "# TYPE ftcpd_up gauge\n"
+                     "ftcpd_up{link=\"%s\"} 0\n",
+                     ctl->absence == ETIMEDOUT ? "ftcpd hangs: it does not answer."
+                                               : "ftcpd is not running.",
+                     ctl->instance ? ctl->instance : "ftcpd") < 0)
+                return CTL_UNREACHABLE;
+        code = write_file(ctl, path, text);
+        free(text);
+        return code == CTL_DONE ? CTL_UNREACHABLE : code;
+}
+
+static int put_metrics(struct ctl *ctl, const json_t *result, const char *path)
+{
+        const char *text = json_string_value(json_object_get(result, "text"));
+
+        if (!path && ctl->json != CTL_JSON_OFF)
+                return ctl_print_json(ctl, result);
+        if (!text)
+                return ctl_fail(ctl, CTL_FAILED, "the answer has no text");
+        if (path)
+                return write_file(ctl, path, text);
+        fputs(text, stdout);
+        return CTL_DONE;
+}
+
+/* A connection that was closed may be the last word of a daemon that has ended since. */
+static int ask(struct ctl *ctl, json_t **result)
+{
+        int code = bus_call(ctl, "io.ftcpd.GetMetrics", NULL, result);
+
+        if (ctl->absence != EPIPE && ctl->absence != ECONNRESET)
+                return code;
+        json_decref(*result);
+        return bus_call(ctl, "io.ftcpd.GetMetrics", NULL, result);
+}
+
+int verb_metrics(struct ctl *ctl, int argc, char **argv)
+{
+        const char *path = NULL;
+        json_t *result = NULL;
+        int option, code;
+
+        while ((option = ctl_option(ctl, argc, argv)) != -1) {
+                if (option == '?')
+                        return ctl_usage(ctl, NULL);
+                path = optarg;
+        }
+        if (path && strcmp(path, "-") == 0)
+                path = NULL;
+        if (optind < argc)
+                return ctl_usage(ctl, "metrics takes no argument");
+        if (path && (!*path || path[strlen(path) - 1] == '/'))
+                return ctl_usage(ctl, "--output needs the name of a file");
+        code = ask(ctl, &result);
+        if (code == CTL_DONE)
+                code = put_metrics(ctl, result, path);
+        else if (path && is_down(ctl))
+                code = write_down(ctl, path);
+        json_decref(result);
+        return code;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* Have ftcpd read its configuration anew. */
+#include "ctl/verbs/verbs.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/talk/bus.h"
+#include "ctl/talk/ctl.h"
+#include "ctl/show/show.h"
+#include "util/clock.h"
+#include "util/units.h"
+
+enum { RELOAD_USEC = 60 * 1000 * 1000 }; /* names of users may be looked up over a network */
+
+const char verb_reload_more[] =
+        "A configuration with an error changes nothing: the errors are printed, with\n"
+        "file and line, and the exit code is 1. Warnings are printed too.\n";
+
+/* systemd, which calls us for a reload, waits for us before it starts a daemon anew that crashed
+ * meanwhile; and where it holds the socket, we would wait for that daemon. */
+static int open_for_reload(struct ctl *ctl)
+{
+        const char *text = getenv("MAINPID");
+        uint64_t pid;
+
+        if (text && units_number_parse(text, &pid) == 0 && pid > 0 && pid <= INT_MAX)
+                return bus_open_while(ctl, (pid_t)pid);
+        return CTL_DONE;
+}
+
+static bool is_of_reload(const json_t *event, const char *begin)
+{
+        return strcmp(member_text(event, "kind", ""), "reload") == 0 &&
+               strncmp(member_text(event, "text", ""), begin, strlen(begin)) == 0;
+}
+
+/* The events of a reload are its warnings and then, that it was done. What can't be had is in the
+ * log. */
+static void print_warnings(struct ctl *ctl)
+{
+        json_t *result = NULL;
+        const json_t *events;
+        size_t first, end;
+
+        if (bus_call(ctl, "io.ftcpd.RecentEvents", NULL, &result) == CTL_DONE) {
+                events = json_object_get(result, "events");
+                end = json_array_size(events);
+                while (end > 0 && !is_of_reload(json_array_get(events, end - 1), ""))
+                        end--;
+                first = end ? --end : 0;
+                while (first > 0 && is_of_reload(json_array_get(events, first - 1), "warning: "))
+                        first--;
+                for (; first < end; first++) {
+                        const char *text = member_text(json_array_get(events, first), "text", "");
+
+                        show_safe(stderr, text, strlen(text), SIZE_MAX);
+                        fputc('\n', stderr);
+                }
+        }
+        *ctl->why = '\0';
+        json_decref(result);
+}
+
+int verb_reload(struct ctl *ctl, int argc, char **argv)
+{
+        json_t *result = NULL, *line;
+        int code = ctl_arguments(ctl, argc, argv, 0);
+        size_t i;
+
+        if (code == CTL_DONE)
+                code = open_for_reload(ctl);
+        if (code)
+                return code;
+        code = bus_call_until(ctl, "io.ftcpd.Reload", NULL, &result, clock_deadline(RELOAD_USEC));
+        if (code == CTL_FAILED && strcmp(ctl->error, "io.ftcpd.ConfigInvalid") == 0) {
+                json_array_foreach(json_object_get(result, "errors"), i, line)
+                {
+                        const char *text = json_string_value(line);
+
+                        if (!text)
+                                continue;
+                        show_safe(stderr, text, strlen(text), SIZE_MAX);
+                        fputc('\n', stderr);
+                }
+                ctl_fail(ctl, code, "the configuration was refused; what was in force stays so");
+        }
+        /* Of systemd's own call the journal has them already. */
+        if (code == CTL_DONE && !getenv("MAINPID"))
+                print_warnings(ctl);
+        if (code == CTL_DONE && ctl->json != CTL_JSON_OFF)
+                code = ctl_print_json(ctl, result);
+        json_decref(result);
+        return code;
+}

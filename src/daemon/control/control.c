@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/control/control.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/control/control_client.h"
+#include "util/clock.h"
+#include "util/diag.h"
+
+static void bury(struct control *control)
+{
+        struct control_client *client;
+
+        while ((client = LIST_FIRST(&control->dead)) != NULL)
+                control_client_free(client);
+}
+
+static void on_reap(int fd, short events, void *arg)
+{
+        (void)fd, (void)events;
+        bury(arg);
+}
+
+static void on_news(int fd, short events, void *arg)
+{
+        (void)fd, (void)events;
+        control_client_news(arg);
+}
+
+void control_news(struct control *control)
+{
+        event_active(control->news, EV_TIMEOUT, 0);
+}
+
+void control_flushed(struct control *control)
+{
+        struct control_client *client;
+
+        for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link))
+                if (client->flush.on)
+                        event_active(client->event, EV_TIMEOUT, 0);
+}
+
+struct control *control_new(struct event_base *base, const struct control_service *service,
+                            const struct control_ops *ops, void *ctx)
+{
+        struct control *control = calloc(1, sizeof(*control));
+
+        if (!control)
+                return NULL;
+        control->base = base;
+        control->service = service;
+        control->ops = ops;
+        control->ctx = ctx;
+        control->reap = event_new(base, -1, 0, on_reap, control);
+        control->news = event_new(base, -1, 0, on_news, control);
+        control->taps = evtimer_new(base, on_news, control);
+        control->ends = poller_new(base, &control_client_ends);
+        if (control_queue_init(&control->queue, base) < 0 || !control->reap || !control->news ||
+            !control->taps || !control->ends) {
+                control_free(control);
+                return NULL;
+        }
+        return control;
+}
+
+static uid_t uid_of(int fd)
+{
+        struct ucred peer = {.uid = (uid_t)-1};
+        socklen_t size = sizeof(peer);
+
+        return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.uid : (uid_t)-1;
+}
+
+/* A crowd waits outside for what it costs. */
+static void spend_at_door(struct control *control, uint64_t usec)
+{
+        struct control_listener *listener;
+        uint64_t wait;
+
+        control_budget_spend(&control->door, usec + 1);
+        wait = control_budget_wait(&control->door);
+        if (wait == 0)
+                return;
+        for (listener = LIST_FIRST(&control->listeners); listener;
+             listener = LIST_NEXT(listener, link))
+                listener_pause(listener->listener, wait);
+}
+
+static void admit(void *context, int fd)
+{
+        struct control *control = context;
+        uint64_t begin = clock_cpu_usec();
+        uid_t uid = uid_of(fd);
+
+        if (!control_crowd_admits(control, fd, uid))
+                control_hang_up(fd);
+        else if (control_client_new(control, fd, uid) < 0)
+                diag_warning("control: out of memory for one more client");
+        spend_at_door(control, clock_cpu_usec() - begin);
+}
+
+int control_listen(struct control *control, int fd)
+{
+        struct control_listener *listener = calloc(1, sizeof(*listener));
+
+        if (!listener) {
+                close(fd);
+                return -ENOMEM;
+        }
+        listener->listener = listener_new(control->base, fd, admit, control);
+        if (!listener->listener) {
+                free(listener);
+                return -ENOMEM;
+        }
+        LIST_INSERT_HEAD(&control->listeners, listener, link);
+        return 0;
+}
+
+void control_free(struct control *control)
+{
+        struct control_listener *listener;
+        struct control_client *client;
+
+        if (!control)
+                return;
+        while ((listener = LIST_FIRST(&control->listeners)) != NULL) {
+                LIST_REMOVE(listener, link);
+                listener_free(listener->listener);
+                free(listener);
+        }
+        control_client_last_look(control);
+        while ((client = LIST_FIRST(&control->clients)) != NULL)
+                control_client_close(client, "the daemon ends");
+        bury(control);
+        poller_free(control->ends);
+        if (control->taps)
+                event_free(control->taps);
+        if (control->news)
+                event_free(control->news);
+        control_queue_done(&control->queue);
+        if (control->reap)
+                event_free(control->reap);
+        free(control);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/report/health.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "util/clock.h"
+#include "util/text.h"
+#include "util/units.h"
+
+/* A peer that stands in the middle of a message for this long speaks another frame, or hangs. */
+#define PARTIAL_MAX_USEC (10 * USEC_PER_SEC)
+
+static const char *const severities[] = {
+        [SEVERITY_OK] = "ok",
+        [SEVERITY_WARNING] = "warning",
+        [SEVERITY_CRITICAL] = "critical",
+};
+static_assert(sizeof(severities) / sizeof(*severities) == SEVERITY_CRITICAL + 1,
+              "every severity has its word");
+
+const char *severity_name(enum severity severity)
+{
+        return severities[severity];
+}
+
+static void __attribute__((format(printf, 3, 4)))
+add_reason(struct health *health, enum severity severity, const char *format, ...)
+{
+        struct health_reason *reason;
+        char text[4 * HEALTH_TEXT_MAX]; /* what others wrote may be long */
+        va_list args;
+
+        if (health->n_reasons == HEALTH_REASONS_MAX)
+                return;
+        reason = &health->reasons[health->n_reasons++];
+        reason->severity = severity;
+        va_start(args, format);
+        vsnprintf(text, sizeof(text), format, args);
+        va_end(args);
+        text_cut(reason->text, sizeof(reason->text), text);
+        if (severity > health->severity)
+                health->severity = severity;
+}
+
+static const enum severity held_severities[] = {
+        [HELD_OK] = SEVERITY_OK,
+        [HELD_WARNING] = SEVERITY_WARNING,
+        [HELD_CRITICAL] = SEVERITY_CRITICAL,
+};
+
+/* From when an operator asks for it, though a connection may still be being closed. */
+static bool is_held(const struct status_upstream *up)
+{
+        return up->state == LINK_HELD || up->held_by;
+}
+
+/* While an operator holds the link, that it is down is no fault of its own. */
+static void judge_link(const struct status_upstream *up, const struct config *config,
+                       struct health *health)
+{
+        enum severity severity;
+
+        if (is_held(up)) {
+                add_reason(health, held_severities[config->held], "the link is held%s%s%s%s",
+                           up->held_by ? " by " : "", up->held_by ? up->held_by : "",
+                           up->held_reason ? ": " : "", up->held_reason ? up->held_reason : "");
+                return;
+        }
+        if (up->state == LINK_UP)
+                return;
+        severity =
+                up->down_usec >= config->critical_after_usec ? SEVERITY_CRITICAL : SEVERITY_WARNING;
+        add_reason(health, severity, "the link has not been up for %s, it is %s%s%s",
+                   units_span_words(up->down_usec).text, link_state_name(up->state),
+                   up->last_error ? ": " : "", up->last_error ? up->last_error : "");
+}
+
+static void judge_peer(const struct status_upstream *up, const struct config *config,
+                       struct health *health)
+{
+        if (up->silent_reported && up->silent_usec != STATUS_NONE)
+                add_reason(health, SEVERITY_WARNING, "the upstream has been silent for %s",
+                           units_span_words(up->silent_usec).text);
+        else if (up->silent_reported)
+                add_reason(health, SEVERITY_WARNING, "the upstream is silent");
+        /* While ftcpd does not read, it is not the peer that keeps the rest back. */
+        if (up->partial.present && !up->paused && up->partial.age_usec >= PARTIAL_MAX_USEC) {
+                char of[48] = "";
+
+                if (up->partial.declared_bytes != STATUS_NONE)
+                        snprintf(of, sizeof(of), " (%" PRIu64 " declared)",
+                                 up->partial.declared_bytes);
+                add_reason(health, SEVERITY_WARNING,
+                           "waiting for the rest of a message for %s: %" PRIu64
+                           " bytes of it arrived%s",
+                           units_span_words(up->partial.age_usec).text, up->partial.received_bytes,
+                           of);
+        }
+        if (config->flaps > 0 && up->recent_losses >= config->flaps)
+                add_reason(health, SEVERITY_WARNING, "the link was lost %u times in 10 minutes",
+                           up->recent_losses);
+}
+
+/* held: that messages wait is what an operator wants. */
+static void judge_books(const struct books *books, const char *whither, bool held,
+                        const struct config *config, struct health *health)
+{
+        uint64_t full = books->fullest_bytes, limit = books->limit_bytes;
+
+        if (limit > 0 && full > limit - limit / 5)
+                add_reason(health, SEVERITY_WARNING,
+                           "%s queue is over 80 %%: %" PRIu64 " of %" PRIu64 " bytes", whither,
+                           full, limit);
+        if (!held && config->max_age_usec > 0 && books->oldest_usec != BOOKS_NONE &&
+            books->oldest_usec > config->max_age_usec)
+                add_reason(health, SEVERITY_WARNING,
+                           "the oldest message in %s queue has waited for %s", whither,
+                           units_span_words(books->oldest_usec).text);
+}
+
+void health_judge(const struct status *status, const struct config *config, struct health *health)
+{
+        health->severity = SEVERITY_OK;
+        health->n_reasons = 0;
+        judge_link(&status->upstream, config, health);
+        judge_peer(&status->upstream, config, health);
+        judge_books(&status->to_upstream, "the upstream's", is_held(&status->upstream), config,
+                    health);
+        judge_books(&status->to_clients,
+                    status->to_clients.fullest_held ? "the held" : "a client's", false, config,
+                    health);
+        if (status->shut)
+                add_reason(health, SEVERITY_WARNING,
+                           "nobody can connect: a socket is missing (see the log)");
+        if (status->outdated)
+                add_reason(health, SEVERITY_WARNING,
+                           "%s is broken: what was configured before the restart stays in force "
+                           "(ftcpd --check-config)",
+                           config->path);
+        if (status->recent_loss)
+                add_reason(health, SEVERITY_WARNING,
+                           "messages were dropped within the last minute though nobody chose so");
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * A snapshot of the daemon as Prometheus text, version 0.0.4: what ftcpd-metrics(7) lists. Every
+ * sample has the label `link`, the instance, or "ftcpd" without one. Counters and histograms go on
+ * over a restart, as those of Status do.
+ */
+#include "daemon/report/health.h"
+#include "daemon/report/status.h"
+
+/* Returns the text, to be freed, or NULL without memory. */
+char *metrics_text(const struct status *status, const struct health *health);

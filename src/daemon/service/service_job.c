@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether we are to stop or to be started anew: systemd knows, and says so over the bus. */
+#include "daemon/service/service.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <systemd/sd-bus.h>
+
+#include "util/clock.h"
+
+#define MANAGER "org.freedesktop.systemd1"
+
+enum { ASK_MSEC = 200, AGAIN_USEC = 5000 };
+
+/* The type of our unit's job, to be freed; NULL: none, or no answer. */
+static char *ask_once(sd_bus *bus, const char *path)
+{
+        sd_bus_message *reply = NULL;
+        const char *job = NULL;
+        char *type = NULL;
+        uint32_t id;
+
+        if (sd_bus_get_property(bus, MANAGER, path, MANAGER ".Unit", "Job", NULL, &reply, "(uo)") >=
+                    0 &&
+            sd_bus_message_read(reply, "(uo)", &id, &job) >= 0 && id)
+                sd_bus_get_property_string(bus, MANAGER, job, MANAGER ".Job", "JobType", NULL,
+                                           &type);
+        sd_bus_message_unref(reply);
+        return type;
+}
+
+/* Does it have all that the next process needs? What was not asked for counts as yes. */
+static bool is_kept(sd_bus *bus, const char *path, unsigned n_needed)
+{
+        uint32_t n;
+
+        return sd_bus_get_property_trivial(bus, MANAGER, path, MANAGER ".Service",
+                                           "NFileDescriptorStore", NULL, 'u', &n) < 0 ||
+               n >= n_needed;
+}
+
+static enum service_job judge(char *type, bool kept)
+{
+        enum service_job job = SERVICE_JOB_UNKNOWN;
+
+        if (type && (strcmp(type, "restart") == 0 || strcmp(type, "try-restart") == 0))
+                job = kept ? SERVICE_JOB_RESTART : SERVICE_JOB_RESTART_BARE;
+        else if (type && strcmp(type, "stop") == 0)
+                job = SERVICE_JOB_STOP;
+        free(type);
+        return job;
+}
+
+/* Our unit, to be freed; NULL: no answer. The way over our control group ends where /proc hides the
+ * first process. */
+static char *find_unit(sd_bus *bus)
+{
+        sd_bus_message *reply = NULL;
+        const char *path = NULL;
+        char *unit = NULL;
+
+        if (sd_bus_call_method(bus, MANAGER, "/org/freedesktop/systemd1", MANAGER ".Manager",
+                               "GetUnitByPID", NULL, &reply, "u", (uint32_t)getpid()) >= 0 &&
+            sd_bus_message_read(reply, "o", &path) >= 0)
+                unit = strdup(path);
+        sd_bus_message_unref(reply);
+        return unit;
+}
+
+static enum service_job ask_bus(unsigned n_needed)
+{
+        enum service_job job = SERVICE_JOB_UNKNOWN;
+        char *path = NULL;
+        sd_bus *bus = NULL;
+        uint64_t until = clock_usec() + ASK_MSEC * 1000;
+
+        if (sd_bus_open_system(&bus) >= 0 && (path = find_unit(bus)) != NULL)
+                /* One first question in eight came back empty. */
+                while ((job = judge(ask_once(bus, path), is_kept(bus, path, n_needed))) ==
+                               SERVICE_JOB_UNKNOWN &&
+                       clock_usec() < until)
+                        usleep(AGAIN_USEC);
+        sd_bus_unref(bus);
+        free(path);
+        return job;
+}
+
+struct question {
+        int fd; /* where the answer goes */
+        unsigned n_needed;
+};
+
+static void *ask(void *arg)
+{
+        const struct question *question = arg;
+        char answer = (char)ask_bus(question->n_needed);
+        int fd = question->fd;
+
+        if (write(fd, &answer, 1) < 0)
+                return NULL;
+        return NULL;
+}
+
+/* A bus that hangs must not hold us up: who asks it is left behind. */
+enum service_job service_job(unsigned n_needed)
+{
+        static struct question question;
+        int ends[2];
+        struct pollfd poll_end;
+        pthread_t thread;
+        char answer = SERVICE_JOB_UNKNOWN;
+
+        if (!service_keeps())
+                return SERVICE_JOB_STOP;
+        if (pipe(ends) < 0)
+                return SERVICE_JOB_UNKNOWN;
+        question = (struct question){ends[1], n_needed};
+        if (pthread_create(&thread, NULL, ask, &question) != 0)
+                return SERVICE_JOB_UNKNOWN;
+        pthread_detach(thread);
+        poll_end = (struct pollfd){.fd = ends[0], .events = POLLIN};
+        if (poll(&poll_end, 1, ASK_MSEC + 50) <= 0 || read(ends[0], &answer, 1) != 1)
+                return SERVICE_JOB_UNKNOWN;
+        return (enum service_job)answer;
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/* Cursors, clients, the session: is each in its log, and everything the daemon's or free? */
+#include "core/books.h"
+#include "flow/events.h"
+#include "store/histogram.h"
+#include "flow/hold.h"
+#include "flow/recover_own.h"
+#include "flow/spread.h"
+
+#include <stdlib.h>
+
+static bool list_ends(const struct recovery *r, uint64_t e)
+{
+        uint64_t left = IMAGE_EXTENTS;
+
+        for (; e; e = r->image->extent[e - 1].next)
+                if (e > IMAGE_EXTENTS || !left--)
+                        return false;
+        return true;
+}
+
+static const char *check_extents(struct recovery *r, const struct log *log,
+                                 const struct image_cursor *cursor)
+{
+        struct count sum = {0, 0};
+        uint64_t last = 0;
+
+        if (!list_ends(r, cursor->extent_head))
+                return "an extent is out of range";
+        for (uint64_t e = cursor->extent_head; e; e = r->image->extent[e - 1].next) {
+                const struct image_extent *extent = &r->image->extent[e - 1];
+
+                if (r->store->extents_used < e)
+                        r->store->extents_used = (uint32_t)e;
+                if (extent->from >= extent->to || extent->to > cursor->resume ||
+                    !holds_messages(log, extent->from, extent->from_number, extent->to,
+                                    extent->to_number))
+                        return "an extent is not in its log";
+                sum.messages += extent->to_number - extent->from_number;
+                sum.bytes += extent->to - extent->from;
+                last = e;
+        }
+        if (last != cursor->extent_tail || sum.messages != cursor->extent_messages ||
+            sum.bytes != cursor->extent_bytes)
+                return "the extents of a cursor do not add up";
+        return NULL;
+}
+
+static const char *check_cursor(struct recovery *r, struct image_log *image,
+                                const struct image_cursor *cursor, const struct frame_spec *spec)
+{
+        bool open = cursor->stop == IMAGE_OPEN, jump = cursor->resume != IMAGE_OPEN;
+        struct log log;
+
+        log_init(&log, r->store, image, spec);
+        if (cursor->from > cursor->pos || cursor->from_number > image->number)
+                return "a cursor is out of order";
+        if (open ? !holds(&log, cursor->pos, image->end, image->number)
+                 : !holds(&log, cursor->pos, cursor->stop, cursor->stop_number))
+                return "a cursor is not in its log";
+        if (open ? jump || cursor->extent_head
+                 : cursor->pos == cursor->stop && (jump || cursor->extent_head))
+                return "a cursor reads nothing while something waits";
+        if (jump && (cursor->resume < cursor->stop ||
+                     !holds_messages(&log, cursor->resume, cursor->resume_number, image->end,
+                                     image->number)))
+                return "a jump is not in its log";
+        return check_extents(r, &log, cursor);
+}
+
+static uint64_t piece_at(const struct image_session *session, uint64_t k, uint64_t offset)
+{
+        const struct image_piece *piece = &session->piece[k % IMAGE_PIECES];
+
+        return piece->inject == IMAGE_OPEN ? piece->log + (offset - piece->offset) : piece->log;
+}
+
+static bool is_boundary(const struct log *log, uint64_t pos)
+{
+        return log_place(log, pos).pos == pos;
+}
+
+/* What was given up in front of the acknowledged place is whole messages. */
+static bool hole_is_good(const struct log *out, uint64_t from, uint64_t to)
+{
+        return from <= to && to <= out->image->end && from >= out->store->image->acked.pos &&
+               is_boundary(out, from) && is_boundary(out, to);
+}
+
+/* What is to be skipped begins behind the message that is half written. */
+static bool skip_is_good(const struct image_session *s, const struct log *out)
+{
+        uint64_t written = piece_at(s, s->piece_next - 1, s->written);
+        struct log_place place;
+
+        if (!s->skip_to)
+                return s->skip_from == 0;
+        if (s->skip_from >= s->skip_to || s->skip_from < written ||
+            !hole_is_good(out, s->skip_from, s->skip_to))
+                return false;
+        place = log_place(out, written);
+        return s->skip_from == (place.pos == written ? place : log_behind(out, place)).pos;
+}
+
+/* The pieces follow each other in both spaces, and the last one describes what comes next. */
+static bool map_is_good(const struct image *image, const struct log *out)
+{
+        const struct image_session *s = &image->session;
+        uint64_t inject = s->inject_next;
+
+        if (s->piece_next <= s->piece_first || s->piece_next - s->piece_first > IMAGE_PIECES - 2 ||
+            s->piece[s->piece_first % IMAGE_PIECES].offset > s->acked || s->acked > s->written ||
+            s->written > UINT64_MAX / 2)
+                return false;
+        for (uint64_t k = s->piece_first; k < s->piece_next; k++) {
+                const struct image_piece *piece = &s->piece[k % IMAGE_PIECES];
+                bool last = k + 1 == s->piece_next;
+                uint64_t to = last ? s->written : s->piece[(k + 1) % IMAGE_PIECES].offset;
+                uint64_t log = last ? UINT64_MAX : s->piece[(k + 1) % IMAGE_PIECES].log;
+
+                if (to < piece->offset || to > s->written || piece->log > image->out.end ||
+                    piece_at(s, k, to) > image->out.end)
+                        return false;
+                if (!last && piece_at(s, k, to) != log && to > s->acked &&
+                    !hole_is_good(out, piece_at(s, k, to), log))
+                        return false;
+                if (!last && log < piece_at(s, k, to))
+                        return false;
+                if (piece->inject != IMAGE_OPEN &&
+                    (piece->inject > s->inject.end ||
+                     to - piece->offset > s->inject.end - piece->inject))
+                        return false;
+                if (k == s->piece_first || piece->offset <= s->acked)
+                        if ((last || to > s->acked) && piece_at(s, k, s->acked) != image->acked.pos)
+                                return false;
+                if (last && piece->inject != IMAGE_OPEN)
+                        inject = piece->inject + (s->written - piece->offset);
+        }
+        return inject <= s->inject.end;
+}
+
+/* What is to be injected yet is there. */
+static bool inject_is_good(const struct log *inject, const struct image_session *session)
+{
+        const struct image_piece *last = &session->piece[(session->piece_next - 1) % IMAGE_PIECES];
+        uint64_t from = session->inject_next;
+
+        if (session->live && last->inject != IMAGE_OPEN)
+                from = last->inject + (session->written - last->offset);
+        return from <= inject->image->end &&
+               is_whole(inject, chain_head(&inject->image->data), from, inject->image->end);
+}
+
+static const char *check_session(struct recovery *r, const struct frame_spec *spec)
+{
+        struct image *image = r->image;
+        struct image_session *session = &image->session;
+        uint64_t fill = session->rx_base + session->rx_read;
+        struct log out, inject;
+
+        log_init(&out, r->store, &image->out, spec);
+        log_init(&inject, r->store, &session->inject, spec);
+        if (!end_is_good(r, &session->inject))
+                return "the end of what is sent besides is out of range";
+        if (!session->live &&
+            (session->skip_from || session->skip_to || session->piece_first != session->piece_next))
+                return "there is a map without a connection";
+        if (!session->live)
+                return log_place(&out, image->acked.pos).pos == image->acked.pos
+                               ? NULL
+                               : "what is to be sent next does not begin a message";
+        if (fill < image->in.end || fill - image->in.end > UINT64_MAX / 2 ||
+            (fill > image->in.end && fill > chain_room(r->store, &image->in.data)))
+                return "the bytes received are out of range";
+        if (!map_is_good(image, &out))
+                return "the map is out of order";
+        if (!skip_is_good(session, &out))
+                return "what is to be skipped is out of range";
+        return inject_is_good(&inject, session) ? NULL : "what is to be sent besides is missing";
+}
+
+static const char *check_turn(struct recovery *r)
+{
+        const struct image_turn *turn = &r->image->turn;
+        const struct image_client *client;
+        uint64_t fill, end = r->image->out.end;
+
+        if (!turn->holder)
+                return NULL;
+        if (turn->holder > r->image->totals.client_slots)
+                return "the turn's holder is out of range";
+        client = &r->image->client[turn->holder - 1];
+        fill = turn->base + client->taken;
+        if (!client->id || client->own.data.head || fill < end ||
+            (fill > end && fill > chain_room(r->store, &r->image->out.data)))
+                return "the turn's holder is not what it should be";
+        return NULL;
+}
+
+static bool partial_is_good(const struct image *image, const struct image_client *client)
+{
+        const struct image_chain *data = &client->own.data;
+        uint64_t partial = client->taken - client->own.base;
+
+        if (!data->head)
+                return true;
+        return client->own.base < client->taken && image->slab[data->head - 1].own == 0 &&
+               partial <= image->slab[data->tail - 1].own + IMAGE_SLAB_SIZE;
+}
+
+static bool somebody_waits(const struct image *image)
+{
+        for (uint64_t i = 0; i < image->totals.client_slots; i++)
+                if (image->client[i].id && image->client[i].reading == READER_WAITS)
+                        return true;
+        return false;
+}
+
+/* Who gets what: all that is not given yet is there, as what is held. */
+static const char *check_spread(struct recovery *r, const struct frame_spec *spec)
+{
+        const struct image_spread *spread = &r->image->spread;
+        const struct image_log *in = &r->image->in;
+        struct log log;
+
+        log_init(&log, r->store, &r->image->in, spec);
+        if (spread->given > in->end || spread->balance > 1 || spread->holding > 1)
+                return "what was given to readers is out of range";
+        if (spread->given < in->end &&
+            (!holds(&log, spread->given, in->end, in->number) || !is_boundary(&log, spread->given)))
+                return "what is to be given to readers is missing";
+        if (!spread->holding && !spread->balance && somebody_waits(r->image) &&
+            !holds(&log, spread->admit, in->end, in->number))
+                return "what is to be given to who waits is missing";
+        return spread->holding ? check_cursor(r, &r->image->in, &spread->held, spec) : NULL;
+}
+
+/* Who waits has nothing yet, and waits for what is held, or to be let in where somebody else has
+ * that already. */
+static bool role_is_good(const struct image *image, const struct image_client *client)
+{
+        bool waits = client->reading == READER_WAITS;
+
+        if (client->reading > READER_LEAVING || waits != (client->waits != 0))
+                return false;
+        return !waits ||
+               (client->waits - 1 <= image->in.end && client->cursor.pos == client->cursor.stop);
+}
+
+static const char *check_clients(struct recovery *r, const struct frame_spec *spec)
+{
+        struct image *image = r->image;
+
+        if (image->totals.client_slots > IMAGE_CLIENTS)
+                return "the client table is out of range";
+        for (uint64_t i = 0; i < image->totals.client_slots; i++) {
+                struct image_client *client = &image->client[i];
+                const char *wrong;
+
+                if (!client->id)
+                        continue;
+                if (!role_is_good(image, client))
+                        return "a client is not what it should be";
+                wrong = check_chain(r, &client->own.data, CHAIN_WHOLE, true);
+                if (!wrong && client->reading)
+                        wrong = check_cursor(r, &image->in, &client->cursor, spec);
+                if (wrong)
+                        return wrong;
+                if (!partial_is_good(image, client))
+                        return "a partial message is outside its slabs";
+        }
+        return NULL;
+}
+
+/* The out log has one reader, which reads all of it. */
+static const char *check_acked(struct recovery *r, const struct frame_spec *spec)
+{
+        if (r->image->acked.stop != IMAGE_OPEN)
+                return "the out log's reader is none";
+        return check_cursor(r, &r->image->out, &r->image->acked, spec);
+}
+
+/* Marks the extents of this list; false: one is in two. */
+static bool mark_extents(const struct recovery *r, const struct image_cursor *cursor, bool *taken)
+{
+        for (uint64_t e = cursor->extent_head; e; e = r->image->extent[e - 1].next) {
+                if (taken[e])
+                        return false;
+                taken[e] = true;
+        }
+        return true;
+}
+
+/* Extents that no list has are free; false: one is in two, or there is no memory. */
+static bool collect_extents(struct recovery *r)
+{
+        uint32_t used = r->store->extents_used;
+        bool *taken = calloc(used + 1, sizeof(*taken)), good = taken != NULL;
+
+        if (good && r->image->spread.holding)
+                good = mark_extents(r, &r->image->spread.held, taken);
+        for (uint64_t i = 0; good && i < r->image->totals.client_slots; i++) {
+                const struct image_client *client = &r->image->client[i];
+
+                if (client->id && client->reading)
+                        good = mark_extents(r, &client->cursor, taken);
+        }
+        for (uint32_t e = used; good && e > 0; e--)
+                if (!taken[e])
+                        extent_free(r->store, e - 1);
+        free(taken);
+        return good;
+}
+
+/* What nobody refers to is free. */
+static void collect_slabs(struct recovery *r)
+{
+        struct store *store = r->store;
+
+        store->clients_ready = (uint32_t)r->image->totals.client_slots;
+        store->extents_ready = store->extents_used;
+        store->slabs_ready = store->slabs;
+        store_disown(store);
+        for (uint32_t slab = store->slabs; slab-- > 0;) {
+                if (store->slab[slab].used) {
+                        slab_commit(store, slab, IMAGE_SLAB_SIZE);
+                } else {
+                        store->slab[slab].used = true;
+                        slab_free(store, slab);
+                }
+        }
+}
+
+const char *recover_image(struct store *store, const struct frame_spec *spec)
+{
+        struct recovery r = {store, store->image};
+        struct image *image = store->image;
+        const char *wrong;
+
+        if ((wrong = check_log(&r, &image->in, spec)) ||
+            (wrong = check_log(&r, &image->out, spec)) ||
+            (wrong = check_chain(&r, &image->session.inject.data, CHAIN_WHOLE, false)) ||
+            (wrong = check_clients(&r, spec)) || (wrong = check_spread(&r, spec)) ||
+            (wrong = check_acked(&r, spec)) || (wrong = check_session(&r, spec)) ||
+            (wrong = check_turn(&r)) || (wrong = events_check(store)) ||
+            (wrong = hold_check(image)))
+                return wrong;
+        if (!collect_extents(&r))
+                return "an extent is in two lists";
+        collect_slabs(&r);
+        for (int i = 0; i < IMAGE_LATENCIES; i++)
+                histogram_mend(&image->latency[i]);
+        return NULL;
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* What comes goes to its readers, by the mode; and what all of it adds up to. */
+#include "flow/spread_own.h"
+
+#include <stdlib.h>
+
+/* Part of a transaction. */
+static void give_until(struct spread *spread, struct log_place place)
+{
+        store_put(spread->store, &spread->image->given, place.pos);
+        spread->given = place;
+}
+
+static void deal(struct spread *spread, struct reader *reader, struct log_place to)
+{
+        struct log_range range = {spread->given, to};
+
+        if (spread->dealt)
+                spread->dealt(spread->context, reader, range.from, range.to);
+        store_begin(spread->store);
+        if (cursor_extend(&reader->cursor, range.from, range.to) < 0)
+                book_dropped(spread, DROP_QUEUE_FULL, range_count(&range));
+        give_until(spread, to);
+        store_commit(spread->store);
+        reader->served = ++spread->serves;
+        rank_mend(spread, reader);
+}
+
+static void deal_all(struct spread *spread)
+{
+        uint32_t slab = SLAB_NONE;
+
+        if (spread->n_members == 1) {
+                deal(spread, spread->rank[0], log_end(spread->log));
+                return;
+        }
+        while (spread->given.pos < spread->log->image->end)
+                deal(spread, spread->rank[0], log_step(spread->log, &slab, spread->given));
+}
+
+/* What comes while nobody reads is held, or dropped and counted. */
+static void keep(struct spread *spread)
+{
+        struct log_range range = {spread->given, log_end(spread->log)};
+        bool full = false;
+
+        store_begin(spread->store);
+        if (!spread->image->holding)
+                book_dropped(spread, DROP_NO_CLIENT, range_count(&range));
+        else if (spread->balance)
+                full = cursor_extend(&spread->held, range.from, range.to) < 0;
+        if (full)
+                book_dropped(spread, DROP_HOLD_FULL, range_count(&range));
+        give_until(spread, range.to);
+        store_commit(spread->store);
+        if (spread->image->holding)
+                limit_hold(spread);
+        else
+                log_trim(spread->log);
+}
+
+void spread_taken(struct spread *spread)
+{
+        if (spread->given.pos == spread->log->image->end)
+                return;
+        if (!spread->n_members) {
+                keep(spread);
+                return;
+        }
+        spread->news = true;
+        if (spread->balance) {
+                deal_all(spread);
+                return;
+        }
+        spread->given = log_end(spread->log);
+        store_set(&spread->image->given, spread->given.pos);
+}
+
+bool spread_has_readers(const struct spread *spread)
+{
+        return spread->n_members > 0;
+}
+
+/* ---- life ---- */
+
+void spread_init(struct spread *spread, struct log *log)
+{
+        *spread = (struct spread){.store = log->store,
+                                  .log = log,
+                                  .image = &log->store->image->spread,
+                                  .given = log_end(log)};
+        store_set(&spread->image->given, spread->given.pos);
+}
+
+void spread_recover(struct spread *spread, struct log *log)
+{
+        *spread = (struct spread){
+                .store = log->store, .log = log, .image = &log->store->image->spread};
+        spread->given = log_place(log, spread->image->given);
+        spread->balance = spread->image->balance;
+        if (spread->image->holding)
+                cursor_recover(&spread->held, log, &spread->image->held);
+}
+
+void spread_done(struct spread *spread)
+{
+        free(spread->all);
+        free(spread->rank);
+        *spread = (struct spread){0};
+}
+
+static void follow_mode(struct spread *spread, struct cursor *cursor)
+{
+        if (!spread->balance)
+                cursor_open(cursor, spread->given);
+        else if (cursor_close(cursor) < 0)
+                abort(); /* some bytes a reader */
+}
+
+/* A crash in the middle of a change leaves some as they were. */
+static void follow_all(struct spread *spread)
+{
+        for (size_t i = 0; i < spread->n_members; i++)
+                follow_mode(spread, &spread->rank[i]->cursor);
+        if (spread->balance)
+                rank_all(spread);
+        if (spread->image->holding)
+                follow_mode(spread, &spread->held);
+}
+
+/* What each reader has stays its own; what comes is dealt out, or is for everybody, from now on. */
+static void change_mode(struct spread *spread)
+{
+        struct image_spread *image = spread->image;
+
+        spread->balance = !spread->balance;
+        store_begin(spread->store);
+        store_put(spread->store, &image->balance, spread->balance);
+        if (spread->balance) /* what is held nobody else has */
+                store_put(spread->store, &image->dealt_from,
+                          image->holding ? image->held.pos : spread->given.pos);
+        store_commit(spread->store);
+        follow_all(spread);
+}
+
+void spread_configure(struct spread *spread, bool balance, uint64_t hold_size, uint64_t queue_size)
+{
+        spread->hold_size = hold_size;
+        spread->queue_size = queue_size;
+        follow_all(spread);
+        spread_taken(spread);
+        if (!spread->image->holding) /* a crash may have kept some waiting */
+                admit_waiting(spread, spread->image->admit);
+        if (balance != spread->balance)
+                change_mode(spread);
+        mind_hold(spread);
+        limit_hold(spread);
+}
+
+static bool grow(struct reader ***readers, size_t room)
+{
+        struct reader **more = reallocarray(*readers, room, sizeof(**readers));
+
+        if (more)
+                *readers = more;
+        return more != NULL;
+}
+
+bool spread_room(struct spread *spread)
+{
+        uint32_t room = spread->room * 2 + 64;
+
+        if (spread->n_all < spread->room)
+                return true;
+        if (!grow(&spread->all, room) || !grow(&spread->rank, room))
+                return false;
+        spread->room = room;
+        return true;
+}
+
+static void count_age(struct cursor *cursor, uint64_t now, struct books *books)
+{
+        uint64_t oldest = cursor_oldest(cursor), age = now > oldest ? now - oldest : 0;
+
+        if (oldest && (books->oldest_usec == BOOKS_NONE || age > books->oldest_usec))
+                books->oldest_usec = age;
+}
+
+/* Is it fuller than those before it, for what it may hold? */
+static bool count_queue(struct cursor *cursor, uint64_t limit, uint64_t now, struct books *books)
+{
+        struct count done = cursor_delivered(cursor), queued = cursor_queued(cursor);
+
+        books->delivered = count_add(books->delivered, done);
+        books->queued = count_add(books->queued, queued);
+        books->accepted = count_add(books->accepted, count_add(done, queued));
+        count_age(cursor, now, books);
+        if ((double)queued.bytes * (double)books->limit_bytes <=
+            (double)books->fullest_bytes * (double)limit)
+                return false;
+        books->fullest_bytes = queued.bytes;
+        books->limit_bytes = limit;
+        return true;
+}
+
+void spread_books(struct spread *spread, uint64_t queue_limit, uint64_t now, struct books *books)
+{
+        const struct image_totals *totals = &spread->store->image->totals;
+
+        *books = (struct books){
+                .accepted = {totals->in_messages, totals->in_bytes},
+                .delivered = {totals->in_done_messages, totals->in_done_bytes},
+                .limit_bytes = queue_limit,
+                .oldest_usec = BOOKS_NONE,
+        };
+        for (int i = 0; i < DROP_REASONS; i++)
+                books->dropped[i] =
+                        (struct count){totals->in_dropped[i][0], totals->in_dropped[i][1]};
+        for (size_t i = 0; i < spread->n_all; i++)
+                count_queue(&spread->all[i]->cursor, queue_limit, now, books);
+        if (!spread->image->holding)
+                return;
+        books->fullest_held = count_queue(&spread->held, spread->hold_size, now, books);
+}

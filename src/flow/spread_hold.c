@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* What is given up, what is held for who comes next, and what goes on from one reader to others. */
+#include "flow/spread_own.h"
+
+/* ---- what is given up ---- */
+
+void book_dropped(struct spread *spread, enum drop_reason reason, struct count count)
+{
+        struct image_totals *totals = &spread->store->image->totals;
+
+        store_add(spread->store, &totals->in_messages, count.messages);
+        store_add(spread->store, &totals->in_bytes, count.bytes);
+        store_add(spread->store, &totals->in_dropped[reason][0], count.messages);
+        store_add(spread->store, &totals->in_dropped[reason][1], count.bytes);
+}
+
+/* One transaction for each range that stands together: they may be many. */
+struct count drop_some(struct spread *spread, struct cursor *cursor, uint64_t most,
+                       enum drop_reason reason)
+{
+        struct log_range range;
+
+        if (!cursor_first(cursor, most, &range))
+                return (struct count){0, 0};
+        store_begin(spread->store);
+        if (cursor_drop(cursor, &range) < 0) { /* no memory to keep what is behind it */
+                cursor_first(cursor, UINT64_MAX, &range);
+                cursor_drop(cursor, &range);
+        }
+        book_dropped(spread, reason, range_count(&range));
+        store_commit(spread->store);
+        return range_count(&range);
+}
+
+struct count drop_beyond(struct spread *spread, struct cursor *cursor, uint64_t limit,
+                         enum drop_reason reason)
+{
+        struct count dropped = {0, 0}, some;
+        uint64_t waiting = cursor_waiting(cursor), left;
+
+        if (waiting <= limit)
+                return dropped;
+        left = cursor_queued(cursor).messages;
+        while (waiting > limit && left > 1) {
+                some = drop_some(spread, cursor, waiting - limit, reason);
+                if (!some.messages)
+                        break;
+                dropped = count_add(dropped, some);
+                left -= some.messages;
+                waiting = cursor_waiting(cursor);
+        }
+        return dropped;
+}
+
+/* ---- what is held ---- */
+
+static void hold_begin(struct spread *spread)
+{
+        store_begin(spread->store);
+        cursor_init(&spread->held, spread->log, &spread->image->held, !spread->balance);
+        store_put(spread->store, &spread->image->holding, 1);
+        store_commit(spread->store);
+}
+
+static void hold_end(struct spread *spread)
+{
+        while (drop_some(spread, &spread->held, UINT64_MAX, DROP_HOLD_FULL).messages)
+                ;
+        store_begin(spread->store);
+        store_put(spread->store, &spread->image->holding, 0);
+        cursor_done(&spread->held);
+        store_commit(spread->store);
+}
+
+static bool somebody_waits(const struct spread *spread)
+{
+        for (size_t i = 0; i < spread->n_all; i++)
+                if (spread->all[i]->role == READER_WAITS)
+                        return true;
+        return false;
+}
+
+/* Who is there, but not trusted yet, does not lose what comes meanwhile. */
+void limit_hold(struct spread *spread)
+{
+        uint64_t limit = spread->hold_size;
+
+        if (!spread->image->holding || cursor_waiting(&spread->held) <= limit)
+                return;
+        if (somebody_waits(spread))
+                limit += spread->queue_size;
+        drop_beyond(spread, &spread->held, limit, DROP_HOLD_FULL);
+}
+
+/* To the one with the shortest queue, in its place there; or to what is held. */
+static int give_on(struct spread *spread, const struct log_range *range)
+{
+        struct reader *to = spread->n_members ? spread->rank[0] : NULL;
+        uint64_t at;
+        int result;
+
+        if (!to)
+                return cursor_insert(&spread->held, range->from, range->to, &spread->held_at);
+        if (to->at_round != spread->rounds) {
+                to->at_round = spread->rounds;
+                to->at = 0;
+        }
+        at = to->at;
+        result = cursor_insert(&to->cursor, range->from, range->to, &at);
+        to->at = (uint32_t)at; /* an extent's number */
+        to->served = ++spread->serves;
+        rank_mend(spread, to);
+        return result;
+}
+
+struct count return_all(struct spread *spread, struct cursor *cursor, enum drop_reason reason)
+{
+        uint64_t most = spread->n_members > 1 ? 1 : UINT64_MAX;
+        uint64_t dealt_from = spread->image->dealt_from;
+        struct count dropped = {0, 0};
+        struct log_range range;
+        int result = 0;
+
+        if (!spread->n_members && !spread->image->holding)
+                return dropped;
+        spread->rounds++;
+        spread->held_at = 0;
+        while (result == 0 && cursor_first(cursor, most, &range)) {
+                if (range.from.pos < dealt_from) {
+                        most = dealt_from - range.from.pos;
+                        dropped = count_add(dropped, drop_some(spread, cursor, most, reason));
+                        most = spread->n_members > 1 ? 1 : UINT64_MAX;
+                        continue;
+                }
+                store_begin(spread->store);
+                result = give_on(spread, &range);
+                if (result == 0)
+                        result = cursor_drop(cursor, &range);
+                store_commit(spread->store);
+        }
+        spread->news = true;
+        return dropped;
+}
+
+/* Where a newcomer begins that came at this position, or what is left of what came since. */
+static struct log_place since_then(const struct spread *spread, uint64_t pos, uint64_t least)
+{
+        return log_place(spread->log, pos > least ? pos : least);
+}
+
+void admit_waiting(struct spread *spread, uint64_t least)
+{
+        for (size_t i = 0; i < spread->n_all; i++) {
+                struct reader *reader = spread->all[i];
+
+                if (reader->role != READER_WAITS)
+                        continue;
+                store_begin(spread->store);
+                if (!spread->balance)
+                        cursor_open(&reader->cursor,
+                                    since_then(spread, reader->image->waits - 1, least));
+                store_put(spread->store, &reader->image->waits, 0);
+                store_put(spread->store, &reader->image->reading, READER_MEMBER);
+                store_commit(spread->store);
+                member_add(spread, reader);
+                spread->news = true;
+        }
+}
+
+uint64_t held_from(const struct spread *spread)
+{
+        const struct image_cursor *held = &spread->image->held;
+
+        if (spread->balance)
+                return UINT64_MAX;
+        return held->resume != IMAGE_OPEN ? held->resume : held->pos;
+}
+
+void mind_hold(struct spread *spread)
+{
+        bool hold = spread->hold_size && !spread->n_members;
+        uint64_t from;
+
+        if (hold && !spread->image->holding)
+                hold_begin(spread);
+        if (hold || !spread->image->holding)
+                return;
+        from = held_from(spread);
+        /* After a crash while the last one went: what it had returned so far is its again. */
+        if (spread->balance && spread->n_members)
+                return_all(spread, &spread->held, DROP_HOLD_FULL);
+        /* First those who wait take hold of the log. */
+        admit_waiting(spread, from);
+        hold_end(spread);
+}

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT */
+#include "flow/turn.h"
+#include "core/books.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { OWN_LEAST = 16 * 1024 }; /* room for a message that was set aside */
+
+void turn_init(struct turn *turn, struct log *log, struct image_turn *image)
+{
+        *turn = (struct turn){.log = log, .image = image};
+}
+
+static bool has_own(const struct writer *writer)
+{
+        return writer->image->own.data.head != 0;
+}
+
+uint64_t writer_partial(const struct writer *writer)
+{
+        const struct turn *turn = writer->turn;
+
+        if (has_own(writer))
+                return writer->image->taken - writer->image->own.base;
+        if (turn->holder == writer)
+                return turn->image->base + writer->image->taken - turn->log->image->end;
+        return 0;
+}
+
+/* Where a slab of an own chain ends, in the chain's space. */
+static uint64_t own_limit(const struct store *store, uint32_t slab)
+{
+        uint32_t next = slab_next(store, slab);
+
+        return next == SLAB_NONE ? store->image->slab[slab].own + IMAGE_SLAB_SIZE
+                                 : store->image->slab[next].own;
+}
+
+static void own_copy(const struct writer *writer, uint64_t from, unsigned char *to, size_t size)
+{
+        const struct store *store = writer->turn->log->store;
+
+        for (uint32_t slab = chain_head(&writer->image->own.data); size;
+             slab = slab_next(store, slab)) {
+                uint64_t limit = own_limit(store, slab), at = store->image->slab[slab].own, n;
+
+                if (from >= limit)
+                        continue;
+                n = limit - from < size ? limit - from : size;
+                memcpy(to, slab_data(store, slab) + (from - at), n);
+                to += n;
+                from += n;
+                size -= n;
+        }
+}
+
+size_t writer_peek(const struct writer *writer, void *to, size_t size)
+{
+        const struct log *log = writer->turn->log;
+        uint64_t partial = writer_partial(writer);
+
+        if (size > partial)
+                size = partial;
+        if (!size)
+                return 0;
+        if (has_own(writer))
+                own_copy(writer, 0, to, size);
+        else
+                log_copy(log, log->end_slab, log->image->end, to, size);
+        return size;
+}
+
+/* What its partial message says of its own size. */
+static void learn_size(struct writer *writer)
+{
+        const struct frame_spec *spec = writer->turn->log->spec;
+        unsigned char header[FRAME_HEADER_MAX];
+        size_t size = frame_header_size(spec);
+
+        if (spec->type == FRAME_LENGTH && writer_peek(writer, header, size) == size)
+                frame_measure(spec, header, &writer->total, &writer->declared);
+}
+
+void writer_init(struct writer *writer, struct turn *turn, uint32_t slot)
+{
+        *writer = (struct writer){
+                .turn = turn, .image = &turn->log->store->image->client[slot], .slot = slot};
+        if (turn->image->holder == slot + 1)
+                turn->holder = writer;
+        learn_size(writer);
+}
+
+/* ---- setting aside ---- */
+
+static void put_turn(struct turn *turn, struct writer *holder, uint64_t base)
+{
+        struct store *store = turn->log->store;
+
+        store_put(store, &turn->image->holder, holder ? holder->slot + 1 : 0);
+        store_put(store, &turn->image->base, base);
+        turn->holder = holder;
+}
+
+/* Of a large partial message, what stands on slabs of the log behind the end's moves over with
+ * them. */
+static void move_slabs(struct writer *writer, uint64_t begun, uint64_t partial)
+{
+        struct log *log = writer->turn->log;
+        struct store *store = log->store;
+        uint32_t rest = slab_next(store, log->end_slab), last = rest;
+
+        for (uint32_t slab = rest; slab != SLAB_NONE; slab = slab_next(store, slab)) {
+                uint64_t own = begun + slab_pos(store, slab) - slab_pos(store, rest);
+
+                if (own >= partial)
+                        break;
+                store->image->slab[slab].own = own;
+                last = slab;
+        }
+        log_cut(log);
+        slabs_free(store, slab_next(store, last));
+        store_put(store, &store->image->slab[last].next, 0);
+        chain_join(store, &writer->image->own.data, rest, last);
+}
+
+/* A partial message of the turn's holder moves to slabs of its own. */
+static bool move_partial(struct turn *turn, struct writer *writer, uint64_t partial)
+{
+        struct log *log = turn->log;
+        struct store *store = log->store;
+        uint64_t first;
+        uint32_t slab;
+
+        log->end_slab = log_seek(log, log->end_slab, log->image->end);
+        first = slab_limit(store, log->end_slab) - log->image->end;
+        if (partial <= IMAGE_SLAB_SIZE || first > partial)
+                first = partial;
+        slab = slab_new(store, first);
+        if (slab == SLAB_NONE)
+                return false;
+        log_copy(log, log->end_slab, log->image->end, slab_data(store, slab), first);
+        store_put(store, &writer->image->own.base, writer->image->taken - partial);
+        chain_append(store, &writer->image->own.data, slab, 0);
+        if (first < partial)
+                move_slabs(writer, first, partial);
+        log->scanned = log->image->end;
+        writer->own_scanned = partial;
+        return true;
+}
+
+/*
+ * The turn's holder gives it up. Final when it returns: what comes next overwrites the bytes behind
+ * the end, and a crash then must not find them to be the holder's still. False without memory:
+ * nothing has changed.
+ */
+static bool set_aside(struct turn *turn)
+{
+        struct writer *writer = turn->holder;
+        struct store *store = turn->log->store;
+        uint64_t partial = writer ? writer_partial(writer) : 0;
+        bool done;
+
+        assert(store->depth == 0);
+        store_begin(store);
+        done = !partial || move_partial(turn, writer, partial);
+        if (done)
+                put_turn(turn, NULL, 0);
+        store_commit(store);
+        return done;
+}
+
+/* ---- putting back ---- */
+
+static bool copy_back(struct writer *writer, uint64_t partial)
+{
+        struct log *log = writer->turn->log;
+        struct iovec iov[2];
+        int n = log_room(log, log->image->end, partial, iov, 2);
+        uint64_t at = 0;
+
+        if (n == 0 || iov[0].iov_len + (n > 1 ? iov[1].iov_len : 0) < partial)
+                return false;
+        for (int i = 0; i < n; i++) {
+                own_copy(writer, at, iov[i].iov_base, iov[i].iov_len);
+                at += iov[i].iov_len;
+        }
+        slabs_free(log->store, chain_cut(log->store, &writer->image->own.data, SLAB_NONE));
+        return true;
+}
+
+static void join_back(struct writer *writer)
+{
+        struct log *log = writer->turn->log;
+        struct store *store = log->store;
+        uint32_t first = chain_head(&writer->image->own.data),
+                 last = chain_tail(&writer->image->own.data);
+
+        for (uint32_t slab = first; slab != SLAB_NONE; slab = slab_next(store, slab))
+                store->image->slab[slab].pos = log->image->end + store->image->slab[slab].own;
+        log->end_slab = log_seek(log, log->end_slab, log->image->end);
+        slabs_free(store, log_cut(log));
+        chain_cut(store, &writer->image->own.data, SLAB_NONE);
+        log_join(log, first, last);
+}
+
+/* Takes the turn, which nobody has, with the partial message that this writer may have. Part of a
+ * transaction. */
+static bool take_turn(struct writer *writer)
+{
+        struct turn *turn = writer->turn;
+        uint64_t partial = writer_partial(writer);
+        uint64_t end = turn->log->image->end;
+
+        if (partial > IMAGE_SLAB_SIZE)
+                join_back(writer);
+        else if (partial && !copy_back(writer, partial))
+                return false;
+        turn->log->scanned = end;
+        put_turn(turn, writer, end + partial - writer->image->taken);
+        return true;
+}
+
+/* ---- room ---- */
+
+/* Does its partial message go on where it stands set aside? Not where its size is unknown or
+ * refused: in the log it is judged. */
+static bool stays_aside(const struct writer *writer)
+{
+        return has_own(writer) && (writer->turn->log->spec->type == FRAME_DELIMITER ||
+                                   writer->total > writer_partial(writer));
+}
+
+static int own_room(struct writer *writer, size_t want, struct iovec *iov, int max)
+{
+        struct store *store = writer->turn->log->store;
+        struct image_chain *chain = &writer->image->own.data;
+        uint64_t fill = writer_partial(writer);
+        uint32_t slab = chain_tail(chain);
+        int n = 0;
+
+        while (store->image->slab[slab].own > fill)
+                slab = store->slab[slab].prev; /* room that an earlier call made ready */
+        while (want && n < max) {
+                uint64_t from = fill - store->image->slab[slab].own;
+                uint64_t room = own_limit(store, slab) - store->image->slab[slab].own - from;
+
+                if (room > want)
+                        room = want;
+                if (room == 0) {
+                        uint32_t more = slab_next(store, slab);
+
+                        if (more == SLAB_NONE) {
+                                more = slab_new(store,
+                                                want < IMAGE_SLAB_SIZE ? want : IMAGE_SLAB_SIZE);
+                                if (more == SLAB_NONE)
+                                        return n;
+                                chain_append(store, chain, more, fill);
+                        }
+                        slab = more;
+                        continue;
+                }
+                if (!slab_commit(store, slab, from + room))
+                        return n;
+                iov[n++] = (struct iovec){slab_data(store, slab) + from, room};
+                fill += room;
+                want -= room;
+        }
+        return n;
+}
+
+int turn_room(struct writer *writer, size_t want, struct iovec *iov, int max)
+{
+        struct turn *turn = writer->turn;
+        struct log *log = turn->log;
+        bool aside = stays_aside(writer);
+        uint64_t partial = writer_partial(writer), most = IMAGE_SLAB_SIZE;
+        int n = 0;
+
+        if (!aside && turn->holder != writer && !set_aside(turn))
+                return 0;
+        store_begin(log->store);
+        if (aside) {
+                /* Exactly what is missing: more would have to be copied behind it. */
+                if (log->spec->type == FRAME_LENGTH)
+                        most = writer->total - partial;
+                /* Memory follows what has arrived, not what was declared. */
+                if (most > partial && most > OWN_LEAST)
+                        most = partial > OWN_LEAST ? partial : OWN_LEAST;
+                n = own_room(writer, want < most ? want : most, iov, max);
+        } else if (turn->holder == writer || take_turn(writer)) {
+                n = log_room(log, log->image->end + writer_partial(writer), want, iov, max);
+        }
+        store_commit(log->store);
+        return n;
+}
+
+/* ---- taking ---- */
+
+/* In its own chain, which holds so many bytes. */
+static bool own_has_delimiter(struct writer *writer, uint64_t fill)
+{
+        const struct store *store = writer->turn->log->store;
+        const struct frame_spec *spec = writer->turn->log->spec;
+
+        if (fill >= spec->max_message_size + spec->delimiter_size)
+                return true; /* too large: the log's walk will say so */
+        for (uint32_t slab = chain_tail(&writer->image->own.data); slab != SLAB_NONE;
+             slab = store->slab[slab].prev) {
+                uint64_t at = store->image->slab[slab].own, limit = own_limit(store, slab), from;
+
+                if (limit <= writer->own_scanned)
+                        break;
+                if (limit > fill)
+                        limit = fill;
+                from = writer->own_scanned > at ? writer->own_scanned : at;
+                for (; from < limit; from++) {
+                        const unsigned char *hit =
+                                memchr(slab_data(store, slab) + (from - at),
+                                       spec->delimiter[spec->delimiter_size - 1], limit - from);
+                        unsigned char bytes[FRAME_DELIMITER_MAX];
+                        uint32_t size = spec->delimiter_size;
+
+                        if (!hit)
+                                break;
+                        from = at + (uint64_t)(hit - slab_data(store, slab));
+                        if (from + 1 < size)
+                                continue;
+                        if (from + 1 - size >= at)
+                                memcpy(bytes, hit + 1 - size, size);
+                        else
+                                own_copy(writer, from + 1 - size, bytes, size);
+                        if (memcmp(bytes, spec->delimiter, size) == 0)
+                                return true;
+                }
+        }
+        writer->own_scanned = fill;
+        return false;
+}
+
+/* With so many bytes more, is there something for the log? */
+static bool own_is_whole(struct writer *writer, uint64_t bytes)
+{
+        uint64_t fill = writer_partial(writer) + bytes;
+
+        if (!has_own(writer))
+                return false;
+        return writer->turn->log->spec->type == FRAME_DELIMITER ? own_has_delimiter(writer, fill)
+                                                                : fill >= writer->total;
+}
+
+/* What comes while nothing may be queued: the count of a log_filter that leaves out everything. */
+static bool discard_frame(void *context, uint32_t slab, uint64_t pos, uint64_t size)
+{
+        struct writer *writer = context;
+        struct store *store = writer->turn->log->store;
+        uint64_t *dropped = store->image->totals.out_dropped[DROP_LINK_DOWN];
+
+        (void)slab;
+        (void)pos;
+        store_add(store, &dropped[0], 1);
+        store_add(store, &dropped[1], size);
+        store_add(store, &writer->image->accepted_messages, 1);
+        store_add(store, &writer->image->accepted_bytes, size);
+        return true;
+}
+
+struct log_taken turn_take(struct writer *writer, uint64_t bytes, uint64_t now_usec)
+{
+        struct turn *turn = writer->turn;
+        struct log *log = turn->log;
+        struct log_taken taken = {
+                .result = FRAME_MORE, .total = writer->total, .declared = writer->declared};
+        const struct log_filter all = {{0, UINT64_MAX - 1}, discard_frame, writer};
+        bool whole = own_is_whole(writer, bytes);
+
+        taken.no_memory = whole && !set_aside(turn);
+        store_begin(log->store);
+        store_put(log->store, &writer->image->taken, writer->image->taken + bytes);
+        if (whole && !taken.no_memory)
+                taken.no_memory = !take_turn(writer);
+        if (turn->holder == writer && !taken.no_memory) {
+                taken = log_take(log, &turn->image->base, writer->image->taken,
+                                 turn->discard ? &all : NULL, now_usec, writer->slot + 1);
+                store_put(log->store, &writer->image->accepted_messages,
+                          writer->image->accepted_messages + taken.messages);
+                store_put(log->store, &writer->image->accepted_bytes,
+                          writer->image->accepted_bytes + taken.bytes);
+                writer->total = taken.total;
+                writer->declared = taken.declared;
+        }
+        store_commit(log->store);
+        return taken;
+}
+
+void writer_done(struct writer *writer)
+{
+        struct turn *turn = writer->turn;
+        struct store *store = turn->log->store;
+
+        store_begin(store);
+        if (turn->holder == writer) {
+                put_turn(turn, NULL, 0);
+                slabs_free(store, log_cut(turn->log));
+        }
+        slabs_free(store, chain_cut(store, &writer->image->own.data, SLAB_NONE));
+        store_commit(store);
+}

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/cursor_own.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+void range_hold(struct cursor *cursor, uint32_t slab, uint64_t to, bool hold)
+{
+        const struct store *store = cursor->log->store;
+
+        while (slab != SLAB_NONE && slab_pos(store, slab) < to) {
+                uint32_t next = slab_next(store, slab);
+
+                if (hold)
+                        log_hold(cursor->log, slab);
+                else
+                        log_release(cursor->log, slab);
+                slab = next;
+        }
+}
+
+uint32_t pin_for(struct cursor *cursor, uint64_t pos)
+{
+        struct log *log = cursor->log;
+        const struct image_mark *mark;
+
+        if (pos >= log->image->end) {
+                cursor->mark = log->image->mark_next ? log->image->mark_next - 1 : 0;
+                return log->end_slab;
+        }
+        mark = log_mark(log, pos, &cursor->mark);
+        assert(mark);
+        return (uint32_t)(mark->where >> 32);
+}
+
+/* Moves an open cursor's hold to where it is now. */
+static void repin(struct cursor *cursor)
+{
+        uint32_t pin = pin_for(cursor, cursor->image->pos);
+
+        if (pin == cursor->pin)
+                return;
+        log_open(cursor->log, pin);
+        log_shut(cursor->log, cursor->pin);
+        cursor->pin = cursor->slab = pin;
+}
+
+/* A reader of a log that is empty yet must hold the slab that its first bytes will be in. */
+static void hold_something(struct log *log)
+{
+        if (!log_ready(log))
+                abort(); /* one slab, once for each log */
+}
+
+void cursor_init(struct cursor *cursor, struct log *log, struct image_cursor *image, bool open)
+{
+        struct store *store = log->store;
+
+        hold_something(log);
+        *cursor = (struct cursor){.log = log,
+                                  .image = image,
+                                  .slab = log->end_slab,
+                                  .pin = SLAB_NONE,
+                                  .resume_pin = SLAB_NONE};
+        store_begin(store);
+        store_put(store, &image->pos, log->image->end);
+        store_put(store, &image->stop, open ? IMAGE_OPEN : log->image->end);
+        store_put(store, &image->stop_number, log->image->number);
+        store_put(store, &image->from, log->image->end);
+        store_put(store, &image->from_number, log->image->number);
+        store_put(store, &image->resume, IMAGE_OPEN);
+        store_put(store, &image->resume_number, 0);
+        store_put(store, &image->extent_head, 0);
+        store_put(store, &image->extent_tail, 0);
+        store_put(store, &image->done_messages, 0);
+        store_put(store, &image->done_bytes, 0);
+        store_put(store, &image->extent_messages, 0);
+        store_put(store, &image->extent_bytes, 0);
+        store_commit(store);
+        if (open) {
+                cursor->pin = pin_for(cursor, image->pos);
+                log_open(log, cursor->pin);
+        }
+}
+
+void cursor_recover(struct cursor *cursor, struct log *log, struct image_cursor *image)
+{
+        hold_something(log);
+        *cursor = (struct cursor){.log = log,
+                                  .image = image,
+                                  .slab = SLAB_NONE,
+                                  .pin = SLAB_NONE,
+                                  .resume_pin = SLAB_NONE};
+        cursor->slab = log_seek(log, SLAB_NONE, image->pos);
+        if (is_open(cursor)) {
+                cursor->pin = pin_for(cursor, image->pos);
+                log_open(log, cursor->pin);
+        } else if (image->pos < image->stop) {
+                cursor->pin = pin_for(cursor, image->pos);
+                range_hold(cursor, cursor->pin, image->stop, true);
+        }
+        if (image->resume != IMAGE_OPEN) {
+                cursor->resume_pin = pin_for(cursor, image->resume);
+                log_open(log, cursor->resume_pin);
+        }
+        for (uint64_t e = image->extent_head; e; e = extent_at(cursor, e)->next)
+                range_hold(cursor, pin_for(cursor, extent_at(cursor, e)->from),
+                           extent_at(cursor, e)->to, true);
+        if (is_open(cursor) || image->pos < image->stop) {
+                struct log_place at = log_place(log, image->pos);
+
+                cursor->told_of = image->from;
+                waits_skip(&cursor->waits, at.pos, at.number);
+        }
+}
+
+void cursor_done(struct cursor *cursor)
+{
+        struct log *log = cursor->log;
+        struct image_cursor *image = cursor->image;
+
+        store_begin(log->store);
+        if (is_open(cursor))
+                log_shut(log, cursor->pin);
+        else if (cursor->pin != SLAB_NONE)
+                range_hold(cursor, cursor->pin, image->stop, false);
+        if (cursor->resume_pin != SLAB_NONE)
+                log_shut(log, cursor->resume_pin);
+        for (uint64_t e = image->extent_head, next; e; e = next) {
+                next = extent_at(cursor, e)->next;
+                range_hold(cursor, pin_for(cursor, extent_at(cursor, e)->from),
+                           extent_at(cursor, e)->to, false);
+                extent_free(log->store, (uint32_t)e - 1);
+        }
+        store_put(log->store, &image->extent_head, 0);
+        store_put(log->store, &image->extent_tail, 0);
+        store_commit(log->store);
+        log_trim(log);
+        cursor->pin = cursor->resume_pin = SLAB_NONE;
+}
+
+/* What of the extents fits behind a range that is gathered whole: messages dealt out one by one go
+ * in one call of the system all the same. */
+static int gather_extents(struct cursor *cursor, size_t limit, struct iovec *iov, int max)
+{
+        uint64_t hint = cursor->mark;
+        int n = 0;
+
+        for (uint64_t e = cursor->image->extent_head; e && limit && n < max;
+             e = extent_at(cursor, e)->next) {
+                const struct image_extent *extent = extent_at(cursor, e);
+                uint64_t size = extent->to - extent->from;
+                uint32_t slab = (uint32_t)(log_mark(cursor->log, extent->from, &hint)->where >> 32);
+                int more = log_gather(cursor->log, &slab, extent->from, extent->to, limit, iov + n,
+                                      max - n);
+
+                for (int i = 0; i < more; i++)
+                        size -= iov[n + i].iov_len;
+                n += more;
+                if (size)
+                        break;
+                limit -= extent->to - extent->from;
+        }
+        return n;
+}
+
+int cursor_gather(struct cursor *cursor, size_t limit, struct iovec *iov, int max)
+{
+        const struct image_cursor *image = cursor->image;
+        uint64_t to = is_open(cursor) ? cursor->log->image->end : image->stop;
+        uint64_t left = to - image->pos;
+        int n;
+
+        if (!left)
+                return 0;
+        /* A cursor that had read everything may hold the slab before; the one it finds now holds
+         * it. */
+        if (cursor->slab == SLAB_NONE)
+                cursor->slab = cursor->pin;
+        n = log_gather(cursor->log, &cursor->slab, image->pos, to, limit, iov, max);
+        if (!image->extent_head || left >= limit)
+                return n;
+        for (int i = 0; i < n; i++)
+                left -= iov[i].iov_len;
+        return left ? n : n + gather_extents(cursor, limit - (to - image->pos), iov + n, max - n);
+}
+
+void range_next(struct cursor *cursor)
+{
+        struct image_cursor *image = cursor->image;
+        struct log *log = cursor->log;
+        struct store *store = log->store;
+
+        if (image->extent_head) {
+                uint64_t e = image->extent_head;
+                const struct image_extent *extent = extent_at(cursor, e);
+
+                store_put(store, &image->pos, extent->from);
+                store_put(store, &image->stop, extent->to);
+                store_put(store, &image->stop_number, extent->to_number);
+                store_put(store, &image->from, extent->from);
+                store_put(store, &image->from_number, extent->from_number);
+                store_put(store, &image->extent_messages,
+                          image->extent_messages - (extent->to_number - extent->from_number));
+                store_put(store, &image->extent_bytes,
+                          image->extent_bytes - (extent->to - extent->from));
+                store_put(store, &image->extent_head, extent->next);
+                if (!extent->next)
+                        store_put(store, &image->extent_tail, 0);
+                cursor->slab = cursor->pin = pin_for(cursor, extent->from);
+                extent_free(store, (uint32_t)e - 1);
+        } else if (image->resume != IMAGE_OPEN) {
+                store_put(store, &image->pos, image->resume);
+                store_put(store, &image->stop, IMAGE_OPEN);
+                store_put(store, &image->from, image->resume);
+                store_put(store, &image->from_number, image->resume_number);
+                store_put(store, &image->resume, IMAGE_OPEN);
+                cursor->slab = cursor->pin = cursor->resume_pin;
+                cursor->resume_pin = SLAB_NONE;
+        }
+}
+
+void range_passed(struct cursor *cursor)
+{
+        const struct image_cursor *image = cursor->image;
+        const struct store *store = cursor->log->store;
+        uint32_t keep = image->pos < image->stop ? pin_for(cursor, image->pos) : SLAB_NONE;
+
+        while (cursor->pin != SLAB_NONE && cursor->pin != keep &&
+               slab_pos(store, cursor->pin) < image->stop) {
+                uint32_t next = slab_next(store, cursor->pin);
+
+                log_release(cursor->log, cursor->pin);
+                cursor->pin = next;
+        }
+        if (keep == SLAB_NONE)
+                cursor->pin = SLAB_NONE;
+        cursor->slab = cursor->pin;
+}
+
+void range_done(struct cursor *cursor, uint64_t pos, uint64_t number)
+{
+        struct image_cursor *image = cursor->image;
+        struct store *store = cursor->log->store;
+
+        store_put(store, &image->done_messages,
+                  image->done_messages + (number - image->from_number));
+        store_put(store, &image->done_bytes, image->done_bytes + (pos - image->from));
+        store_put(store, &image->from, pos);
+        store_put(store, &image->from_number, number);
+}
+
+/* So many bytes of a closed range; returns how many of them it had. */
+static uint64_t range_advance(struct cursor *cursor, uint64_t bytes)
+{
+        struct image_cursor *image = cursor->image;
+        uint64_t left = image->stop - image->pos, n = bytes < left ? bytes : left;
+
+        store_put(cursor->log->store, &image->pos, image->pos + n);
+        if (n == left)
+                range_done(cursor, image->stop, image->stop_number);
+        range_passed(cursor);
+        if (n == left)
+                range_next(cursor);
+        return n;
+}
+
+void cursor_advance(struct cursor *cursor, uint64_t bytes)
+{
+        struct image_cursor *image = cursor->image;
+        struct store *store = cursor->log->store;
+
+        store_begin(store);
+        while (!is_open(cursor) && bytes) {
+                assert(image->pos < image->stop);
+                bytes -= range_advance(cursor, bytes);
+        }
+        if (bytes) {
+                store_put(store, &image->pos, image->pos + bytes);
+                repin(cursor);
+        }
+        store_commit(store);
+}
+
+/* Of the range from this boundary on, everything before pos is read. */
+static void tell_range(struct cursor *cursor, struct log_place from, uint64_t pos, uint64_t number,
+                       uint64_t now, struct image_histogram *histogram)
+{
+        if (cursor->told_of != from.pos || cursor->waits.pos < from.pos) {
+                cursor->told_of = cursor->waits.pos = from.pos;
+                cursor->waits.number = from.number;
+        }
+        waits_pass(&cursor->waits, cursor->log, pos, number, now, histogram);
+}
+
+void cursor_tell_waits(struct cursor *cursor, uint64_t bytes, uint64_t now_usec,
+                       struct image_histogram *histogram)
+{
+        const struct image_cursor *image = cursor->image;
+        const struct image_log *log = cursor->log->image;
+        struct log_place from = {.pos = image->from, .number = image->from_number};
+        uint64_t pos = image->pos, stop = image->stop, stop_number = image->stop_number;
+
+        for (uint64_t e = image->extent_head; stop != IMAGE_OPEN && bytes;) {
+                uint64_t n = bytes < stop - pos ? bytes : stop - pos;
+
+                tell_range(cursor, from, pos + n, n == stop - pos ? stop_number : WAITS_UNKNOWN,
+                           now_usec, histogram);
+                bytes -= n;
+                if (e) {
+                        const struct image_extent *extent = extent_at(cursor, e);
+
+                        from = (struct log_place){.pos = extent->from,
+                                                  .number = extent->from_number};
+                        stop = extent->to;
+                        stop_number = extent->to_number;
+                        e = extent->next;
+                } else {
+                        from = (struct log_place){.pos = image->resume,
+                                                  .number = image->resume_number};
+                        stop = IMAGE_OPEN;
+                }
+                pos = from.pos;
+        }
+        if (bytes)
+                tell_range(cursor, from, pos + bytes,
+                           pos + bytes == log->end ? log->number : WAITS_UNKNOWN, now_usec,
+                           histogram);
+}
+
+uint64_t cursor_waiting(const struct cursor *cursor)
+{
+        const struct image_cursor *image = cursor->image;
+        uint64_t end = cursor->log->image->end;
+
+        if (is_open(cursor))
+                return end - image->pos;
+        return image->stop - image->pos + image->extent_bytes +
+               (image->resume != IMAGE_OPEN ? end - image->resume : 0);
+}
+
+struct count cursor_queued(const struct cursor *cursor)
+{
+        const struct image_cursor *image = cursor->image;
+        const struct image_log *log = cursor->log->image;
+        bool open = is_open(cursor);
+        struct count queued = {image->extent_messages, image->extent_bytes};
+
+        if (open || image->pos < image->stop) {
+                struct log_place at = log_place(cursor->log, image->pos);
+
+                queued.messages += (open ? log->number : image->stop_number) - at.number;
+                queued.bytes += (open ? log->end : image->stop) - at.pos;
+        }
+        if (image->resume != IMAGE_OPEN) {
+                queued.messages += log->number - image->resume_number;
+                queued.bytes += log->end - image->resume;
+        }
+        return queued;
+}
+
+struct count cursor_delivered(const struct cursor *cursor)
+{
+        const struct image_cursor *image = cursor->image;
+        struct count done = {image->done_messages, image->done_bytes};
+
+        if (is_open(cursor) || image->pos < image->stop) {
+                struct log_place at = log_place(cursor->log, image->pos);
+
+                done.messages += at.number - image->from_number;
+                done.bytes += at.pos - image->from;
+        }
+        return done;
+}
+
+uint64_t cursor_oldest(struct cursor *cursor)
+{
+        const struct image_cursor *image = cursor->image;
+        uint64_t to = is_open(cursor) ? cursor->log->image->end : image->stop;
+
+        /* A closed range is never left empty while something waits behind it. */
+        return image->pos < to ? log_mark(cursor->log, image->pos, &cursor->mark)->time_usec : 0;
+}
+
+/* Only what is left of the message that is begun, and then from `to` on. */
+static void finish_then(struct cursor *cursor, struct log_place end, struct log_place to)
+{
+        struct image_cursor *image = cursor->image;
+        struct store *store = cursor->log->store;
+
+        store_put(store, &image->stop, end.pos);
+        store_put(store, &image->stop_number, end.number);
+        store_put(store, &image->resume, to.pos);
+        store_put(store, &image->resume_number, to.number);
+        range_hold(cursor, cursor->pin, end.pos, true);
+        cursor->resume_pin = pin_for(cursor, to.pos);
+        log_open(cursor->log, cursor->resume_pin);
+        log_shut(cursor->log, cursor->pin);
+}
+
+/* The message that is begun is finished already; what comes then begins later. */
+static struct count resume_later(struct cursor *cursor, struct log_place to)
+{
+        struct image_cursor *image = cursor->image;
+        struct log *log = cursor->log;
+        struct count skipped = {to.number - image->resume_number, to.pos - image->resume};
+        uint32_t pin = pin_for(cursor, to.pos);
+
+        store_put(log->store, &image->resume, to.pos);
+        store_put(log->store, &image->resume_number, to.number);
+        log_open(log, pin);
+        log_shut(log, cursor->resume_pin);
+        cursor->resume_pin = pin;
+        return skipped;
+}
+
+struct count cursor_jump(struct cursor *cursor, uint64_t to)
+{
+        struct image_cursor *image = cursor->image;
+        struct log *log = cursor->log;
+        struct count skipped = {0, 0};
+        struct log_place target, at, begun;
+
+        /* What is behind the cursor may be gone. */
+        if (to <= (is_open(cursor) ? image->pos : image->resume))
+                return skipped;
+        target = log_place(log, to);
+        store_begin(log->store);
+        if (image->resume != IMAGE_OPEN) {
+                skipped = resume_later(cursor, target);
+        } else {
+                at = log_place(log, image->pos);
+                begun = at.pos < image->pos ? log_behind(log, at) : at;
+                if (begun.pos < to)
+                        skipped = (struct count){target.number - begun.number, to - begun.pos};
+                if (at.pos == image->pos) {
+                        range_done(cursor, at.pos, at.number);
+                        store_put(log->store, &image->pos, target.pos);
+                        store_put(log->store, &image->from, target.pos);
+                        store_put(log->store, &image->from_number, target.number);
+                        repin(cursor);
+                } else if (begun.pos < to) {
+                        finish_then(cursor, begun, target);
+                }
+        }
+        store_commit(log->store);
+        return skipped;
+}

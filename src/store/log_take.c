@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/log_own.h"
+#include "store/marks.h"
+
+/* A walk that leaves a mark for every slab in which frames begin. */
+static int walk_and_mark(struct log *log, struct walk *walk, uint64_t to, struct frame_range stop,
+                         uint64_t now, uint32_t origin, bool *no_memory)
+{
+        for (;;) {
+                uint64_t pos = walk->pos, number = walk->number;
+                uint32_t slab = walk->slab;
+                int result = log_walk_slab(log, walk, to, stop);
+
+                if (walk->number > number && !marks_add(log, pos, number, slab, now, origin)) {
+                        *no_memory = true;
+                        return FRAME_MORE;
+                }
+                if (result != WALK_STEP)
+                        return result;
+        }
+}
+
+static void set_end(struct log *log, const struct walk *walk)
+{
+        uint32_t before = log->end_slab;
+        uint64_t end = log->image->end;
+
+        store_put(log->store, &log->image->end, walk->pos);
+        store_put(log->store, &log->image->number, walk->number);
+        log->end_slab = walk->slab;
+        log->scanned = walk->scanned;
+        /* Its readers were through with it while it was the end's, and nothing came behind. */
+        if (before != SLAB_NONE && log->left == end && !log->store->slab[before].refs &&
+            slab_limit(log->store, before) == end && before != chain_head(&log->image->data) &&
+            log_may_drop(log, before))
+                log_drop(log, before);
+}
+
+/* Slabs that are being filled with a copy. */
+struct copy {
+        uint32_t first, last;
+        uint64_t pos; /* of the next byte */
+        uint64_t start;
+};
+
+static bool copy_out(struct log *log, struct copy *copy, uint32_t slab, uint64_t from, uint64_t to)
+{
+        struct store *store = log->store;
+
+        while (from < to) {
+                uint64_t used = copy->last == SLAB_NONE ? IMAGE_SLAB_SIZE
+                                                        : copy->pos - slab_pos(store, copy->last);
+                uint64_t n;
+
+                if (used == IMAGE_SLAB_SIZE) {
+                        uint32_t more = slab_new(store, IMAGE_SLAB_SIZE);
+
+                        if (more == SLAB_NONE)
+                                return false;
+                        store->image->slab[more] =
+                                (struct image_slab){.pos = copy->pos, .own = copy->pos};
+                        store->slab[more].prev = copy->last;
+                        if (copy->last == SLAB_NONE)
+                                copy->first = more;
+                        else
+                                store->image->slab[copy->last].next = more + 1;
+                        copy->last = more;
+                        used = 0;
+                }
+                n = IMAGE_SLAB_SIZE - used < to - from ? IMAGE_SLAB_SIZE - used : to - from;
+                log_copy(log, slab, from, slab_data(store, copy->last) + used, n);
+                copy->pos += n;
+                from += n;
+        }
+        return true;
+}
+
+/*
+ * From a frame on that is left out: what is wanted of the rest goes into slabs of its own, in one
+ * pass, so that a crash in the middle finds the received bytes as they were. Returns how the rest
+ * ends.
+ */
+static int filter_rest(struct log *log, struct walk walk, uint64_t fill,
+                       const struct log_filter *filter, struct copy *copy, bool *no_memory)
+{
+        walk.pos += walk.total;
+        walk.slab = log_seek(log, walk.slab, walk.pos);
+        for (;;) {
+                uint64_t from = walk.pos;
+                uint32_t slab = walk.slab;
+                int result = log_walk_slab(log, &walk, fill, filter->range);
+                uint64_t to = result == FRAME_MORE ? fill : walk.pos;
+
+                if (result == FRAME_WHOLE &&
+                    !filter->drop(filter->context, walk.slab, walk.pos, walk.total))
+                        to = walk.pos + walk.total;
+                if (!copy_out(log, copy, slab, from, to)) {
+                        *no_memory = true;
+                        return FRAME_MORE;
+                }
+                if (result == FRAME_TOO_LARGE ||
+                    result == FRAME_BROKEN) { /* its bytes explain it */
+                        *no_memory = !copy_out(log, copy, walk.slab, walk.pos, fill);
+                        return result;
+                }
+                if (result == FRAME_MORE)
+                        return result;
+                if (result == FRAME_WHOLE) {
+                        walk.pos += walk.total;
+                        walk.slab = log_seek(log, walk.slab, walk.pos);
+                }
+        }
+}
+
+/* What put_rest() replaces; a slab that would become empty goes too, unless somebody is in it. */
+static uint32_t kept_slab(struct log *log, const struct walk *walk)
+{
+        uint32_t slab = walk->slab, prev = log->store->slab[slab].prev;
+
+        if (walk->pos > slab_pos(log->store, slab) || log->store->slab[slab].refs ||
+            prev == SLAB_NONE || slab_pos(log->store, prev) + IMAGE_SLAB_SIZE < walk->pos)
+                return slab;
+        if (log->end_slab == slab)
+                log->end_slab = prev;
+        return prev;
+}
+
+/* Puts what filter_rest() kept in the place of what was received. Without memory for its marks,
+ * all is as it was. */
+static int put_rest(struct log *log, struct walk *walk, const struct copy *copy, uint64_t now,
+                    uint32_t origin, bool *no_memory)
+{
+        struct image_chain *data = &log->image->data;
+        uint32_t kept, last = chain_tail(data), rest;
+        int result;
+
+        walk->scanned = walk->pos;
+        walk->total = walk->declared = 0;
+        if (copy->first == SLAB_NONE)
+                return FRAME_MORE;
+        kept = log->fill_slab = kept_slab(log, walk);
+        rest = chain_cut(log->store, data, kept);
+        chain_join(log->store, data, copy->first, copy->last);
+        walk->slab = log_seek(log, kept, walk->pos);
+        result = walk_and_mark(log, walk, copy->pos, FRAME_NO_RANGE, now, origin, no_memory);
+        if (!*no_memory) {
+                slabs_free(log->store, rest);
+                return result;
+        }
+        slabs_free(log->store, chain_cut(log->store, data, kept));
+        if (rest != SLAB_NONE)
+                chain_join(log->store, data, rest, last);
+        return result;
+}
+
+/*
+ * A rest of at most a slab goes back to where it was received, just without what was left out. Its
+ * bytes overlap there, so what was committed so far and where they belong is made final first: a
+ * successor then does it again. Leaves another transaction open.
+ */
+static void move_back(struct log *log, struct walk *walk, const struct copy *copy)
+{
+        struct image_log *image = log->image;
+        struct store *store = log->store;
+        uint64_t size = copy->pos - copy->start;
+
+        walk->scanned = walk->pos;
+        set_end(log, walk);
+        store_put(store, &image->move.pos, walk->pos);
+        store_put(store, &image->move.size, size);
+        store_put(store, &image->move.slab, copy->first + 1);
+        store_commit(store);
+        log_write(log, log->end_slab, walk->pos, slab_data(store, copy->first), size);
+        store_begin(store);
+        store_put(store, &image->move.slab, 0);
+        slab_free(store, copy->first);
+        walk->slab = log_seek(log, log->end_slab, walk->pos);
+}
+
+struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
+                          const struct log_filter *filter, uint64_t now_usec, uint32_t origin)
+{
+        struct image_log *image = log->image;
+        struct walk walk = {log->end_slab, image->end, image->number, log->scanned, 0, 0};
+        struct frame_range range = filter ? filter->range : FRAME_NO_RANGE;
+        struct log_taken taken = {0};
+        uint64_t fill = *base + read, marks = image->mark_next;
+        uint64_t number = image->number, end = image->end;
+        int result;
+
+        if (fill == image->end)
+                return taken;
+        walk.slab = log_seek(log, walk.slab, walk.pos);
+        store_begin(log->store);
+        for (;;) {
+                result = walk_and_mark(log, &walk, fill, range, now_usec, origin, &taken.no_memory);
+                if (result != FRAME_WHOLE)
+                        break;
+                if (filter->drop(filter->context, walk.slab, walk.pos, walk.total)) {
+                        struct copy copy = {SLAB_NONE, SLAB_NONE, walk.pos, walk.pos};
+
+                        result = filter_rest(log, walk, fill, filter, &copy, &taken.no_memory);
+                        if (taken.no_memory) {
+                                slabs_free(log->store, copy.first);
+                                break;
+                        }
+                        if (copy.first != SLAB_NONE && copy.first == copy.last &&
+                            log->store->depth == 1) {
+                                store_put(log->store, base, *base - (fill - copy.pos));
+                                move_back(log, &walk, &copy);
+                                marks = image->mark_next;
+                                fill = copy.pos;
+                                range = FRAME_NO_RANGE;
+                                continue;
+                        }
+                        result = put_rest(log, &walk, &copy, now_usec, origin, &taken.no_memory);
+                        if (!taken.no_memory)
+                                store_put(log->store, base, *base - (fill - copy.pos));
+                        break;
+                }
+                if (!marks_add(log, walk.pos, walk.number, walk.slab, now_usec, origin)) {
+                        taken.no_memory = true;
+                        break;
+                }
+                walk.pos += walk.total;
+                walk.number++;
+                walk.slab = log_seek(log, walk.slab, walk.pos);
+        }
+        if (taken.no_memory) {
+                store_put(log->store, &image->mark_next, marks);
+        } else {
+                taken.result = (enum frame_result)result;
+                taken.total = walk.total;
+                taken.declared = walk.declared;
+                taken.messages = walk.number - number;
+                taken.bytes = walk.pos - end;
+                set_end(log, &walk);
+        }
+        store_commit(log->store);
+        return taken;
+}

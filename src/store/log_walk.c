@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/log_own.h"
+#include "store/marks.h"
+
+#include <assert.h>
+#include <string.h>
+
+static int step_over(const struct log *log, struct walk *walk, uint64_t to, uint64_t body,
+                     struct frame_range stop)
+{
+        if (to - walk->pos < walk->total)
+                return FRAME_MORE;
+        if (body - stop.min <= stop.max - stop.min)
+                return FRAME_WHOLE;
+        walk->pos += walk->total;
+        walk->number++;
+        walk->slab = log_seek(log, walk->slab, walk->pos);
+        walk->total = walk->declared = 0;
+        return WALK_STEP;
+}
+
+static int walk_lengths(const struct log *log, struct walk *walk, uint64_t to,
+                        struct frame_range stop)
+{
+        size_t header = frame_header_size(log->spec);
+        unsigned char bytes[FRAME_HEADER_MAX];
+        uint64_t at = slab_pos(log->store, walk->slab), limit = slab_limit(log->store, walk->slab);
+        enum frame_result result;
+
+        walk->total = walk->declared = 0;
+        if (limit > to)
+                limit = to;
+        walk->pos += frame_walk(log->spec, slab_data(log->store, walk->slab) + (walk->pos - at),
+                                limit - walk->pos, stop, &walk->number);
+        if (to - walk->pos < header)
+                return FRAME_MORE;
+        if (walk->pos == limit) {
+                walk->slab = log_seek(log, walk->slab, walk->pos);
+                return WALK_STEP;
+        }
+        log_copy(log, walk->slab, walk->pos, bytes, header);
+        result = frame_measure(log->spec, bytes, &walk->total, &walk->declared);
+        if (result != FRAME_WHOLE)
+                return result;
+        return step_over(log, walk, to, walk->total - header, stop);
+}
+
+/* Do the bytes before `end`, the last of them in this slab, end a delimiter? */
+static bool ends_delimiter(const struct log *log, const struct walk *walk, uint32_t slab,
+                           uint64_t end)
+{
+        const struct frame_spec *spec = log->spec;
+        uint64_t at = slab_pos(log->store, slab), size = spec->delimiter_size;
+        unsigned char bytes[FRAME_DELIMITER_MAX];
+
+        if (end - walk->pos < size)
+                return false;
+        if (end - size >= at)
+                return memcmp(slab_data(log->store, slab) + (end - size - at), spec->delimiter,
+                              size) == 0;
+        log_copy(log, walk->slab, end - size, bytes, size);
+        return memcmp(bytes, spec->delimiter, size) == 0;
+}
+
+/* Where the first delimiter ends that lies whole between the walk's place and `to`; 0: nowhere. */
+static uint64_t find_delimiter(const struct log *log, struct walk *walk, uint64_t to)
+{
+        unsigned char last = log->spec->delimiter[log->spec->delimiter_size - 1];
+        uint32_t slab = log_seek(log, walk->slab, walk->scanned);
+
+        while (walk->scanned < to) {
+                uint64_t at = slab_pos(log->store, slab), limit = slab_limit(log->store, slab);
+                const unsigned char *data = slab_data(log->store, slab), *hit;
+
+                if (limit > to)
+                        limit = to;
+                hit = memchr(data + (walk->scanned - at), last, limit - walk->scanned);
+                if (!hit) {
+                        walk->scanned = limit;
+                        slab = log_seek(log, slab, limit);
+                        continue;
+                }
+                walk->scanned = at + (uint64_t)(hit - data) + 1;
+                if (ends_delimiter(log, walk, slab, walk->scanned))
+                        return walk->scanned;
+        }
+        return 0;
+}
+
+static int walk_delimiters(const struct log *log, struct walk *walk, uint64_t to,
+                           struct frame_range stop)
+{
+        uint32_t slab = walk->slab, size = log->spec->delimiter_size;
+
+        walk->declared = 0;
+        while (walk->slab == slab) {
+                uint64_t end, body;
+                int result;
+
+                if (walk->scanned < walk->pos)
+                        walk->scanned = walk->pos;
+                end = find_delimiter(log, walk, to);
+                walk->total = end ? end - walk->pos : 0;
+                body = end                     ? walk->total - size
+                       : to - walk->pos < size ? 0
+                                               : to - walk->pos - (size - 1);
+                if (body > log->spec->max_message_size)
+                        return FRAME_TOO_LARGE;
+                if (!end)
+                        return FRAME_MORE;
+                result = step_over(log, walk, to, body, stop);
+                if (result != WALK_STEP)
+                        return result;
+        }
+        return WALK_STEP;
+}
+
+int log_walk_slab(const struct log *log, struct walk *walk, uint64_t to, struct frame_range stop)
+{
+        if (walk->pos == to) {
+                walk->total = walk->declared = 0;
+                return FRAME_MORE;
+        }
+        return log->spec->type == FRAME_DELIMITER ? walk_delimiters(log, walk, to, stop)
+                                                  : walk_lengths(log, walk, to, stop);
+}
+
+/* What was accepted stays so, whatever a reload says of the largest size. */
+static int walk_committed(const struct log *log, struct walk *walk, uint64_t to,
+                          struct frame_range stop)
+{
+        struct frame_spec any_size = *log->spec;
+        struct log view = *log;
+        int result;
+
+        any_size.max_message_size = INT64_MAX;
+        view.spec = &any_size;
+        do
+                result = log_walk_slab(&view, walk, to, stop);
+        while (result == WALK_STEP);
+        return result;
+}
+
+struct log_place log_walk(const struct log *log, const struct image_mark *mark, uint64_t to)
+{
+        struct walk walk = {
+                (uint32_t)(mark->where >> 32), mark->pos, mark->number, mark->pos, 0, 0};
+
+        walk_committed(log, &walk, to, FRAME_NO_RANGE);
+        return (struct log_place){walk.pos, walk.number, mark->time_usec};
+}
+
+struct log_place log_place(const struct log *log, uint64_t pos)
+{
+        const struct image_log *image = log->image;
+        uint64_t hint = image->mark_first;
+        const struct image_mark *mark;
+
+        if (pos >= image->end)
+                return (struct log_place){image->end, image->number, 0};
+        mark = log_mark(log, pos, &hint);
+        assert(mark);
+        return log_walk(log, mark, pos);
+}
+
+struct log_place log_step(const struct log *log, uint32_t *slab, struct log_place place)
+{
+        struct walk walk;
+
+        if (*slab == SLAB_NONE) {
+                uint64_t hint = log->image->mark_first;
+
+                *slab = (uint32_t)(log_mark(log, place.pos, &hint)->where >> 32);
+        }
+        *slab = log_seek(log, *slab, place.pos);
+        walk = (struct walk){*slab, place.pos, place.number, place.pos, 0, 0};
+        walk_committed(log, &walk, log->image->end, (struct frame_range){0, UINT64_MAX - 1});
+        return (struct log_place){place.pos + walk.total, place.number + 1, 0};
+}
+
+struct log_place log_behind(const struct log *log, struct log_place place)
+{
+        uint32_t slab = SLAB_NONE;
+
+        return log_step(log, &slab, place);
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/store_own.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define PAGE 4096u
+
+void store_set(uint64_t *word, uint64_t value)
+{
+        put_word(word, value);
+}
+
+void store_begin(struct store *store)
+{
+        store->depth++;
+}
+
+/* Was this word's old value noted a moment ago? So a run of slabs that leave a chain, however long,
+ * takes no more of the journal than one. */
+static bool is_noted(const struct image_journal *journal, uint64_t offset)
+{
+        uint64_t n = journal->count;
+
+        for (uint64_t back = 1; back <= n && back <= 4; back++)
+                if (journal->entry[n - back].offset == offset)
+                        return true;
+        return false;
+}
+
+void store_put(struct store *store, uint64_t *word, uint64_t value)
+{
+        struct image_journal *journal = &store->image->journal;
+        uint64_t n = journal->count;
+        uint64_t offset = (uint64_t)((unsigned char *)word - (unsigned char *)store->image);
+
+        assert(store->depth > 0);
+        if (*word == value)
+                return;
+        if (!is_noted(journal, offset)) {
+                if (n == IMAGE_JOURNAL)
+                        abort(); /* fixed bookkeeping: no transaction grows with anything that a
+                                    peer chooses */
+                journal->entry[n].offset = offset;
+                journal->entry[n].old = *word;
+                put_word(&journal->count, n + 1);
+        }
+        put_word(word, value);
+}
+
+static void *grow(void *items, uint32_t *room, size_t size)
+{
+        uint32_t more = *room ? *room * 2 : 64;
+        void *p = reallocarray(items, more, size);
+
+        if (!p)
+                abort(); /* some bytes a slab */
+        *room = more;
+        return p;
+}
+
+static void push(uint32_t **items, uint32_t *n, uint32_t *room, uint32_t item)
+{
+        if (*n == *room)
+                *items = grow(*items, room, sizeof(**items));
+        (*items)[(*n)++] = item;
+}
+
+/* More than this much memory is not kept for later: it is given back. */
+enum { FREE_KEEP = 8 << 20 };
+
+static bool give_up(struct store *store, size_t offset, size_t size)
+{
+        return fallocate(store->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+                         (off_t)size) == 0;
+}
+
+static void free_now(struct store *store, uint32_t slab)
+{
+        struct store_slab *s = &store->slab[slab];
+
+        store->used_bytes -= s->committed;
+        s->used = false;
+        if (s->lent || (store->free_bytes + s->committed > FREE_KEEP && s->committed)) {
+                if (give_up(store, DATA_OFFSET + (size_t)slab * IMAGE_SLAB_SIZE, IMAGE_SLAB_SIZE))
+                        s->committed = 0;
+                else if (s->lent)
+                        return; /* for good */
+                s->lent = false;
+        }
+        store->free_bytes += s->committed;
+        if (s->committed)
+                push(&store->free, &store->n_free, &store->free_room, slab);
+        else
+                push(&store->cold, &store->n_cold, &store->cold_room, slab);
+}
+
+void store_commit(struct store *store)
+{
+        assert(store->depth > 0);
+        if (--store->depth)
+                return;
+        if (store->image->journal.count)
+                put_word(&store->image->journal.count, 0);
+        while (store->n_late)
+                free_now(store, store->late[--store->n_late]);
+}
+
+/* By touching it: fallocate() does not heed that this mapping is to have no huge pages, and leaves
+ * each page to a fault of its own: a third of what fresh memory costs. */
+bool store_has_memory(struct store *store, size_t offset, size_t size)
+{
+        size_t ahead = offset % PAGE;
+        unsigned char *from = (unsigned char *)store->image + (offset - ahead);
+
+        if (madvise(from, ahead + size, MADV_POPULATE_WRITE) == 0)
+                return true;
+        if (errno != EINVAL && errno != ENOSYS && errno != EPERM)
+                return false;
+        store->image->small = store->lends = false; /* before Linux 5.14, or forbidden */
+        return fallocate(store->fd, 0, (off_t)offset, (off_t)size) == 0;
+}
+
+/* Gives memory to the entries of a table up to `index`, some at a time. */
+static bool table_ready(struct store *store, size_t offset, size_t item, uint32_t *ready,
+                        uint32_t index)
+{
+        uint32_t more = (uint32_t)(16384 / item + 1);
+
+        while (*ready <= index) {
+                if (!store_has_memory(store, offset + *ready * item, more * item))
+                        return false;
+                *ready += more;
+        }
+        return true;
+}
+
+bool store_client_ready(struct store *store, uint32_t slot)
+{
+        return slot < IMAGE_CLIENTS &&
+               table_ready(store, offsetof(struct image, client), sizeof(struct image_client),
+                           &store->clients_ready, slot);
+}
+
+static uint32_t slab_take(struct store *store)
+{
+        uint32_t slab = store->slabs;
+
+        if (store->n_free) {
+                slab = store->free[--store->n_free];
+                store->free_bytes -= store->slab[slab].committed;
+                return slab;
+        }
+        if (store->n_cold)
+                return store->cold[--store->n_cold];
+        if (slab == IMAGE_SLABS ||
+            !table_ready(store, offsetof(struct image, slab), sizeof(struct image_slab),
+                         &store->slabs_ready, slab))
+                return SLAB_NONE;
+        if (slab % 1024 == 0) {
+                void *p = reallocarray(store->slab, slab + 1024, sizeof(*store->slab));
+
+                if (!p)
+                        return SLAB_NONE;
+                store->slab = p;
+        }
+        store->slab[slab] = (struct store_slab){.prev = SLAB_NONE};
+        store->slabs++;
+        return slab;
+}
+
+uint32_t slab_new(struct store *store, size_t bytes)
+{
+        uint32_t slab = slab_take(store);
+        struct store_slab *s;
+
+        if (slab == SLAB_NONE)
+                return slab;
+        s = &store->slab[slab];
+        s->prev = SLAB_NONE;
+        s->refs = s->opens = 0;
+        s->used = true;
+        store->used_bytes += s->committed;
+        store->image->slab[slab] = (struct image_slab){0, 0, 0};
+        if (store->used_bytes > store->limit_bytes || !slab_commit(store, slab, bytes)) {
+                free_now(store, slab);
+                return SLAB_NONE;
+        }
+        return slab;
+}
+
+bool slab_commit(struct store *store, uint32_t slab, size_t bytes)
+{
+        struct store_slab *s = &store->slab[slab];
+        size_t want = (bytes + PAGE - 1) / PAGE * PAGE;
+        size_t more = want > s->committed ? want - s->committed : 0;
+
+        if (!more)
+                return true;
+        if (store->used_bytes + more > store->limit_bytes ||
+            !store_has_memory(store, DATA_OFFSET + (size_t)slab * IMAGE_SLAB_SIZE + s->committed,
+                              more))
+                return false;
+        store->used_bytes += more;
+        s->committed += (uint32_t)more;
+        return true;
+}
+
+void slab_free(struct store *store, uint32_t slab)
+{
+        assert(store->slab[slab].used);
+        if (!store->depth) {
+                free_now(store, slab);
+                return;
+        }
+        if (store->n_late == store->late_room)
+                store->late = grow(store->late, &store->late_room, sizeof(*store->late));
+        store->late[store->n_late++] = slab;
+}
+
+static uint32_t slab_of(const struct store *store, const void *bytes)
+{
+        return (uint32_t)((size_t)((const unsigned char *)bytes - store->image->data) /
+                          IMAGE_SLAB_SIZE);
+}
+
+off_t slab_lend(struct store *store, const void *bytes)
+{
+        store->slab[slab_of(store, bytes)].lent = true;
+        return (off_t)((const unsigned char *)bytes - (const unsigned char *)store->image);
+}
+
+bool slab_is_lent(const struct store *store, const void *bytes)
+{
+        return store->slab[slab_of(store, bytes)].lent;
+}
+
+void store_disown(struct store *store)
+{
+        size_t known = DATA_OFFSET + (size_t)store->slabs * IMAGE_SLAB_SIZE;
+
+        for (uint32_t slab = 0; slab < store->slabs; slab++)
+                store->slab[slab].lent = true;
+        give_up(store, known, IMAGE_SIZE - known);
+}
+
+void slabs_free(struct store *store, uint32_t first)
+{
+        while (first != SLAB_NONE) {
+                uint32_t next = slab_next(store, first);
+
+                slab_free(store, first);
+                first = next;
+        }
+}
+
+uint64_t slab_limit(const struct store *store, uint32_t slab)
+{
+        uint32_t next = slab_next(store, slab);
+        uint64_t room = slab_pos(store, slab) + IMAGE_SLAB_SIZE;
+
+        if (next == SLAB_NONE || slab_pos(store, next) > room)
+                return room;
+        return slab_pos(store, next);
+}
+
+void chain_append(struct store *store, struct image_chain *chain, uint32_t slab, uint64_t pos)
+{
+        store->image->slab[slab] = (struct image_slab){.pos = pos, .own = pos};
+        chain_join(store, chain, slab, slab);
+}
+
+void chain_join(struct store *store, struct image_chain *chain, uint32_t first, uint32_t last)
+{
+        uint32_t tail = chain_tail(chain);
+
+        store_begin(store);
+        if (tail == SLAB_NONE)
+                store_put(store, &chain->head, first + 1);
+        else
+                store_put(store, &store->image->slab[tail].next, first + 1);
+        store_put(store, &chain->tail, last + 1);
+        store->slab[first].prev = tail;
+        store_commit(store);
+}
+
+void chain_remove(struct store *store, struct image_chain *chain, uint32_t slab)
+{
+        uint32_t prev = store->slab[slab].prev, next = slab_next(store, slab);
+
+        store_begin(store);
+        if (prev == SLAB_NONE)
+                store_put(store, &chain->head, next + 1);
+        else
+                store_put(store, &store->image->slab[prev].next, next + 1);
+        if (next == SLAB_NONE)
+                store_put(store, &chain->tail, prev + 1);
+        else
+                store->slab[next].prev = prev;
+        store_commit(store);
+}
+
+uint32_t chain_cut(struct store *store, struct image_chain *chain, uint32_t slab)
+{
+        uint32_t first = slab == SLAB_NONE ? chain_head(chain) : slab_next(store, slab);
+
+        store_begin(store);
+        if (slab == SLAB_NONE)
+                store_put(store, &chain->head, 0);
+        else
+                store_put(store, &store->image->slab[slab].next, 0);
+        store_put(store, &chain->tail, slab + 1);
+        store_commit(store);
+        if (first != SLAB_NONE)
+                store->slab[first].prev = SLAB_NONE;
+        return first;
+}
+
+void chain_behead(struct store *store, struct image_chain *chain, uint32_t slab)
+{
+        store_begin(store);
+        store_put(store, &chain->head, slab + 1);
+        store_commit(store);
+        store->slab[slab].prev = SLAB_NONE;
+}
+
+uint32_t extent_new(struct store *store)
+{
+        if (store->n_free_extents)
+                return store->free_extents[--store->n_free_extents];
+        if (store->extents_used == IMAGE_EXTENTS ||
+            !table_ready(store, offsetof(struct image, extent), sizeof(struct image_extent),
+                         &store->extents_ready, store->extents_used))
+                return UINT32_MAX;
+        return store->extents_used++;
+}
+
+void extent_free(struct store *store, uint32_t extent)
+{
+        if (store->n_free_extents == store->free_extents_room)
+                store->free_extents = grow(store->free_extents, &store->free_extents_room,
+                                           sizeof(*store->free_extents));
+        store->free_extents[store->n_free_extents++] = extent;
+}
