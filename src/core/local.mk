@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: MIT
+# Layer 2: words and pure rules; time comes in as an argument.
+noinst_LIBRARIES += libcore.a
+libcore_a_SOURCES = \
+	%D%/backoff.c %D%/backoff.h \
+	%D%/books.c %D%/books.h \
+	%D%/busy_poll.c %D%/busy_poll.h \
+	%D%/catalog.h \
+	%D%/liveness.c %D%/liveness.h \
+	%D%/pace.c %D%/pace.h \
+	%D%/state.c %D%/state.h \
+	%D%/telling.c %D%/telling.h

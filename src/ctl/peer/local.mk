@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: MIT
+# ftcpctl peer: the other end of a link, played.
+ftcpctl_SOURCES += \
+	%D%/conn.c %D%/conn.h \
+	%D%/encode.c %D%/encode.h \
+	%D%/peer.c %D%/peer.h \
+	%D%/peer_options.c \
+	%D%/play.c \
+	%D%/script.c %D%/script.h

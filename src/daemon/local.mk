@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+# Layer 7: the program ftcpd. Its rooms are above each other as tests/system/layers_test.py says.
+sbin_PROGRAMS += ftcpd
+ftcpd_SOURCES = %D%/main.c
+ftcpd_LDADD = $(daemon_libraries)
+
+noinst_LIBRARIES += libdaemon.a
+libdaemon_a_SOURCES = \
+	%D%/daemon.c %D%/daemon.h \
+	%D%/daemon_ops.c \
+	%D%/daemon_own.h \
+	%D%/doors.c %D%/doors.h \
+	%D%/limits.c %D%/limits.h \
+	%D%/options.c %D%/options.h
+
+include %D%/service/local.mk
+include %D%/report/local.mk
+include %D%/relay/local.mk
+include %D%/control/local.mk

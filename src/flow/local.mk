@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+# Layer 5: who gives, who gets, and what becomes of each message.
+noinst_LIBRARIES += libflow.a
+libflow_a_SOURCES = \
+	%D%/events.c %D%/events.h \
+	%D%/hold.c %D%/hold.h \
+	%D%/imprint.c %D%/imprint.h \
+	%D%/ledger.c %D%/ledger.h \
+	%D%/ledger_fate.c \
+	%D%/ledger_own.h \
+	%D%/recover.c %D%/recover.h \
+	%D%/recover_log.c \
+	%D%/recover_own.h \
+	%D%/spread.c %D%/spread.h \
+	%D%/spread_hold.c \
+	%D%/spread_own.h \
+	%D%/spread_rank.c \
+	%D%/spread_reader.c \
+	%D%/tap.c %D%/tap.h \
+	%D%/turn.c %D%/turn.h

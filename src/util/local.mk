@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+# Layer 0: small helpers that know nothing of ftcpd.
+noinst_LIBRARIES += libutil.a
+libutil_a_SOURCES = \
+	%D%/base64.c %D%/base64.h \
+	%D%/clock.c %D%/clock.h \
+	%D%/diag.c %D%/diag.h \
+	%D%/journal.c %D%/journal.h \
+	%D%/near.c %D%/near.h \
+	%D%/need.h \
+	%D%/socket.c %D%/socket.h \
+	%D%/standard.c %D%/standard.h \
+	%D%/text.c %D%/text.h \
+	%D%/units.c %D%/units.h \
+	%D%/user.c %D%/user.h
