@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/config_draft.h"
-#include "config/config_files.h"
-#include "config/config_table.h"
-#include "config/config_type.h"
+#include "config/draft.h"
+#include "config/files.h"
+#include "config/table.h"
+#include "config/type.h"
 #include "util/need.h"
 #include "util/units.h"
 

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The configuration in force: plain data, read whole from its files, checked whole, and never
- * changed afterwards; a reload makes a new one. One table row a key (config_table.c) drives
+ * changed afterwards; a reload makes a new one. One table row a key (table.c) drives
  * parsing, defaults, printing and the tests that the sample file and the manual name it.
  */
 #include "wire/frame.h"

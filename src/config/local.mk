@@ -2,19 +2,19 @@
 # Layer 3: the configuration, from its files to plain data.
 noinst_LIBRARIES += libconfig.a
 libconfig_a_SOURCES = \
+	%D%/bytes.c \
+	%D%/check.c \
 	%D%/config.c %D%/config.h \
-	%D%/config_bytes.c \
-	%D%/config_check.c \
-	%D%/config_draft.c %D%/config_draft.h \
-	%D%/config_files.c %D%/config_files.h \
-	%D%/config_kept.c \
-	%D%/config_names.c \
-	%D%/config_notes.c \
-	%D%/config_numbers.c \
-	%D%/config_people.c \
-	%D%/config_read.c \
-	%D%/config_scan.c %D%/config_scan.h \
-	%D%/config_table.c %D%/config_table.h \
-	%D%/config_type.c %D%/config_type.h \
-	%D%/config_values.c \
-	%D%/phrases.c %D%/phrases.h
+	%D%/draft.c %D%/draft.h \
+	%D%/files.c %D%/files.h \
+	%D%/kept.c \
+	%D%/names.c \
+	%D%/notes.c \
+	%D%/numbers.c \
+	%D%/people.c \
+	%D%/phrases.c %D%/phrases.h \
+	%D%/read.c \
+	%D%/scan.c %D%/scan.h \
+	%D%/table.c %D%/table.h \
+	%D%/type.c %D%/type.h \
+	%D%/values.c

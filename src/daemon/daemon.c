@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/daemon.h"
 #include "core/catalog.h"
-#include "daemon/daemon_own.h"
+#include "daemon/daemon_internal.h"
 #include "daemon/limits.h"
 #include "util/clock.h"
 #include "util/diag.h"

@@ -7,10 +7,10 @@ ftcpd_LDADD = $(daemon_libraries)
 noinst_LIBRARIES += libdaemon.a
 libdaemon_a_SOURCES = \
 	%D%/daemon.c %D%/daemon.h \
-	%D%/daemon_ops.c \
-	%D%/daemon_own.h \
+	%D%/daemon_internal.h \
 	%D%/doors.c %D%/doors.h \
 	%D%/limits.c %D%/limits.h \
+	%D%/ops.c \
 	%D%/options.c %D%/options.h
 
 include %D%/service/local.mk

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "edge/client_own.h"
+#include "edge/client_internal.h"
 #include "core/catalog.h"
 #include "edge/tally.h"
 #include "util/clock.h"

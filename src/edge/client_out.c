@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What goes to a client, and how long it is waited for. */
-#include "edge/client_own.h"
+#include "edge/client_internal.h"
 #include "util/clock.h"
 #include "util/diag.h"
 #include "util/units.h"

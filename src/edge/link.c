@@ -2,7 +2,7 @@
 #include "edge/link.h"
 #include "flow/imprint.h"
 #include "core/catalog.h"
-#include "edge/link_own.h"
+#include "edge/link_internal.h"
 #include "edge/timer.h"
 #include "util/clock.h"
 #include "util/diag.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the link is told to do: to start, to go on, to be held, to change, to stop. */
 #include "flow/imprint.h"
-#include "edge/link_own.h"
+#include "edge/link_internal.h"
 #include "edge/timer.h"
 #include "util/clock.h"
 #include "util/diag.h"

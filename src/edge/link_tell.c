@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/catalog.h"
-#include "edge/link_own.h"
+#include "edge/link_internal.h"
 #include "util/clock.h"
 #include "util/diag.h"
 #include "util/units.h"

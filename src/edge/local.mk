@@ -5,11 +5,11 @@ libedge_a_SOURCES = \
 	%D%/agenda.c %D%/agenda.h \
 	%D%/client.c %D%/client.h \
 	%D%/client_in.c \
+	%D%/client_internal.h \
 	%D%/client_out.c \
-	%D%/client_own.h \
 	%D%/dial.c %D%/dial.h \
 	%D%/link.c %D%/link.h \
-	%D%/link_own.h \
+	%D%/link_internal.h \
 	%D%/link_steer.c \
 	%D%/link_tell.c \
 	%D%/listener.c %D%/listener.h \
@@ -17,9 +17,9 @@ libedge_a_SOURCES = \
 	%D%/resolver.c %D%/resolver.h \
 	%D%/session.c %D%/session.h \
 	%D%/session_in.c \
+	%D%/session_internal.h \
 	%D%/session_life.c \
 	%D%/session_out.c \
-	%D%/session_own.h \
 	%D%/tally.c %D%/tally.h \
 	%D%/tcp.c %D%/tcp.h \
 	%D%/timer.h

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/session.h"
 #include "store/store.h"
-#include "edge/session_own.h"
+#include "edge/session_internal.h"
 #include "edge/tcp.h"
 #include "edge/timer.h"
 

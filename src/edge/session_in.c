@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/store.h"
-#include "edge/session_own.h"
+#include "edge/session_internal.h"
 #include "wire/verdict.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/liveness.h"
-#include "edge/session_own.h"
+#include "edge/session_internal.h"
 #include "edge/tcp.h"
 #include "edge/timer.h"
 #include "util/units.h"

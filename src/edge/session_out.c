@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "edge/session_own.h"
+#include "edge/session_internal.h"
 #include "edge/tcp.h"
 #include "edge/timer.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "flow/ledger.h"
-#include "flow/ledger_own.h"
+#include "flow/ledger_internal.h"
 
 #include <assert.h>
 #include <string.h>

@@ -7,13 +7,13 @@ libflow_a_SOURCES = \
 	%D%/imprint.c %D%/imprint.h \
 	%D%/ledger.c %D%/ledger.h \
 	%D%/ledger_fate.c \
-	%D%/ledger_own.h \
+	%D%/ledger_internal.h \
 	%D%/recover.c %D%/recover.h \
+	%D%/recover_internal.h \
 	%D%/recover_log.c \
-	%D%/recover_own.h \
 	%D%/spread.c %D%/spread.h \
 	%D%/spread_hold.c \
-	%D%/spread_own.h \
+	%D%/spread_internal.h \
 	%D%/spread_rank.c \
 	%D%/spread_reader.c \
 	%D%/tap.c %D%/tap.h \

@@ -4,7 +4,7 @@
 #include "flow/events.h"
 #include "store/histogram.h"
 #include "flow/hold.h"
-#include "flow/recover_own.h"
+#include "flow/recover_internal.h"
 #include "flow/spread.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Chains of slabs, and the logs in them: are they whole, and do marks and messages agree? */
 #include "store/marks.h"
-#include "flow/recover_own.h"
+#include "flow/recover_internal.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What comes goes to its readers, by the mode; and what all of it adds up to. */
-#include "flow/spread_own.h"
+#include "flow/spread_internal.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What is given up, what is held for who comes next, and what goes on from one reader to others. */
-#include "flow/spread_own.h"
+#include "flow/spread_internal.h"
 
 /* ---- what is given up ---- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The members, the one with the shortest queue first: a heap. */
-#include "flow/spread_own.h"
+#include "flow/spread_internal.h"
 
 static bool goes_before(const struct reader *a, const struct reader *b)
 {

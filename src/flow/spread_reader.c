@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of a reader: it joins, waits to be trusted, takes, leaves. */
-#include "flow/spread_own.h"
+#include "flow/spread_internal.h"
 
 #include <assert.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/cursor_own.h"
+#include "store/cursor_internal.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What is given to a cursor, and what is taken from it unread. */
-#include "store/cursor_own.h"
+#include "store/cursor_internal.h"
 
 #include <assert.h>
 #include <errno.h>

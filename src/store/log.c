@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/log_own.h"
+#include "store/log_internal.h"
 #include "store/marks.h"
 
 #include <assert.h>

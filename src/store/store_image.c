@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/store_own.h"
+#include "store/store_internal.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
  *   certified PATH    serves at this socket until it is killed
  */
 #include "daemon/control/control.h"
-#include "daemon/control/control_call.h"
+#include "daemon/control/call.h"
 
 #include <stdbool.h>
 #include <stdio.h>

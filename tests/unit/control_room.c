@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/control/control_client.h"
+#include "daemon/control/control_internal.h"
 #include "util/diag.h"
 
 static char path_configured[] = "/run/ftcpd.sock", conf_file[] = "/etc/ftcpd.conf", seven[] = "7";

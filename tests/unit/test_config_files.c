@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "config_room.h"
-#include "config/config_table.h"
+#include "config/table.h"
 
 static void assert_error(const struct room *room, size_t i, const char *place, const char *words)
 {

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/control/control_client.h"
+#include "daemon/control/control_internal.h"
 #include "wire/varlink.h"
 
 #define HEALTH "{\"method\":\"io.ftcpd.Health\"}"

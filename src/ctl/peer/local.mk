@@ -3,7 +3,7 @@
 ftcpctl_SOURCES += \
 	%D%/conn.c %D%/conn.h \
 	%D%/encode.c %D%/encode.h \
+	%D%/options.c \
 	%D%/peer.c %D%/peer.h \
-	%D%/peer_options.c \
 	%D%/play.c \
 	%D%/script.c %D%/script.h

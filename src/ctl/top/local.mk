@@ -2,9 +2,9 @@
 # ftcpctl top.
 ftcpctl_SOURCES += \
 	%D%/canvas.c %D%/canvas.h \
+	%D%/draw.c \
+	%D%/keys.c \
+	%D%/model.c \
+	%D%/table.c \
 	%D%/term.c %D%/term.h \
-	%D%/top.c %D%/top.h \
-	%D%/top_draw.c \
-	%D%/top_keys.c \
-	%D%/top_model.c \
-	%D%/top_table.c
+	%D%/top.c %D%/top.h

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/control/control_client.h"
+#include "daemon/control/control_internal.h"
 #include "util/clock.h"
 #include "util/diag.h"
 

@@ -7,7 +7,7 @@
  * What a connection can make us hold is bounded: one request of at most 1 MiB, and of replies 1 MiB
  * or a single larger one, since requests wait while replies are unread, and what a tap has no room
  * for it misses. What all hold together is bounded as well, and so is the time that they may take:
- * see control_queue.h.
+ * see queue.h.
  */
 #include "config/config.h"
 #include "flow/events.h"
@@ -61,7 +61,7 @@ struct control_ops {
 
 struct control;
 
-/* What there is to call; see control_call.h. */
+/* What there is to call; see call.h. */
 struct control_service;
 extern const struct control_service control_ftcpd; /* the interface io.ftcpd */
 

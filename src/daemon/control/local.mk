@@ -2,17 +2,18 @@
 # The control socket: Varlink.
 noinst_LIBRARIES += libcontrol.a
 libcontrol_a_SOURCES = \
+	%D%/call.c %D%/call.h \
+	%D%/client.c \
 	%D%/control.c %D%/control.h \
-	%D%/control_call.c %D%/control_call.h \
-	%D%/control_client.c %D%/control_client.h \
-	%D%/control_crowd.c \
-	%D%/control_methods.c \
-	%D%/control_queue.c %D%/control_queue.h \
-	%D%/control_replies.c \
-	%D%/control_service.c \
-	%D%/control_steer.c \
-	%D%/control_tap.c \
-	%D%/interface_text.h
+	%D%/control_internal.h \
+	%D%/crowd.c \
+	%D%/interface_text.h \
+	%D%/methods.c \
+	%D%/queue.c %D%/queue.h \
+	%D%/replies.c \
+	%D%/steer.c \
+	%D%/tap.c \
+	%D%/varlink_service.c
 nodist_libcontrol_a_SOURCES = %D%/interface_text.c
 CLEANFILES += %D%/interface_text.c
 EXTRA_DIST += $(interfaces)

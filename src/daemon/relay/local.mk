@@ -2,14 +2,14 @@
 # Both edges together.
 noinst_LIBRARIES += librelay.a
 librelay_a_SOURCES = \
+	%D%/door.c \
+	%D%/down.c \
+	%D%/events.c \
+	%D%/fate.c \
+	%D%/recover.c \
 	%D%/relay.c %D%/relay.h \
-	%D%/relay_door.c \
-	%D%/relay_down.c \
-	%D%/relay_events.c \
-	%D%/relay_fate.c \
-	%D%/relay_own.h \
-	%D%/relay_resume.c \
-	%D%/relay_status.c \
-	%D%/relay_steer.c \
-	%D%/relay_tap.c \
-	%D%/relay_up.c
+	%D%/relay_internal.h \
+	%D%/status.c \
+	%D%/steer.c \
+	%D%/tap.c \
+	%D%/up.c

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "daemon/relay/relay_own.h"
+#include "daemon/relay/relay_internal.h"
 #include "util/clock.h"
 #include "util/diag.h"
 

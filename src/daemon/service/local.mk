@@ -4,7 +4,7 @@ noinst_LIBRARIES += libservice.a
 libservice_a_SOURCES = \
 	%D%/bag.c %D%/bag.h \
 	%D%/handover.c %D%/handover.h \
+	%D%/job.c \
 	%D%/last_config.c %D%/last_config.h \
 	%D%/notify.c %D%/notify.h \
-	%D%/service.c %D%/service.h \
-	%D%/service_job.c
+	%D%/service.c %D%/service.h

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* What no key can tell alone: defaults that follow from other keys, and rules across keys. */
+#include "config/draft.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/type.h"
+#include "util/need.h"
+#include "util/units.h"
+
+static struct config_row_state *state_of(struct config_draft *draft, const char *section,
+                                         const char *key)
+{
+        return config_draft_state(draft, need((void *)config_row_find(section, key)));
+}
+
+static bool section_wrong(const struct config_draft *draft, const char *section)
+{
+        for (size_t i = 0; i < config_n_rows; i++)
+                if (draft->states[i].wrong && strcmp(config_rows[i].section, section) == 0)
+                        return true;
+        return false;
+}
+
+/* Where somebody made the default of another key impossible: the last line of [Frame]. */
+static struct config_origin origin_in_frame(const struct config_draft *draft)
+{
+        struct config_origin origin = {0};
+
+        for (size_t i = 0; i < config_n_rows; i++)
+                if (draft->states[i].last.line && strcmp(config_rows[i].section, "Frame") == 0)
+                        origin = draft->states[i].last;
+        return origin;
+}
+
+static void check_address(struct config_draft *draft)
+{
+        if (draft->config->n_addresses || draft->unread ||
+            state_of(draft, "Upstream", "Address")->wrong)
+                return;
+        config_error(
+                draft, draft->upstream, "Upstream", "Address",
+                "there is none, expected the upstream as Address=HOST:PORT below [Upstream] in "
+                "%s%s",
+                draft->config->path, draft->main_missing ? ", which does not exist yet" : "");
+}
+
+static void copy_message(struct config_messages *to, const struct config_bytes *from)
+{
+        unsigned char *data = need(malloc(from->size + 1));
+
+        if (from->size)
+                memcpy(data, from->data, from->size);
+        to->items = need(calloc(1, sizeof(*to->items)));
+        to->items[0] = (struct config_bytes){data, from->size};
+        to->n = 1;
+}
+
+/* The heartbeat and what counts as one: they follow from Interval= and from each other. */
+static void derive_heartbeat(struct config_draft *draft)
+{
+        const struct config_row *message = config_row_find("Heartbeat", "Message");
+        struct config *config = draft->config;
+        bool needed = config->frame.type == FRAME_LENGTH && config->frame.length_offset != 0;
+
+        if (section_wrong(draft, "Heartbeat") || section_wrong(draft, "Frame"))
+                return;
+        if (!config->heartbeat_message.set && config->heartbeat_interval_usec == 0) {
+                message->type->clear(message, config);
+        } else if (!config->heartbeat_message.set && needed) {
+                state_of(draft, "Heartbeat", "Message")->wrong = true;
+                config_error(draft, state_of(draft, "Frame", "LengthOffset")->last, "Heartbeat",
+                             "Message",
+                             "there is none that fits LengthOffset=%u, expected a whole frame "
+                             "here, or Interval=0 for no heartbeat",
+                             config->frame.length_offset);
+        }
+        if (!config->heartbeat_received.set && config->heartbeat_interval_usec &&
+            config->heartbeat_message.n)
+                copy_message(&config->heartbeat_received, &config->heartbeat_message.items[0]);
+}
+
+static void check_message(struct config_draft *draft, const struct config_row *row,
+                          const struct config_bytes *message, struct config_origin origin)
+{
+        unsigned char head[FRAME_HEADER_MAX], tail[FRAME_DELIMITER_MAX];
+        size_t head_size, tail_size;
+        const char *wrong = frame_wrap(&draft->config->frame, message->data, message->size, head,
+                                       &head_size, tail, &tail_size);
+
+        if (wrong)
+                config_error(draft, origin, row->section, row->key,
+                             "it can't be a message of this [Frame]: %s, expected %s", wrong,
+                             draft->config->frame.type == FRAME_LENGTH &&
+                                             draft->config->frame.length_offset
+                                     ? "a whole frame"
+                                     : "one without its length field or delimiter");
+}
+
+static void check_messages(struct config_draft *draft)
+{
+        struct config_origin frame = origin_in_frame(draft);
+
+        if (section_wrong(draft, "Frame"))
+                return;
+        for (size_t i = 0; i < config_n_rows; i++) {
+                const struct config_row *row = &config_rows[i];
+                const struct config_row_state *state = &draft->states[i];
+                const struct config_messages *messages;
+
+                if (row->type != &config_type_messages || state->wrong || state->unread)
+                        continue;
+                messages = config_place(row, draft->config);
+                for (size_t j = 0; j < messages->n && (messages->set || !row->derived); j++)
+                        check_message(draft, row, &messages->items[j],
+                                      j < state->n_origins ? state->origins[j] : frame);
+        }
+}
+
+static void check_queues(struct config_draft *draft)
+{
+        const struct config_row_state *queue = state_of(draft, "Delivery", "UpstreamQueueSize");
+        const struct config_row_state *message = state_of(draft, "Frame", "MaxMessageSize");
+        char has[UNITS_TEXT_MAX], needs[UNITS_TEXT_MAX];
+
+        if (queue->wrong || message->wrong ||
+            draft->config->upstream_queue_size >= draft->config->frame.max_message_size)
+                return;
+        units_size_format(draft->config->upstream_queue_size, has);
+        units_size_format(draft->config->frame.max_message_size, needs);
+        config_error(draft, queue->last.line ? queue->last : message->last, "Delivery",
+                     "UpstreamQueueSize",
+                     "%s is too small for one message, expected at least MaxMessageSize=%s", has,
+                     needs);
+}
+
+static void check_sockets(struct config_draft *draft)
+{
+        const struct config_row_state *control = state_of(draft, "Control", "Socket");
+        const struct config *config = draft->config;
+
+        if (config->local_socket && config->control_socket &&
+            strcmp(config->local_socket, config->control_socket) == 0)
+                config_error(draft,
+                             control->last.line ? control->last
+                                                : state_of(draft, "Local", "Socket")->last,
+                             "Control", "Socket",
+                             "%s is the [Local] Socket too, expected a path of its own",
+                             config_quote(config->control_socket).text);
+}
+
+void config_check(struct config_draft *draft)
+{
+        check_address(draft);
+        derive_heartbeat(draft);
+        check_messages(draft);
+        check_queues(draft);
+        check_sockets(draft);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+#include "config/draft.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/type.h"
+#include "util/need.h"
+
+enum { CONFIG_FINDINGS_MAX = 1000 }; /* nobody reads more, and a hostile file has no end of them */
+
+void config_draft_init(struct config_draft *draft, bool strict)
+{
+        *draft = (struct config_draft){
+                .config = need(calloc(1, sizeof(*draft->config))),
+                .strict = strict,
+                .states = need(calloc(config_n_rows, sizeof(*draft->states))),
+        };
+        draft->config->local_socket_gid = draft->config->control_socket_gid = (gid_t)-1;
+}
+
+size_t config_draft_file(struct config_draft *draft, const char *path)
+{
+        draft->files = need_room(draft->files, draft->n_files, sizeof(*draft->files));
+        draft->files[draft->n_files] = need(strdup(path));
+        return draft->n_files++;
+}
+
+void config_draft_entry(struct config_draft *draft, const struct config_row *row, const char *value,
+                        struct config_origin origin)
+{
+        draft->entries = need_room(draft->entries, draft->n_entries, sizeof(*draft->entries));
+        draft->entries[draft->n_entries++] =
+                (struct config_entry){row, need(strdup(value)), origin};
+}
+
+static void findings_done(struct config_findings *findings)
+{
+        for (size_t i = 0; i < findings->n; i++)
+                free(findings->items[i].text);
+        free(findings->items);
+}
+
+void config_draft_done(struct config_draft *draft)
+{
+        for (size_t i = 0; i < draft->n_files; i++)
+                free(draft->files[i]);
+        free(draft->files);
+        for (size_t i = 0; i < draft->n_entries; i++)
+                free(draft->entries[i].value);
+        free(draft->entries);
+        for (size_t i = 0; i < config_n_rows; i++)
+                free(draft->states[i].origins);
+        free(draft->states);
+        findings_done(&draft->errors);
+        findings_done(&draft->warnings);
+}
+
+static int compare_findings(const void *a, const void *b)
+{
+        const struct config_finding *x = a, *y = b;
+
+        if (x->origin.file != y->origin.file)
+                return x->origin.file < y->origin.file ? -1 : 1;
+        if (x->origin.line != y->origin.line)
+                return x->origin.line < y->origin.line ? -1 : 1;
+        return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static char **take_findings(struct config_findings *findings, size_t *n)
+{
+        char **texts = need(calloc(CONFIG_FINDINGS_MAX + 1, sizeof(*texts)));
+
+        if (findings->n)
+                qsort(findings->items, findings->n, sizeof(*findings->items), compare_findings);
+        *n = findings->n < CONFIG_FINDINGS_MAX ? findings->n : CONFIG_FINDINGS_MAX;
+        for (size_t i = 0; i < *n; i++) {
+                texts[i] = findings->items[i].text;
+                findings->items[i].text = NULL;
+        }
+        if (findings->n > *n &&
+            asprintf(&texts[(*n)++], "... and %zu more", findings->n - CONFIG_FINDINGS_MAX) < 0)
+                abort();
+        return texts;
+}
+
+void config_draft_report(struct config_draft *draft, struct config_report *report)
+{
+        report->errors = take_findings(&draft->errors, &report->n_errors);
+        report->warnings = take_findings(&draft->warnings, &report->n_warnings);
+}
+
+struct config_row_state *config_draft_state(struct config_draft *draft,
+                                            const struct config_row *row)
+{
+        return &draft->states[config_row_index(row)];
+}
+
+static void add_finding(struct config_findings *findings, struct config_origin origin, char *text)
+{
+        findings->items = need_room(findings->items, findings->n, sizeof(*findings->items));
+        findings->items[findings->n] = (struct config_finding){origin, findings->n, text};
+        findings->n++;
+}
+
+/* A name as somebody wrote it, who may have written anything. */
+static const char *shortened(const char *name, struct config_quoted *quoted)
+{
+        if (!name || strlen(name) <= CONFIG_QUOTE_MAX / 2)
+                return name;
+        *quoted = config_quote(name);
+        return quoted->text;
+}
+
+/* Where, as in "FILE:LINE: [Section] Key: "; to be freed. */
+static char *place_of(const struct config_draft *draft, struct config_origin origin,
+                      const char *section, const char *key)
+{
+        struct config_quoted quoted[2];
+        char *place;
+
+        section = shortened(section, &quoted[0]);
+        key = shortened(key, &quoted[1]);
+        if (asprintf(&place, "%s:%u: %s%s%s%s%s%s", draft->files[origin.file],
+                     origin.line ? origin.line : 1, section ? "[" : "", section ? section : "",
+                     section ? "]" : "", section && key ? " " : "", key ? key : "",
+                     section || key ? ": " : "") < 0)
+                abort();
+        return place;
+}
+
+static void find_fault(struct config_findings *findings, struct config_origin origin, char *place,
+                       const char *format, va_list args)
+{
+        char *what, *text;
+
+        if (vasprintf(&what, format, args) < 0 || asprintf(&text, "%s%s", place, what) < 0)
+                abort();
+        free(what);
+        free(place);
+        add_finding(findings, origin, text);
+}
+
+void config_error(struct config_draft *draft, struct config_origin origin, const char *section,
+                  const char *key, const char *format, ...)
+{
+        va_list args;
+
+        va_start(args, format);
+        find_fault(&draft->errors, origin, place_of(draft, origin, section, key), format, args);
+        va_end(args);
+}
+
+void config_warn(struct config_draft *draft, struct config_origin origin, const char *section,
+                 const char *key, const char *format, ...)
+{
+        va_list args;
+
+        va_start(args, format);
+        find_fault(&draft->warnings, origin, place_of(draft, origin, section, key), format, args);
+        va_end(args);
+}
+
+void config_fault(struct config_draft *draft, const char *format, ...)
+{
+        va_list args;
+
+        va_start(args, format);
+        find_fault(&draft->errors, (struct config_origin){0}, need(strdup("")), format, args);
+        va_end(args);
+}
+
+void config_note(struct config_draft *draft, const char *format, ...)
+{
+        const struct config_origin last = {.file = SIZE_MAX};
+        va_list args;
+
+        if (!draft->strict)
+                return;
+        va_start(args, format);
+        find_fault(&draft->warnings, last, need(strdup("note: ")), format, args);
+        va_end(args);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+#include "config/files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "util/need.h"
+
+static const char etc[] = "/etc/";
+
+bool config_instance_valid(const char *instance)
+{
+        static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                      "0123456789:_.-@\\";
+        size_t size = strlen(instance);
+
+        return size > 0 && size <= 128 && *instance != '.' && strspn(instance, letters) == size;
+}
+
+static char *joined(const char *root, const char *folder, const char *name, const char *suffix)
+{
+        char *path;
+
+        if (asprintf(&path, "%s%s%s%s", root ? root : "", folder, name, suffix) < 0)
+                abort();
+        return path;
+}
+
+char *config_main_path(const struct config_source *source)
+{
+        if (source->path)
+                return need(strdup(source->path));
+        if (source->instance)
+                return joined(source->root, "/etc/ftcpd/", source->instance, ".conf");
+        return joined(source->root, etc, "ftcpd.conf", "");
+}
+
+/* What follows /etc/ in the path, or NULL. */
+static const char *below_etc(const struct config_source *source, const char *path)
+{
+        size_t root = source->root ? strlen(source->root) : 0;
+
+        if (root && strncmp(path, source->root, root) != 0)
+                return NULL;
+        return strncmp(path + root, etc, strlen(etc)) == 0 ? path + root + strlen(etc) : NULL;
+}
+
+static int is_drop_in(const struct dirent *entry)
+{
+        size_t size = strlen(entry->d_name);
+
+        return size > 5 && entry->d_name[0] != '.' &&
+               strcmp(entry->d_name + size - 5, ".conf") == 0;
+}
+
+static const char *base_of(const char *path)
+{
+        return strrchr(path, '/') + 1;
+}
+
+static int compare_base(const void *a, const void *b)
+{
+        return strcmp(base_of(*(char *const *)a), base_of(*(char *const *)b));
+}
+
+/* Adds what stands in folder and is not hidden by what was found before; frees folder. */
+static void add_folder(char *folder, char ***paths, size_t *n)
+{
+        struct dirent **entries;
+        int n_entries = scandir(folder, &entries, is_drop_in, NULL);
+        size_t before = *n;
+
+        for (int i = 0; i < n_entries; i++) {
+                bool hidden = false;
+
+                for (size_t j = 0; j < before; j++)
+                        hidden = hidden || strcmp(base_of((*paths)[j]), entries[i]->d_name) == 0;
+                if (!hidden) {
+                        *paths = need_room(*paths, *n, sizeof(**paths));
+                        (*paths)[(*n)++] = joined(folder, "/", entries[i]->d_name, "");
+                }
+                free(entries[i]);
+        }
+        if (n_entries >= 0)
+                free(entries);
+        else if (errno != ENOENT && errno != ENOTDIR) {
+                /* As a path that can't be read it gets its error where all files get theirs. */
+                *paths = need_room(*paths, *n, sizeof(**paths));
+                (*paths)[(*n)++] = need(strdup(folder));
+        }
+        free(folder);
+}
+
+char **config_drop_ins(const struct config_source *source, const char *main, size_t *n)
+{
+        const char *below = below_etc(source, main);
+        char **paths = NULL;
+
+        *n = 0;
+        add_folder(joined(NULL, "", main, ".d"), &paths, n);
+        if (below) {
+                add_folder(joined(source->root, "/run/", below, ".d"), &paths, n);
+                add_folder(joined(source->root, "/usr/lib/", below, ".d"), &paths, n);
+        }
+        if (*n)
+                qsort(paths, *n, sizeof(*paths), compare_base);
+        return paths;
+}
+
+/* A regular file, or /dev/null, which is how people mask a drop-in. */
+static bool may_be_read(int fd)
+{
+        struct stat st;
+
+        return fstat(fd, &st) == 0 &&
+               (S_ISREG(st.st_mode) || (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)));
+}
+
+static int read_all(int fd, char *data, size_t *size)
+{
+        ssize_t n;
+
+        *size = 0;
+        do {
+                n = read(fd, data + *size, CONFIG_FILE_MAX + 1 - *size);
+                if (n < 0 && errno != EINTR)
+                        return -errno;
+                *size += n > 0 ? (size_t)n : 0;
+                if (*size > CONFIG_FILE_MAX)
+                        return -EFBIG;
+        } while (n != 0);
+        return 0;
+}
+
+char *config_file_read(const char *path, size_t *size, int *error)
+{
+        /* Never waits: a pipe that somebody left there has no writer. */
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        char *data;
+
+        if (fd < 0) {
+                *error = -errno;
+                return NULL;
+        }
+        data = need(malloc(CONFIG_FILE_MAX + 1));
+        *error = may_be_read(fd) ? read_all(fd, data, size) : -EINVAL;
+        close(fd);
+        if (*error < 0) {
+                free(data);
+                return NULL;
+        }
+        return need(realloc(data, *size + 1));
+}

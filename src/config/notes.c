@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* What follows from the values together, for who asks with --check-config. */
+#include "config/draft.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "util/units.h"
+
+struct span_text {
+        char text[UNITS_TEXT_MAX];
+};
+
+static struct span_text span(uint64_t usec)
+{
+        struct span_text text = {""};
+
+        units_span_format(usec, text.text);
+        return text;
+}
+
+/* What is above some MiB, rounded up to one. */
+static uint64_t rounded(uint64_t bytes)
+{
+        const uint64_t mib = 1 << 20;
+
+        return bytes < 4 * mib ? bytes : (bytes + mib - 1) / mib * mib;
+}
+
+static struct span_text size(uint64_t bytes)
+{
+        struct span_text text = {""};
+
+        units_size_format(bytes, text.text);
+        return text;
+}
+
+static bool assigned(const struct config_draft *draft, const char *section, const char *key)
+{
+        const struct config_row *row = config_row_find(section, key);
+
+        return row && draft->states[config_row_index(row)].last.line;
+}
+
+/* The shorter of two timeouts, where 0 is none. */
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+        return !a ? b : !b || a < b ? a : b;
+}
+
+static void note_dead_peer(struct config_draft *draft)
+{
+        const struct config *config = draft->config;
+        uint64_t silence =
+                config->on_silence == SILENCE_RECONNECT ? config->heartbeat_timeout_usec : 0;
+        uint64_t host = sooner(silence, config->path_timeout_usec);
+        uint64_t program = silence ? silence : config->stall_timeout_usec;
+
+        if (host)
+                config_note(draft,
+                            "a peer whose host or network is gone is noticed within %s, at the "
+                            "worst",
+                            span(host).text);
+        else
+                config_note(draft, "a peer whose host or network is gone may never be noticed: "
+                                   "[Heartbeat] Timeout= and [Upstream] PathTimeout= are off");
+        if (silence)
+                config_note(draft, "a peer whose program hangs is noticed within %s, at the worst",
+                            span(program).text);
+        else if (program)
+                config_note(draft,
+                            "a peer whose program hangs is noticed only while something is to be "
+                            "sent, after %s",
+                            span(program).text);
+        else
+                config_note(draft, "a peer whose program hangs is never noticed: [Heartbeat] "
+                                   "Timeout= and [Upstream] StallTimeout= are off");
+}
+
+/* All clients read from one copy, but in balance each has its own. */
+static uint64_t copies(const struct config *config)
+{
+        return config->to_clients == TO_BALANCE ? config->max_clients : 1;
+}
+
+static uint64_t memory(const struct config *config)
+{
+        return config->upstream_queue_size + copies(config) * config->client_queue_size +
+               config->hold_size + config->partial_size + config->frame.max_message_size;
+}
+
+static void note_memory(struct config_draft *draft)
+{
+        const struct config *config = draft->config;
+        uint64_t message = config->frame.max_message_size, clients = copies(config);
+        char times[40] = "", hold[UNITS_TEXT_MAX + 16] = "";
+
+        if (clients > 1)
+                snprintf(times, sizeof(times), " for each of %" PRIu64, clients);
+        if (config->hold_size)
+                snprintf(hold, sizeof(hold), "HoldSize=%s, ", size(config->hold_size).text);
+        config_note(draft,
+                    "messages take at most %s of memory: UpstreamQueueSize=%s, "
+                    "ClientQueueSize=%s%s, %sPartialSize=%s, and one MaxMessageSize=%s",
+                    size(rounded(memory(config))).text, size(config->upstream_queue_size).text,
+                    size(config->client_queue_size).text, times, hold,
+                    size(config->partial_size).text, size(message).text);
+        if (config->hold_size > config->client_queue_size && config->slow_client == SLOW_DISCONNECT)
+                config_note(draft, "HoldSize= is above ClientQueueSize=: whoever is given all that "
+                                   "was held is a slow client at once (SlowClient=)");
+        if (config->partial_size < message)
+                config_note(draft, "PartialSize= is below MaxMessageSize=: a client with a larger "
+                                   "message is disconnected before it is whole");
+}
+
+static void note_sockets(struct config_draft *draft)
+{
+        static const char *const sections[] = {"Local", "Control"};
+        static const char *const keys[] = {"Socket", "SocketMode", "SocketGroup"};
+
+        for (size_t i = 0; i < 2; i++)
+                for (size_t j = 0; j < 3; j++)
+                        if (assigned(draft, sections[i], keys[j]))
+                                config_note(draft,
+                                            "[%s] %s= has no effect where a socket unit is used "
+                                            "(ftcpd.socket): the unit says it then",
+                                            sections[i], keys[j]);
+}
+
+static void note_frame(struct config_draft *draft)
+{
+        static const char *const lengths[] = {"LengthSize", "LengthFormat", "LengthOffset",
+                                              "LengthAdjust"};
+
+        if (draft->config->frame.type == FRAME_LENGTH && assigned(draft, "Frame", "Delimiter"))
+                config_note(draft, "[Frame] Delimiter= has no effect without Type=delimiter");
+        for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++)
+                if (draft->config->frame.type == FRAME_DELIMITER &&
+                    assigned(draft, "Frame", lengths[i]))
+                        config_note(draft, "[Frame] %s= has no effect with Type=delimiter",
+                                    lengths[i]);
+}
+
+static void note_times(struct config_draft *draft)
+{
+        const struct config *config = draft->config;
+
+        if (config->reconnect_delay_usec > config->reconnect_delay_max_usec)
+                config_note(draft, "ReconnectDelay= is above ReconnectDelayMax=, which then is the "
+                                   "only delay");
+        if (config->message_ttl_usec < config->reconnect_delay_max_usec)
+                config_note(draft,
+                            "MessageTTL=%s is below ReconnectDelayMax=%s: while the link is down, "
+                            "messages may grow too old between two attempts",
+                            span(config->message_ttl_usec).text,
+                            span(config->reconnect_delay_max_usec).text);
+        if (config->heartbeat_timeout_usec &&
+            config->heartbeat_timeout_usec <= config->heartbeat_interval_usec)
+                config_note(draft, "[Heartbeat] Timeout= is not above Interval=: a peer that sends "
+                                   "as often as ftcpd does would be taken for dead");
+        if (config->heartbeat_answer.n && !config->heartbeat_received.n)
+                config_note(draft, "[Heartbeat] Answer= has no effect: no message counts as a "
+                                   "heartbeat (Received=)");
+}
+
+static void note_delivery(struct config_draft *draft)
+{
+        const struct config *config = draft->config;
+
+        if (config->when_down == DOWN_REFUSE && assigned(draft, "Delivery", "OnLinkLoss"))
+                config_note(draft, "OnLinkLoss= has no effect with WhenDown=refuse, which "
+                                   "disconnects the clients");
+        if (config->slow_client != SLOW_DISCONNECT &&
+            assigned(draft, "Delivery", "SlowClientGrace"))
+                config_note(draft, "SlowClientGrace= has no effect without SlowClient=disconnect");
+}
+
+void config_notes(struct config_draft *draft)
+{
+        note_dead_peer(draft);
+        note_memory(draft);
+        note_times(draft);
+        note_delivery(draft);
+        note_frame(draft);
+        note_sockets(draft);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* From files to entries: which section and key each line means, and what means none. */
+
+#include "config/draft.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/files.h"
+#include "config/scan.h"
+#include "util/near.h"
+#include "util/need.h"
+
+/* The section that lines belong to, while a file is read. */
+struct section {
+        const char *name; /* the table's; NULL: none, or none of ours */
+        bool ignored;     /* what stands in it was judged at its header */
+};
+
+/* An error in a check, a warning at run time: a daemon shall start with tomorrow's configuration.
+ */
+static void unknown(struct config_draft *draft, struct config_origin origin, const char *section,
+                    const char *key, const char *near_section, const char *near_key)
+{
+        const char *what = draft->strict ? key ? "the key is not known" : "the section is not known"
+                           : key         ? "the key is not known and is ignored"
+                                         : "the section is not known and is ignored";
+        void (*say)(struct config_draft * draft, struct config_origin origin, const char *section,
+                    const char *key, const char *format, ...) =
+                draft->strict ? config_error : config_warn;
+
+        if (near_key && strcmp(near_section, section) == 0)
+                say(draft, origin, section, key, "%s, expected perhaps %s", what, near_key);
+        else if (near_key)
+                say(draft, origin, section, key, "%s, expected perhaps %s in [%s]", what, near_key,
+                    near_section);
+        else if (near_section)
+                say(draft, origin, section, key, "%s, expected perhaps [%s]", what, near_section);
+        else
+                say(draft, origin, section, key,
+                    "%s, expected one of ftcpd.conf(5), or X- before "
+                    "it",
+                    what);
+}
+
+static void unknown_section(struct config_draft *draft, struct config_origin origin,
+                            const char *name)
+{
+        struct near near = near_begin(name);
+
+        for (size_t i = 0; i < config_n_rows; i++)
+                near_offer(&near, config_rows[i].section);
+        unknown(draft, origin, name, NULL, near_best(&near), NULL);
+}
+
+/* The same key of another section is nearer than another key of the same one. */
+static void unknown_key(struct config_draft *draft, struct config_origin origin,
+                        const char *section, const char *key)
+{
+        struct near near = near_begin(key);
+
+        for (size_t i = 0; i < config_n_rows; i++)
+                if (strcmp(config_rows[i].section, section) == 0)
+                        near_offer(&near, config_rows[i].key);
+        for (size_t i = 0; i < config_n_rows; i++) {
+                if (strcmp(config_rows[i].key, key) == 0) {
+                        unknown(draft, origin, section, key, config_rows[i].section, key);
+                        return;
+                }
+        }
+        unknown(draft, origin, section, key, near_best(&near) ? section : NULL, near_best(&near));
+}
+
+static void read_header(struct config_draft *draft, struct config_origin origin, const char *name,
+                        struct section *section)
+{
+        section->name = config_section_find(name);
+        section->ignored = !section->name;
+        if (section->name && strcmp(name, "Upstream") == 0 && origin.file == 0)
+                draft->upstream = origin;
+        if (!section->name && strncmp(name, "X-", 2) != 0)
+                unknown_section(draft, origin, name);
+}
+
+static void read_assignment(struct config_draft *draft, struct config_origin origin,
+                            const struct section *section, const struct config_item *item)
+{
+        const struct config_row *row;
+
+        if (strncmp(item->name, "X-", 2) == 0)
+                return;
+        if (!section->name) {
+                config_error(draft, origin, NULL, item->name,
+                             "it stands before any section, expected a line such as [Upstream] "
+                             "above");
+                return;
+        }
+        row = config_row_find(section->name, item->name);
+        if (row)
+                config_draft_entry(draft, row, item->value, origin);
+        else
+                unknown_key(draft, origin, section->name, item->name);
+}
+
+static void read_items(struct config_draft *draft, size_t file, struct config_scan *scan)
+{
+        struct section section = {0};
+        struct config_item item;
+
+        while (config_scan_next(scan, &item)) {
+                struct config_origin origin = {file, item.line};
+
+                switch (item.kind) {
+                case CONFIG_ITEM_SECTION: read_header(draft, origin, item.name, &section); break;
+                case CONFIG_ITEM_ASSIGNMENT:
+                        if (!section.ignored)
+                                read_assignment(draft, origin, &section, &item);
+                        break;
+                case CONFIG_ITEM_BAD_SECTION:
+                        section = (struct section){.ignored = true};
+                        config_error(draft, origin, NULL, NULL, "%s", item.value);
+                        break;
+                case CONFIG_ITEM_BAD_LINE:
+                        config_error(draft, origin, section.name, NULL, "%s", item.value);
+                        break;
+                }
+        }
+}
+
+static const char *reason(int error)
+{
+        switch (error) {
+        case -EINVAL: return "it is no regular file";
+        case -EFBIG: return "it is larger than 4M";
+        default: return strerror(-error);
+        }
+}
+
+static void read_file(struct config_draft *draft, const char *path, bool optional)
+{
+        size_t file = config_draft_file(draft, path), size;
+        struct config_scan scan;
+        int error;
+        char *text = config_file_read(path, &size, &error);
+
+        if (text) {
+                config_scan_begin(&scan, text, size);
+                read_items(draft, file, &scan);
+                config_scan_done(&scan);
+                free(text);
+        } else if (optional && error == -ENOENT) {
+                draft->main_missing = true;
+        } else {
+                draft->unread = draft->unread || error != -ENOENT;
+                config_error(draft, (struct config_origin){file, 0}, NULL, NULL,
+                             "the file can't be read: %s, expected a configuration", reason(error));
+        }
+}
+
+void config_files_read(struct config_draft *draft, const struct config_source *source)
+{
+        char *main = config_main_path(source), **drop_ins;
+        size_t n;
+
+        /* The file of the default path may be missing, its drop-ins may say all. */
+        read_file(draft, main, !source->path);
+        drop_ins = config_drop_ins(source, main, &n);
+        for (size_t i = 0; i < n; i++) {
+                read_file(draft, drop_ins[i], false);
+                free(drop_ins[i]);
+        }
+        free(drop_ins);
+        free(main);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#include "config/type.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/need.h"
+
+int config_wrong(struct config_reading *reading, const char *format, ...)
+{
+        va_list args;
+
+        va_start(args, format);
+        vsnprintf(reading->wrong, sizeof(reading->wrong), format, args);
+        va_end(args);
+        return -EINVAL;
+}
+
+struct config_quoted config_quote(const char *text)
+{
+        static const char dots[] = "...";
+        struct config_quoted quoted;
+        size_t room = sizeof(quoted.text) - sizeof("\"\"") - strlen(dots);
+        size_t size = strnlen(text, room + 1);
+        bool cut = size > room;
+
+        if (cut)
+                for (size = room; size && ((unsigned char)text[size] & 0xc0) == 0x80;)
+                        size--;
+        snprintf(quoted.text, sizeof(quoted.text), "\"%.*s%s\"", (int)size, text, cut ? dots : "");
+        return quoted;
+}
+
+int config_read_words(struct config_reading *reading, const char *text,
+                      int (*add)(struct config_reading *reading, const char *word))
+{
+        char *words = need(strdup(text)), *rest = words, *word;
+        int r = 0;
+
+        while (r == 0 && (word = strsep(&rest, " \t")))
+                if (*word)
+                        r = add(reading, word);
+        free(words);
+        return r;
+}
+
+size_t config_count(const struct config_row *row, const struct config *config)
+{
+        return row->type->count ? row->type->count(row, config) : 1;
+}
+
+bool config_same(const struct config_row *row, const struct config *a, const struct config *b)
+{
+        size_t n = config_count(row, a);
+        bool same = n == config_count(row, b);
+
+        for (size_t i = 0; same && i < n; i++) {
+                char *x = row->type->show(row, a, i), *y = row->type->show(row, b, i);
+
+                same = strcmp(x, y) == 0;
+                free(x);
+                free(y);
+        }
+        return same;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* From entries to values: the defaults first, then what was assigned, in the order of the files. */
+#include "config/draft.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config/type.h"
+#include "util/need.h"
+
+static void read_value(struct config_draft *draft, const struct config_row *row, const char *text,
+                       bool fallback, struct config_origin origin)
+{
+        struct config_row_state *state = config_draft_state(draft, row);
+        struct config_reading reading = {
+                .config = draft->config,
+                .row = row,
+                .strict = draft->strict,
+                .fallback = fallback,
+        };
+
+        if (row->type->read(&reading, text) < 0) {
+                state->wrong = true;
+                config_error(draft, origin, row->section, row->key, "%s", reading.wrong);
+        }
+        state->unread = state->unread || reading.unread;
+        if (*reading.note)
+                config_note(draft, "%s", reading.note);
+}
+
+static void read_fallback(struct config_draft *draft, const struct config_row *row)
+{
+        const struct config_origin nowhere = {0};
+        char *named = NULL;
+
+        if (draft->config->instance && row->named_fallback &&
+            asprintf(&named, row->named_fallback, draft->config->instance) < 0)
+                abort();
+        if (*row->fallback)
+                read_value(draft, row, named ? named : row->fallback, true, nowhere);
+        free(named);
+}
+
+static void read_entry(struct config_draft *draft, const struct config_entry *entry)
+{
+        struct config_row_state *state = config_draft_state(draft, entry->row);
+        size_t n;
+
+        read_value(draft, entry->row, entry->value, false, entry->origin);
+        n = config_count(entry->row, draft->config);
+        state->last = entry->origin;
+        if (!entry->row->list)
+                state->n_origins = 0;
+        while (state->n_origins < n) {
+                state->origins =
+                        need_room(state->origins, state->n_origins, sizeof(*state->origins));
+                state->origins[state->n_origins++] = entry->origin;
+        }
+}
+
+/* What stands before the last empty assignment was taken back, and is not even looked at. */
+static size_t after_last_reset(const struct config_draft *draft, const struct config_row *row,
+                               struct config_origin *reset)
+{
+        size_t first = 0;
+
+        for (size_t i = 0; i < draft->n_entries; i++) {
+                if (draft->entries[i].row != row || *draft->entries[i].value)
+                        continue;
+                *reset = draft->entries[i].origin;
+                first = i + 1;
+        }
+        return first;
+}
+
+void config_values_read(struct config_draft *draft)
+{
+        for (const struct config_row *row = config_rows; row < config_rows + config_n_rows; row++) {
+                struct config_origin reset = {0};
+                size_t first = after_last_reset(draft, row, &reset);
+
+                read_fallback(draft, row);
+                if (first && row->list && row->type->reset) {
+                        row->type->reset(row, draft->config);
+                        config_draft_state(draft, row)->last = reset;
+                }
+                for (size_t i = first; i < draft->n_entries; i++)
+                        if (draft->entries[i].row == row)
+                                read_entry(draft, &draft->entries[i]);
+        }
+}

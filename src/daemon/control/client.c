@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/control/control_internal.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/control/call.h"
+#include "edge/timer.h"
+#include "util/clock.h"
+#include "util/diag.h"
+
+enum {
+        READ_MIN = 4096,
+        READ_MAX = 64 * 1024,
+        /* Who pipelines waits for its next turn, and sooner where requests take long. */
+        REQUESTS_A_TURN = 8,
+        TURN_USEC = 1000,
+        /* Replies collect up to here before they are written. */
+        OUT_HIGH = 64 * 1024,
+        /* And up to here they are kept for one that monitors, with room for one more event. */
+        MONITOR_HIGH = VARLINK_MESSAGE_MAX - 8 * IMAGE_EVENT_TEXT,
+};
+
+void control_hang_up(int fd)
+{
+        char waste[READ_MIN];
+
+        /* Nothing can arrive after the shutdown, so the socket's buffer bounds this. */
+        shutdown(fd, SHUT_RDWR);
+        while (recv(fd, waste, sizeof(waste), MSG_DONTWAIT) > 0)
+                ;
+        close(fd);
+}
+
+static void release_buffers(struct control_client *client)
+{
+        varlink_reader_done(&client->in);
+        control_client_forget(client);
+        client->control->held -= client->held;
+        client->held = 0;
+}
+
+void control_client_close(struct control_client *client, const char *why)
+{
+        struct control *control = client->control;
+
+        diag_debug("control: a client's connection ends: %s", why);
+        event_del(client->event);
+        control_queue_remove(client);
+        poller_remove(control->ends, &client->polled);
+        control_tap_end(client);
+        control_hang_up(client->fd);
+        client->fd = -1;
+        release_buffers(client);
+        LIST_REMOVE(client, link);
+        LIST_INSERT_HEAD(&control->dead, client, link);
+        control->n_clients--;
+        event_active(control->reap, EV_TIMEOUT, 0);
+}
+
+void control_client_free(struct control_client *client)
+{
+        LIST_REMOVE(client, link);
+        event_free(client->event);
+        free(client);
+}
+
+static struct control_call call_of(const struct control_client *client)
+{
+        const struct control *control = client->control;
+
+        return (struct control_call){control->service, control->ops, control->ctx, client->fd,
+                                     NULL};
+}
+
+/* From here on it is not read: requests behind this one wait for its end, which never comes. Its
+ * memory goes, the socket keeps what follows. */
+static int begin_to_monitor(struct control_client *client)
+{
+        int r;
+
+        if (client->monitor.taps && control_tap_begin(client) < 0) {
+                client->monitor.on = false;
+                r = control_client_append(
+                        client, control_no_such_client((int64_t)client->monitor.tap.client_id));
+                return r < 0 ? r : 1;
+        }
+        r = poller_add(client->control->ends, &client->polled, client->fd, 0);
+        varlink_reader_done(&client->in);
+        if (r < 0)
+                client->monitor.on = false;
+        return r;
+}
+
+static int begin_to_wait(struct control_client *client)
+{
+        int r = poller_add(client->control->ends, &client->polled, client->fd, 0);
+
+        if (r < 0)
+                client->flush.on = false;
+        return r;
+}
+
+/* Is what it waits for there, or its time over? Queues the reply. Returns 0 or a negative errno. */
+static int look_at_flush(struct control_client *client)
+{
+        const struct control_call call = call_of(client);
+        json_t *reply;
+        int r;
+
+        if (!client->flush.on)
+                return 0;
+        r = call.service->flush_look(&call, &client->flush, &reply);
+        if (r < 0 || !reply)
+                return r;
+        poller_remove(client->control->ends, &client->polled);
+        client->flush.on = false;
+        return control_client_append(client, reply);
+}
+
+/* The client that it taps has gone: this is its last reply, and as requests that stood behind its
+ * call were not kept, the connection ends with it. */
+static int tell_end(struct control_client *client)
+{
+        poller_remove(client->control->ends, &client->polled);
+        client->monitor.on = false;
+        client->closing = true;
+        return control_client_append(
+                client, control_no_such_client((int64_t)client->monitor.tap.client_id));
+}
+
+/* Queues what it has not been told, as far as it reads. Returns 0 or -ENOMEM. */
+static int tell_news(struct control_client *client)
+{
+        const struct control_call call = call_of(client);
+
+        if (client->monitor.taps) {
+                if (control_tap_ended(client))
+                        return tell_end(client);
+                control_tap_news(client);
+                return 0;
+        }
+        while (control_client_unread(client) < MONITOR_HIGH) {
+                json_t *reply;
+                int r = call.service->monitor_next(&call, &client->monitor, &reply);
+
+                if (r < 0 || !reply)
+                        return r;
+                r = control_client_append(client, reply);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Carries out one request. Returns 1, 0 if none is there whole, or a negative errno: -EBADMSG is
+ * the client's fault. */
+static int serve_one(struct control_client *client)
+{
+        struct control_call call = call_of(client);
+        json_t *request, *reply;
+        int r;
+
+        switch (varlink_take(&client->in, &request)) {
+        case VARLINK_MORE: return 0;
+        case VARLINK_OBJECT: break;
+        case VARLINK_BAD:
+        case VARLINK_TOO_LARGE: return -EBADMSG;
+        }
+        r = control_call(&call, request, &reply, &client->monitor, &client->flush);
+        json_decref(request);
+        if (r < 0)
+                return r;
+        if (client->monitor.on)
+                return begin_to_monitor(client);
+        if (client->flush.on)
+                return begin_to_wait(client);
+        r = reply ? control_client_append(client, reply) : 0;
+        return r < 0 ? r : 1;
+}
+
+static const struct timeval at_once = {0};
+
+/* Serves up to a turn's worth of requests, as long as the replies are read. Returns 1 when more may
+ * wait, 0 when none do, or a negative errno: the connection is of no use any more. */
+static int serve(struct control_client *client)
+{
+        uint64_t begin = clock_usec();
+
+        for (int i = 0; i < REQUESTS_A_TURN && clock_usec() - begin < TURN_USEC; i++) {
+                int r = control_client_unread(client) >= OUT_HIGH ? control_client_flush(client)
+                                                                  : 0;
+
+                if (r < 0 || control_client_unread(client) >= OUT_HIGH)
+                        return r < 0 ? r : 1;
+                r = serve_one(client);
+                if (r <= 0)
+                        return r;
+        }
+        return 1;
+}
+
+static struct control_client *holds_most(const struct control *control)
+{
+        struct control_client *client, *most = NULL;
+
+        for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link))
+                if (!most || client->held > most->held)
+                        most = client;
+        return most;
+}
+
+/* Keeps the sum of what clients make us hold below its limit. May close any of them. */
+static void enforce(struct control *control)
+{
+        struct control_client *most;
+
+        while (control->held > CONTROL_HELD_MAX && (most = holds_most(control)) != NULL)
+                control_client_close(most, "too much is held for all clients together");
+}
+
+static void on_ready(int fd, short events, void *arg);
+
+/* Waits for one thing: replies to be read (EV_WRITE), requests (EV_READ), or the next turn (0). */
+static void arm(struct control_client *client, short events)
+{
+        event_del(client->event); /* it may have been armed while its turn was due */
+        event_assign(client->event, client->control->base, client->fd, events, on_ready, client);
+        if (event_add(client->event, events ? NULL : &at_once) < 0)
+                control_client_close(client, "out of memory");
+}
+
+/* Until control_flushed(), its end, or the end of its time. */
+static void arm_flush(struct control_client *client)
+{
+        uint64_t now = clock_usec(), deadline = client->flush.deadline;
+        struct timeval in = timer_span(deadline > now ? deadline - now : 0);
+
+        event_del(client->event); /* there may be news again already */
+        event_assign(client->event, client->control->base, client->fd, 0, on_ready, client);
+        if (deadline != UINT64_MAX && event_add(client->event, &in) < 0)
+                control_client_close(client, "out of memory");
+}
+
+/* Reads once. Returns 0, or a negative errno when the client is gone. */
+static int receive(struct control_client *client)
+{
+        size_t part = client->in.size - client->in.taken;
+        size_t want = part < READ_MIN ? READ_MIN : part > READ_MAX ? READ_MAX : part;
+        void *room = varlink_reader_room(&client->in, want);
+        ssize_t n;
+
+        if (!room)
+                return -ENOMEM;
+        n = recv(client->fd, room, want, MSG_DONTWAIT);
+        if (n > 0)
+                varlink_reader_fed(&client->in, (size_t)n);
+        else if (n == 0)
+                client->eof = true;
+        else if (errno != EAGAIN && errno != EINTR)
+                return -errno;
+        return 0;
+}
+
+/* What is next for a connection whose turn is over; more: requests may be waiting. */
+static void wait_or_end(struct control_client *client, bool more)
+{
+        if (control_client_unread(client) > 0)
+                arm(client, EV_WRITE);
+        else if (client->monitor.on)
+                return; /* until control_client_news(), or its end */
+        else if (client->flush.on)
+                arm_flush(client);
+        else if (client->closing)
+                control_client_close(client, client->monitor.taps
+                                                     ? "the client that it tapped is gone"
+                                                     : "a malformed message");
+        else if (more)
+                arm(client, 0);
+        else if (client->eof)
+                control_client_close(client, "closed by the client");
+        else
+                arm(client, EV_READ);
+}
+
+static void on_ready(int fd, short events, void *arg)
+{
+        struct control_client *client = arg;
+
+        (void)fd;
+        control_queue_add(&client->control->queue, client, events);
+}
+
+void control_client_turn(struct control_client *client, short events)
+{
+        int r = 0, more = 0;
+
+        client->active_usec = clock_usec();
+        if (events & EV_READ)
+                r = receive(client);
+        else if (events & EV_WRITE)
+                r = control_client_flush(client);
+        if (r == 0)
+                r = look_at_flush(client);
+        if (r == 0 && !client->closing && !client->monitor.on && !client->flush.on &&
+            control_client_unread(client) == 0)
+                more = serve(client);
+        if (more == -EBADMSG) {
+                client->closing = true;
+                varlink_reader_done(&client->in);
+                more = 0;
+        }
+        if (r == 0 && more >= 0 && client->monitor.on)
+                r = tell_news(client);
+        if (r == 0 && more >= 0)
+                r = control_client_flush(client);
+        if (r < 0 || more < 0) {
+                control_client_close(client, strerror(r < 0 ? -r : -more));
+                return;
+        }
+        if (client->in.size == 0)
+                varlink_reader_done(&client->in);
+        wait_or_end(client, more > 0);
+        if (client->fd < 0)
+                return;
+        control_client_count(client);
+        enforce(client->control);
+}
+
+void control_client_news(struct control *control)
+{
+        struct control_client *client, *next;
+
+        for (client = LIST_FIRST(&control->clients); client; client = next) {
+                int r = 0;
+
+                next = LIST_NEXT(client, link);
+                if (!client->monitor.on)
+                        continue;
+                /* One that taps may have news at every turn, and is told what it missed once
+                 * everything else is written. */
+                bool full = client->monitor.taps && event_pending(client->event, EV_WRITE, NULL);
+                if (client->monitor.taps && !full)
+                        r = control_client_flush(client);
+                if (r == 0)
+                        r = tell_news(client);
+                if (r == 0 && !full)
+                        r = control_client_flush(client);
+                if (r < 0) {
+                        control_client_close(client, strerror(-r));
+                        continue;
+                }
+                control_client_count(client);
+                if (!event_pending(client->event, EV_WRITE, NULL))
+                        wait_or_end(client, false);
+        }
+        enforce(control);
+}
+
+void control_client_last_look(struct control *control)
+{
+        struct control_client *client;
+
+        control_client_news(control);
+        for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link))
+                if (client->flush.on && look_at_flush(client) == 0)
+                        control_client_flush(client);
+}
+
+static void on_gone(struct polled *polled)
+{
+        struct control_client *client =
+                (struct control_client *)((char *)polled - offsetof(struct control_client, polled));
+
+        control_client_close(client, "closed by the client");
+}
+
+const struct poller_ops control_client_ends = {.gone = on_gone};
+
+int control_client_new(struct control *control, int fd, uid_t uid)
+{
+        struct control_client *client = calloc(1, sizeof(*client));
+
+        if (client)
+                client->event = event_new(control->base, fd, EV_READ, on_ready, client);
+        if (!client || !client->event) {
+                free(client);
+                close(fd);
+                return -ENOMEM;
+        }
+        client->control = control;
+        client->fd = fd;
+        client->polled.fd = -1;
+        client->uid = uid;
+        client->active_usec = clock_usec();
+        varlink_reader_init(&client->in);
+        LIST_INSERT_HEAD(&control->clients, client, link);
+        control->n_clients++;
+        arm(client, EV_READ);
+        return 0;
+}

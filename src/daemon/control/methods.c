@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/control/call.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "daemon/report/health.h"
+#include "daemon/control/interface_text.h"
+#include "daemon/report/metrics.h"
+#include "daemon/report/status_json.h"
+#include "util/clock.h"
+#include "util/diag.h"
+
+static void take_health(const struct control_call *call, struct status *status,
+                        struct health *health)
+{
+        *status = (struct status){0};
+        call->ops->status(call->ctx, status);
+        health_judge(status, call->ops->config(call->ctx), health);
+}
+
+static json_t *run_status(const struct control_call *call)
+{
+        struct status status;
+        struct health health;
+
+        take_health(call, &status, &health);
+        return control_reply(status_json(&status, &health));
+}
+
+static json_t *run_health(const struct control_call *call)
+{
+        struct status status;
+        struct health health;
+
+        take_health(call, &status, &health);
+        return control_reply(status_json_health(&health));
+}
+
+static json_t *run_list_clients(const struct control_call *call)
+{
+        size_t room = call->ops->clients(call->ctx, NULL, 0);
+        struct status_client *clients = calloc(room + 1, sizeof(*clients));
+        json_t *list = json_array();
+        size_t n;
+
+        if (!clients || !list) {
+                free(clients);
+                json_decref(list);
+                return NULL;
+        }
+        n = call->ops->clients(call->ctx, clients, room);
+        for (size_t i = 0; i < n && i < room; i++)
+                json_array_append_new(list, status_json_client(&clients[i]));
+        free(clients);
+        return control_reply(json_pack("{s:o}", "clients", list));
+}
+
+static json_t *run_recent_events(const struct control_call *call)
+{
+        const struct events *events = call->ops->events(call->ctx);
+        json_t *list = json_array();
+
+        for (uint64_t seq = events_first(events); seq <= events_last(events); seq++)
+                json_array_append_new(list, status_json_event(events_get(events, seq)));
+        return control_reply(json_pack("{s:o}", "events", list));
+}
+
+static json_t *run_monitor(const struct control_call *call, struct control_monitor *monitor)
+{
+        const struct events *events = call->ops->events(call->ctx);
+        const json_t *history = json_object_get(call->parameters, "history");
+        uint64_t last = events_last(events), first = events_first(events), want;
+
+        if (json_is_integer(history) && json_integer_value(history) < 0)
+                return control_error("InvalidParameter",
+                                     json_pack("{s:s}", "parameter", "history"));
+        want = json_is_integer(history) ? (uint64_t)json_integer_value(history) : 0;
+        monitor->on = true;
+        monitor->link_first = !json_is_integer(history) && events_link(events);
+        monitor->next = want > last + 1 - first ? first : last + 1 - want;
+        return NULL;
+}
+
+json_t *control_no_such_client(int64_t id)
+{
+        return control_error("io.ftcpd.NoSuchClient", json_pack("{s:I}", "id", (json_int_t)id));
+}
+
+static json_t *run_tap(const struct control_call *call, struct control_monitor *monitor)
+{
+        const char *way = json_string_value(json_object_get(call->parameters, "direction"));
+        const json_t *client = json_object_get(call->parameters, "clientId");
+        json_int_t id = json_integer_value(client);
+        bool in = !way || strcmp(way, "in") == 0, out = !way || strcmp(way, "out") == 0;
+
+        if (!in && !out)
+                return control_error("InvalidParameter",
+                                     json_pack("{s:s}", "parameter", "direction"));
+        if (json_is_integer(client) && id <= 0)
+                return control_no_such_client(id);
+        monitor->on = monitor->taps = true;
+        monitor->tap =
+                (struct tap){.ways = {[TAP_IN] = in, [TAP_OUT] = out}, .client_id = (uint64_t)id};
+        return NULL;
+}
+
+/* Events that are not kept any more are told as one of kind gap. */
+static int monitor_next(const struct control_call *call, struct control_monitor *monitor,
+                        json_t **reply)
+{
+        const struct events *events = call->ops->events(call->ctx);
+        uint64_t first = events_first(events);
+        json_t *event;
+
+        *reply = NULL;
+        if (monitor->link_first) {
+                event = status_json_event(events_link(events));
+        } else if (monitor->next > events_last(events)) {
+                return 0;
+        } else if (monitor->next < first) {
+                event = status_json_gap(monitor->next, first - monitor->next, clock_wall_usec());
+                monitor->next = first;
+        } else {
+                event = status_json_event(events_get(events, monitor->next++));
+        }
+        monitor->link_first = false;
+        *reply = control_reply(json_pack("{s:o}", "event", event));
+        if (!*reply || json_object_set_new(*reply, "continues", json_true()) < 0) {
+                json_decref(*reply);
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+static const char *level_in_force(void)
+{
+        int level = LOG_DEBUG;
+
+        while (level > LOG_EMERG && !diag_enabled(level))
+                level--;
+        return diag_level_name(level);
+}
+
+/* Shows a path that systemd chose as what it is: of no configuration file. So is a level of the log
+ * that somebody has set: instead of a file there is what set it. */
+static json_t *setting_json(const struct control_call *call, const struct config_setting *setting)
+{
+        const char *value = setting->value, *file = setting->file, *real, *origin;
+        struct config_setting shown = *setting;
+
+        if (strcmp(setting->section, "Local") == 0 && strcmp(setting->key, "Socket") == 0) {
+                real = call->ops->data_socket(call->ctx);
+                if (real && strcmp(real, value) != 0) {
+                        value = real;
+                        file = NULL;
+                }
+        }
+        if (strcmp(setting->section, "Service") == 0 && strcmp(setting->key, "LogLevel") == 0 &&
+            call->ops->log_level_origin && (origin = call->ops->log_level_origin(call->ctx))) {
+                value = level_in_force();
+                file = origin;
+                shown.line = 0;
+        }
+        return status_json_setting(&shown, value, file);
+}
+
+static json_t *run_get_config(const struct control_call *call)
+{
+        const struct config *config = call->ops->config(call->ctx);
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < config->n_settings; i++)
+                json_array_append_new(list, setting_json(call, &config->settings[i]));
+        return control_reply(json_pack("{s:o}", "settings", list));
+}
+
+static json_t *run_get_latency(const struct control_call *call)
+{
+        struct status status = {0};
+
+        call->ops->status(call->ctx, &status);
+        return control_reply(json_pack("{s:o}", "histograms", status_json_latency(status.latency)));
+}
+
+static json_t *run_get_metrics(const struct control_call *call)
+{
+        struct status status;
+        struct health health;
+        json_t *reply;
+        char *text;
+
+        take_health(call, &status, &health);
+        text = metrics_text(&status, &health);
+        reply = text ? control_reply(json_pack("{s:s}", "text", text)) : NULL;
+        free(text);
+        return reply;
+}
+
+static json_t *run_reload(const struct control_call *call)
+{
+        struct config_report report = {0};
+        json_t *reply = NULL, *errors;
+        int r = call->ops->reload(call->ctx, &report);
+
+        if (r == 0) {
+                reply = control_reply(NULL);
+        } else {
+                errors = json_array();
+                for (size_t i = 0; i < report.n_errors; i++)
+                        json_array_append_new(errors, status_json_text(report.errors[i]));
+                if (report.n_errors == 0)
+                        json_array_append_new(errors, json_string(strerror(-r)));
+                reply = control_error("io.ftcpd.ConfigInvalid",
+                                      json_pack("{s:o}", "errors", errors));
+        }
+        config_report_done(&report);
+        return reply;
+}
+
+static const struct control_method ftcpd_methods[] = {
+        {.name = "Status", .run = run_status},
+        {.name = "Health", .run = run_health},
+        {.name = "ListClients", .run = run_list_clients},
+        {.name = "Monitor",
+         .monitor = run_monitor,
+         .parameters = (const struct control_parameter[]){{"history", JSON_INTEGER, true}, {0}},
+         .needs_more = true},
+        {.name = "RecentEvents", .run = run_recent_events},
+        {.name = "GetConfig", .run = run_get_config},
+        {.name = "GetMetrics", .run = run_get_metrics},
+        {.name = "GetLatency", .run = run_get_latency},
+        {.name = "Flush",
+         .flush = control_flush,
+         .parameters =
+                 (const struct control_parameter[]){{"timeoutUsec", JSON_INTEGER, true}, {0}}},
+        {.name = "Reconnect", .run = control_reconnect, .changes = true},
+        {.name = "Hold",
+         .run = control_hold,
+         .parameters = (const struct control_parameter[]){{"reason", JSON_STRING, true},
+                                                          {"forUsec", JSON_INTEGER, true},
+                                                          {0}},
+         .changes = true},
+        {.name = "Release", .run = control_release, .changes = true},
+        {.name = "DropClient",
+         .run = control_drop_client,
+         .parameters = (const struct control_parameter[]){{"id", JSON_INTEGER, false}, {0}},
+         .changes = true},
+        {.name = "Reload", .run = run_reload, .changes = true},
+        {.name = "SetLogLevel",
+         .run = control_set_log_level,
+         .parameters = (const struct control_parameter[]){{"level", JSON_STRING, false}, {0}},
+         .changes = true},
+        {.name = "Tap",
+         .monitor = run_tap,
+         .parameters = (const struct control_parameter[]){{"direction", JSON_STRING, true},
+                                                          {"clientId", JSON_INTEGER, true},
+                                                          {0}},
+         .changes = true,
+         .needs_more = true},
+        {0},
+};
+
+static const struct control_interface interfaces[] = {
+        {"io.ftcpd", interface_text_ftcpd, ftcpd_methods},
+        {0},
+};
+
+static uint64_t max_clients(const struct control_call *call)
+{
+        return call->ops->config(call->ctx)->control_max_clients;
+}
+
+static bool is_admin(const struct control_call *call, const struct socket_peer *peer)
+{
+        const struct config *config = call->ops->config(call->ctx);
+
+        return config_people_have(&config->admin, peer->uid, peer->groups, peer->n_groups);
+}
+
+const struct control_service control_ftcpd = {
+        .vendor = "ftcpd",
+        .product = "ftcpd",
+        .version = FTCPD_VERSION,
+        .url = "",
+        .interfaces = interfaces,
+        .max_clients = max_clients,
+        .is_admin = is_admin,
+        .monitor_next = monitor_next,
+        .flush_look = control_flush_look,
+};

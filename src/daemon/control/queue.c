@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/control/queue.h"
+
+#include <errno.h>
+
+#include "daemon/control/control_internal.h"
+#include "edge/timer.h"
+#include "util/clock.h"
+
+enum {
+        /* So much may be spent at once. */
+        BURST_USEC = 5000 * CONTROL_SHARE,
+        /* A turn is lengthy that took longer, or that has so much to read. */
+        BRIEF_USEC = 1000,
+        BRIEF_SIZE = 16 * 1024,
+        /* Of so many turns one is for those in the second line, if others are always in the first.
+         */
+        ROUND = 4,
+};
+
+static uint64_t owed(struct control_budget *budget)
+{
+        uint64_t now = clock_usec(), passed = now - budget->as_of;
+
+        budget->debt -= passed < budget->debt ? passed : budget->debt;
+        budget->as_of = now;
+        return budget->debt;
+}
+
+void control_budget_spend(struct control_budget *budget, uint64_t usec)
+{
+        budget->debt = owed(budget) + usec * CONTROL_SHARE;
+}
+
+uint64_t control_budget_wait(struct control_budget *budget)
+{
+        uint64_t debt = owed(budget);
+
+        return debt < BURST_USEC ? 0 : debt - BURST_USEC / 2;
+}
+
+static bool is_lengthy(const struct control_client *client)
+{
+        return client->turn_usec > BRIEF_USEC || client->in.size - client->in.taken > BRIEF_SIZE;
+}
+
+static struct control_client *next(struct control_queue *queue)
+{
+        struct control_client *brief = TAILQ_FIRST(&queue->brief);
+        struct control_client *lengthy = TAILQ_FIRST(&queue->lengthy);
+
+        if (!brief || (lengthy && queue->turns % ROUND == 0))
+                return lengthy;
+        return brief;
+}
+
+/* The client may be closed within its turn, but its memory goes later. */
+static void give_turn(struct control_queue *queue, struct control_client *client)
+{
+        uint64_t begin = clock_cpu_usec(); /* our own stall is nobody's debt */
+        short events = client->ready;
+
+        queue->turns++;
+        control_queue_remove(client);
+        control_client_turn(client, events);
+        client->turn_usec = clock_cpu_usec() - begin;
+        control_budget_spend(&queue->budget, client->turn_usec + 1);
+}
+
+static void run(struct control_queue *queue)
+{
+        struct control_client *client;
+
+        while ((client = next(queue)) != NULL) {
+                uint64_t wait = control_budget_wait(&queue->budget);
+
+                if (wait > 0) {
+                        timer_arm(queue->turn, wait);
+                        return;
+                }
+                give_turn(queue, client);
+        }
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+        (void)fd, (void)what;
+        run(arg);
+}
+
+void control_queue_add(struct control_queue *queue, struct control_client *client, short events)
+{
+        if (!client->queued) {
+                client->queued = is_lengthy(client) ? &queue->lengthy : &queue->brief;
+                TAILQ_INSERT_TAIL(client->queued, client, in_queue);
+                client->ready = 0;
+        }
+        client->ready |= events;
+        if (!evtimer_pending(queue->turn, NULL))
+                run(queue);
+}
+
+void control_queue_remove(struct control_client *client)
+{
+        if (client->queued)
+                TAILQ_REMOVE(client->queued, client, in_queue);
+        client->queued = NULL;
+}
+
+int control_queue_init(struct control_queue *queue, struct event_base *base)
+{
+        TAILQ_INIT(&queue->brief);
+        TAILQ_INIT(&queue->lengthy);
+        queue->turn = evtimer_new(base, on_turn, queue);
+        return queue->turn ? 0 : -ENOMEM;
+}
+
+void control_queue_done(struct control_queue *queue)
+{
+        if (queue->turn)
+                event_free(queue->turn);
+}

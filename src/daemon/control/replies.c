@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* The replies that a connection has not read yet. */
+#include "daemon/control/control_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { OUT_LEAST = 16 * 1024 };
+
+void control_client_forget(struct control_client *client)
+{
+        free(client->out);
+        client->out = NULL;
+        client->out_size = client->out_sent = client->out_room = 0;
+}
+
+size_t control_client_unread(const struct control_client *client)
+{
+        return client->out_size - client->out_sent;
+}
+
+int control_client_flush(struct control_client *client)
+{
+        while (control_client_unread(client) > 0) {
+                ssize_t n = send(client->fd, client->out + client->out_sent,
+                                 control_client_unread(client), MSG_NOSIGNAL | MSG_DONTWAIT);
+
+                if (n < 0 && errno == EAGAIN)
+                        return 0;
+                if (n < 0 && errno != EINTR)
+                        return -errno;
+                client->out_sent += n > 0 ? (size_t)n : 0;
+        }
+        control_client_forget(client);
+        return 0;
+}
+
+void control_client_count(struct control_client *client)
+{
+        struct control *control = client->control;
+
+        control->held -= client->held;
+        client->held = client->in.room + client->out_room;
+        control->held += client->held;
+}
+
+static void drop_read(struct control_client *client)
+{
+        memmove(client->out, client->out + client->out_sent, control_client_unread(client));
+        client->out_size -= client->out_sent;
+        client->out_sent = 0;
+}
+
+/* Grows in large steps, but up to the limit of all replies no further than there. */
+char *control_client_room(struct control_client *client, size_t size)
+{
+        struct control *control = client->control;
+        size_t room = client->out_room > OUT_LEAST ? client->out_room : OUT_LEAST;
+        char *more;
+
+        if (client->out_room - client->out_size < size && client->out_sent)
+                drop_read(client);
+        if (client->out_room - client->out_size >= size)
+                return client->out + client->out_size;
+        while (room < VARLINK_MESSAGE_MAX && room - client->out_size < size)
+                room *= 2;
+        if (room - client->out_size < size)
+                room = client->out_size + size;
+        if (control->held - client->held + client->in.room + room > CONTROL_HELD_MAX)
+                return NULL;
+        more = realloc(client->out, room);
+        if (!more)
+                return NULL;
+        client->out = more;
+        client->out_room = room;
+        control_client_count(client);
+        return more + client->out_size;
+}
+
+/* Queues a reply. The bytes before it are few, or else it would wait; those who monitor may never
+ * have read everything, so what they have read goes here. */
+static int append_one(struct control_client *client, const json_t *reply)
+{
+        size_t size;
+        char *bytes = varlink_encode(reply, &size), *both;
+
+        if (!bytes)
+                return -ENOMEM;
+        if (!client->out) {
+                client->out = bytes;
+                client->out_size = client->out_room = size;
+                return 0;
+        }
+        if (client->out_sent > control_client_unread(client))
+                drop_read(client);
+        both = realloc(client->out, client->out_size + size);
+        if (both) {
+                memcpy(both + client->out_size, bytes, size);
+                client->out = both;
+                client->out_size += size;
+                client->out_room = client->out_size;
+        }
+        free(bytes);
+        return both ? 0 : -ENOMEM;
+}
+
+int control_client_append(struct control_client *client, json_t *reply)
+{
+        int r = json_is_array(reply) ? 0 : append_one(client, reply);
+
+        for (size_t i = 0; i < json_array_size(reply) && r == 0; i++)
+                r = append_one(client, json_array_get(reply, i));
+        json_decref(reply);
+        return r;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* A connection that is shown what passes: its replies are written out where they wait to be sent,
+ * as far as it reads. */
+#include "daemon/control/control_internal.h"
+
+#include "util/clock.h"
+
+enum {
+        /* Replies collect for so long before they are written, or up to so many bytes: who watches
+         * has time, and a call of the system for each message would cost those who are watched. */
+        COLLECT_USEC = 5000,
+        COLLECT_BYTES = 128 * 1024,
+};
+
+static size_t waiting(const struct control_client *client)
+{
+        return client->out_size - client->out_sent;
+}
+
+/* One that has read everything may get one reply of any size: else it would never see a large
+ * message. */
+static char *on_room(void *subject, size_t size)
+{
+        struct control_client *client = subject;
+
+        if (waiting(client) && waiting(client) + size > VARLINK_MESSAGE_MAX)
+                return NULL;
+        return control_client_room(client, size);
+}
+
+static void tell_soon(struct control *control)
+{
+        if (!event_pending(control->taps, EV_TIMEOUT, NULL))
+                event_add(control->taps, &(struct timeval){0, COLLECT_USEC});
+}
+
+static void on_given(void *subject, size_t size)
+{
+        struct control_client *client = subject;
+
+        client->out_size += size;
+        if (waiting(client) >= COLLECT_BYTES)
+                control_news(client->control);
+        else
+                tell_soon(client->control);
+}
+
+/* It may have read everything, and then nothing else would make us look at it again. */
+static void on_misses(void *subject)
+{
+        const struct control_client *client = subject;
+
+        tell_soon(client->control);
+}
+
+static void on_ended(void *subject)
+{
+        struct control_client *client = subject;
+
+        tap_tell_missed(&client->monitor.tap, clock_wall_usec());
+        client->monitor.tap.subject = NULL;
+        control_news(client->control);
+}
+
+static const struct tap_ops ops = {on_room, on_given, on_misses, on_ended};
+
+int control_tap_begin(struct control_client *client)
+{
+        struct control *control = client->control;
+        struct tap *tap = &client->monitor.tap;
+        int r;
+
+        tap->ops = &ops;
+        tap->subject = client;
+        r = control->ops->tap(control->ctx, tap);
+        if (r < 0)
+                tap->subject = NULL;
+        return r;
+}
+
+void control_tap_end(struct control_client *client)
+{
+        struct control *control = client->control;
+        struct tap *tap = &client->monitor.tap;
+
+        if (!client->monitor.taps || !tap->subject)
+                return;
+        control->ops->untap(control->ctx, tap);
+        tap->subject = NULL;
+}
+
+void control_tap_news(struct control_client *client)
+{
+        if (!waiting(client))
+                tap_tell_missed(&client->monitor.tap, clock_wall_usec());
+}
+
+bool control_tap_ended(const struct control_client *client)
+{
+        return !client->monitor.tap.subject;
+}

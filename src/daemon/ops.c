@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/catalog.h"
+#include "daemon/daemon_internal.h"
+#include "daemon/limits.h"
+#include "util/diag.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WARNINGS_TOLD = 8 };
+
+static void get_status(void *context, struct status *status)
+{
+        struct daemon *daemon = context;
+
+        relay_status(daemon->relay, status);
+        status->version = FTCPD_VERSION;
+        status->outdated = daemon->outdated;
+        status->shut = daemon->shut;
+}
+
+static size_t get_clients(void *context, struct status_client *clients, size_t max)
+{
+        struct daemon *daemon = context;
+
+        return relay_clients(daemon->relay, clients, max);
+}
+
+static const struct config *get_config(void *context)
+{
+        struct daemon *daemon = context;
+
+        return daemon->config;
+}
+
+static const struct events *get_events(void *context)
+{
+        struct daemon *daemon = context;
+
+        return relay_events(daemon->relay);
+}
+
+static const char *get_data_socket(void *context)
+{
+        struct daemon *daemon = context;
+
+        return daemon->doors.data_socket[0] ? daemon->doors.data_socket : NULL;
+}
+
+static const char *get_log_level_origin(void *context)
+{
+        struct daemon *daemon = context;
+
+        if (daemon->loud)
+                return "log-level";
+        return daemon->options->log_level < 0 ? NULL : "--log-level";
+}
+
+static void report_error(struct config_report *report, char *text)
+{
+        char **errors = reallocarray(report->errors, report->n_errors + 1, sizeof(*errors));
+
+        if (!errors || !text) {
+                free(text);
+                return;
+        }
+        report->errors = errors;
+        errors[report->n_errors++] = text;
+}
+
+/* Whole or not at all: the errors go to whoever asked. */
+static int apply(struct daemon *daemon, struct config_report *report)
+{
+        struct config_source source = daemon_source(daemon->options, false);
+        struct config *fresh = config_load(&source, report), *old = daemon->config;
+        char refused[512], *text;
+
+        if (!fresh)
+                return -EINVAL;
+        if (config_refuses_reload(old, fresh, refused, sizeof(refused))) {
+                if (asprintf(&text, "%s: only a restart can change %s", fresh->path, refused) < 0)
+                        text = NULL;
+                report_error(report, text);
+                config_free(fresh);
+                return -EINVAL;
+        }
+        if (relay_configure(daemon->relay, fresh) < 0) {
+                report_error(report, strdup("no memory for the new configuration"));
+                config_free(fresh);
+                return -ENOMEM;
+        }
+        daemon->config = fresh;
+        daemon->outdated = false;
+        last_config_put(&daemon->last, fresh);
+        limits_raise(fresh);
+        daemon->loud = false;
+        config_free(old);
+        diag_set_level(daemon->options->log_level < 0 ? fresh->log_level
+                                                      : daemon->options->log_level);
+        return 0;
+}
+
+/* Whoever asked for it finds the warnings just before. */
+static void tell_reloaded(struct daemon *daemon, const struct config_report *report)
+{
+        size_t n = report->n_warnings;
+
+        for (size_t i = 0; i < n && i < WARNINGS_TOLD; i++)
+                relay_tell(daemon->relay, EVENT_RELOAD, "warning: %s", report->warnings[i]);
+        if (n > WARNINGS_TOLD)
+                relay_tell(daemon->relay, EVENT_RELOAD, "warning: %zu more are in the log",
+                           n - WARNINGS_TOLD);
+        relay_tell(daemon->relay, EVENT_RELOAD, "the configuration was reloaded%s",
+                   n ? ", with warnings" : "");
+}
+
+/* Of many errors the first, with how many there are. */
+static void tell_reload(struct daemon *daemon, int result, const struct config_report *report)
+{
+        const char *first = report->n_errors ? report->errors[0] : strerror(-result);
+
+        if (result == 0)
+                tell_reloaded(daemon, report);
+        else if (report->n_errors > 1)
+                relay_tell(daemon->relay, EVENT_RELOAD,
+                           "not reloaded, nothing has changed: %zu errors, the first is %s",
+                           report->n_errors, first);
+        else
+                relay_tell(daemon->relay, EVENT_RELOAD, "not reloaded, nothing has changed: %s",
+                           first);
+}
+
+int daemon_reload(void *context, struct config_report *report)
+{
+        struct daemon *daemon = context;
+        int result;
+
+        service_reloading();
+        result = apply(daemon, report);
+        daemon_tell(report);
+        if (result < 0)
+                diag_event(LOG_ERR, diag_facts(.id = CATALOG_CONFIG_BAD),
+                           "the configuration was not reloaded: nothing has changed");
+        else
+                diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_RELOADED),
+                           "the configuration was reloaded");
+        tell_reload(daemon, result, report);
+        service_ready();
+        return result;
+}
+
+static void hold(void *context, const char *by, const char *reason, uint64_t for_usec)
+{
+        struct daemon *daemon = context;
+
+        relay_hold(daemon->relay, by, reason, for_usec);
+}
+
+static void release(void *context, const char *by)
+{
+        struct daemon *daemon = context;
+
+        relay_release(daemon->relay, by);
+}
+
+static void reconnect(void *context, const char *by)
+{
+        struct daemon *daemon = context;
+
+        relay_reconnect(daemon->relay, by);
+}
+
+static int drop_client(void *context, uint64_t id, const char *by)
+{
+        struct daemon *daemon = context;
+
+        return relay_drop_client(daemon->relay, id, by);
+}
+
+/* Until a reload, or the next process, takes the one of the configuration again. */
+static int set_log_level(void *context, const char *name, const char *by)
+{
+        struct daemon *daemon = context;
+        int level = diag_level_parse(name);
+
+        if (level < 0)
+                return -EINVAL;
+        if (level == diag_level())
+                return 0;
+        diag_set_level(level);
+        daemon->loud = true;
+        diag_notice("%s has set the log level to %s", by, name);
+        relay_tell(daemon->relay, EVENT_SERVICE, "%s has set the log level to %s", by, name);
+        return 0;
+}
+
+static uint64_t get_accepted(void *context)
+{
+        struct daemon *daemon = context;
+
+        return relay_accepted(daemon->relay);
+}
+
+static bool is_flushed(void *context, uint64_t position)
+{
+        struct daemon *daemon = context;
+
+        return relay_is_flushed(daemon->relay, position);
+}
+
+static int tap(void *context, struct tap *tap)
+{
+        struct daemon *daemon = context;
+
+        return relay_tap(daemon->relay, tap);
+}
+
+static void untap(void *context, struct tap *tap)
+{
+        struct daemon *daemon = context;
+
+        relay_untap(daemon->relay, tap);
+}
+
+const struct control_ops daemon_control_ops = {
+        .status = get_status,
+        .clients = get_clients,
+        .config = get_config,
+        .events = get_events,
+        .data_socket = get_data_socket,
+        .log_level_origin = get_log_level_origin,
+        .reload = daemon_reload,
+        .hold = hold,
+        .release = release,
+        .reconnect = reconnect,
+        .drop_client = drop_client,
+        .set_log_level = set_log_level,
+        .accepted = get_accepted,
+        .flushed = is_flushed,
+        .tap = tap,
+        .untap = untap,
+};

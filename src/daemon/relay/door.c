@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/* Who comes in, who is turned away, and what a client may do. */
+#include "core/catalog.h"
+#include "daemon/relay/relay_internal.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "util/socket.h"
+
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { RESERVE = 32 }; /* descriptors for the link, its resolver and the daemon itself */
+
+#define TELL_USEC (60 * USEC_PER_SEC)
+
+bool relay_slot_room(struct relay *relay, uint32_t slot)
+{
+        size_t more = relay->free_slots_room * 2 + 64;
+        uint32_t *slots;
+
+        if (slot < relay->free_slots_room)
+                return true;
+        more = more > slot ? more : slot + 1;
+        slots = reallocarray(relay->free_slots, more, sizeof(*slots));
+        if (!slots)
+                return false;
+        relay->free_slots = slots;
+        relay->free_slots_room = more;
+        return true;
+}
+
+/* A free slot of the client table, with room to give it back; IMAGE_CLIENTS: none. */
+static uint32_t take_slot(struct relay *relay)
+{
+        struct image_totals *totals = &relay->store.image->totals;
+        uint32_t slot = (uint32_t)totals->client_slots;
+
+        if (relay->n_free_slots)
+                return relay->free_slots[--relay->n_free_slots];
+        if (!relay_slot_room(relay, slot) || !store_client_ready(&relay->store, slot))
+                return IMAGE_CLIENTS;
+        store_set(&totals->client_slots, slot + 1);
+        return slot;
+}
+
+/* A TCP client has no user, and only receives where senders are named. Of whom a part was thrown
+ * away, nobody knows any more where its messages begin. */
+static bool may_send(const struct relay *relay, const struct client *client,
+                     const struct socket_peer *peer)
+{
+        const struct config_people *senders = &relay->config->senders;
+
+        if (client->unplaced)
+                return false;
+        return !senders->set || (client->local && config_people_have(senders, peer->uid,
+                                                                     peer->groups, peer->n_groups));
+}
+
+void relay_introduce(struct relay *relay, struct client *client)
+{
+        struct sockaddr_storage address = {0};
+        socklen_t size = sizeof(address);
+        struct socket_peer peer = {0};
+        char text[80];
+        int on = 1;
+
+        getpeername(client->fd, (struct sockaddr *)&address, &size);
+        if (client->local && socket_peer_get(client->fd, &peer) == 0) {
+                client->pid = peer.pid;
+                client->uid = peer.uid;
+                client->gid = peer.gid;
+                memcpy(client->program, peer.program, sizeof(client->program));
+        } else if (!client->local) {
+                setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+                socket_address_text((struct sockaddr *)&address, size, text, sizeof(text));
+                client->peer = strdup(text);
+        }
+        client->receive_only = !may_send(relay, client, &peer);
+        socket_peer_done(&peer);
+        diag_debug("%s connected%s", client_name(client),
+                   client->receive_only ? ", may only receive" : "");
+        relay_tell_client(relay, TELL_CAME, client,
+                          client->receive_only ? "connected, may only receive" : "connected");
+}
+
+void relay_permit(struct relay *relay, struct client *client)
+{
+        struct socket_peer peer = {0};
+
+        if (client->local && socket_peer_get(client->fd, &peer) < 0)
+                return;
+        client_permit(client, may_send(relay, client, &peer));
+        socket_peer_done(&peer);
+}
+
+/* A crowd at the door is counted one by one, but must not flood the log. */
+static void turn_away(struct relay *relay, int fd, const char *why)
+{
+        struct image_totals *totals = &relay->store.image->totals;
+        uint64_t now = clock_usec();
+
+        relay_tell_client(relay, TELL_REFUSED, NULL, why);
+        if (!relay->turned_away || now - relay->turned_away >= TELL_USEC) {
+                diag_warning("a client was refused: %s; told once a minute at most", why);
+                relay->turned_away = now;
+        }
+        store_begin(&relay->store);
+        store_add(&relay->store, &totals->clients_refused, 1);
+        store_put(&relay->store, &totals->accepting, 0);
+        store_commit(&relay->store);
+        close(fd);
+}
+
+/* The link and the control socket must still find a descriptor when clients have taken the rest. */
+static bool is_among_last(const struct relay *relay, int fd)
+{
+        uint64_t reserve = relay->config->control_max_clients + RESERVE;
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return false;
+        if (reserve > limit.rlim_cur / 2)
+                reserve = limit.rlim_cur / 2;
+        return (rlim_t)fd >= limit.rlim_cur - reserve;
+}
+
+struct client_setup relay_client_setup(struct relay *relay, int fd)
+{
+        struct sockaddr_storage address = {0};
+        socklen_t size = sizeof(address);
+
+        getsockname(fd, (struct sockaddr *)&address, &size);
+        return (struct client_setup){
+                .class = &relay->class, .fd = fd, .local = address.ss_family == AF_UNIX};
+}
+
+/* This one is in, or not. */
+static void count_client(struct relay *relay, uint64_t *counter, uint64_t id)
+{
+        store_begin(&relay->store);
+        store_add(&relay->store, counter, 1);
+        store_put(&relay->store, &relay->store.image->totals.admitted, id + 1);
+        store_commit(&relay->store);
+}
+
+/* Is it in the table? */
+static bool is_in(const struct image *image, uint64_t id)
+{
+        for (uint64_t slot = 0; slot < image->totals.client_slots; slot++)
+                if (image->client[slot].id == id)
+                        return true;
+        return false;
+}
+
+static void tell_lost(struct relay *relay, uint64_t id, const char *text)
+{
+        diag_event(LOG_WARNING, diag_facts(.id = CATALOG_CLIENT_ENDED, .client = id), "%s", text);
+        relay_tell(relay, EVENT_CLIENT, "%s", text);
+}
+
+void relay_resume_door(struct relay *relay)
+{
+        struct image_totals *totals = &relay->store.image->totals;
+        uint64_t id = totals->next_client_id;
+
+        if (totals->admitted && totals->admitted <= id && is_in(relay->store.image, id)) {
+                count_client(relay, &totals->clients_accepted, id);
+        } else if (totals->admitted && totals->admitted <= id) {
+                tell_lost(relay, id,
+                          "a client is disconnected: ftcpd ended while it was being accepted");
+                count_client(relay, &totals->clients_refused, id);
+        } else if (totals->accepting) {
+                tell_lost(relay, 0,
+                          "a client may have been disconnected: ftcpd ended while it looked for "
+                          "the next one to accept");
+                store_begin(&relay->store);
+                store_put(&relay->store, &totals->accepting, 0);
+                count_client(relay, &totals->clients_refused, id);
+                store_commit(&relay->store);
+        }
+        store_set(&totals->accepting, 0);
+        store_set(&totals->admitted, id + 1); /* by the first builds nothing was said */
+}
+
+void relay_admit(void *context, int fd)
+{
+        struct relay *relay = context;
+        struct image_totals *totals = &relay->store.image->totals;
+        struct client_setup setup = relay_client_setup(relay, fd);
+        struct client *client;
+
+        if (relay->n_clients >= relay->config->max_clients) {
+                turn_away(relay, fd, "MaxClients= are connected");
+                return;
+        }
+        if (relay->config->when_down == DOWN_REFUSE && !relay->was_up) {
+                turn_away(relay, fd, "the link is down (WhenDown=refuse)");
+                return;
+        }
+        if (is_among_last(relay, fd)) {
+                turn_away(relay, fd, "no more descriptors may be open (LimitNOFILE=)");
+                return;
+        }
+        setup.slot = spread_room(&relay->spread) ? take_slot(relay) : IMAGE_CLIENTS;
+        if (setup.slot == IMAGE_CLIENTS) {
+                turn_away(relay, fd, "no memory, or no slot");
+                return;
+        }
+        setup.id = totals->next_client_id + 1;
+        /* From here on the id tells, if a crash comes, that somebody was being let in. */
+        store_set(&totals->next_client_id, setup.id);
+        store_set(&totals->accepting, 0);
+        if (relay->keeps && !bag_add(&relay->bag, &(struct bag_client){setup.slot, setup.id, fd}) &&
+            relay->bag.missed == 1)
+                diag_warning("not all clients can be kept: a restart will disconnect some "
+                             "(LimitNOFILE= is to be four times MaxClients=)");
+        relay_deliver(relay); /* what came before it is not for it */
+        client = client_new(&setup);
+        if (!client) {
+                relay->free_slots[relay->n_free_slots++] = setup.slot;
+                diag_err("a client was refused: no memory");
+                count_client(relay, &totals->clients_refused, setup.id);
+                return;
+        }
+        count_client(relay, &totals->clients_accepted, setup.id);
+        TAILQ_INSERT_TAIL(&relay->all, client, all);
+        relay->n_clients++;
+        relay_introduce(relay, client);
+}

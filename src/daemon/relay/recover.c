@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+/* What the last process left, and what is kept for the next one. */
+#include "core/catalog.h"
+#include "flow/imprint.h"
+#include "flow/recover.h"
+#include "daemon/relay/relay_internal.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "util/units.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { TIDY_USEC = 100000, SETTLE_USEC = 200000 };
+
+/* ---- the state ---- */
+
+/* What waits for the upstream in a state that is sound, but of another frame. */
+static struct count waiting(struct store *store, const struct frame_spec *spec)
+{
+        struct books books = {0};
+        struct ledger ledger;
+        struct log out;
+
+        log_init(&out, store, &store->image->out, spec);
+        ledger_init(&ledger, &out, true);
+        ledger_books(&ledger, &books);
+        return books.queued;
+}
+
+static const char *other_frame(struct relay *relay)
+{
+        static char text[192];
+        struct frame_spec spec;
+        struct count lost;
+
+        if (!imprint_frame_of(relay->store.image, &spec) || recover_image(&relay->store, &spec))
+                return "[Frame] has changed";
+        lost = waiting(&relay->store, &spec);
+        snprintf(text, sizeof(text),
+                 "[Frame] has changed; %s (%" PRIu64 " bytes) that waited for the upstream %s lost",
+                 units_messages(lost.messages).text, lost.bytes, lost.messages == 1 ? "is" : "are");
+        return text;
+}
+
+/* *wrong: why the state that was left is not used, or NULL. Returns a negative errno where that
+ * can't be told now. */
+static int open_left(struct relay *relay, struct handover *handover, const char **wrong)
+{
+        int result;
+
+        *wrong = "there are not all of the bags";
+        for (int i = 0; i < BAG_ENDS; i++)
+                if (handover->bag[i] < 0)
+                        return 0;
+        *wrong = "it is none, or one of another version";
+        result = store_open(&relay->store, handover->state);
+        handover->state = -1;
+        if (result < 0)
+                return result == -EPROTO ? 0 : result;
+        *wrong = imprint_frame_is(relay->store.image, &relay->frame)
+                         ? recover_image(&relay->store, &relay->frame)
+                         : other_frame(relay);
+        if (*wrong)
+                store_done(&relay->store);
+        return 0;
+}
+
+static int open_new(struct relay *relay)
+{
+        int result = store_init(&relay->store);
+
+        if (result == 0) {
+                imprint_frame(relay->store.image, &relay->frame);
+                store_set(&relay->store.image->totals.admitted, 1); /* nobody, and says so */
+        }
+        return result;
+}
+
+int relay_open(struct relay *relay, struct handover *handover)
+{
+        bool left = handover->state >= 0;
+        const char *wrong = NULL;
+        int result;
+
+        relay->keeps = service_keeps();
+        if (left) {
+                result = open_left(relay, handover, &wrong);
+                relay->resumed = result == 0 && !wrong;
+                if (result < 0 || relay->resumed)
+                        return result;
+                diag_event(LOG_ERR, diag_facts(.id = CATALOG_REFUSED),
+                           "the state of the last run is not used, and its connections are ended: "
+                           "%s",
+                           wrong);
+        } else if (handover_has_rest(handover)) {
+                diag_event(LOG_ERR, diag_facts(.id = CATALOG_REFUSED),
+                           "the state of the last run is not there, and its connections are ended");
+        }
+        handover_refuse(handover);
+        if (left && relay->keeps)
+                service_forget("state");
+        return open_new(relay);
+}
+
+/* ---- the clients ---- */
+
+struct found {
+        struct relay *relay;
+        int *fd; /* by slot; -1: none */
+};
+
+static void on_found(void *context, const struct bag_client *entry)
+{
+        struct found *found = context;
+        const struct image *image = found->relay->store.image;
+
+        if (entry->slot < image->totals.client_slots &&
+            image->client[entry->slot].id == entry->id && found->fd[entry->slot] < 0) {
+                found->fd[entry->slot] = entry->fd;
+                return;
+        }
+        shutdown(entry->fd, SHUT_RDWR); /* it left, or was not let in yet: relay_resume_door() */
+        close(entry->fd);
+}
+
+/* In place of a descriptor that is gone: a connection whose other end has closed. */
+static int ended_socket(void)
+{
+        int ends[2];
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+                return -1;
+        close(ends[1]);
+        return ends[0];
+}
+
+/* Half a state is none. The next process finds it gone, ends its connections and begins anew. */
+static _Noreturn void give_up(struct relay *relay)
+{
+        diag_err("the state of the last run is given up: there are not enough descriptors "
+                 "(LimitNOFILE=) or memory to go on with it");
+        close(relay->store.fd); /* saying so takes a descriptor */
+        service_forget("state");
+        diag_settle(SETTLE_USEC);
+        _exit(EXIT_FAILURE);
+}
+
+static void take_up_client(struct relay *relay, uint32_t slot, int fd)
+{
+        struct client_setup setup;
+        struct client *client;
+
+        if (fd < 0)
+                fd = ended_socket();
+        if (fd < 0 || !spread_room(&relay->spread))
+                give_up(relay);
+        setup = relay_client_setup(relay, fd);
+        setup.slot = slot;
+        setup.id = relay->store.image->client[slot].id;
+        client = client_resume_from(&setup);
+        if (!client)
+                give_up(relay);
+        TAILQ_INSERT_TAIL(&relay->all, client, all);
+        relay->n_clients++;
+        relay_introduce(relay, client);
+}
+
+/*
+ * What the kernel did with each while nobody was there. Who was being sent to ends, and does so
+ * first: as long as it is there, what another one leaves could become its, in the midst of what was
+ * sent.
+ */
+static void reconcile_clients(struct relay *relay)
+{
+        struct client *client, *next;
+
+        for (int rest = 0; rest < 2; rest++) {
+                for (client = TAILQ_FIRST(&relay->all); client; client = next) {
+                        next = TAILQ_NEXT(client, all);
+                        if (rest || client->image->sending)
+                                client_reconcile(client);
+                }
+        }
+}
+
+/* Returns how many are lost. */
+static size_t take_up_clients(struct relay *relay)
+{
+        const struct image *image = relay->store.image;
+        uint32_t slots = (uint32_t)image->totals.client_slots;
+        struct found found = {relay, calloc(slots + 1, sizeof(int))};
+        size_t lost = 0;
+
+        if (!found.fd || !relay_slot_room(relay, slots))
+                give_up(relay);
+        memset(found.fd, -1, (slots + 1) * sizeof(int));
+        bag_walk(&relay->bag, on_found, &found);
+        for (uint32_t slot = 0; slot < slots; slot++) {
+                if (image->client[slot].id) {
+                        lost += found.fd[slot] < 0;
+                        take_up_client(relay, slot, found.fd[slot]);
+                } else {
+                        relay->free_slots[relay->n_free_slots++] = slot;
+                }
+        }
+        free(found.fd);
+        if (lost)
+                diag_warning(
+                        "%zu clients of the last run are lost: their descriptors were not kept",
+                        lost);
+        relay_apply_spread(
+                relay); /* goes on with what was under way, before anything else happens */
+        reconcile_clients(relay);
+        return lost;
+}
+
+/* ---- for the next one ---- */
+
+static bool next_client(void *context, uint64_t *at, struct bag_client *entry)
+{
+        struct relay *relay = context;
+        struct client *client =
+                *at ? TAILQ_NEXT((struct client *)(uintptr_t)*at, all) : TAILQ_FIRST(&relay->all);
+
+        if (!client)
+                return false;
+        *at = (uint64_t)(uintptr_t)client;
+        *entry = (struct bag_client){client->writer.slot, client->id, client->fd};
+        return true;
+}
+
+static const struct bag_ops bag_ops = {next_client};
+
+void relay_forget(struct relay *relay, struct client *client)
+{
+        struct timeval soon = {0, TIDY_USEC};
+
+        if (!relay->keeps)
+                return;
+        bag_forget(&relay->bag);
+        if (!client->hung && !evtimer_pending(relay->tidier, NULL))
+                evtimer_add(relay->tidier, &soon); /* it learns of the end when no copy is left */
+}
+
+bool relay_resumed(const struct relay *relay)
+{
+        return relay->resumed;
+}
+
+uint64_t relay_unkept(const struct relay *relay)
+{
+        return relay->bag.missed;
+}
+
+static void on_tidier(evutil_socket_t fd, short what, void *arg)
+{
+        struct relay *relay = arg;
+
+        (void)fd;
+        (void)what;
+        bag_tidy(&relay->bag);
+}
+
+/* What was counted and told stays so. */
+static void know_drops(struct relay *relay)
+{
+        const struct image_totals *totals = &relay->store.image->totals;
+
+        relay->noted = totals->out_dropped[DROP_NOT_RESENT][0] +
+                       totals->in_dropped[DROP_QUEUE_FULL][0] +
+                       totals->in_dropped[DROP_HOLD_FULL][0];
+}
+
+static void take_up(struct relay *relay, struct handover *handover)
+{
+        const struct image *image = relay->store.image;
+        uint64_t epoch = image->session.epoch;
+        size_t lost;
+
+        bag_resume(&relay->bag, &relay->store.image->bag, handover->bag, &bag_ops, relay);
+        memset(handover->bag, -1, sizeof(handover->bag));
+        if (image->session.live)
+                relay->upstream = handover_upstream(handover, epoch);
+        relay->was_up = image->session.live && image->session.up_since;
+        know_drops(relay);
+        relay_resume_door(relay);
+        lost = take_up_clients(relay);
+        relay->spread.news = true;
+        diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_TAKEN_OVER),
+                   "the state of the last run is taken over (clients: %zu, bytes waiting for the "
+                   "upstream: %" PRIu64 ")",
+                   relay->n_clients - lost, relay_queued_bytes(relay));
+        relay_tell(relay, EVENT_SERVICE, "the state of the last run is taken over (clients: %zu)",
+                   relay->n_clients - lost);
+}
+
+int relay_take_up(struct relay *relay, struct handover *handover)
+{
+        int result;
+
+        relay->bag = (struct bag){.end = {-1, -1, -1, -1}};
+        relay->tidier = evtimer_new(relay->base, on_tidier, relay);
+        if (!relay->tidier)
+                return -ENOMEM;
+        if (relay->resumed)
+                take_up(relay, handover);
+        if (relay->resumed || !relay->keeps)
+                return 0;
+        result = bag_init(&relay->bag, &relay->store.image->bag, &bag_ops, relay);
+        if (result < 0)
+                return result;
+        handover_keep_bag(&relay->bag);
+        handover_keep_state(relay->store.fd); /* the last: without it the rest is nothing */
+        return 0;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* The half of the relay that shows what passes to those who watch. */
+#include "daemon/relay/relay_internal.h"
+#include "util/clock.h"
+
+#include <errno.h>
+
+static void show(struct relay *relay, const struct log *log, const struct tap_batch *batch)
+{
+        if (taps_want(&relay->taps, batch))
+                taps_show(&relay->taps, log, batch, clock_usec(), clock_wall_usec());
+}
+
+/* Where what was just committed begins. */
+static struct log_place before(const struct log *log, const struct log_taken *taken)
+{
+        return (struct log_place){log->image->end - taken->bytes,
+                                  log->image->number - taken->messages, 0};
+}
+
+/* What is dealt to one of several clients is shown with its number, as it is dealt. */
+static bool is_dealt(const struct relay *relay)
+{
+        return relay->spread.balance && spread_has_readers(&relay->spread);
+}
+
+void relay_show_in(struct relay *relay, const struct log_taken *taken)
+{
+        if (!taps_any(&relay->taps) || is_dealt(relay))
+                return;
+        show(relay, &relay->in,
+             &(struct tap_batch){TAP_IN, 0, before(&relay->in, taken), taken->messages});
+}
+
+static void on_dealt(void *context, struct reader *reader, struct log_place from,
+                     struct log_place to)
+{
+        struct relay *relay = context;
+
+        show(relay, &relay->in,
+             &(struct tap_batch){TAP_IN, relay_client_of(reader)->id, from,
+                                 to.number - from.number});
+}
+
+void relay_show_out(struct relay *relay, const struct client *client, const struct log_taken *taken)
+{
+        if (!taps_any(&relay->taps))
+                return;
+        show(relay, &relay->out,
+             &(struct tap_batch){TAP_OUT, client->id, before(&relay->out, taken), taken->messages});
+}
+
+static void mind_taps(struct relay *relay)
+{
+        relay->spread.dealt = taps_any(&relay->taps) ? on_dealt : NULL;
+        relay->spread.context = relay;
+}
+
+int relay_tap(struct relay *relay, struct tap *tap)
+{
+        struct client *client = tap->client_id ? relay_find(relay, tap->client_id) : NULL;
+
+        if (tap->client_id && !client)
+                return -ENOENT;
+        tap->reader = client ? &client->reader : NULL;
+        taps_add(&relay->taps, tap);
+        mind_taps(relay);
+        return 0;
+}
+
+void relay_untap(struct relay *relay, struct tap *tap)
+{
+        taps_remove(tap);
+        mind_taps(relay);
+}
