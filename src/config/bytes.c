@@ -3,8 +3,6 @@
  * Values that are bytes: messages and the delimiter. They may be secrets, so that no text here
  * quotes one.
  */
-#include "config/type.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/type.h"
 #include "util/need.h"
 #include "util/units.h"
 

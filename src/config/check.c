@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What no key can tell alone: defaults that follow from other keys, and rules across keys. */
-#include "config/draft.h"
-
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/draft.h"
 #include "config/type.h"
 #include "util/need.h"
 #include "util/units.h"

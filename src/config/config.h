@@ -5,13 +5,13 @@
  * changed afterwards; a reload makes a new one. One table row a key (table.c) drives
  * parsing, defaults, printing and the tests that the sample file and the manual name it.
  */
-#include "wire/frame.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
+
+#include "wire/frame.h"
 
 #define CONFIG_INFINITY UINT64_MAX /* of a span or a size */
 

@@ -5,11 +5,11 @@
  * steps of config_load() hand it on: files fill the entries, values are read from them, the whole
  * is checked, and then it is a struct config.
  */
-#include "config/config.h"
-#include "config/table.h"
-
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "config/config.h"
+#include "config/table.h"
 
 /* Where something stands; line 0: nowhere, it is a default. */
 struct config_origin {

@@ -4,10 +4,10 @@
  * Which files make a configuration, and their bytes: the main file and its drop-ins. A drop-in
  * hides those of its name in directories of lower rank; what remains is read in order of name.
  */
-#include "config/config.h"
-
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "config/config.h"
 
 enum { CONFIG_FILE_MAX = 4 << 20 }; /* bytes of one file */
 

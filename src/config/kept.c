@@ -4,12 +4,11 @@
  * for each value its file, line, section, key and text, each ended by a NUL. Nothing in it has to
  * be looked up again.
  */
-#include "config/draft.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/draft.h"
 #include "config/type.h"
 #include "util/need.h"
 

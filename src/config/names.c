@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "config/type.h"
-
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
@@ -10,6 +8,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "config/type.h"
 #include "util/need.h"
 #include "util/units.h"
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What follows from the values together, for who asks with --check-config. */
-#include "config/draft.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "config/draft.h"
 #include "util/units.h"
 
 struct span_text {

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "config/type.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -8,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/type.h"
 #include "util/need.h"
 #include "util/units.h"
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Users and groups by name or number, resolved once, when the file is read. */
-#include "config/type.h"
-
 #include <errno.h>
 #include <grp.h>
 #include <inttypes.h>
@@ -10,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/type.h"
 #include "util/need.h"
 #include "util/units.h"
 

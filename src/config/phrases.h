@@ -2,11 +2,11 @@
 #pragma once
 /* The fixed messages of a configuration as they stand on the wire: heartbeats, answers and
  * greetings, framed once. */
-#include "config/config.h"
-#include "wire/frame.h"
-
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "config/config.h"
+#include "wire/frame.h"
 
 struct phrases {
         struct config_bytes heartbeat; /* data NULL: none to send; a frame is never empty */

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* From files to entries: which section and key each line means, and what means none. */
 
-#include "config/draft.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/draft.h"
 #include "config/files.h"
 #include "config/scan.h"
 #include "util/near.h"

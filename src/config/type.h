@@ -4,10 +4,10 @@
  * The kinds of value that a key can have: how each is read from text, shown again, and freed. A
  * value lies in struct config where its row says.
  */
+#include <stddef.h>
+
 #include "config/config.h"
 #include "config/table.h"
-
-#include <stddef.h>
 
 enum { CONFIG_TEXT_MAX = 512, CONFIG_QUOTE_MAX = 64 };
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* From entries to values: the defaults first, then what was assigned, in the order of the files. */
-#include "config/draft.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "config/draft.h"
 #include "config/type.h"
 #include "util/need.h"
 

@@ -6,10 +6,10 @@
  * TELLING_HOURLY_USEC, with how many there were. So neither an outage of a night nor two addresses
  * that fail in turn, each in its way, fill the log.
  */
-#include "core/state.h"
-
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "core/state.h"
 
 #define TELLING_AGAIN_USEC  UINT64_C(600000000)
 #define TELLING_HOURLY_USEC UINT64_C(3600000000)

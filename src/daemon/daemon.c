@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/daemon.h"
-#include "core/catalog.h"
 #include "daemon/daemon_internal.h"
-#include "daemon/limits.h"
-#include "util/clock.h"
-#include "util/diag.h"
-#include "util/socket.h"
-#include "util/units.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,6 +12,13 @@
 #include <unistd.h>
 
 #include <event2/event.h>
+
+#include "core/catalog.h"
+#include "daemon/limits.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "util/socket.h"
+#include "util/units.h"
 
 enum {
         SETTLE_USEC = 20000, /* the pause of a restart is to be short */

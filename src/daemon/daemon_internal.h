@@ -5,9 +5,9 @@
 #include "daemon/control/control.h"
 #include "daemon/daemon.h"
 #include "daemon/doors.h"
+#include "daemon/relay/relay.h"
 #include "daemon/service/handover.h"
 #include "daemon/service/last_config.h"
-#include "daemon/relay/relay.h"
 #include "daemon/service/service.h"
 
 struct daemon {

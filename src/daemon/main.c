@@ -1,11 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "config/config.h"
-#include "daemon/daemon.h"
-#include "daemon/options.h"
-#include "util/clock.h"
-#include "util/diag.h"
-#include "util/standard.h"
-
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -14,6 +7,13 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "config/config.h"
+#include "daemon/daemon.h"
+#include "daemon/options.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "util/standard.h"
 
 /* In a child that is the user for good. */
 static _Noreturn void look_as(const struct passwd *user, const struct config *config)

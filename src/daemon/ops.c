@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/catalog.h"
 #include "daemon/daemon_internal.h"
-#include "daemon/limits.h"
-#include "util/diag.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "core/catalog.h"
+#include "daemon/limits.h"
+#include "util/diag.h"
 
 enum { WARNINGS_TOLD = 8 };
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/options.h"
-#include "util/diag.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "util/diag.h"
 
 static void print_help(void)
 {

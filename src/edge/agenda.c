@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/agenda.h"
-#include "edge/timer.h"
-#include "util/clock.h"
 
 #include <stdlib.h>
+
+#include "edge/timer.h"
+#include "util/clock.h"
 
 /* A heap, the earliest first. */
 struct agenda {

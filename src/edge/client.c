@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/client_internal.h"
-#include "core/catalog.h"
-#include "edge/tally.h"
-#include "util/clock.h"
-#include "util/diag.h"
 
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "core/catalog.h"
+#include "edge/tally.h"
+#include "util/clock.h"
+#include "util/diag.h"
 
 enum {
         PROBE_USEC = 100000, /* so long after it came it is asked whether it reads at all */

@@ -6,17 +6,17 @@
  * shut down its reading side only sends. Limits and policies live here, filled from the
  * configuration.
  */
-#include "core/books.h"
-#include "config/config.h"
-#include "flow/spread.h"
-#include "flow/turn.h"
-#include "edge/agenda.h"
-#include "edge/poller.h"
-#include "util/socket.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+
+#include "config/config.h"
+#include "core/books.h"
+#include "edge/agenda.h"
+#include "edge/poller.h"
+#include "flow/spread.h"
+#include "flow/turn.h"
+#include "util/socket.h"
 
 struct client;
 

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/client_internal.h"
-#include "edge/tally.h"
-#include "util/clock.h"
-#include "util/diag.h"
-#include "wire/verdict.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,6 +7,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+
+#include "edge/tally.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "wire/verdict.h"
 
 enum {
         READ_IOV = 5,

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What goes to a client, and how long it is waited for. */
 #include "edge/client_internal.h"
-#include "util/clock.h"
-#include "util/diag.h"
-#include "util/units.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,6 +8,10 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+
+#include "util/clock.h"
+#include "util/diag.h"
+#include "util/units.h"
 
 enum {
         WRITE_SIZE = 1024 * 1024,

@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/dial.h"
-#include "edge/resolver.h"
-#include "edge/tcp.h"
-#include "edge/timer.h"
-#include "util/clock.h"
-#include "util/socket.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -14,6 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "edge/resolver.h"
+#include "edge/tcp.h"
+#include "edge/timer.h"
+#include "util/clock.h"
+#include "util/socket.h"
 
 #define RESOLVE_USEC (10 * USEC_PER_SEC)
 

@@ -5,10 +5,10 @@
  * its addresses, one after the other, without a delay. Who is told of a failure decides when the
  * next round begins, and where.
  */
+#include <event2/event.h>
+
 #include "config/config.h"
 #include "core/state.h"
-
-#include <event2/event.h>
 
 struct dial_ops {
         /* Resolving a name, or connecting to a numeric address: `text` says which. address is as

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/link.h"
-#include "flow/imprint.h"
-#include "core/catalog.h"
 #include "edge/link_internal.h"
-#include "edge/timer.h"
-#include "util/clock.h"
-#include "util/diag.h"
-#include "util/socket.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "core/catalog.h"
+#include "edge/timer.h"
+#include "flow/imprint.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "util/socket.h"
 
 enum { DRAIN_USEC = 5000 };
 

@@ -4,16 +4,16 @@
  * The one link: dials for ever, holds at most one session, and says what became of each. One
  * function changes its state; every change has a cause and a text.
  */
-#include "config/config.h"
-#include "flow/ledger.h"
-#include "store/log.h"
-#include "core/state.h"
-#include "edge/session.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <event2/event.h>
+
+#include "config/config.h"
+#include "core/state.h"
+#include "edge/session.h"
+#include "flow/ledger.h"
+#include "store/log.h"
 
 struct link_ops {
         /* The state has changed. cause is CAUSE_NONE where nothing was lost. */

@@ -2,8 +2,8 @@
 #pragma once
 /* The link's own memory, for link.c (dialling, its session, time), link_steer.c (what it is told to
  * do) and link_tell.c (what the log is told of it). */
-#include "core/backoff.h"
 #include "config/phrases.h"
+#include "core/backoff.h"
 #include "core/telling.h"
 #include "edge/dial.h"
 #include "edge/link.h"

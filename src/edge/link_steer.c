@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* What the link is told to do: to start, to go on, to be held, to change, to stop. */
-#include "flow/imprint.h"
 #include "edge/link_internal.h"
-#include "edge/timer.h"
-#include "util/clock.h"
-#include "util/diag.h"
-#include "util/socket.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+
+#include "edge/timer.h"
+#include "flow/imprint.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "util/socket.h"
 
 static void be_held(struct link *link)
 {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/catalog.h"
 #include "edge/link_internal.h"
-#include "util/clock.h"
-#include "util/diag.h"
-#include "util/units.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "core/catalog.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "util/units.h"
 
 void link_describe(const struct link *link, char *text, size_t size)
 {

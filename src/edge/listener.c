@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/listener.h"
-#include "store/store.h"
-#include "edge/timer.h"
-#include "util/diag.h"
-#include "util/socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +8,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "edge/timer.h"
+#include "store/store.h"
+#include "util/diag.h"
+#include "util/socket.h"
 
 enum {
         ACCEPTS = 64, /* in a row, so that a crowd at the door stops nobody inside */

@@ -5,11 +5,11 @@
  * which shares nothing with us but the message that it sends back. One question at a time; an
  * abandoned one is forgotten when its answer comes.
  */
+#include <netdb.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <event2/event.h>
-#include <netdb.h>
 
 struct resolver;
 

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/session.h"
-#include "store/store.h"
 #include "edge/session_internal.h"
-#include "edge/tcp.h"
-#include "edge/timer.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "edge/tcp.h"
+#include "edge/timer.h"
+#include "store/store.h"
 
 enum {
         REST_USEC = 1000,

@@ -5,16 +5,16 @@
  * ledger out, heartbeats, and the verdict on its life. Created for the connection and disposed of
  * whole with it.
  */
-#include "config/config.h"
-#include "flow/ledger.h"
-#include "store/log.h"
-#include "config/phrases.h"
-#include "core/state.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <event2/event.h>
+
+#include "config/config.h"
+#include "config/phrases.h"
+#include "core/state.h"
+#include "flow/ledger.h"
+#include "store/log.h"
 
 enum {
         /* One write. The largest segment takes a little less than 64 K, on loopback too: what is

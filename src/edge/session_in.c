@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/store.h"
 #include "edge/session_internal.h"
-#include "wire/verdict.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+
+#include "store/store.h"
+#include "wire/verdict.h"
 
 enum {
         READ_MOST = 1024 * 1024, /* with 256 K a message of 64 B or 4 K cost a quarter more */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/liveness.h"
 #include "edge/session_internal.h"
+
+#include <stdio.h>
+
+#include "core/liveness.h"
 #include "edge/tcp.h"
 #include "edge/timer.h"
 #include "util/units.h"
 #include "wire/verdict.h"
-
-#include <stdio.h>
 
 static void ask_kernel(struct session *session, uint64_t now)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/session_internal.h"
-#include "edge/tcp.h"
-#include "edge/timer.h"
 
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+
+#include "edge/tcp.h"
+#include "edge/timer.h"
 
 enum {
         WRITE_IOV = 20,

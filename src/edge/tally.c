@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/tally.h"
-#include "edge/tcp.h"
 
 #include <sys/socket.h>
+
+#include "edge/tcp.h"
 
 enum { ROUND = 1 << 29, BEGIN = 1 << 30 };
 

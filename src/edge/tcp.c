@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/tcp.h"
-#include "util/clock.h"
-#include "util/socket.h"
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -10,6 +8,9 @@
 #include <netinet/in.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+
+#include "util/clock.h"
+#include "util/socket.h"
 
 enum {
         NOTSENT_LOWAT =

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* Spans as libevent's timers want them. */
-#include "util/clock.h"
-
 #include <event2/event.h>
+
+#include "util/clock.h"
 
 static inline struct timeval timer_span(uint64_t usec)
 {

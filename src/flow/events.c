@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "flow/events.h"
-#include "util/text.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "util/text.h"
 
 static const char *const names[] = {
         [EVENT_LINK] = "link",     [EVENT_CLIENT] = "client",   [EVENT_DROP] = "drop",

@@ -5,10 +5,10 @@
  * service began, so that whoever follows them, however slowly, is but a number, and sees what it
  * has missed. Each is written where nobody looks and then published by one store.
  */
+#include <stdint.h>
+
 #include "core/state.h"
 #include "store/store.h"
-
-#include <stdint.h>
 
 enum event_kind {
         EVENT_LINK,

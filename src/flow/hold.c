@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "flow/hold.h"
-#include "util/text.h"
-#include "util/units.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#include "util/text.h"
+#include "util/units.h"
 
 static void put_text(struct store *store, uint64_t *words, size_t size, const char *text)
 {

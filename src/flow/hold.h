@@ -5,11 +5,11 @@
  * so that it outlives the process as the connection does. Whoever closes and dials asks here; the
  * time comes in as an argument.
  */
-#include "store/store.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "store/store.h"
 
 /* A longer reason is cut, between two characters; so is a longer name. */
 enum {

@@ -2,10 +2,10 @@
 #pragma once
 /* What an image was made with, so that a successor sees whether it still holds: the frame, and the
  * keys of the link. */
+#include <stdbool.h>
+
 #include "config/config.h"
 #include "store/image.h"
-
-#include <stdbool.h>
 
 void imprint_frame(struct image *image, const struct frame_spec *spec);
 

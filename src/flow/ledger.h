@@ -6,15 +6,15 @@
  * tells for each TCP offset what stands there; a piece of it is entered before the send that it
  * describes.
  */
-#include "core/books.h"
-#include "config/config.h"
-#include "store/cursor.h"
-#include "store/log.h"
-#include "store/waits.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
+
+#include "config/config.h"
+#include "core/books.h"
+#include "store/cursor.h"
+#include "store/log.h"
+#include "store/waits.h"
 
 struct ledger {
         struct log *log;             /* the out log, borrowed */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What becomes of messages besides being acknowledged: age, the end of a connection, the books. */
-#include "flow/ledger.h"
 #include "flow/ledger_internal.h"
+
+#include "flow/ledger.h"
 #include "store/marks.h"
 
 /* Heartbeats must find room in the map whatever else is in it. */

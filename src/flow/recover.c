@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Cursors, clients, the session: is each in its log, and everything the daemon's or free? */
-#include "core/books.h"
-#include "flow/events.h"
-#include "store/histogram.h"
-#include "flow/hold.h"
 #include "flow/recover_internal.h"
-#include "flow/spread.h"
 
 #include <stdlib.h>
+
+#include "core/books.h"
+#include "flow/events.h"
+#include "flow/hold.h"
+#include "flow/spread.h"
+#include "store/histogram.h"
 
 static bool list_ends(const struct recovery *r, uint64_t e)
 {

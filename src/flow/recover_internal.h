@@ -2,8 +2,8 @@
 #pragma once
 /* What recover_log.c (slabs and logs) and recover.c (who reads and writes in them) have in common.
  */
-#include "store/log.h"
 #include "flow/recover.h"
+#include "store/log.h"
 
 struct recovery {
         struct store *store;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Chains of slabs, and the logs in them: are they whole, and do marks and messages agree? */
-#include "store/marks.h"
 #include "flow/recover_internal.h"
 
 #include <stdlib.h>
+
+#include "store/marks.h"
 
 /* The tables grow to whatever is referred to; slabs nobody refers to are free. */
 static bool know_slab(struct store *store, uint32_t slab)

@@ -7,12 +7,12 @@
  * Where something may be held, a newcomer waits until it is trusted: then the first one gets what
  * is held, and all who wait what came since they are there.
  */
-#include "core/books.h"
-#include "store/cursor.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "core/books.h"
+#include "store/cursor.h"
 
 /* Its numbers stand in the image. */
 enum reader_role {

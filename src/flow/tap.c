@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "flow/tap.h"
-#include "util/base64.h"
-#include "util/clock.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "util/base64.h"
+#include "util/clock.h"
 
 void taps_init(struct taps *taps)
 {

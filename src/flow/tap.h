@@ -9,13 +9,13 @@
  * Where no tap has room, a batch costs an addition for each. All taps together are given so many
  * bytes a second at most, so that one that reads fast costs the relay no more than that.
  */
-#include "store/log.h"
-#include "flow/spread.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+
+#include "flow/spread.h"
+#include "store/log.h"
 
 enum tap_way { TAP_IN, TAP_OUT, TAP_WAYS };
 

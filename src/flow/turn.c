@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "flow/turn.h"
-#include "core/books.h"
 
 #include <assert.h>
 #include <string.h>
+
+#include "core/books.h"
 
 enum { OWN_LEAST = 16 * 1024 }; /* room for a message that was set aside */
 

@@ -6,11 +6,11 @@
  * slabs of its own, where it goes on until it is whole: up to a slab it is then copied back, larger
  * ones join the log as they stand. So no byte is copied more than twice.
  */
-#include "store/log.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
+
+#include "store/log.h"
 
 struct turn {
         struct log *log;          /* borrowed */

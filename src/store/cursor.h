@@ -5,13 +5,13 @@
  * is open, everything from a position on. What is queued for it is a distance; what it skips is a
  * jump. It keeps the slabs it still needs.
  */
-#include "core/books.h"
-#include "store/log.h"
-#include "store/waits.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
+
+#include "core/books.h"
+#include "store/log.h"
+#include "store/waits.h"
 
 struct cursor {
         struct log *log;            /* borrowed */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/histogram.h"
-#include "store/store.h"
 
 #include <assert.h>
 #include <stdbool.h>
+
+#include "store/store.h"
 
 enum {
         PART_BITS = 4, /* 16 buckets to each doubling */

@@ -6,9 +6,9 @@
  * maximum are exact. An update is a few plain stores in the memory that outlives the process, in an
  * order that can be mended after a crash at any instant.
  */
-#include "store/image.h"
-
 #include <stdint.h>
+
+#include "store/image.h"
 
 /* What is measured; the words of GetLatency. */
 enum latency_kind {

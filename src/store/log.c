@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/log_internal.h"
-#include "store/marks.h"
 
 #include <assert.h>
 #include <string.h>
+
+#include "store/marks.h"
 
 enum { PASS_MOST = IMAGE_JOURNAL / 4 }; /* slabs that one transaction lets go */
 

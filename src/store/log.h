@@ -9,13 +9,13 @@
  * Marks, one for each run of one origin in one slab and one millisecond, tell the number and the
  * time of a message.
  */
-#include "store/store.h"
-#include "wire/frame.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
+
+#include "store/store.h"
+#include "wire/frame.h"
 
 struct log {
         struct store *store;           /* borrowed */

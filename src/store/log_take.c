@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/log_internal.h"
+
 #include "store/marks.h"
 
 /* A walk that leaves a mark for every slab in which frames begin. */

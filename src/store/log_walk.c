@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/log_internal.h"
-#include "store/marks.h"
 
 #include <assert.h>
 #include <string.h>
+
+#include "store/marks.h"
 
 static int step_over(const struct log *log, struct walk *walk, uint64_t to, uint64_t body,
                      struct frame_range stop)

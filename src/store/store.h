@@ -8,12 +8,12 @@
  * back. So the image goes from one consistent state to the next in one store, whatever the number
  * of words; what the kernel did meanwhile, its counters tell.
  */
-#include "store/image.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "store/image.h"
 
 #define SLAB_NONE UINT32_MAX
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/waits.h"
-#include "store/marks.h"
 
 #include <stddef.h>
+
+#include "store/marks.h"
 
 void waits_skip(struct waits *waits, uint64_t pos, uint64_t number)
 {

@@ -6,10 +6,10 @@
  * of a run that is passed in part, the messages are told when all of it is, or when the reader has
  * caught up with the log. What is not told yet is forgotten with the process.
  */
+#include <stdint.h>
+
 #include "store/histogram.h"
 #include "store/log.h"
-
-#include <stdint.h>
 
 struct waits {
         uint64_t pos, number; /* a boundary: what stands before it was told */

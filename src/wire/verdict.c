@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "wire/verdict.h"
-#include "util/units.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+
+#include "util/units.h"
 
 static void add_guess(const struct frame_spec *spec, const unsigned char *data, size_t n,
                       char *text, size_t size, int used)

@@ -9,8 +9,6 @@
  * with --window, what was published and not delivered is at most so much, on average over the
  * subscribers. What did not arrive all the same is counted as lost.
  */
-#include "ends.h"
-
 #include <err.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -23,6 +21,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "ends.h"
 
 enum {
         LEAST = 64, /* bytes of a message */

@@ -10,13 +10,13 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "flow/ledger.h"
+#include "flow/spread.h"
+#include "flow/turn.h"
 #include "store/cursor.h"
 #include "store/histogram.h"
-#include "flow/ledger.h"
 #include "store/log.h"
-#include "flow/spread.h"
 #include "store/store.h"
-#include "flow/turn.h"
 
 enum {
         READ_SIZE = 256 * 1024,

@@ -8,8 +8,6 @@
  * fill: the clients send to an upstream that reads nothing, until the relay has taken all. beside:
  * a small message there and back while clients send large ones.
  */
-#include "beside.h"
-
 #include <err.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -25,6 +23,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "beside.h"
 
 enum {
         HELLO = 64,    /* the frame by which a client shows that the relay has taken it */

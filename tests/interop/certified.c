@@ -6,9 +6,6 @@
  *
  *   certified PATH    serves at this socket until it is killed
  */
-#include "daemon/control/control.h"
-#include "daemon/control/call.h"
-
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +15,8 @@
 #include <event2/event.h>
 #include <jansson.h>
 
+#include "daemon/control/call.h"
+#include "daemon/control/control.h"
 #include "util/diag.h"
 
 #define INTERFACE "org.varlink.certification"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "audience_runs.h"
-
 #include <string.h>
+
+#include "audience_runs.h"
 
 /* May one more change be made? */
 static bool change(struct audience *a)

@@ -6,10 +6,10 @@
  * change that is final by itself costs one of its `budget`: with none left an operation ends where
  * a crash may end it.
  */
-#include "flow/spread.h"
-
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "flow/spread.h"
 
 enum { LISTENERS = 16, RUNS = 1024 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the image says of who gets what, beside the model of it. */
-#include "audience.h"
-
 #include <string.h>
+
+#include "audience.h"
 
 struct range {
         uint64_t from, to; /* UINT64_MAX: whatever comes */

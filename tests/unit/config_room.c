@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config_room.h"
 
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,7 +10,6 @@
 #include <sys/stat.h>
 
 #include <cmocka.h>
-#include <ftw.h>
 
 int room_setup(void **state)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "control_room.h"
+#include "daemon/control/control_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,6 @@
 
 #include <cmocka.h>
 
-#include "daemon/control/control_internal.h"
 #include "util/diag.h"
 
 static char path_configured[] = "/run/ftcpd.sock", conf_file[] = "/etc/ftcpd.conf", seven[] = "7";

@@ -2,9 +2,6 @@
 #pragma once
 /* The control server behind a real Unix socket, with a made-up daemon behind it, all in one thread:
  * whoever waits turns the loop. */
-#include "flow/events.h"
-#include "daemon/control/control.h"
-
 #include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -12,6 +9,9 @@
 
 #include <event2/event.h>
 #include <jansson.h>
+
+#include "daemon/control/control.h"
+#include "flow/events.h"
 
 enum { DEADLINE_S = 60 };
 

@@ -5,15 +5,15 @@
  * both directions, for the property test of delivery: which message is where, who must get it next,
  * what was given up and why.
  */
-#include "audience.h"
-#include "flow/ledger.h"
-#include "store/log.h"
-#include "flow/spread.h"
-#include "flow/turn.h"
-#include "stream.h"
-
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "audience.h"
+#include "flow/ledger.h"
+#include "flow/spread.h"
+#include "flow/turn.h"
+#include "store/log.h"
+#include "stream.h"
 
 enum {
         RING = 1 << 16, /* messages that anybody may have yet */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* From the peer to the readers: a stream with heartbeats in it, cut anywhere. */
-#include "delivery.h"
-
 #include <string.h>
+
+#include "delivery.h"
 
 static const unsigned char heartbeat[BEAT] = {0, 0, 0, BEAT - 4, 'h', 'b'};
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "delivery.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "delivery.h"
 
 struct room room;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* From the clients to the peer, over connections that are lost at any byte. */
-#include "delivery.h"
-
 #include <string.h>
+
+#include "delivery.h"
 
 static struct sent *sent_at(uint32_t i)
 {

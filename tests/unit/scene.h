@@ -4,8 +4,8 @@
  * A fed log and many cursors, each beside a plain model of what it must read, for the tests of
  * cursors.
  */
-#include "store/cursor.h"
 #include "feed.h"
+#include "store/cursor.h"
 
 enum { READERS = 12, RANGES = 4096 };
 

@@ -8,15 +8,15 @@
  * by the world's random numbers, so that a recovered side goes on with the same scenario. Its
  * readers are bare cursors, or those of core/spread.
  */
-#include "audience.h"
-#include "store/cursor.h"
-#include "flow/ledger.h"
-#include "flow/spread.h"
-#include "flow/turn.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
+
+#include "audience.h"
+#include "flow/ledger.h"
+#include "flow/spread.h"
+#include "flow/turn.h"
+#include "store/cursor.h"
 
 enum {
         SIM_CLIENTS = 96, /* that ever connect */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "sim.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "sim.h"
 
 static uint64_t random_of(uint64_t *state, uint64_t below)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "sim.h"
-#include "flow/recover.h"
-
 #include <stddef.h>
 #include <string.h>
+
+#include "flow/recover.h"
+#include "sim.h"
 
 void sim_copy_image(struct image *to, const struct image *from, const struct store *known,
                     uint32_t slabs, uint32_t extents)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "sim.h"
-
 #include <stdio.h>
 #include <string.h>
+
+#include "sim.h"
 
 /* A crash may come here, too, where the kernel did something and no store says so yet. */
 void side_crash_point(void)

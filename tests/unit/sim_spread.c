@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Readers through core/spread, beside the plain model of it: who gets which message of the peer. */
-#include "sim.h"
-
 #include <string.h>
+
+#include "sim.h"
 
 /* ---- what the image says ---- */
 

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "sim.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,6 +6,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "sim.h"
 
 void world_init(struct world *world, const struct plan *plan)
 {

@@ -4,11 +4,11 @@
  * Streams of messages for the unit tests of what stands on frames: every kind of frame, an encoder
  * and a decoder that share nothing with those under test, and random numbers that can be repeated.
  */
-#include "wire/frame.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "wire/frame.h"
 
 /* ---- random numbers ---- */
 

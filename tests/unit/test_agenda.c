@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Many deadlines on one timer: each is told once, none before its time, the earliest first. */
-#include "edge/agenda.h"
-
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "edge/agenda.h"
 #include "util/clock.h"
 
 enum { SUBJECTS = 300, SPAN_USEC = 30000 };

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/backoff.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
+
+#include "core/backoff.h"
 
 static struct backoff fresh(void)
 {

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* When the process waits awake for what comes next, on a made-up clock. */
-#include "core/busy_poll.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "core/busy_poll.h"
 #include "stream.h"
 
 enum { KIB = 1024, BURST = 240 * KIB };

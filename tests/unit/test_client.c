@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* What a client sends is read in turns that are short, and at the last call to its end. */
-#include "edge/client.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "edge/client.h"
 #include "store/log.h"
 
 enum { ROOM = 4096, SMALL = 64, LARGE = 1 << 20 };

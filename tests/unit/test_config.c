@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* What the keys mean: values, defaults, ranges, rules across keys, and what a reload may change. */
-#include "config/config.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "config/config.h"
 #include "config_room.h"
 
 #define MSEC UINT64_C(1000)

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Files, drop-ins, lines and names; and the files that ship: sample, examples, manual. */
-#include "config/config.h"
-
 #include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,8 +11,9 @@
 
 #include <cmocka.h>
 
-#include "config_room.h"
+#include "config/config.h"
 #include "config/table.h"
+#include "config_room.h"
 
 static void assert_error(const struct room *room, size_t i, const char *place, const char *words)
 {

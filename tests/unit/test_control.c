@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The control server: what is asked, what is answered, and what it costs the others. */
-#include "control_room.h"
-
 #include <errno.h>
 #include <grp.h>
 #include <setjmp.h>
@@ -17,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "control_room.h"
 #include "wire/varlink.h"
 
 enum { STRANGER = 65534, ADMIN_GROUP = 65533 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Whose turn it is at the control server, and how much of the loop's time all of them may take. */
-#include "control_room.h"
+#include "daemon/control/control_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/control/control_internal.h"
+#include "control_room.h"
 #include "wire/varlink.h"
 
 #define HEALTH "{\"method\":\"io.ftcpd.Health\"}"

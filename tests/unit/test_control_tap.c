@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Those who tap: what their connections make the daemon hold, and how they end. */
-#include "control_room.h"
-
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "control_room.h"
 #include "wire/varlink.h"
 
 #define TAP(parameters)                                                                            \

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* The parts of ftcpctl that need neither a daemon nor a socket. */
-#include "ctl/peer/encode.h"
-#include "ctl/show/event_text.h"
-#include "ctl/show/rates.h"
-#include "ctl/show/screen.h"
-#include "ctl/peer/script.h"
-#include "ctl/show/show.h"
-#include "ctl/top/top.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "ctl/peer/encode.h"
+#include "ctl/peer/script.h"
+#include "ctl/show/event_text.h"
+#include "ctl/show/rates.h"
+#include "ctl/show/screen.h"
+#include "ctl/show/show.h"
+#include "ctl/top/top.h"
 
 static void spans_are_told_in_at_most_two_units(void **state)
 {

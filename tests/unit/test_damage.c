@@ -4,9 +4,6 @@
  * what is accepted does no harm: nothing crashes, nothing hangs, nobody reads outside of it.
  * FTCPD_TEST_SEED=N repeats a run, FTCPD_TEST_TIMES=N tries so many damaged images.
  */
-#include "sim.h"
-#include "flow/recover.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -19,6 +16,9 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "flow/recover.h"
+#include "sim.h"
 
 static struct store copy;
 static uint64_t rng, refused, accepted;

@@ -4,8 +4,6 @@
  * books are those of a plain model, and whoever got bytes got exactly those that it must get next.
  * FTCPD_TEST_SEED=N repeats a run, FTCPD_TEST_STEPS=N makes it so long.
  */
-#include "delivery.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "delivery.h"
 #include "flow/recover.h"
 
 enum { STEPS = 500000, EPOCH = 5000, MOST_SLABS = 12 };

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The ring of events: what is kept, what a text becomes, and that a crash at any store leaves the
  * last ones whole. */
-#include "flow/events.h"
-#include "flow/recover.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +8,9 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "flow/events.h"
+#include "flow/recover.h"
 
 static struct store store, copy;
 static struct events events;

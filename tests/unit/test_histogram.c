@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Durations in constant memory: what is exact, how far off the rest is, and what a crash leaves. */
-#include "store/histogram.h"
-#include "store/store.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "store/histogram.h"
+#include "store/store.h"
 #include "stream.h"
 
 enum { VALUES = 20000 };

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* What the peer's kernel has, may have and cannot have; what goes again; what goes besides. */
-#include "flow/ledger.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +7,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "flow/ledger.h"
 
 /* A message of 100 bytes as a frame. */
 enum { BODY = 100, FRAME = BODY + 4, BEAT = 4 + 3 };

@@ -3,8 +3,6 @@
  * What becomes of each message under every policy: a ledger beside a plain list of messages, which
  * is asked after every step of a random schedule.
  */
-#include "flow/ledger.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "flow/ledger.h"
 #include "flow/recover.h"
 #include "stream.h"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/liveness.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
+
+#include "core/liveness.h"
 
 static const struct liveness_limits usual = {.interval_usec = 1000,
                                              .silence_usec = 3000,

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The text for Prometheus, from made-up figures. */
-#include "daemon/report/metrics.h"
-#include "store/histogram.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +9,9 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "daemon/report/metrics.h"
+#include "store/histogram.h"
 
 static struct status status;
 static struct health health;

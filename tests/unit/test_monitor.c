@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Those who follow the events: what they are told, and what they cost when they do not read. */
-#include "control_room.h"
-
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "control_room.h"
 #include "wire/varlink.h"
 
 #define MONITOR "{\"method\":\"io.ftcpd.Monitor\",\"more\":true}"

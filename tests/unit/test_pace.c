@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* How often something is told, on a made-up clock. */
-#include "core/pace.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
+
+#include "core/pace.h"
 
 static const struct pace_limits limits = {3, 10, 100};
 

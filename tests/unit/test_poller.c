@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Who is ready is told what it wants, and once that its other end is gone. */
-#include "edge/poller.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +9,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "edge/poller.h"
 
 enum { PAIRS = 2 };
 

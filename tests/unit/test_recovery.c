@@ -5,8 +5,6 @@
  * come out with the truth. FTCPD_TEST_SEED=N repeats a run, FTCPD_TEST_RARER=N looks at so many
  * times fewer.
  */
-#include "sim.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +14,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "sim.h"
 
 static struct {
         struct side *side[2]; /* the daemon, and one that is recovering */

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Which addresses stay on this host. */
-#include "util/socket.h"
-
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -10,6 +8,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+
+#include "util/socket.h"
 
 static bool v4(const char *text)
 {

@@ -15,9 +15,9 @@
 
 #include <cmocka.h>
 
-#include "flow/events.h"
 #include "daemon/control/interface_text.h"
 #include "daemon/report/status_json.h"
+#include "flow/events.h"
 
 /* Optional members: all there, or none. */
 enum fill { SPARSE, FULL };

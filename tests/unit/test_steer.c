@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The methods of operators, and Flush, behind a made-up daemon. */
-#include "control_room.h"
-
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "control_room.h"
 #include "util/user.h"
 
 #define INVALID "org.varlink.service.InvalidParameter"

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Failures of the link: each kind is told once, and counted from then on. */
-#include "core/telling.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
+
+#include "core/telling.h"
 
 #define SECOND UINT64_C(1000000)
 

@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
-#include "store/cursor.h"
-#include "flow/turn.h"
 #include "feed.h"
+#include "flow/turn.h"
+#include "store/cursor.h"
 #include "stream.h"
 
 enum { WRITERS = 24, IOVS = 8 };

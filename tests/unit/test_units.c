@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "util/units.h"
-
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +8,7 @@
 #include <cmocka.h>
 
 #include "util/near.h"
+#include "util/units.h"
 
 #define SEC UINT64_C(1000000)
 

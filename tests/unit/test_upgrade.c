@@ -4,15 +4,6 @@
  * state in tests/unit/state-1 was written by the first build; it is never written anew, but before
  * the first release, with FTCPD_TEST_WRITE=PATH, where the layout may still change.
  */
-#include "flow/events.h"
-#include "store/histogram.h"
-#include "flow/hold.h"
-#include "flow/imprint.h"
-#include "flow/ledger.h"
-#include "flow/recover.h"
-#include "flow/spread.h"
-#include "flow/turn.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,6 +13,15 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "flow/events.h"
+#include "flow/hold.h"
+#include "flow/imprint.h"
+#include "flow/ledger.h"
+#include "flow/recover.h"
+#include "flow/spread.h"
+#include "flow/turn.h"
+#include "store/histogram.h"
 
 enum { CLIENTS = 2, PAGE = 4096, FRAME_MAX = 70000, BODY_LARGE = 66000 };
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "wire/varlink.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "wire/varlink.h"
 
 static void feed(struct varlink_reader *reader, const void *data, size_t size)
 {

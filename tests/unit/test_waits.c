@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* How long messages waited for a reader: each is told once, when it was passed whole. */
-#include "flow/ledger.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +10,7 @@
 #include <cmocka.h>
 
 #include "feed.h"
+#include "flow/ledger.h"
 
 enum { BODY = 96, FRAME = BODY + 4, MSEC = 1000, DRAINED = 1000000 };
 

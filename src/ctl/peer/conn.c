@@ -12,9 +12,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "ctl/talk/ctl.h"
 #include "ctl/peer/encode.h"
 #include "ctl/show/show.h"
+#include "ctl/talk/ctl.h"
 #include "util/clock.h"
 #include "util/units.h"
 

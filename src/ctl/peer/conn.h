@@ -6,12 +6,12 @@
  * conn_events() and conn_wake() before it sleeps, conn_read() or conn_hangup() where there is
  * something, conn_write() and conn_run() always, and conn_done() where conn_over() says so.
  */
-#include "ctl/peer/peer.h"
-
 #include <netdb.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "ctl/peer/peer.h"
 
 /* Bytes of a stream that are still to be used. */
 struct conn_bytes {

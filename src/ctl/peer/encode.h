@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* Frames as a peer builds them: right ones, and wrong ones on purpose. */
-#include "wire/frame.h"
-
 #include <stddef.h>
 #include <stdint.h>
+
+#include "wire/frame.h"
 
 /* The frame of a message as people write it. Returns NULL and a new buffer in *frame, or a static
  * text that says why there is none. */

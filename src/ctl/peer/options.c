@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "ctl/peer/peer.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/talk/ctl.h"
 #include "ctl/peer/encode.h"
+#include "ctl/peer/peer.h"
+#include "ctl/talk/ctl.h"
 #include "ctl/talk/frame_args.h"
 #include "ctl/verbs/verbs.h"
 #include "util/units.h"

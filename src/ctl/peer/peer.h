@@ -2,12 +2,12 @@
 #pragma once
 /* The verb `peer`: a framed TCP server to try and test an ftcpd with. What its connections share.
  */
-#include "ctl/peer/script.h"
-#include "wire/frame.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "ctl/peer/script.h"
+#include "wire/frame.h"
 
 struct ctl;
 

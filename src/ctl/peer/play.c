@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Plays a script's part on a connection: one step after the other, until one has to wait. */
-#include "ctl/peer/conn.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "ctl/peer/conn.h"
 #include "ctl/show/show.h"
 
 enum { PIECE_PAUSE_USEC = 20 * 1000, EXPECTED_MAX = 200, OUT_HIGH = 1024 * 1024 };

@@ -4,11 +4,11 @@
  * The line language of `ftcpctl peer --script`: parsed whole before anything listens. Each `accept`
  * begins the part that the next connection plays.
  */
-#include "wire/frame.h"
-
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+
+#include "wire/frame.h"
 
 enum script_op {
         SCRIPT_EXPECT, /* data is the message; any: whatever comes */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* An event of the daemon as people read it, in a line of its own and on the screen. */
-#include "ctl/show/show.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <jansson.h>
+
+#include "ctl/show/show.h"
 
 /* When it was, in local time, as strftime() says. Returns text. */
 const char *event_time(const json_t *event, const char *format, char text[SHOW_SIZE]);

@@ -14,9 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ctl/show/show.h"
 #include "ctl/talk/ctl.h"
 #include "ctl/talk/local.h"
-#include "ctl/show/show.h"
 #include "util/clock.h"
 
 enum {

@@ -4,13 +4,13 @@
  * One connection to a control socket, for a program that asks and waits. Every step has a
  * deadline in clock_usec(), or UINT64_MAX.
  */
-#include "wire/varlink.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include <jansson.h>
+
+#include "wire/varlink.h"
 
 struct ctl;
 

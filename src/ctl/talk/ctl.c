@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "config.h"
-#include "ctl/talk/help.h"
 #include "ctl/show/show.h"
+#include "ctl/talk/help.h"
 #include "util/clock.h"
 #include "util/near.h"
 #include "util/units.h"

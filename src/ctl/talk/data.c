@@ -6,11 +6,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "ctl/show/show.h"
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
 #include "ctl/talk/frame_args.h"
 #include "ctl/talk/local.h"
-#include "ctl/show/show.h"
 #include "util/clock.h"
 
 enum {

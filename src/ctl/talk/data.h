@@ -4,10 +4,10 @@
  * The data socket of a running ftcpd, and the frame that is spoken on it: both as the daemon itself
  * tells them.
  */
-#include "wire/frame.h"
-
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "wire/frame.h"
 
 struct ctl;
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/talk/ctl.h"
 #include "ctl/show/show.h"
+#include "ctl/talk/ctl.h"
 #include "util/units.h"
 
 enum { KEYS = FRAME_ARGS_MAX_SIZE - FRAME_ARGS_TYPE + 1 };

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "core/state.h"
-#include "ctl/talk/ctl.h"
 #include "ctl/show/show.h"
+#include "ctl/talk/ctl.h"
 
 enum { WIDTH = 80, VERB_COLUMN = 34, OPTION_COLUMN_MAX = 34, HEAD = 64 };
 

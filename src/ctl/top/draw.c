@@ -2,10 +2,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "ctl/top/canvas.h"
 #include "ctl/show/event_text.h"
 #include "ctl/show/screen.h"
 #include "ctl/show/show.h"
+#include "ctl/top/canvas.h"
 #include "ctl/top/top.h"
 #include "util/clock.h"
 

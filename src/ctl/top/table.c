@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "ctl/top/canvas.h"
 #include "ctl/show/show.h"
+#include "ctl/top/canvas.h"
 #include "ctl/top/top.h"
 
 enum { ID, PID, PROGRAM, IN, OUT, QUEUED, FULL, DROPPED, COLUMNS };

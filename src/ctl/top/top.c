@@ -12,11 +12,11 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "ctl/show/event_text.h"
+#include "ctl/show/show.h"
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
-#include "ctl/show/event_text.h"
 #include "ctl/talk/local.h"
-#include "ctl/show/show.h"
 #include "ctl/top/term.h"
 #include "ctl/verbs/verbs.h"
 #include "util/clock.h"

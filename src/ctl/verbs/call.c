@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Any method by its name. */
-#include "ctl/verbs/verbs.h"
-
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -9,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/show/show.h"
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
-#include "ctl/show/show.h"
+#include "ctl/verbs/verbs.h"
 #include "util/near.h"
 
 enum { MORE = CTL_OPTION, METHOD_MAX = 256 };

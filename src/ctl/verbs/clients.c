@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of clients: as wide as its widest values, and no wider. */
-#include "ctl/verbs/verbs.h"
-
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/show/show.h"
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
-#include "ctl/show/show.h"
+#include "ctl/verbs/verbs.h"
 
 enum { ID, PID, USER, PROGRAM, SINCE, IN, OUT, QUEUED, DROPPED, NOTE, COLUMNS };
 enum { CELL = 320 }; /* of 64 bytes each may become four */

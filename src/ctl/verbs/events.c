@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* What happened, and what happens: a line each. */
-#include "ctl/verbs/verbs.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -9,11 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ctl/show/event_text.h"
+#include "ctl/show/show.h"
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
-#include "ctl/show/event_text.h"
 #include "ctl/talk/local.h"
-#include "ctl/show/show.h"
+#include "ctl/verbs/verbs.h"
 #include "util/clock.h"
 
 enum {

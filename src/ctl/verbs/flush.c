@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ctl/show/show.h"
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
 #include "ctl/talk/local.h"
-#include "ctl/show/show.h"
 #include "ctl/verbs/verbs.h"
 #include "util/clock.h"
 #include "util/units.h"

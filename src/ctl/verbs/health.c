@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* How it is, in one line and an exit code, for monitoring. */
-#include "ctl/verbs/verbs.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "ctl/show/show.h"
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
-#include "ctl/show/show.h"
+#include "ctl/verbs/verbs.h"
 
 enum { REASON_MAX = 1024 };
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* How long things take: a line for each kind. */
-#include "ctl/verbs/verbs.h"
-
 #include <stdio.h>
 #include <string.h>
 
+#include "ctl/show/show.h"
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
-#include "ctl/show/show.h"
+#include "ctl/verbs/verbs.h"
 
 const char verb_latency_more[] =
         "  heartbeat    from a heartbeat of ours to the next byte from the upstream: a\n"

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Prometheus text, for a scraper or for node_exporter's textfile collector. */
-#include "ctl/verbs/verbs.h"
-
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -11,6 +9,7 @@
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
 #include "ctl/talk/whole_file.h"
+#include "ctl/verbs/verbs.h"
 
 enum { OPTION_OUTPUT = CTL_OPTION };
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Messages of the upstream on stdout, received as any client would. */
-#include "ctl/verbs/verbs.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -10,10 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "ctl/show/show.h"
 #include "ctl/talk/ctl.h"
 #include "ctl/talk/data.h"
 #include "ctl/talk/local.h"
-#include "ctl/show/show.h"
+#include "ctl/verbs/verbs.h"
 #include "util/clock.h"
 #include "util/units.h"
 

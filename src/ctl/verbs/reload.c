@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Have ftcpd read its configuration anew. */
-#include "ctl/verbs/verbs.h"
-
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/show/show.h"
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
-#include "ctl/show/show.h"
+#include "ctl/verbs/verbs.h"
 #include "util/clock.h"
 #include "util/units.h"
 

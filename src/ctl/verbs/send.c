@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Messages from the command line or stdin to the upstream, through the data socket as any client
  * would. */
-#include "ctl/verbs/verbs.h"
-
 #include <errno.h>
 #include <linux/sockios.h>
 #include <poll.h>
@@ -15,8 +13,9 @@
 
 #include "ctl/talk/ctl.h"
 #include "ctl/talk/data.h"
-#include "ctl/verbs/flush.h"
 #include "ctl/talk/local.h"
+#include "ctl/verbs/flush.h"
+#include "ctl/verbs/verbs.h"
 #include "util/clock.h"
 
 enum {

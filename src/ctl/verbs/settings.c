@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The configuration in force: as a table that says where each value is from, or as a file. */
-#include "ctl/verbs/verbs.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/show/show.h"
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
-#include "ctl/show/show.h"
+#include "ctl/verbs/verbs.h"
 
 enum { WIDTH = 80, KEY = 20, VALUE = 28, ORIGIN = 4200 };
 

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The verb without a name: what a person asks first. */
-#include "ctl/verbs/verbs.h"
-
 #include <stdio.h>
 
+#include "ctl/show/screen.h"
+#include "ctl/show/show.h"
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
 #include "ctl/talk/local.h"
-#include "ctl/show/screen.h"
-#include "ctl/show/show.h"
+#include "ctl/verbs/verbs.h"
 
 enum { RATE_USEC = 200 * 1000 };
 

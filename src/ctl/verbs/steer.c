@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Verbs that steer: the link, one client, the log. */
-#include "ctl/verbs/verbs.h"
-
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,10 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ctl/show/show.h"
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
 #include "ctl/talk/local.h"
-#include "ctl/show/show.h"
+#include "ctl/verbs/verbs.h"
 #include "util/diag.h"
 #include "util/text.h"
 #include "util/units.h"

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* What passes, as it passes: a line a message, or a file for Wireshark. */
-#include "ctl/verbs/verbs.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -12,12 +10,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "ctl/talk/bus.h"
 #include "ctl/show/capture.h"
-#include "ctl/talk/ctl.h"
 #include "ctl/show/event_text.h"
-#include "ctl/talk/local.h"
 #include "ctl/show/show.h"
+#include "ctl/talk/bus.h"
+#include "ctl/talk/ctl.h"
+#include "ctl/talk/local.h"
+#include "ctl/verbs/verbs.h"
 #include "util/base64.h"
 
 enum { BUFFER = 256 * 1024, SHOWN_TEXT = 64, SHOWN_HEX = 24 };

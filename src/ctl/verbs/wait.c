@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Until the link is in a state: for scripts that need it. Each change is told by the daemon, so
  * that a state that is over at once is seen too. */
-#include "ctl/verbs/verbs.h"
-
 #include <stdio.h>
 #include <string.h>
 
 #include "core/state.h"
+#include "ctl/show/event_text.h"
+#include "ctl/show/show.h"
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
-#include "ctl/show/event_text.h"
 #include "ctl/talk/local.h"
-#include "ctl/show/show.h"
+#include "ctl/verbs/verbs.h"
 #include "util/clock.h"
 #include "util/near.h"
 

@@ -5,13 +5,13 @@
  * table, and has it carried out. The tables are those of a service: ftcpd's is in
  * methods.c, and what every one has, org.varlink.service, in varlink_service.c.
  */
-#include "daemon/control/control.h"
-#include "util/socket.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <jansson.h>
+
+#include "daemon/control/control.h"
+#include "util/socket.h"
 
 /* A call of Monitor: what is told next; or of Tap. */
 struct control_monitor {

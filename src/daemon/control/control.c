@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/control/control.h"
+#include "daemon/control/control_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/control/control_internal.h"
 #include "util/clock.h"
 #include "util/diag.h"
 

@@ -9,16 +9,16 @@
  * for it misses. What all hold together is bounded as well, and so is the time that they may take:
  * see queue.h.
  */
-#include "config/config.h"
-#include "flow/events.h"
-#include "flow/tap.h"
-#include "daemon/report/status.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <event2/event.h>
+
+#include "config/config.h"
+#include "daemon/report/status.h"
+#include "flow/events.h"
+#include "flow/tap.h"
 
 /* Every callback must be set. None may free the control. Strings that they give stay the daemon's
  * and hold until it is next called from the event loop. */

@@ -10,18 +10,18 @@
  * not read any more; what it holds is bounded by what it has not read, and by the events that are
  * kept.
  */
-#include "daemon/control/control.h"
-#include "daemon/control/call.h"
-#include "daemon/control/queue.h"
-#include "edge/listener.h"
-#include "edge/poller.h"
-#include "wire/varlink.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 #include <sys/types.h>
+
+#include "daemon/control/call.h"
+#include "daemon/control/control.h"
+#include "daemon/control/queue.h"
+#include "edge/listener.h"
+#include "edge/poller.h"
+#include "wire/varlink.h"
 
 /* Of all clients together; beyond it, the one that makes us hold most pays. */
 enum { CONTROL_HELD_MAX = 64 * 1024 * 1024 };

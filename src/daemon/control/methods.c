@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "daemon/control/call.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
-#include "daemon/report/health.h"
+#include "daemon/control/call.h"
 #include "daemon/control/interface_text.h"
+#include "daemon/report/health.h"
 #include "daemon/report/metrics.h"
 #include "daemon/report/status_json.h"
 #include "util/clock.h"

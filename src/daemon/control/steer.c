@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The methods of operators: what they do to the link, to clients and to the log; and Flush, which
  * is for everybody. */
-#include "daemon/control/call.h"
-
 #include <errno.h>
 #include <stdio.h>
 
+#include "daemon/control/call.h"
 #include "daemon/report/status_json.h"
 #include "util/clock.h"
 #include "util/socket.h"

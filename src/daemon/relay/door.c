@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Who comes in, who is turned away, and what a client may do. */
-#include "core/catalog.h"
 #include "daemon/relay/relay_internal.h"
-#include "util/clock.h"
-#include "util/diag.h"
-#include "util/socket.h"
 
 #include <inttypes.h>
 #include <netinet/in.h>
@@ -13,6 +9,11 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "core/catalog.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "util/socket.h"
 
 enum { RESERVE = 32 }; /* descriptors for the link, its resolver and the daemon itself */
 

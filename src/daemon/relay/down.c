@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The way from the upstream to the clients. */
 #include "daemon/relay/relay_internal.h"
+
 #include "util/clock.h"
 
 enum {

@@ -3,17 +3,18 @@
  * What is told as an event, and how often: every change of the link's state; clients and drops as
  * long as they are few, and then together, so that a crowd does not push everything else out.
  */
-#include "core/catalog.h"
 #include "daemon/relay/relay_internal.h"
-#include "edge/timer.h"
-#include "util/clock.h"
-#include "util/diag.h"
-#include "util/units.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+
+#include "core/catalog.h"
+#include "edge/timer.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "util/units.h"
 
 enum { TEXT = 2 * IMAGE_EVENT_TEXT };
 

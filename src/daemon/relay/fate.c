@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What becomes of messages and clients while the link is down or does not take them in time. */
 #include "daemon/relay/relay_internal.h"
+
 #include "util/clock.h"
 
 enum { EXPIRE_USEC = 50000 }; /* half of how late a message may be given up */

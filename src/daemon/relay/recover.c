@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the last process left, and what is kept for the next one. */
-#include "core/catalog.h"
-#include "flow/imprint.h"
-#include "flow/recover.h"
 #include "daemon/relay/relay_internal.h"
-#include "util/clock.h"
-#include "util/diag.h"
-#include "util/units.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -15,6 +9,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "core/catalog.h"
+#include "flow/imprint.h"
+#include "flow/recover.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "util/units.h"
 
 enum { TIDY_USEC = 100000, SETTLE_USEC = 200000 };
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/relay/relay_internal.h"
-#include "util/clock.h"
-#include "util/diag.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "util/clock.h"
+#include "util/diag.h"
 
 /* ---- clients come and go ---- */
 

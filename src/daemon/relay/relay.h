@@ -5,15 +5,15 @@
  * two logs, hands what one edge committed to the other at the end of each turn of the event loop,
  * and decides who may read.
  */
-#include "config/config.h"
-#include "flow/events.h"
-#include "daemon/report/status.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <event2/event.h>
+
+#include "config/config.h"
+#include "daemon/report/status.h"
+#include "flow/events.h"
 
 struct handover;
 struct relay;

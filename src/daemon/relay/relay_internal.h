@@ -2,27 +2,27 @@
 #pragma once
 /* The relay's own memory, for relay.c and its parts: _down and _up, the two ways that messages
  * take, _door, _events, _fate, _resume, _status, _steer and _tap. */
+#include <stddef.h>
+#include <sys/queue.h>
+
 #include "core/busy_poll.h"
-#include "store/cursor.h"
-#include "flow/events.h"
-#include "flow/ledger.h"
-#include "store/log.h"
 #include "core/pace.h"
-#include "flow/spread.h"
-#include "store/store.h"
-#include "flow/tap.h"
-#include "flow/turn.h"
+#include "daemon/relay/relay.h"
 #include "daemon/service/bag.h"
 #include "daemon/service/handover.h"
-#include "daemon/relay/relay.h"
 #include "edge/agenda.h"
 #include "edge/client.h"
 #include "edge/link.h"
 #include "edge/listener.h"
 #include "edge/poller.h"
-
-#include <stddef.h>
-#include <sys/queue.h>
+#include "flow/events.h"
+#include "flow/ledger.h"
+#include "flow/spread.h"
+#include "flow/tap.h"
+#include "flow/turn.h"
+#include "store/cursor.h"
+#include "store/log.h"
+#include "store/store.h"
 
 TAILQ_HEAD(client_list, client);
 

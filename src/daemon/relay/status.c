@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "flow/hold.h"
 #include "daemon/relay/relay_internal.h"
-#include "util/clock.h"
 
 #include <string.h>
 #include <unistd.h>
+
+#include "flow/hold.h"
+#include "util/clock.h"
 
 static uint64_t since(uint64_t now, uint64_t then)
 {

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* What an operator has done to the link and the clients; `by` is who, for people. */
-#include "core/catalog.h"
-#include "flow/hold.h"
 #include "daemon/relay/relay_internal.h"
-#include "edge/timer.h"
-#include "util/clock.h"
-#include "util/diag.h"
-#include "util/units.h"
 
 #include <errno.h>
 #include <stdio.h>
+
+#include "core/catalog.h"
+#include "edge/timer.h"
+#include "flow/hold.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "util/units.h"
 
 /* libevent's clock stands still while the machine sleeps, a hold's does not. */
 #define LOOK_USEC (60 * USEC_PER_SEC)

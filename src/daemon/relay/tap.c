@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The half of the relay that shows what passes to those who watch. */
 #include "daemon/relay/relay_internal.h"
-#include "util/clock.h"
 
 #include <errno.h>
+
+#include "util/clock.h"
 
 static void show(struct relay *relay, const struct log *log, const struct tap_batch *batch)
 {

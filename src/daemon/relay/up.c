@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The way from the clients to the upstream. */
 #include "daemon/relay/relay_internal.h"
+
 #include "util/clock.h"
 
 enum {

@@ -5,10 +5,10 @@
  * status and the [Health] limits. Pure: same input, same verdict; what the daemon and its
  * monitoring say can't differ.
  */
+#include <stddef.h>
+
 #include "config/config.h"
 #include "daemon/report/status.h"
-
-#include <stddef.h>
 
 enum { HEALTH_REASONS_MAX = 12, HEALTH_TEXT_MAX = 256 };
 

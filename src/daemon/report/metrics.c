@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/report/metrics.h"
-#include "store/histogram.h"
-#include "util/clock.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "store/histogram.h"
+#include "util/clock.h"
 
 enum {
         LEAST_BIT = 4, /* the buckets shown end before powers of two, from 16 us to 18 minutes */

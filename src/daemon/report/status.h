@@ -6,12 +6,12 @@
  * stands for an absent member. Strings are borrowed from the daemon and hold until control returns
  * to the event loop.
  */
-#include "core/books.h"
-#include "core/state.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "core/books.h"
+#include "core/state.h"
 
 #define STATUS_NONE UINT64_MAX
 

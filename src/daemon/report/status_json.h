@@ -5,12 +5,12 @@
  * names, absent ones left out. Text that is not UTF-8 is escaped; a number above 2^63 - 1
  * (infinity) is that. All return a new reference, or NULL without memory.
  */
+#include <jansson.h>
+
 #include "config/config.h"
-#include "store/image.h"
 #include "daemon/report/health.h"
 #include "daemon/report/status.h"
-
-#include <jansson.h>
+#include "store/image.h"
 
 /* Text of any origin as a JSON string. */
 json_t *status_json_text(const char *value);

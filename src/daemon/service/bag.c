@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/service/bag.h"
-#include "store/store.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "store/store.h"
 
 enum {
         BATCH = 253, /* descriptors in a message, the kernel's limit */

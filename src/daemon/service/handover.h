@@ -5,11 +5,11 @@
  * name. "state" is the memory, "config" the configuration in force, "upstream-N" connection number
  * N, "bag-0" to "bag-3" the bags with the clients. Without a service manager nothing is kept.
  */
-#include "daemon/service/bag.h"
-#include "daemon/service/service.h"
-
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "daemon/service/bag.h"
+#include "daemon/service/service.h"
 
 enum { HANDOVER_NEEDS = 2 + BAG_ENDS }; /* without a connection, one goes on nevertheless */
 

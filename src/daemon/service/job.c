@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Whether we are to stop or to be started anew: systemd knows, and says so over the bus. */
-#include "daemon/service/service.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -12,6 +10,7 @@
 
 #include <systemd/sd-bus.h>
 
+#include "daemon/service/service.h"
 #include "util/clock.h"
 
 #define MANAGER "org.freedesktop.systemd1"
