@@ -82,7 +82,7 @@ static int bytes_from_credential(struct config_reading *reading, const char *nam
 {
         const char *directory = getenv("CREDENTIALS_DIRECTORY");
         char *path;
-        int r;
+        int result;
 
         if (!*name || strchr(name, '/') || *name == '.')
                 return config_wrong(reading,
@@ -106,9 +106,9 @@ static int bytes_from_credential(struct config_reading *reading, const char *nam
                                     config_quote(name).text);
         if (asprintf(&path, "%s/%s", directory, name) < 0)
                 abort();
-        r = bytes_from_file(reading, path, bytes);
+        result = bytes_from_file(reading, path, bytes);
         free(path);
-        return r;
+        return result;
 }
 
 /* Only what may be a secret can stand elsewhere. */

@@ -38,13 +38,13 @@ int config_read_words(struct config_reading *reading, const char *text,
                       int (*add)(struct config_reading *reading, const char *word))
 {
         char *words = need(strdup(text)), *rest = words, *word;
-        int r = 0;
+        int result = 0;
 
-        while (r == 0 && (word = strsep(&rest, " \t")))
+        while (result == 0 && (word = strsep(&rest, " \t")))
                 if (*word)
-                        r = add(reading, word);
+                        result = add(reading, word);
         free(words);
-        return r;
+        return result;
 }
 
 size_t config_count(const struct config_row *row, const struct config *config)

@@ -99,10 +99,10 @@ static int span_part(const char **text, uint64_t *usec)
         const struct span_unit *unit;
         const char *fraction = NULL;
         uint64_t number;
-        int r = digits_at(text, &number);
+        int result = digits_at(text, &number);
 
-        if (r < 0)
-                return r;
+        if (result < 0)
+                return result;
         if (**text == '.') {
                 fraction = ++*text;
                 if (!is_digit(*fraction))
@@ -124,7 +124,7 @@ static int span_part(const char **text, uint64_t *usec)
 int units_span_parse(const char *text, uint64_t *usec)
 {
         uint64_t sum = 0;
-        int r;
+        int result;
 
         text = skip_blanks(text);
         if (strncmp(text, "infinity", 8) == 0 && !*skip_blanks(text + 8)) {
@@ -132,9 +132,9 @@ int units_span_parse(const char *text, uint64_t *usec)
                 return 0;
         }
         do {
-                r = span_part(&text, &sum);
-                if (r < 0)
-                        return r;
+                result = span_part(&text, &sum);
+                if (result < 0)
+                        return result;
                 text = skip_blanks(text);
         } while (*text);
         *usec = sum;
@@ -191,12 +191,12 @@ const char *units_were(uint64_t n)
 int units_number_parse(const char *text, uint64_t *number)
 {
         uint64_t value;
-        int r;
+        int result;
 
         text = skip_blanks(text);
-        r = digits_at(&text, &value);
-        if (r < 0)
-                return r;
+        result = digits_at(&text, &value);
+        if (result < 0)
+                return result;
         if (*skip_blanks(text))
                 return -EINVAL;
         *number = value;
@@ -209,12 +209,12 @@ int units_size_parse(const char *text, uint64_t *bytes)
 {
         const char *suffix;
         uint64_t value;
-        int r;
+        int result;
 
         text = skip_blanks(text);
-        r = digits_at(&text, &value);
-        if (r < 0)
-                return r;
+        result = digits_at(&text, &value);
+        if (result < 0)
+                return result;
         text = skip_blanks(text);
         suffix = *text ? strchr(size_suffixes, *text) : NULL;
         if (*text && !suffix && *text != 'B')

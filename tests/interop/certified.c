@@ -140,7 +140,7 @@ static json_t *reply_of(int step)
 
 static bool is_known(const struct control_call *call)
 {
-        const struct certification *state = call->ctx;
+        const struct certification *state = call->context;
         char id[ID_SIZE];
 
         snprintf(id, sizeof(id), "client-%u", state->clients);
@@ -150,7 +150,7 @@ static bool is_known(const struct control_call *call)
 
 static json_t *run_step(const struct control_call *call, int step)
 {
-        struct certification *state = call->ctx;
+        struct certification *state = call->context;
         json_t *wanted = wanted_by(step), *error;
 
         if (!is_known(call)) {
@@ -186,7 +186,7 @@ STEP(11)
 
 static json_t *run_start(const struct control_call *call)
 {
-        struct certification *state = call->ctx;
+        struct certification *state = call->context;
 
         state->clients++;
         state->done = 0;
@@ -196,7 +196,7 @@ static json_t *run_start(const struct control_call *call)
 
 static json_t *run_end(const struct control_call *call)
 {
-        const struct certification *state = call->ctx;
+        const struct certification *state = call->context;
 
         if (!is_known(call))
                 return control_error(INTERFACE ".ClientIdError", NULL);

@@ -24,9 +24,9 @@ struct fake fake;
 
 struct server server;
 
-static void fake_status(void *ctx, struct status *out)
+static void fake_status(void *context, struct status *out)
 {
-        assert_ptr_equal(ctx, &fake);
+        assert_ptr_equal(context, &fake);
         out->version = FTCPD_VERSION;
         out->upstream.state = LINK_UP;
         out->upstream.address = "host:1";
@@ -36,9 +36,9 @@ static void fake_status(void *ctx, struct status *out)
                                                  10 * (fake.accepted - fake.delivered)};
 }
 
-static size_t fake_clients(void *ctx, struct status_client *out, size_t max)
+static size_t fake_clients(void *context, struct status_client *out, size_t max)
 {
-        assert_ptr_equal(ctx, &fake);
+        assert_ptr_equal(context, &fake);
         for (size_t i = 0; i < max && i < fake.n_clients; i++) {
                 out[i] = (struct status_client){.id = i + 1, .local = true, .pid = 4711};
                 snprintf(out[i].program, sizeof(out[i].program), "program-%zu", i);
@@ -46,15 +46,15 @@ static size_t fake_clients(void *ctx, struct status_client *out, size_t max)
         return fake.n_clients;
 }
 
-static const struct config *fake_config(void *ctx)
+static const struct config *fake_config(void *context)
 {
-        assert_ptr_equal(ctx, &fake);
+        assert_ptr_equal(context, &fake);
         return &fake.config;
 }
 
-static const struct events *fake_events(void *ctx)
+static const struct events *fake_events(void *context)
 {
-        assert_ptr_equal(ctx, &fake);
+        assert_ptr_equal(context, &fake);
         return &fake.events;
 }
 
@@ -65,15 +65,15 @@ static void fake_event(void *context)
                 control_news(server.control);
 }
 
-static const char *fake_data_socket(void *ctx)
+static const char *fake_data_socket(void *context)
 {
-        assert_ptr_equal(ctx, &fake);
+        assert_ptr_equal(context, &fake);
         return fake.data_socket;
 }
 
-static int fake_reload(void *ctx, struct config_report *report)
+static int fake_reload(void *context, struct config_report *report)
 {
-        assert_ptr_equal(ctx, &fake);
+        assert_ptr_equal(context, &fake);
         fake.reloads++;
         usleep(fake.reload_usec);
         if (!fake.reload_error)
@@ -86,64 +86,64 @@ static int fake_reload(void *ctx, struct config_report *report)
         return -EINVAL;
 }
 
-static void fake_hold(void *ctx, const char *by, const char *reason, uint64_t for_usec)
+static void fake_hold(void *context, const char *by, const char *reason, uint64_t for_usec)
 {
-        assert_ptr_equal(ctx, &fake);
+        assert_ptr_equal(context, &fake);
         snprintf(fake.steered, sizeof(fake.steered), "hold by %s, %s, %" PRId64, by,
                  reason ? reason : "-", (int64_t)for_usec);
 }
 
-static void fake_release(void *ctx, const char *by)
+static void fake_release(void *context, const char *by)
 {
-        assert_ptr_equal(ctx, &fake);
+        assert_ptr_equal(context, &fake);
         snprintf(fake.steered, sizeof(fake.steered), "release by %s", by);
 }
 
-static void fake_reconnect(void *ctx, const char *by)
+static void fake_reconnect(void *context, const char *by)
 {
-        assert_ptr_equal(ctx, &fake);
+        assert_ptr_equal(context, &fake);
         snprintf(fake.steered, sizeof(fake.steered), "reconnect by %s", by);
 }
 
-static int fake_drop_client(void *ctx, uint64_t id, const char *by)
+static int fake_drop_client(void *context, uint64_t id, const char *by)
 {
-        assert_ptr_equal(ctx, &fake);
+        assert_ptr_equal(context, &fake);
         snprintf(fake.steered, sizeof(fake.steered), "drop %" PRIu64 " by %s", id, by);
         return id <= fake.n_clients ? 0 : -ENOENT;
 }
 
-static int fake_set_log_level(void *ctx, const char *level, const char *by)
+static int fake_set_log_level(void *context, const char *level, const char *by)
 {
-        assert_ptr_equal(ctx, &fake);
+        assert_ptr_equal(context, &fake);
         snprintf(fake.steered, sizeof(fake.steered), "log level %s by %s", level, by);
         return strcmp(level, "debug") == 0 ? 0 : -EINVAL;
 }
 
-static uint64_t fake_accepted(void *ctx)
+static uint64_t fake_accepted(void *context)
 {
-        assert_ptr_equal(ctx, &fake);
+        assert_ptr_equal(context, &fake);
         return fake.accepted;
 }
 
-static bool fake_flushed(void *ctx, uint64_t position)
+static bool fake_flushed(void *context, uint64_t position)
 {
-        assert_ptr_equal(ctx, &fake);
+        assert_ptr_equal(context, &fake);
         fake.flushed_asked++;
         return fake.delivered >= position;
 }
 
-static int fake_tap(void *ctx, struct tap *tap)
+static int fake_tap(void *context, struct tap *tap)
 {
-        assert_ptr_equal(ctx, &fake);
+        assert_ptr_equal(context, &fake);
         if (tap->client_id && tap->client_id == fake.gone_client)
                 return -ENOENT;
         taps_add(&fake.taps, tap);
         return 0;
 }
 
-static void fake_untap(void *ctx, struct tap *tap)
+static void fake_untap(void *context, struct tap *tap)
 {
-        assert_ptr_equal(ctx, &fake);
+        assert_ptr_equal(context, &fake);
         taps_remove(tap);
 }
 

@@ -108,7 +108,7 @@ static int64_t find_interface(struct capture *capture, uint64_t client_id)
 {
         uint64_t *more = capture->clients;
         size_t i = capture->n;
-        int r;
+        int result;
 
         while (i-- > 0)
                 if (capture->clients[i] == client_id)
@@ -120,9 +120,9 @@ static int64_t find_interface(struct capture *capture, uint64_t client_id)
         if (capture->n == capture->room)
                 capture->room = capture->room * 2 + 16;
         capture->clients = more;
-        r = write_interface(capture->to, client_id);
-        if (r < 0)
-                return r;
+        result = write_interface(capture->to, client_id);
+        if (result < 0)
+                return result;
         capture->clients[capture->n] = client_id;
         return (int64_t)capture->n++;
 }
@@ -130,15 +130,15 @@ static int64_t find_interface(struct capture *capture, uint64_t client_id)
 int capture_open(struct capture *capture, const char *path)
 {
         bool is_stdout = strcmp(path, "-") == 0;
-        int r;
+        int result;
 
         *capture = (struct capture){.to = is_stdout ? stdout : fopen(path, "wbe")};
         if (!capture->to)
                 return -errno;
-        r = write_section(capture->to);
-        if (r < 0 && !is_stdout)
+        result = write_section(capture->to);
+        if (result < 0 && !is_stdout)
                 fclose(capture->to);
-        return r;
+        return result;
 }
 
 static void put_options(struct block *block, const struct capture_message *message)
@@ -176,10 +176,10 @@ int capture_write(struct capture *capture, const struct capture_message *message
 
 int capture_close(struct capture *capture)
 {
-        int r = 0;
+        int result = 0;
 
         free(capture->clients);
         if (capture->to != stdout && fclose(capture->to) != 0)
-                r = -errno;
-        return r;
+                result = -errno;
+        return result;
 }

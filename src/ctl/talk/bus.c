@@ -63,7 +63,7 @@ int bus_send(struct bus *bus, const char *method, json_t *parameters, bool more,
 {
         json_t *call = json_pack("{s:s, s:O*}", "method", method, "parameters", parameters);
         size_t size = 0;
-        int r = 0;
+        int result = 0;
 
         if (call && more)
                 json_object_set_new(call, "more", json_true());
@@ -71,15 +71,15 @@ int bus_send(struct bus *bus, const char *method, json_t *parameters, bool more,
         json_decref(call);
         if (!text)
                 return -ENOMEM;
-        for (size_t at = 0; at < size && r >= 0; at += (size_t)r) {
-                r = local_wait_while(bus->process, bus->fd, POLLOUT, deadline);
-                if (r < 0)
+        for (size_t at = 0; at < size && result >= 0; at += (size_t)result) {
+                result = local_wait_while(bus->process, bus->fd, POLLOUT, deadline);
+                if (result < 0)
                         break;
                 ssize_t n = send(bus->fd, text + at, size - at, MSG_NOSIGNAL);
-                r = n >= 0 ? (int)n : errno == EAGAIN || errno == EINTR ? 0 : -errno;
+                result = n >= 0 ? (int)n : errno == EAGAIN || errno == EINTR ? 0 : -errno;
         }
         free(text);
-        return r < 0 ? r : 0;
+        return result < 0 ? result : 0;
 }
 
 /* Reads what is there. 0 or a negative errno. */
@@ -89,9 +89,9 @@ static int bus_read(struct bus *bus, uint64_t deadline)
 
         if (!room)
                 return -ENOMEM;
-        int r = local_wait_while(bus->process, bus->fd, POLLIN, deadline);
-        if (r < 0)
-                return r;
+        int result = local_wait_while(bus->process, bus->fd, POLLIN, deadline);
+        if (result < 0)
+                return result;
         ssize_t n = recv(bus->fd, room, READ_SIZE, 0);
         if (n < 0)
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;
@@ -109,22 +109,22 @@ int bus_receive(struct bus *bus, json_t **reply, uint64_t deadline)
                 case VARLINK_MORE: break;
                 default: return -EBADMSG;
                 }
-                int r = bus_read(bus, deadline);
-                if (r < 0)
-                        return r;
+                int result = bus_read(bus, deadline);
+                if (result < 0)
+                        return result;
         }
 }
 
 int bus_follow(struct bus *bus, json_t **reply)
 {
-        int r;
+        int result;
 
-        while ((r = bus_receive(bus, reply, 0)) == -ETIMEDOUT) {
-                r = local_wait_read(bus->fd, UINT64_MAX);
-                if (r < 0)
-                        return r;
+        while ((result = bus_receive(bus, reply, 0)) == -ETIMEDOUT) {
+                result = local_wait_read(bus->fd, UINT64_MAX);
+                if (result < 0)
+                        return result;
         }
-        return r;
+        return result;
 }
 
 static int denied(struct ctl *ctl, const char *what, const char *path)
@@ -379,18 +379,18 @@ int bus_call_until(struct ctl *ctl, const char *method, json_t *parameters, json
                    uint64_t deadline)
 {
         json_t *reply = NULL;
-        int code = open_until(ctl, deadline);
+        int code = open_until(ctl, deadline), io;
 
         *result = NULL;
         if (code != CTL_DONE)
                 return code;
         *ctl->error = '\0';
         ctl->absence = 0;
-        int r = bus_send(ctl->bus, method, parameters, false, deadline);
-        if (r >= 0)
-                r = bus_receive(ctl->bus, &reply, deadline);
-        if (r < 0)
-                return broken(ctl, method, r);
+        io = bus_send(ctl->bus, method, parameters, false, deadline);
+        if (io >= 0)
+                io = bus_receive(ctl->bus, &reply, deadline);
+        if (io < 0)
+                return broken(ctl, method, io);
         *result = json_incref(json_object_get(reply, "parameters"));
         if (!*result)
                 *result = json_object();

@@ -236,13 +236,13 @@ int ctl_arguments(struct ctl *ctl, int argc, char **argv, int max)
         return ctl_usage(ctl, words);
 }
 
-static bool parsed(struct ctl *ctl, int r, const char *option, const char *text,
+static bool parsed(struct ctl *ctl, int result, const char *option, const char *text,
                    const char *expected)
 {
-        if (r >= 0)
+        if (result >= 0)
                 return true;
         ctl_fail(ctl, 0, "%s %s: %s, expected %s", option, text,
-                 r == -ERANGE ? "too large" : "not understood", expected);
+                 result == -ERANGE ? "too large" : "not understood", expected);
         return false;
 }
 

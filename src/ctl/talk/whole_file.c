@@ -46,14 +46,14 @@ static int standard_fd(const struct stat *st)
 
 static int write_into(const char *path, const char *text)
 {
-        int fd = open(path, O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC), r;
+        int fd = open(path, O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC), result;
 
         if (fd < 0)
                 return -errno;
-        r = write_all(fd, text);
-        if (close(fd) < 0 && r == 0)
-                r = -errno;
-        return r;
+        result = write_all(fd, text);
+        if (close(fd) < 0 && result == 0)
+                result = -errno;
+        return result;
 }
 
 /* "DIR/.NAME.XXXXXX", to be freed: a name that no collector reads, beside the one that is wanted.
@@ -83,22 +83,22 @@ static int dress(int fd, const struct stat *old)
 static int replace(const char *path, const struct stat *old, const char *text)
 {
         char *beside = name_beside(path);
-        int fd, r;
+        int fd, result;
 
         if (!beside)
                 return -ENOMEM;
         fd = mkostemp(beside, O_CLOEXEC);
-        r = fd < 0 ? -errno : write_all(fd, text);
-        if (r == 0)
-                r = dress(fd, old);
-        if (r == 0 && (fsync(fd) < 0 || rename(beside, path) < 0))
-                r = -errno;
-        if (r < 0 && fd >= 0)
+        result = fd < 0 ? -errno : write_all(fd, text);
+        if (result == 0)
+                result = dress(fd, old);
+        if (result == 0 && (fsync(fd) < 0 || rename(beside, path) < 0))
+                result = -errno;
+        if (result < 0 && fd >= 0)
                 unlink(beside);
         if (fd >= 0)
                 close(fd);
         free(beside);
-        return r;
+        return result;
 }
 
 /* The file at the end of all links. In a folder where everybody may write the kernel refuses to
@@ -108,29 +108,29 @@ static int replace_real(const char *path, const struct stat *old, const char *te
 {
         char *real = realpath(path, NULL);
         struct stat found;
-        int r;
+        int result;
 
         if (!real)
                 return -errno;
-        r = lstat(real, &found) < 0 ? -errno : is_same(&found, old) ? 0 : -ELOOP;
-        if (r == 0)
-                r = replace(real, old, text);
+        result = lstat(real, &found) < 0 ? -errno : is_same(&found, old) ? 0 : -ELOOP;
+        if (result == 0)
+                result = replace(real, old, text);
         free(real);
-        return r;
+        return result;
 }
 
 /* A link that leads to nothing yet: what is missing is made where it leads. */
 static int fill_link(const char *path, struct stat *st)
 {
-        int fd = open(path, O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC, 0644), r;
+        int fd = open(path, O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC, 0644), result;
 
         if (fd < 0)
                 return -errno;
-        r = fstat(fd, st) < 0 || fchmod(fd, 0644) < 0 ? -errno : 0;
-        if (r == 0)
+        result = fstat(fd, st) < 0 || fchmod(fd, 0644) < 0 ? -errno : 0;
+        if (result == 0)
                 st->st_mode = S_IFREG | 0644;
         close(fd);
-        return r;
+        return result;
 }
 
 int whole_file_write(const char *path, const char *text)
@@ -142,9 +142,9 @@ int whole_file_write(const char *path, const char *text)
                         return -errno;
                 if (lstat(path, &link) < 0)
                         return errno == ENOENT ? replace(path, NULL, text) : -errno;
-                int r = fill_link(path, &st);
-                if (r < 0)
-                        return r;
+                int result = fill_link(path, &st);
+                if (result < 0)
+                        return result;
         }
         int standard = standard_fd(&st);
         if (standard >= 0)

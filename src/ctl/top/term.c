@@ -86,7 +86,7 @@ static void give_back(const struct term *term)
 int term_begin(struct term *term)
 {
         sigset_t set;
-        int r;
+        int result;
 
         signal_set(&set);
         if (tcgetattr(STDIN_FILENO, &term->before) < 0)
@@ -96,10 +96,10 @@ int term_begin(struct term *term)
                 return -errno;
         sigprocmask(SIG_BLOCK, &set, NULL);
         term_measure(term);
-        r = take_over(term);
-        if (r < 0)
+        result = take_over(term);
+        if (result < 0)
                 term_end(term);
-        return r;
+        return result;
 }
 
 void term_end(struct term *term)

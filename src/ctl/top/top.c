@@ -118,10 +118,10 @@ static int draw(struct watch *watch)
         top_draw(to, &watch->top, watch->term.rows, watch->term.columns, watch->colour,
                  watch->utf8);
         fclose(to);
-        int r = term_write(text, size);
+        int result = term_write(text, size);
         free(text);
-        return r < 0 ? ctl_fail(watch->ctl, CTL_FAILED, "the terminal: %s", strerror(-r))
-                     : CTL_DONE;
+        return result < 0 ? ctl_fail(watch->ctl, CTL_FAILED, "the terminal: %s", strerror(-result))
+                          : CTL_DONE;
 }
 
 /* Keys of a terminal that is gone end it too. */
@@ -174,10 +174,10 @@ static int pause_for_keys(struct watch *watch, bool *quit)
 static int watch_screen(struct watch *watch)
 {
         bool quit = false;
-        int r = term_begin(&watch->term), code = CTL_DONE;
+        int result = term_begin(&watch->term), code = CTL_DONE;
 
-        if (r < 0)
-                return ctl_fail(watch->ctl, CTL_FAILED, "the terminal: %s", strerror(-r));
+        if (result < 0)
+                return ctl_fail(watch->ctl, CTL_FAILED, "the terminal: %s", strerror(-result));
         while (code == CTL_DONE) {
                 code = draw(watch);
                 if (code == CTL_DONE)

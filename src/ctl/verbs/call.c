@@ -106,25 +106,25 @@ static int print_reply(struct ctl *ctl, const json_t *reply)
 static int call_more(struct ctl *ctl, const char *method, json_t *parameters)
 {
         bool continues = true;
-        int code = bus_open(ctl), r = 0;
+        int code = bus_open(ctl), result = 0;
 
         if (ctl->json == CTL_JSON_OFF) /* a line each, whatever it is printed to */
                 ctl->json = CTL_JSON_SHORT;
         if (code == CTL_DONE)
-                r = bus_send(ctl->bus, method, parameters, true, UINT64_MAX);
-        while (code == CTL_DONE && r == 0 && continues) {
+                result = bus_send(ctl->bus, method, parameters, true, UINT64_MAX);
+        while (code == CTL_DONE && result == 0 && continues) {
                 json_t *reply = NULL;
 
-                r = bus_follow(ctl->bus, &reply);
-                if (r == 0)
+                result = bus_follow(ctl->bus, &reply);
+                if (result == 0)
                         code = bus_judge(ctl, method, reply);
-                if (r == 0 && code == CTL_DONE)
+                if (result == 0 && code == CTL_DONE)
                         code = print_reply(ctl, reply);
                 continues = member_true(reply, "continues");
                 json_decref(reply);
         }
-        if (r < 0)
-                return bus_ended(ctl, r);
+        if (result < 0)
+                return bus_ended(ctl, result);
         return code == CTL_FAILED ? explain(ctl, method, code) : code;
 }
 

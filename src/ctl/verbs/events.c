@@ -185,12 +185,12 @@ static int attach(struct follower *follower, uint64_t deadline)
         struct ctl *ctl = follower->ctl;
         int64_t history = follower->history ? follower->history : HISTORY_MAX;
         json_t *parameters = json_pack("{s:I}", "history", (json_int_t)history);
-        int code = look(follower, deadline), r;
+        int code = look(follower, deadline), result;
 
         if (code == CTL_DONE) {
-                r = bus_send(ctl->bus, "io.ftcpd.Monitor", parameters, true, deadline);
-                if (r < 0)
-                        code = bus_ended(ctl, r);
+                result = bus_send(ctl->bus, "io.ftcpd.Monitor", parameters, true, deadline);
+                if (result < 0)
+                        code = bus_ended(ctl, result);
         }
         json_decref(parameters);
         return code;

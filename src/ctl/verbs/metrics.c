@@ -27,9 +27,9 @@ const char verb_metrics_more[] =
 
 static int write_file(struct ctl *ctl, const char *path, const char *text)
 {
-        int r = whole_file_write(path, text);
+        int result = whole_file_write(path, text);
 
-        return r < 0 ? ctl_fail(ctl, CTL_FAILED, "%s: %s", path, strerror(-r)) : CTL_DONE;
+        return result < 0 ? ctl_fail(ctl, CTL_FAILED, "%s: %s", path, strerror(-result)) : CTL_DONE;
 }
 
 /*

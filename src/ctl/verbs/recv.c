@@ -126,10 +126,10 @@ static int receiver_timeout(struct receiver *receiver)
 /* One read. 1: go on, 0: the exit code is in *code. */
 static int receiver_step(struct receiver *receiver, int *code)
 {
-        int r = local_wait_read(receiver->data.fd, receiver->deadline);
+        int result = local_wait_read(receiver->data.fd, receiver->deadline);
 
         *code = CTL_DONE;
-        if (r == -ETIMEDOUT)
+        if (result == -ETIMEDOUT)
                 *code = receiver_timeout(receiver);
         else if (!receiver_room(receiver))
                 *code = ctl_fail(receiver->ctl, CTL_FAILED, "no memory");

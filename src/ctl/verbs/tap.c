@@ -141,11 +141,11 @@ static int print_checked(struct tapper *tapper, const json_t *parameters,
                          const struct capture_message *message)
 {
         bool to_file = tapper->path && strcmp(tapper->path, "-") != 0;
-        int r = print(tapper, parameters, message);
+        int result = print(tapper, parameters, message);
 
-        return r < 0 ? ctl_fail(tapper->ctl, CTL_FAILED, "%s: %s",
-                                to_file ? tapper->path : "stdout", strerror(-r))
-                     : CTL_DONE;
+        return result < 0 ? ctl_fail(tapper->ctl, CTL_FAILED, "%s: %s",
+                                     to_file ? tapper->path : "stdout", strerror(-result))
+                          : CTL_DONE;
 }
 
 /* Messages were missed, and none follows yet: a file can only say so at the next one. */
@@ -219,16 +219,16 @@ static int follow(struct tapper *tapper)
 
         while (code == CTL_DONE && tapper->got < tapper->want) {
                 json_t *reply = NULL;
-                int r = bus_receive(ctl->bus, &reply, 0);
+                int result = bus_receive(ctl->bus, &reply, 0);
 
-                if (r == 0)
+                if (result == 0)
                         code = take(tapper, reply);
-                else if (r != -ETIMEDOUT)
-                        code = bus_ended(ctl, r);
+                else if (result != -ETIMEDOUT)
+                        code = bus_ended(ctl, result);
                 else if (fflush(stdout) != 0)
                         code = ctl_fail(ctl, CTL_FAILED, "stdout: %s", strerror(errno));
                 json_decref(reply);
-                if (interrupted(tapper, r == -ETIMEDOUT && code == CTL_DONE ? -1 : 0))
+                if (interrupted(tapper, result == -ETIMEDOUT && code == CTL_DONE ? -1 : 0))
                         break;
         }
         return code;
@@ -238,7 +238,7 @@ static int ask(struct tapper *tapper)
 {
         const char *way = tapper->in == tapper->out ? NULL : tapper->in ? "in" : "out";
         json_t *parameters = json_object();
-        int code = bus_open(tapper->ctl), r;
+        int code = bus_open(tapper->ctl), result;
 
         if (way)
                 json_object_set_new(parameters, "direction", json_string(way));
@@ -246,10 +246,10 @@ static int ask(struct tapper *tapper)
                 json_object_set_new(parameters, "clientId",
                                     json_integer((json_int_t)tapper->client_id));
         if (code == CTL_DONE) {
-                r = bus_send(tapper->ctl->bus, "io.ftcpd.Tap", parameters, true,
-                             bus_deadline(tapper->ctl));
-                if (r < 0)
-                        code = bus_ended(tapper->ctl, r);
+                result = bus_send(tapper->ctl->bus, "io.ftcpd.Tap", parameters, true,
+                                  bus_deadline(tapper->ctl));
+                if (result < 0)
+                        code = bus_ended(tapper->ctl, result);
         }
         json_decref(parameters);
         return code;
@@ -258,24 +258,24 @@ static int ask(struct tapper *tapper)
 /* The file is there before anything is asked for, so that none is lost for want of it. */
 static int open_capture(struct tapper *tapper)
 {
-        int r;
+        int result;
 
         if (tapper->form != FORM_PCAP)
                 return CTL_DONE;
         if (strcmp(tapper->path, "-") == 0 && isatty(STDOUT_FILENO))
                 return ctl_usage(tapper->ctl, "--pcap - is not for a terminal");
-        r = capture_open(&tapper->capture, tapper->path);
-        if (r < 0)
-                return ctl_fail(tapper->ctl, CTL_FAILED, "%s: %s", tapper->path, strerror(-r));
+        result = capture_open(&tapper->capture, tapper->path);
+        if (result < 0)
+                return ctl_fail(tapper->ctl, CTL_FAILED, "%s: %s", tapper->path, strerror(-result));
         return CTL_DONE;
 }
 
 static int close_capture(struct tapper *tapper, int code)
 {
-        int r = tapper->form == FORM_PCAP ? capture_close(&tapper->capture) : 0;
+        int result = tapper->form == FORM_PCAP ? capture_close(&tapper->capture) : 0;
 
-        if (r < 0 && code == CTL_DONE)
-                code = ctl_fail(tapper->ctl, CTL_FAILED, "%s: %s", tapper->path, strerror(-r));
+        if (result < 0 && code == CTL_DONE)
+                code = ctl_fail(tapper->ctl, CTL_FAILED, "%s: %s", tapper->path, strerror(-result));
         return code;
 }
 

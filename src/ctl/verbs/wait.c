@@ -134,8 +134,8 @@ static void follow(struct waiter *waiter)
 {
         struct ctl *ctl = waiter->ctl;
         json_t *parameters = json_pack("{s:i}", "history", HISTORY), *reply = NULL;
-        int r = bus_send(ctl->bus, "io.ftcpd.Monitor", parameters, true, waiter->deadline);
-        bool more = r == 0;
+        int result = bus_send(ctl->bus, "io.ftcpd.Monitor", parameters, true, waiter->deadline);
+        bool more = result == 0;
 
         json_decref(parameters);
         while (more && !waiter->seen && bus_receive(ctl->bus, &reply, waiter->deadline) == 0) {

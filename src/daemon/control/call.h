@@ -32,7 +32,7 @@ struct control_flush {
 struct control_call {
         const struct control_service *service;
         const struct control_ops *ops;
-        void *ctx;
+        void *context;
         int fd;                   /* of the client, for its credentials */
         const json_t *parameters; /* checked against the method's row; NULL: none */
 };

@@ -73,7 +73,7 @@ static struct control_call call_of(const struct control_client *client)
 {
         const struct control *control = client->control;
 
-        return (struct control_call){control->service, control->ops, control->ctx, client->fd,
+        return (struct control_call){control->service, control->ops, control->context, client->fd,
                                      NULL};
 }
 
@@ -81,28 +81,28 @@ static struct control_call call_of(const struct control_client *client)
  * memory goes, the socket keeps what follows. */
 static int begin_to_monitor(struct control_client *client)
 {
-        int r;
+        int result;
 
         if (client->monitor.taps && control_tap_begin(client) < 0) {
                 client->monitor.on = false;
-                r = control_client_append(
+                result = control_client_append(
                         client, control_no_such_client((int64_t)client->monitor.tap.client_id));
-                return r < 0 ? r : 1;
+                return result < 0 ? result : 1;
         }
-        r = poller_add(client->control->ends, &client->polled, client->fd, 0);
+        result = poller_add(client->control->ends, &client->polled, client->fd, 0);
         varlink_reader_done(&client->in);
-        if (r < 0)
+        if (result < 0)
                 client->monitor.on = false;
-        return r;
+        return result;
 }
 
 static int begin_to_wait(struct control_client *client)
 {
-        int r = poller_add(client->control->ends, &client->polled, client->fd, 0);
+        int result = poller_add(client->control->ends, &client->polled, client->fd, 0);
 
-        if (r < 0)
+        if (result < 0)
                 client->flush.on = false;
-        return r;
+        return result;
 }
 
 /* Is what it waits for there, or its time over? Queues the reply. Returns 0 or a negative errno. */
@@ -110,13 +110,13 @@ static int look_at_flush(struct control_client *client)
 {
         const struct control_call call = call_of(client);
         json_t *reply;
-        int r;
+        int result;
 
         if (!client->flush.on)
                 return 0;
-        r = call.service->flush_look(&call, &client->flush, &reply);
-        if (r < 0 || !reply)
-                return r;
+        result = call.service->flush_look(&call, &client->flush, &reply);
+        if (result < 0 || !reply)
+                return result;
         poller_remove(client->control->ends, &client->polled);
         client->flush.on = false;
         return control_client_append(client, reply);
@@ -146,13 +146,13 @@ static int tell_news(struct control_client *client)
         }
         while (control_client_unread(client) < MONITOR_HIGH) {
                 json_t *reply;
-                int r = call.service->monitor_next(&call, &client->monitor, &reply);
+                int result = call.service->monitor_next(&call, &client->monitor, &reply);
 
-                if (r < 0 || !reply)
-                        return r;
-                r = control_client_append(client, reply);
-                if (r < 0)
-                        return r;
+                if (result < 0 || !reply)
+                        return result;
+                result = control_client_append(client, reply);
+                if (result < 0)
+                        return result;
         }
         return 0;
 }
@@ -163,7 +163,7 @@ static int serve_one(struct control_client *client)
 {
         struct control_call call = call_of(client);
         json_t *request, *reply;
-        int r;
+        int result;
 
         switch (varlink_take(&client->in, &request)) {
         case VARLINK_MORE: return 0;
@@ -171,16 +171,16 @@ static int serve_one(struct control_client *client)
         case VARLINK_BAD:
         case VARLINK_TOO_LARGE: return -EBADMSG;
         }
-        r = control_call(&call, request, &reply, &client->monitor, &client->flush);
+        result = control_call(&call, request, &reply, &client->monitor, &client->flush);
         json_decref(request);
-        if (r < 0)
-                return r;
+        if (result < 0)
+                return result;
         if (client->monitor.on)
                 return begin_to_monitor(client);
         if (client->flush.on)
                 return begin_to_wait(client);
-        r = reply ? control_client_append(client, reply) : 0;
-        return r < 0 ? r : 1;
+        result = reply ? control_client_append(client, reply) : 0;
+        return result < 0 ? result : 1;
 }
 
 static const struct timeval at_once = {0};
@@ -192,14 +192,15 @@ static int serve(struct control_client *client)
         uint64_t begin = clock_usec();
 
         for (int i = 0; i < REQUESTS_A_TURN && clock_usec() - begin < TURN_USEC; i++) {
-                int r = control_client_unread(client) >= OUT_HIGH ? control_client_flush(client)
-                                                                  : 0;
+                int result = control_client_unread(client) >= OUT_HIGH
+                                     ? control_client_flush(client)
+                                     : 0;
 
-                if (r < 0 || control_client_unread(client) >= OUT_HIGH)
-                        return r < 0 ? r : 1;
-                r = serve_one(client);
-                if (r <= 0)
-                        return r;
+                if (result < 0 || control_client_unread(client) >= OUT_HIGH)
+                        return result < 0 ? result : 1;
+                result = serve_one(client);
+                if (result <= 0)
+                        return result;
         }
         return 1;
 }
@@ -297,16 +298,16 @@ static void on_ready(int fd, short events, void *arg)
 
 void control_client_turn(struct control_client *client, short events)
 {
-        int r = 0, more = 0;
+        int result = 0, more = 0;
 
         client->active_usec = clock_usec();
         if (events & EV_READ)
-                r = receive(client);
+                result = receive(client);
         else if (events & EV_WRITE)
-                r = control_client_flush(client);
-        if (r == 0)
-                r = look_at_flush(client);
-        if (r == 0 && !client->closing && !client->monitor.on && !client->flush.on &&
+                result = control_client_flush(client);
+        if (result == 0)
+                result = look_at_flush(client);
+        if (result == 0 && !client->closing && !client->monitor.on && !client->flush.on &&
             control_client_unread(client) == 0)
                 more = serve(client);
         if (more == -EBADMSG) {
@@ -314,12 +315,12 @@ void control_client_turn(struct control_client *client, short events)
                 varlink_reader_done(&client->in);
                 more = 0;
         }
-        if (r == 0 && more >= 0 && client->monitor.on)
-                r = tell_news(client);
-        if (r == 0 && more >= 0)
-                r = control_client_flush(client);
-        if (r < 0 || more < 0) {
-                control_client_close(client, strerror(r < 0 ? -r : -more));
+        if (result == 0 && more >= 0 && client->monitor.on)
+                result = tell_news(client);
+        if (result == 0 && more >= 0)
+                result = control_client_flush(client);
+        if (result < 0 || more < 0) {
+                control_client_close(client, strerror(result < 0 ? -result : -more));
                 return;
         }
         if (client->in.size == 0)
@@ -336,7 +337,7 @@ void control_client_news(struct control *control)
         struct control_client *client, *next;
 
         for (client = LIST_FIRST(&control->clients); client; client = next) {
-                int r = 0;
+                int result = 0;
 
                 next = LIST_NEXT(client, link);
                 if (!client->monitor.on)
@@ -345,13 +346,13 @@ void control_client_news(struct control *control)
                  * everything else is written. */
                 bool full = client->monitor.taps && event_pending(client->event, EV_WRITE, NULL);
                 if (client->monitor.taps && !full)
-                        r = control_client_flush(client);
-                if (r == 0)
-                        r = tell_news(client);
-                if (r == 0 && !full)
-                        r = control_client_flush(client);
-                if (r < 0) {
-                        control_client_close(client, strerror(-r));
+                        result = control_client_flush(client);
+                if (result == 0)
+                        result = tell_news(client);
+                if (result == 0 && !full)
+                        result = control_client_flush(client);
+                if (result < 0) {
+                        control_client_close(client, strerror(-result));
                         continue;
                 }
                 control_client_count(client);

@@ -45,7 +45,7 @@ void control_flushed(struct control *control)
 }
 
 struct control *control_new(struct event_base *base, const struct control_service *service,
-                            const struct control_ops *ops, void *ctx)
+                            const struct control_ops *ops, void *context)
 {
         struct control *control = calloc(1, sizeof(*control));
 
@@ -54,7 +54,7 @@ struct control *control_new(struct event_base *base, const struct control_servic
         control->base = base;
         control->service = service;
         control->ops = ops;
-        control->ctx = ctx;
+        control->context = context;
         control->reap = event_new(base, -1, 0, on_reap, control);
         control->news = event_new(base, -1, 0, on_news, control);
         control->taps = evtimer_new(base, on_news, control);

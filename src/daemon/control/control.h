@@ -24,39 +24,39 @@
  * and hold until it is next called from the event loop. */
 struct control_ops {
         /* Fills a snapshot. */
-        void (*status)(void *ctx, struct status *out);
+        void (*status)(void *context, struct status *out);
         /* Fills out with at most max clients; returns how many there are. */
-        size_t (*clients)(void *ctx, struct status_client *out, size_t max);
+        size_t (*clients)(void *context, struct status_client *out, size_t max);
         /* The configuration in force. Asked for at every use and never kept, so that a reload needs
          * to tell control nothing: MaxClients= holds for the next connection, Admin= for the next
          * request. */
-        const struct config *(*config)(void *ctx);
+        const struct config *(*config)(void *context);
         /* What happened lately; told by control_news() when there is more. */
-        const struct events *(*events)(void *ctx);
+        const struct events *(*events)(void *context);
         /* The path that [Local] is really listened on, or NULL: as configured. */
-        const char *(*data_socket)(void *ctx);
+        const char *(*data_socket)(void *context);
         /* What has set the level of the log that is in force, instead of LogLevel=: "log-level" (an
          * operator) or "--log-level"; NULL: nothing. May be NULL itself. */
-        const char *(*log_level_origin)(void *ctx);
+        const char *(*log_level_origin)(void *context);
         /* Reads the configuration anew and applies it, or changes nothing and returns a negative
          * errno with the reasons in report, which is empty at the call and freed by control. */
-        int (*reload)(void *ctx, struct config_report *report);
+        int (*reload)(void *context, struct config_report *report);
         /* What operators want; by is who. hold: reason may be NULL, for_usec UINT64_MAX (until it
          * is released). drop_client and set_log_level return 0 or a negative errno: there is none
          * of this number, or this name. */
-        void (*hold)(void *ctx, const char *by, const char *reason, uint64_t for_usec);
-        void (*release)(void *ctx, const char *by);
-        void (*reconnect)(void *ctx, const char *by);
-        int (*drop_client)(void *ctx, uint64_t id, const char *by);
-        int (*set_log_level)(void *ctx, const char *level, const char *by);
+        void (*hold)(void *context, const char *by, const char *reason, uint64_t for_usec);
+        void (*release)(void *context, const char *by);
+        void (*reconnect)(void *context, const char *by);
+        int (*drop_client)(void *context, uint64_t id, const char *by);
+        int (*set_log_level)(void *context, const char *level, const char *by);
         /* The end of what was accepted for the upstream so far; and is everything before such an
          * end acknowledged or dropped? If not, control_flushed() is called when it may be. */
-        uint64_t (*accepted)(void *ctx);
-        bool (*flushed)(void *ctx, uint64_t position);
+        uint64_t (*accepted)(void *context);
+        bool (*flushed)(void *context, uint64_t position);
         /* Shows what passes to a tap until untap(), or until it is told that it has ended. Returns
          * 0, or -ENOENT where there is no such client. */
-        int (*tap)(void *ctx, struct tap *tap);
-        void (*untap)(void *ctx, struct tap *tap);
+        int (*tap)(void *context, struct tap *tap);
+        void (*untap)(void *context, struct tap *tap);
 };
 
 struct control;
@@ -65,10 +65,10 @@ struct control;
 struct control_service;
 extern const struct control_service control_ftcpd; /* the interface io.ftcpd */
 
-/* service, ops and ctx are borrowed for life; the last two are handed on to the service as they
+/* service, ops and context are borrowed for life; the last two are handed on to the service as they
  * are. Returns NULL without memory; to be freed with control_free(). */
 struct control *control_new(struct event_base *base, const struct control_service *service,
-                            const struct control_ops *ops, void *ctx);
+                            const struct control_ops *ops, void *context);
 
 /* Serves a listening Unix stream socket, also one of several. Takes fd, which it makes
  * non-blocking and closes at the end (also on error); its path is never unlinked here. Returns 0 or

@@ -57,7 +57,7 @@ struct control {
         struct event_base *base;
         const struct control_service *service;
         const struct control_ops *ops;
-        void *ctx;
+        void *context;
         LIST_HEAD(control_listeners, control_listener) listeners;
         LIST_HEAD(control_clients, control_client) clients;
         LIST_HEAD(control_dead, control_client) dead;

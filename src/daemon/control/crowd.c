@@ -24,7 +24,7 @@ static void tell_full(struct control *control)
 
 static struct control_call call_of(const struct control *control, int fd)
 {
-        return (struct control_call){control->service, control->ops, control->ctx, fd, NULL};
+        return (struct control_call){control->service, control->ops, control->context, fd, NULL};
 }
 
 static bool may_steer(const struct control *control, int fd)

@@ -15,8 +15,8 @@ static void take_health(const struct control_call *call, struct status *status,
                         struct health *health)
 {
         *status = (struct status){0};
-        call->ops->status(call->ctx, status);
-        health_judge(status, call->ops->config(call->ctx), health);
+        call->ops->status(call->context, status);
+        health_judge(status, call->ops->config(call->context), health);
 }
 
 static json_t *run_status(const struct control_call *call)
@@ -39,7 +39,7 @@ static json_t *run_health(const struct control_call *call)
 
 static json_t *run_list_clients(const struct control_call *call)
 {
-        size_t room = call->ops->clients(call->ctx, NULL, 0);
+        size_t room = call->ops->clients(call->context, NULL, 0);
         struct status_client *clients = calloc(room + 1, sizeof(*clients));
         json_t *list = json_array();
         size_t n;
@@ -49,7 +49,7 @@ static json_t *run_list_clients(const struct control_call *call)
                 json_decref(list);
                 return NULL;
         }
-        n = call->ops->clients(call->ctx, clients, room);
+        n = call->ops->clients(call->context, clients, room);
         for (size_t i = 0; i < n && i < room; i++)
                 json_array_append_new(list, status_json_client(&clients[i]));
         free(clients);
@@ -58,7 +58,7 @@ static json_t *run_list_clients(const struct control_call *call)
 
 static json_t *run_recent_events(const struct control_call *call)
 {
-        const struct events *events = call->ops->events(call->ctx);
+        const struct events *events = call->ops->events(call->context);
         json_t *list = json_array();
 
         for (uint64_t seq = events_first(events); seq <= events_last(events); seq++)
@@ -68,7 +68,7 @@ static json_t *run_recent_events(const struct control_call *call)
 
 static json_t *run_monitor(const struct control_call *call, struct control_monitor *monitor)
 {
-        const struct events *events = call->ops->events(call->ctx);
+        const struct events *events = call->ops->events(call->context);
         const json_t *history = json_object_get(call->parameters, "history");
         uint64_t last = events_last(events), first = events_first(events), want;
 
@@ -109,7 +109,7 @@ static json_t *run_tap(const struct control_call *call, struct control_monitor *
 static int monitor_next(const struct control_call *call, struct control_monitor *monitor,
                         json_t **reply)
 {
-        const struct events *events = call->ops->events(call->ctx);
+        const struct events *events = call->ops->events(call->context);
         uint64_t first = events_first(events);
         json_t *event;
 
@@ -150,14 +150,14 @@ static json_t *setting_json(const struct control_call *call, const struct config
         struct config_setting shown = *setting;
 
         if (strcmp(setting->section, "Local") == 0 && strcmp(setting->key, "Socket") == 0) {
-                real = call->ops->data_socket(call->ctx);
+                real = call->ops->data_socket(call->context);
                 if (real && strcmp(real, value) != 0) {
                         value = real;
                         file = NULL;
                 }
         }
         if (strcmp(setting->section, "Service") == 0 && strcmp(setting->key, "LogLevel") == 0 &&
-            call->ops->log_level_origin && (origin = call->ops->log_level_origin(call->ctx))) {
+            call->ops->log_level_origin && (origin = call->ops->log_level_origin(call->context))) {
                 value = level_in_force();
                 file = origin;
                 shown.line = 0;
@@ -167,7 +167,7 @@ static json_t *setting_json(const struct control_call *call, const struct config
 
 static json_t *run_get_config(const struct control_call *call)
 {
-        const struct config *config = call->ops->config(call->ctx);
+        const struct config *config = call->ops->config(call->context);
         json_t *list = json_array();
 
         for (size_t i = 0; i < config->n_settings; i++)
@@ -179,7 +179,7 @@ static json_t *run_get_latency(const struct control_call *call)
 {
         struct status status = {0};
 
-        call->ops->status(call->ctx, &status);
+        call->ops->status(call->context, &status);
         return control_reply(json_pack("{s:o}", "histograms", status_json_latency(status.latency)));
 }
 
@@ -201,16 +201,16 @@ static json_t *run_reload(const struct control_call *call)
 {
         struct config_report report = {0};
         json_t *reply = NULL, *errors;
-        int r = call->ops->reload(call->ctx, &report);
+        int result = call->ops->reload(call->context, &report);
 
-        if (r == 0) {
+        if (result == 0) {
                 reply = control_reply(NULL);
         } else {
                 errors = json_array();
                 for (size_t i = 0; i < report.n_errors; i++)
                         json_array_append_new(errors, status_json_text(report.errors[i]));
                 if (report.n_errors == 0)
-                        json_array_append_new(errors, json_string(strerror(-r)));
+                        json_array_append_new(errors, json_string(strerror(-result)));
                 reply = control_error("io.ftcpd.ConfigInvalid",
                                       json_pack("{s:o}", "errors", errors));
         }
@@ -268,12 +268,12 @@ static const struct control_interface interfaces[] = {
 
 static uint64_t max_clients(const struct control_call *call)
 {
-        return call->ops->config(call->ctx)->control_max_clients;
+        return call->ops->config(call->context)->control_max_clients;
 }
 
 static bool is_admin(const struct control_call *call, const struct socket_peer *peer)
 {
-        const struct config *config = call->ops->config(call->ctx);
+        const struct config *config = call->ops->config(call->context);
 
         return config_people_have(&config->admin, peer->uid, peer->groups, peer->n_groups);
 }

@@ -108,10 +108,10 @@ static int append_one(struct control_client *client, const json_t *reply)
 
 int control_client_append(struct control_client *client, json_t *reply)
 {
-        int r = json_is_array(reply) ? 0 : append_one(client, reply);
+        int result = json_is_array(reply) ? 0 : append_one(client, reply);
 
-        for (size_t i = 0; i < json_array_size(reply) && r == 0; i++)
-                r = append_one(client, json_array_get(reply, i));
+        for (size_t i = 0; i < json_array_size(reply) && result == 0; i++)
+                result = append_one(client, json_array_get(reply, i));
         json_decref(reply);
-        return r;
+        return result;
 }

@@ -50,7 +50,7 @@ json_t *control_hold(const struct control_call *call)
         if (!span_of(call, "forUsec", 1, &span))
                 return wrong("forUsec");
         asker(call, by);
-        call->ops->hold(call->ctx, by, reason, span);
+        call->ops->hold(call->context, by, reason, span);
         return control_reply(NULL);
 }
 
@@ -59,7 +59,7 @@ json_t *control_release(const struct control_call *call)
         char by[USER_NAME_MAX];
 
         asker(call, by);
-        call->ops->release(call->ctx, by);
+        call->ops->release(call->context, by);
         return control_reply(NULL);
 }
 
@@ -68,7 +68,7 @@ json_t *control_reconnect(const struct control_call *call)
         char by[USER_NAME_MAX];
 
         asker(call, by);
-        call->ops->reconnect(call->ctx, by);
+        call->ops->reconnect(call->context, by);
         return control_reply(NULL);
 }
 
@@ -78,7 +78,7 @@ json_t *control_drop_client(const struct control_call *call)
         char by[USER_NAME_MAX];
 
         asker(call, by);
-        if (id <= 0 || call->ops->drop_client(call->ctx, (uint64_t)id, by) < 0)
+        if (id <= 0 || call->ops->drop_client(call->context, (uint64_t)id, by) < 0)
                 return control_no_such_client(id);
         return control_reply(NULL);
 }
@@ -89,7 +89,7 @@ json_t *control_set_log_level(const struct control_call *call)
         char by[USER_NAME_MAX];
 
         asker(call, by);
-        if (call->ops->set_log_level(call->ctx, level, by) < 0)
+        if (call->ops->set_log_level(call->context, level, by) < 0)
                 return wrong("level");
         return control_reply(NULL);
 }
@@ -100,7 +100,7 @@ static json_t *timed_out(const struct control_call *call)
 {
         struct status status = {0};
 
-        call->ops->status(call->ctx, &status);
+        call->ops->status(call->context, &status);
         return control_error(
                 "io.ftcpd.FlushTimedOut",
                 json_pack("{s:o}", "queued", status_json_count(status.to_upstream.queued)));
@@ -110,7 +110,7 @@ int control_flush_look(const struct control_call *call, const struct control_flu
                        json_t **reply)
 {
         *reply = NULL;
-        if (call->ops->flushed(call->ctx, flush->position))
+        if (call->ops->flushed(call->context, flush->position))
                 *reply = control_reply(NULL);
         else if (clock_usec() >= flush->deadline)
                 *reply = timed_out(call);
@@ -126,7 +126,7 @@ json_t *control_flush(const struct control_call *call, struct control_flush *flu
 
         if (!span_of(call, "timeoutUsec", 0, &span))
                 return wrong("timeoutUsec");
-        *flush = (struct control_flush){.position = call->ops->accepted(call->ctx),
+        *flush = (struct control_flush){.position = call->ops->accepted(call->context),
                                         .deadline = clock_deadline(span)};
         flush->on = control_flush_look(call, flush, &reply) == 0 && !reply;
         return reply;

@@ -68,14 +68,14 @@ int control_tap_begin(struct control_client *client)
 {
         struct control *control = client->control;
         struct tap *tap = &client->monitor.tap;
-        int r;
+        int result;
 
         tap->ops = &ops;
         tap->subject = client;
-        r = control->ops->tap(control->ctx, tap);
-        if (r < 0)
+        result = control->ops->tap(control->context, tap);
+        if (result < 0)
                 tap->subject = NULL;
-        return r;
+        return result;
 }
 
 void control_tap_end(struct control_client *client)
@@ -85,7 +85,7 @@ void control_tap_end(struct control_client *client)
 
         if (!client->monitor.taps || !tap->subject)
                 return;
-        control->ops->untap(control->ctx, tap);
+        control->ops->untap(control->context, tap);
         tap->subject = NULL;
 }
 
