@@ -1,40 +1,25 @@
 # SPDX-License-Identifier: MIT
 """ftcpd-operations(7) explains every word that the daemon uses, and its recipes are good."""
-import os
 import re
 import subprocess
 import tempfile
 import unittest
 
 import harness
+from manual import entries, read, sections, words_of
 
-PAGE = os.path.join(harness.TOP, 'man', 'ftcpd-operations.7')
-
-
-def read(*path):
-    with open(os.path.join(harness.TOP, *path), encoding='utf-8') as file:
-        return file.read()
-
-
-def words_of(prefix, *path):
-    """The words of a table in the source, such as [CAUSE_CLOSED] = "closed"."""
-    return re.findall(rf'\[{prefix}_\w+\] = "(\w+)"', read(*path))
-
-
-def sections():
-    """{heading: text} of the page; what is a macro is left."""
-    parts = re.split(r'(?m)^\.S[hs] (.*)$', read(PAGE))
-    return dict(zip(parts[1::2], parts[2::2]))
+PAGE = 'ftcpd-operations.7'
 
 
 class Operations(unittest.TestCase):
     def assert_explained(self, heading, words):
         """Each word has an entry of its own there, with a text, and there is no other entry."""
         self.assertGreater(len(words), 5)
-        entries = re.findall(r'(?ms)^\.It Li (\S+)\n(.*?)(?=^\.It|^\.El)', sections()[heading])
-        self.assertEqual(sorted(word for word, _ in entries), sorted(words))
-        for word, text in entries:
-            self.assertGreater(len(text.split()), 3, word)
+        found = entries(sections(PAGE)[heading])
+        self.assertEqual(sorted(entry.head for entry in found),
+                         sorted(f'Li {word}' for word in words))
+        for entry in found:
+            self.assertGreater(len(entry.text.split()), 3, entry.head)
 
     def test_every_state_of_the_link_is_explained(self):
         self.assert_explained('STATES OF THE LINK', words_of('LINK', 'src', 'core', 'state.c'))
@@ -46,21 +31,21 @@ class Operations(unittest.TestCase):
         self.assert_explained('REASONS OF A DROP', words_of('DROP', 'src', 'core', 'books.c'))
 
     def test_a_cause_says_on_whose_side_it_is(self):
-        entries = re.findall(r'(?ms)^\.It Li (\S+)\n(.*?)(?=^\.It|^\.El)', sections()['CAUSES'])
-        silent = [word for word, text in entries if '.Em ' not in text]
-        self.assertEqual(sorted(silent), ['held', 'none', 'operator'])
+        silent = [entry.head for entry in entries(sections(PAGE)['CAUSES'])
+                  if '.Em ' not in entry.text]
+        self.assertEqual(sorted(silent), ['Li held', 'Li none', 'Li operator'])
 
     def test_every_key_that_it_names_is_one(self):
         known = subprocess.run([harness.program('ftcpd'), '--print-defaults'], check=True, text=True,
                                stdout=subprocess.PIPE, timeout=harness.DEADLINE).stdout
         keys = set(re.findall(r'(?m)^#?(\w+)=', known))
-        named = set(re.findall(r'\b([A-Z][A-Za-z]+)=(?!\w*/)', read(PAGE)))
+        named = set(re.findall(r'\b([A-Z][A-Za-z]+)=(?!\w*/)', read('man', PAGE)))
         # One of systemd's units, and one that a daemon may not know yet.
         self.assertLessEqual(named - keys, {'LoadCredentialEncrypted', 'Held'})
         self.assertGreater(len(named), 30)
 
     def test_every_recipe_is_a_configuration_without_an_error(self):
-        recipes = re.findall(r'(?ms)^\.Bd -literal -offset indent\n(\[.*?)^\.Ed', read(PAGE))
+        recipes = re.findall(r'(?ms)^\.Bd -literal -offset indent\n(\[.*?)^\.Ed', read('man', PAGE))
         self.assertEqual(len(recipes), 6)
         for recipe in recipes:
             # Neither the credential nor the group need be here.
@@ -79,7 +64,7 @@ class Operations(unittest.TestCase):
         for heading in ('A gateway with a single slot', 'A feed that is silent by nature',
                         'Login on connect', 'Commands at most once', 'Metered links',
                         'Behind a TLS tunnel'):
-            self.assertIn(heading, sections())
+            self.assertIn(heading, sections(PAGE))
 
     def test_the_other_pages_lead_to_it(self):
         for page in ('ftcpd.8', 'ftcpd.conf.5', 'ftcpctl.1', 'ftcp-protocol.7'):
