@@ -39,7 +39,7 @@ static void on_writable(struct polled *polled)
 
 static void on_gone(struct polled *polled)
 {
-        client_hung(client_of(polled));
+        client_end_hung(client_of(polled));
 }
 
 const struct poller_ops client_poller_ops = {on_readable, on_writable, on_gone};
@@ -142,9 +142,9 @@ void client_due(struct due *due, uint64_t at)
         } else if (client->over && client->class->limits.slow == SLOW_DISCONNECT &&
                    client->credit_usec < UINT64_MAX / 2 &&
                    now > client->credit_at + client->credit_usec) {
-                client_too_slow(client);
+                client_end_too_slow(client);
         } else if (is_unfinished(client, now)) {
-                client_unfinished(client, now);
+                client_end_unfinished(client, now);
         }
         client_look_after(client, now);
 }

@@ -94,7 +94,7 @@ static void framing_broken(struct client *client, const struct log_taken *taken)
         client_end(client, DROP_CLIENT_GONE, false, why);
 }
 
-void client_unfinished(struct client *client, uint64_t now)
+void client_end_unfinished(struct client *client, uint64_t now)
 {
         unsigned char first[EXPLAIN];
         size_t n = writer_peek(&client->writer, first, sizeof(first));

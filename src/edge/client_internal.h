@@ -13,7 +13,7 @@ void client_look_after(struct client *client, uint64_t now);
 /* ---- client_out.c: what goes to it ---- */
 
 /* Nothing goes to it any more, as its other end is gone; what it had sent is still taken. */
-void client_hung(struct client *client);
+void client_end_hung(struct client *client);
 
 /* Asks whether it reads at all: its shutdown of the reading side raises no event. */
 void client_probe(struct client *client, uint64_t now);
@@ -29,7 +29,7 @@ void client_deafen(struct client *client, enum drop_reason reason);
 void client_overslept(struct client *client, uint64_t at, uint64_t now);
 
 /* Ends it, because its credit is used up. */
-void client_too_slow(struct client *client);
+void client_end_too_slow(struct client *client);
 
 /* ---- client_in.c: what it sends ---- */
 
@@ -49,4 +49,4 @@ void client_drop_partial(struct client *client);
 void client_set_unplaced(struct client *client);
 
 /* Ends it, because it does not go on with its message. */
-void client_unfinished(struct client *client, uint64_t now);
+void client_end_unfinished(struct client *client, uint64_t now);

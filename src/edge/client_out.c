@@ -71,7 +71,7 @@ void client_deafen(struct client *client, enum drop_reason reason)
 
 /* It shut down its reading side: it only sends from here on, and if it had stopped sending too,
  * that is its end. */
-static void is_deaf(struct client *client)
+static void mark_deaf(struct client *client)
 {
         if (!client->hung)
                 client->send_only = true;
@@ -80,7 +80,7 @@ static void is_deaf(struct client *client)
                 client_end(client, DROP_CLIENT_GONE, true, "closed");
 }
 
-void client_hung(struct client *client)
+void client_end_hung(struct client *client)
 {
         client->hung = true;
         client_deafen(client, DROP_CLIENT_GONE);
@@ -94,7 +94,7 @@ void client_probe(struct client *client, uint64_t now)
         client->probed = now;
         if (client->image->reading && send(client->fd, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
             errno == EPIPE)
-                is_deaf(client);
+                mark_deaf(client);
 }
 
 static void set_blocked(struct client *client, bool blocked, uint64_t now)
@@ -198,7 +198,7 @@ void client_trust(struct client *client, uint64_t now)
                 sent = send_to(client, iov, n, size_of(iov, n));
                 if (is_refused(sent)) {
                         store_set(&client->image->sending, 0);
-                        is_deaf(client);
+                        mark_deaf(client);
                         return;
                 }
         }
@@ -235,7 +235,7 @@ void client_flush(struct client *client, uint64_t now)
                 }
                 store_commit(client->class->store);
                 if (is_refused(sent)) {
-                        is_deaf(client);
+                        mark_deaf(client);
                         return;
                 }
                 if (sent > 0)
@@ -341,7 +341,7 @@ void client_check(struct client *client, uint64_t now)
                 client_look_after(client, now);
 }
 
-void client_too_slow(struct client *client)
+void client_end_too_slow(struct client *client)
 {
         char why[160];
 

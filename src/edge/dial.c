@@ -113,7 +113,7 @@ static bool is_ourselves(int fd)
                here_size == there_size && memcmp(&here, &there, here_size) == 0;
 }
 
-static void is_connected(struct dial *dial)
+static void finish_connect(struct dial *dial)
 {
         const char *address;
         int fd = dial->fd;
@@ -147,7 +147,7 @@ static void connect_ends(evutil_socket_t fd, short what, void *arg)
         if (error)
                 connect_failed(dial, error, strerror(error));
         else
-                is_connected(dial);
+                finish_connect(dial);
 }
 
 /* Binds to the configured source; 0 or an errno. */

@@ -194,7 +194,7 @@ static bool has_proved(const struct link *link)
 }
 
 /* What was not told is summed up when it is over. */
-static void is_stable(struct link *link)
+static void on_stable(struct link *link)
 {
         if (!has_proved(link)) { /* no byte yet */
                 timer_arm(link->timer, USEC_PER_SEC);
@@ -216,7 +216,7 @@ static void judge_connection(struct link *link, enum link_cause cause, bool prov
                 dial_skip(link->dial);
 }
 
-void link_is_held(struct link *link)
+void link_enter_held(struct link *link)
 {
         link_set_state(link, LINK_HELD, CAUSE_HELD, link->held_text);
         link->since = link->held_since; /* which may have been the last process's */
@@ -246,7 +246,7 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
         if (link->stopping || link->draining)
                 return; /* the reaper, or the timer, says so */
         if (link->held) {
-                link_is_held(link);
+                link_enter_held(link);
         } else if (link->redial) {
                 link->redial = false;
                 link_set_state(link, LINK_WAITING, cause, link->last_error);
@@ -299,7 +299,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
                 session_close(link->session, CAUSE_GREETING,
                               "no answer to the greeting within GreetingTimeout=", 0, false);
         else if (link->session && link->state == LINK_UP)
-                is_stable(link);
+                on_stable(link);
         else if (!link->session && !link->stopping)
                 link_start_round(link);
 }

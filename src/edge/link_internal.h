@@ -57,7 +57,7 @@ void link_set_state(struct link *link, enum link_state state, enum link_cause ca
 void link_start_round(struct link *link);
 
 /* No connection is left, and none is made. */
-void link_is_held(struct link *link);
+void link_enter_held(struct link *link);
 
 /* Somebody wanted it so: no fault of the link's. */
 bool link_is_chosen(enum link_cause cause);

@@ -23,7 +23,7 @@ static void be_held(struct link *link)
                 return;
         }
         dial_stop(link->dial);
-        link_is_held(link);
+        link_enter_held(link);
 }
 
 static void start_or_hold(struct link *link)

@@ -80,7 +80,7 @@ void session_close_on(struct session *session, uint64_t now)
 {
         bool late = now >= session->close_deadline;
 
-        if (!session->fin_sent && !session_waiting(session)) {
+        if (!session->fin_sent && !session_has_waiting(session)) {
                 session->fin_sent = true; /* all is acknowledged: the books are closed, and the rest
                                              is courtesy */
                 shutdown(session->fd, SHUT_WR);

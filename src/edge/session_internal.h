@@ -53,8 +53,8 @@ void session_on_readable(evutil_socket_t fd, short what, void *arg);
 
 /* session_out.c: is anything to be sent, or to be acknowledged too; a fixed message at the next
  * boundary. */
-bool session_unsent(const struct session *session);
-bool session_waiting(const struct session *session);
+bool session_has_unsent(const struct session *session);
+bool session_has_waiting(const struct session *session);
 bool session_inject(struct session *session, const struct config_bytes *frame);
 void session_arm_acks(struct session *session);
 void session_on_writable(evutil_socket_t fd, short what, void *arg);

@@ -41,7 +41,7 @@ static struct liveness judge(struct session *session, uint64_t now)
                 .greeting = session->greeting,
                 .silence_known = session->silent,
                 .waiting = session->was_waiting,
-                .unsent = session_unsent(session) || session->closing,
+                .unsent = session_has_unsent(session) || session->closing,
                 .window_closed = session->window_closed,
                 .partial = session_partial(session) != 0,
         };
@@ -114,7 +114,7 @@ void session_on_tick(evutil_socket_t fd, short what, void *arg)
         session_poll_acks(session);
         if (session->fd < 0)
                 return;
-        session->was_waiting = session_waiting(session);
+        session->was_waiting = session_has_waiting(session);
         now = clock_usec();
         if (session->closing) {
                 session_close_on(session, now);

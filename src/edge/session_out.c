@@ -39,7 +39,7 @@ static bool holds_log(const struct session *session)
         return session->greeting || (session->closing && !session->closing_all);
 }
 
-bool session_unsent(const struct session *session)
+bool session_has_unsent(const struct session *session)
 {
         const struct ledger *ledger = session->setup.ledger;
 
@@ -48,11 +48,11 @@ bool session_unsent(const struct session *session)
         return ledger_pending(ledger, true) || ledger_in_message(ledger);
 }
 
-bool session_waiting(const struct session *session)
+bool session_has_waiting(const struct session *session)
 {
         const struct image_session *image = session->setup.ledger->image;
 
-        return image->acked != image->written || session_unsent(session);
+        return image->acked != image->written || session_has_unsent(session);
 }
 
 /* The kernel's own measure has news only when something was acknowledged. */
@@ -83,7 +83,7 @@ void session_poll_acks(struct session *session)
         session->hurry_usec = HURRY_USEC;
         sample_rtt(session, session->last_progress);
         ledger_acked(ledger, acked);
-        session->was_waiting = session_waiting(session);
+        session->was_waiting = session_has_waiting(session);
         session->setup.ops->acked(session->setup.context);
 }
 
@@ -165,7 +165,7 @@ static void flush(struct session *session, size_t least)
                 session_poll_acks(session);
         if (session->fd < 0)
                 return;
-        if (!session->was_waiting && session_waiting(session)) {
+        if (!session->was_waiting && session_has_waiting(session)) {
                 session->was_waiting = true;
                 session->last_progress = clock_usec();
                 session_look_after(session);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/control/control_internal.h"
-#include "daemon/control/queue.h"
 
 #include <errno.h>
 
+#include "daemon/control/queue.h"
 #include "edge/timer.h"
 #include "util/clock.h"
 
