@@ -5,22 +5,22 @@
 #include <errno.h>
 #include <stdlib.h>
 
-void range_hold(struct cursor *cursor, uint32_t slab, uint64_t to, bool hold)
+void cursor_range_pin(struct cursor *cursor, uint32_t slab, uint64_t to, bool pin)
 {
         const struct store *store = cursor->log->store;
 
         while (slab != SLAB_NONE && slab_pos(store, slab) < to) {
                 uint32_t next = slab_next(store, slab);
 
-                if (hold)
-                        log_hold(cursor->log, slab);
+                if (pin)
+                        log_pin(cursor->log, slab);
                 else
-                        log_release(cursor->log, slab);
+                        log_unpin(cursor->log, slab);
                 slab = next;
         }
 }
 
-uint32_t pin_for(struct cursor *cursor, uint64_t pos)
+uint32_t cursor_pin_for(struct cursor *cursor, uint64_t pos)
 {
         struct log *log = cursor->log;
         const struct image_mark *mark;
@@ -37,7 +37,7 @@ uint32_t pin_for(struct cursor *cursor, uint64_t pos)
 /* Moves an open cursor's hold to where it is now. */
 static void repin(struct cursor *cursor)
 {
-        uint32_t pin = pin_for(cursor, cursor->image->pos);
+        uint32_t pin = cursor_pin_for(cursor, cursor->image->pos);
 
         if (pin == cursor->pin)
                 return;
@@ -47,7 +47,7 @@ static void repin(struct cursor *cursor)
 }
 
 /* A reader of a log that is empty yet must hold the slab that its first bytes will be in. */
-static void hold_something(struct log *log)
+static void pin_something(struct log *log)
 {
         if (!log_ready(log))
                 abort(); /* one slab, once for each log */
@@ -57,7 +57,7 @@ void cursor_init(struct cursor *cursor, struct log *log, struct image_cursor *im
 {
         struct store *store = log->store;
 
-        hold_something(log);
+        pin_something(log);
         *cursor = (struct cursor){.log = log,
                                   .image = image,
                                   .slab = log->end_slab,
@@ -79,14 +79,14 @@ void cursor_init(struct cursor *cursor, struct log *log, struct image_cursor *im
         store_put(store, &image->extent_bytes, 0);
         store_commit(store);
         if (open) {
-                cursor->pin = pin_for(cursor, image->pos);
+                cursor->pin = cursor_pin_for(cursor, image->pos);
                 log_open(log, cursor->pin);
         }
 }
 
 void cursor_recover(struct cursor *cursor, struct log *log, struct image_cursor *image)
 {
-        hold_something(log);
+        pin_something(log);
         *cursor = (struct cursor){.log = log,
                                   .image = image,
                                   .slab = SLAB_NONE,
@@ -94,19 +94,19 @@ void cursor_recover(struct cursor *cursor, struct log *log, struct image_cursor 
                                   .resume_pin = SLAB_NONE};
         cursor->slab = log_seek(log, SLAB_NONE, image->pos);
         if (is_open(cursor)) {
-                cursor->pin = pin_for(cursor, image->pos);
+                cursor->pin = cursor_pin_for(cursor, image->pos);
                 log_open(log, cursor->pin);
         } else if (image->pos < image->stop) {
-                cursor->pin = pin_for(cursor, image->pos);
-                range_hold(cursor, cursor->pin, image->stop, true);
+                cursor->pin = cursor_pin_for(cursor, image->pos);
+                cursor_range_pin(cursor, cursor->pin, image->stop, true);
         }
         if (image->resume != IMAGE_OPEN) {
-                cursor->resume_pin = pin_for(cursor, image->resume);
+                cursor->resume_pin = cursor_pin_for(cursor, image->resume);
                 log_open(log, cursor->resume_pin);
         }
         for (uint64_t e = image->extent_head; e; e = extent_at(cursor, e)->next)
-                range_hold(cursor, pin_for(cursor, extent_at(cursor, e)->from),
-                           extent_at(cursor, e)->to, true);
+                cursor_range_pin(cursor, cursor_pin_for(cursor, extent_at(cursor, e)->from),
+                                 extent_at(cursor, e)->to, true);
         if (is_open(cursor) || image->pos < image->stop) {
                 struct log_place at = log_place(log, image->pos);
 
@@ -124,13 +124,13 @@ void cursor_done(struct cursor *cursor)
         if (is_open(cursor))
                 log_shut(log, cursor->pin);
         else if (cursor->pin != SLAB_NONE)
-                range_hold(cursor, cursor->pin, image->stop, false);
+                cursor_range_pin(cursor, cursor->pin, image->stop, false);
         if (cursor->resume_pin != SLAB_NONE)
                 log_shut(log, cursor->resume_pin);
         for (uint64_t e = image->extent_head, next; e; e = next) {
                 next = extent_at(cursor, e)->next;
-                range_hold(cursor, pin_for(cursor, extent_at(cursor, e)->from),
-                           extent_at(cursor, e)->to, false);
+                cursor_range_pin(cursor, cursor_pin_for(cursor, extent_at(cursor, e)->from),
+                                 extent_at(cursor, e)->to, false);
                 extent_free(log->store, (uint32_t)e - 1);
         }
         store_put(log->store, &image->extent_head, 0);
@@ -186,7 +186,7 @@ int cursor_gather(struct cursor *cursor, size_t limit, struct iovec *iov, int ma
         return left ? n : n + gather_extents(cursor, limit - (to - image->pos), iov + n, max - n);
 }
 
-void range_next(struct cursor *cursor)
+void cursor_range_next(struct cursor *cursor)
 {
         struct image_cursor *image = cursor->image;
         struct log *log = cursor->log;
@@ -208,7 +208,7 @@ void range_next(struct cursor *cursor)
                 store_put(store, &image->extent_head, extent->next);
                 if (!extent->next)
                         store_put(store, &image->extent_tail, 0);
-                cursor->slab = cursor->pin = pin_for(cursor, extent->from);
+                cursor->slab = cursor->pin = cursor_pin_for(cursor, extent->from);
                 extent_free(store, (uint32_t)e - 1);
         } else if (image->resume != IMAGE_OPEN) {
                 store_put(store, &image->pos, image->resume);
@@ -221,17 +221,17 @@ void range_next(struct cursor *cursor)
         }
 }
 
-void range_passed(struct cursor *cursor)
+void cursor_range_passed(struct cursor *cursor)
 {
         const struct image_cursor *image = cursor->image;
         const struct store *store = cursor->log->store;
-        uint32_t keep = image->pos < image->stop ? pin_for(cursor, image->pos) : SLAB_NONE;
+        uint32_t keep = image->pos < image->stop ? cursor_pin_for(cursor, image->pos) : SLAB_NONE;
 
         while (cursor->pin != SLAB_NONE && cursor->pin != keep &&
                slab_pos(store, cursor->pin) < image->stop) {
                 uint32_t next = slab_next(store, cursor->pin);
 
-                log_release(cursor->log, cursor->pin);
+                log_unpin(cursor->log, cursor->pin);
                 cursor->pin = next;
         }
         if (keep == SLAB_NONE)
@@ -239,7 +239,7 @@ void range_passed(struct cursor *cursor)
         cursor->slab = cursor->pin;
 }
 
-void range_done(struct cursor *cursor, uint64_t pos, uint64_t number)
+void cursor_range_done(struct cursor *cursor, uint64_t pos, uint64_t number)
 {
         struct image_cursor *image = cursor->image;
         struct store *store = cursor->log->store;
@@ -259,10 +259,10 @@ static uint64_t range_advance(struct cursor *cursor, uint64_t bytes)
 
         store_put(cursor->log->store, &image->pos, image->pos + n);
         if (n == left)
-                range_done(cursor, image->stop, image->stop_number);
-        range_passed(cursor);
+                cursor_range_done(cursor, image->stop, image->stop_number);
+        cursor_range_passed(cursor);
         if (n == left)
-                range_next(cursor);
+                cursor_range_next(cursor);
         return n;
 }
 
@@ -393,8 +393,8 @@ static void finish_then(struct cursor *cursor, struct log_place end, struct log_
         store_put(store, &image->stop_number, end.number);
         store_put(store, &image->resume, to.pos);
         store_put(store, &image->resume_number, to.number);
-        range_hold(cursor, cursor->pin, end.pos, true);
-        cursor->resume_pin = pin_for(cursor, to.pos);
+        cursor_range_pin(cursor, cursor->pin, end.pos, true);
+        cursor->resume_pin = cursor_pin_for(cursor, to.pos);
         log_open(cursor->log, cursor->resume_pin);
         log_shut(cursor->log, cursor->pin);
 }
@@ -405,7 +405,7 @@ static struct count resume_later(struct cursor *cursor, struct log_place to)
         struct image_cursor *image = cursor->image;
         struct log *log = cursor->log;
         struct count skipped = {to.number - image->resume_number, to.pos - image->resume};
-        uint32_t pin = pin_for(cursor, to.pos);
+        uint32_t pin = cursor_pin_for(cursor, to.pos);
 
         store_put(log->store, &image->resume, to.pos);
         store_put(log->store, &image->resume_number, to.number);
@@ -435,7 +435,7 @@ struct count cursor_jump(struct cursor *cursor, uint64_t to)
                 if (begun.pos < to)
                         skipped = (struct count){target.number - begun.number, to - begun.pos};
                 if (at.pos == image->pos) {
-                        range_done(cursor, at.pos, at.number);
+                        cursor_range_done(cursor, at.pos, at.number);
                         store_put(log->store, &image->pos, target.pos);
                         store_put(log->store, &image->from, target.pos);
                         store_put(log->store, &image->from_number, target.number);

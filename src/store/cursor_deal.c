@@ -8,10 +8,10 @@
 /* ---- given ---- */
 
 /* The slabs that [from, to) needs beyond those of a range that ends at `from`. */
-static void hold_more(struct cursor *cursor, uint64_t from, uint64_t to)
+static void pin_range(struct cursor *cursor, uint64_t from, uint64_t to)
 {
         const struct store *store = cursor->log->store;
-        uint32_t slab = pin_for(cursor, from), prev;
+        uint32_t slab = cursor_pin_for(cursor, from), prev;
 
         if (slab_pos(store, slab) < from)
                 slab = slab_next(store, slab);
@@ -19,7 +19,7 @@ static void hold_more(struct cursor *cursor, uint64_t from, uint64_t to)
                 while ((prev = store->slab[slab].prev) != SLAB_NONE &&
                        slab_pos(store, prev) == from)
                         slab = prev;
-        range_hold(cursor, slab, to, true);
+        cursor_range_pin(cursor, slab, to, true);
 }
 
 /* A new extent behind this one (0: in front). Its number plus one, or 0 without memory. */
@@ -43,7 +43,7 @@ static uint64_t extent_insert(struct cursor *cursor, uint64_t prev, struct log_p
         if (!*link)
                 store_put(store, &image->extent_tail, e);
         store_put(store, link, e);
-        range_hold(cursor, pin_for(cursor, from.pos), to.pos, true);
+        cursor_range_pin(cursor, cursor_pin_for(cursor, from.pos), to.pos, true);
         return e;
 }
 
@@ -69,13 +69,13 @@ static int insert(struct cursor *cursor, struct log_place from, struct log_place
         if (!*at && image->stop == from.pos) {
                 store_put(store, &image->stop, to.pos);
                 store_put(store, &image->stop_number, to.number);
-                hold_more(cursor, from.pos, to.pos);
+                pin_range(cursor, from.pos, to.pos);
                 return 0;
         }
         if (*at && extent_at(cursor, *at)->to == from.pos) {
                 store_put(store, &extent_at(cursor, *at)->to, to.pos);
                 store_put(store, &extent_at(cursor, *at)->to_number, to.number);
-                hold_more(cursor, from.pos, to.pos);
+                pin_range(cursor, from.pos, to.pos);
         } else {
                 uint64_t e = extent_insert(cursor, *at, from, to);
 
@@ -115,8 +115,8 @@ static void begin_range(struct cursor *cursor, struct log_place from, struct log
         store_put(store, &image->stop_number, to.number);
         store_put(store, &image->from, from.pos);
         store_put(store, &image->from_number, from.number);
-        cursor->slab = cursor->pin = pin_for(cursor, from.pos);
-        range_hold(cursor, cursor->pin, to.pos, true);
+        cursor->slab = cursor->pin = cursor_pin_for(cursor, from.pos);
+        cursor_range_pin(cursor, cursor->pin, to.pos, true);
 }
 
 /* The range to read ends at the boundary `at`, behind which it has begun nothing; the rest becomes
@@ -134,10 +134,10 @@ static int split_range(struct cursor *cursor, struct log_place at)
         store_put(store, &image->stop, at.pos);
         store_put(store, &image->stop_number, at.number);
         if (image->pos == at.pos)
-                range_done(cursor, at.pos, at.number);
+                cursor_range_done(cursor, at.pos, at.number);
         else
-                range_hold(cursor, pin, at.pos, true);
-        range_hold(cursor, pin, stop.pos, false);
+                cursor_range_pin(cursor, pin, at.pos, true);
+        cursor_range_pin(cursor, pin, stop.pos, false);
         return 0;
 }
 
@@ -206,9 +206,9 @@ int cursor_close(struct cursor *cursor)
                 store_put(log->store, &image->stop_number, log->image->number);
                 pin = cursor->pin;
                 if (image->pos < image->stop) {
-                        range_hold(cursor, pin, image->stop, true);
+                        cursor_range_pin(cursor, pin, image->stop, true);
                 } else {
-                        range_done(cursor, image->stop, image->stop_number);
+                        cursor_range_done(cursor, image->stop, image->stop_number);
                         cursor->pin = cursor->slab = SLAB_NONE;
                 }
                 log_shut(log, pin);
@@ -227,7 +227,7 @@ void cursor_open(struct cursor *cursor, struct log_place from)
         if (is_open(cursor) || image->resume != IMAGE_OPEN)
                 return;
         store_begin(store);
-        pin = pin_for(cursor, from.pos);
+        pin = cursor_pin_for(cursor, from.pos);
         log_open(log, pin);
         if (image->pos < image->stop) {
                 store_put(store, &image->resume, from.pos);
@@ -305,13 +305,13 @@ static int drop_read(struct cursor *cursor, const struct log_range *range)
         uint32_t pin = cursor->pin;
 
         if (range->from.pos == image->pos) {
-                range_done(cursor, range->from.pos, range->from.number);
+                cursor_range_done(cursor, range->from.pos, range->from.number);
                 store_put(store, &image->pos, range->to.pos);
                 store_put(store, &image->from, range->to.pos);
                 store_put(store, &image->from_number, range->to.number);
-                range_passed(cursor);
+                cursor_range_passed(cursor);
                 if (image->pos == image->stop)
-                        range_next(cursor);
+                        cursor_range_next(cursor);
                 return 0;
         }
         if (range->to.pos < stop.pos) {
@@ -321,8 +321,8 @@ static int drop_read(struct cursor *cursor, const struct log_range *range)
         }
         store_put(store, &image->stop, range->from.pos);
         store_put(store, &image->stop_number, range->from.number);
-        range_hold(cursor, pin, range->from.pos, true);
-        range_hold(cursor, pin, stop.pos, false);
+        cursor_range_pin(cursor, pin, range->from.pos, true);
+        cursor_range_pin(cursor, pin, stop.pos, false);
         return 0;
 }
 
@@ -333,7 +333,7 @@ static void drop_extent(struct cursor *cursor, const struct log_range *range)
         struct store *store = cursor->log->store;
         uint64_t e = image->extent_head;
         struct image_extent *extent = extent_at(cursor, e);
-        uint32_t pin = pin_for(cursor, extent->from);
+        uint32_t pin = cursor_pin_for(cursor, extent->from);
         uint64_t to = extent->to;
 
         count_extents(cursor, range->from.number - range->to.number,
@@ -346,9 +346,9 @@ static void drop_extent(struct cursor *cursor, const struct log_range *range)
         } else {
                 store_put(store, &extent->from, range->to.pos);
                 store_put(store, &extent->from_number, range->to.number);
-                range_hold(cursor, pin_for(cursor, range->to.pos), to, true);
+                cursor_range_pin(cursor, cursor_pin_for(cursor, range->to.pos), to, true);
         }
-        range_hold(cursor, pin, to, false);
+        cursor_range_pin(cursor, pin, to, false);
 }
 
 int cursor_drop(struct cursor *cursor, const struct log_range *range)

@@ -16,17 +16,17 @@ static inline struct image_extent *extent_at(const struct cursor *cursor, uint64
 }
 
 /* Holds or releases each slab of [from, to), beginning with the one given. */
-void range_hold(struct cursor *cursor, uint32_t slab, uint64_t to, bool hold);
+void cursor_range_pin(struct cursor *cursor, uint32_t slab, uint64_t to, bool pin);
 
 /* The slab in which the message at pos can be told from: that of its mark. */
-uint32_t pin_for(struct cursor *cursor, uint64_t pos);
+uint32_t cursor_pin_for(struct cursor *cursor, uint64_t pos);
 
 /* What was read of the current range counts as done. */
-void range_done(struct cursor *cursor, uint64_t pos, uint64_t number);
+void cursor_range_done(struct cursor *cursor, uint64_t pos, uint64_t number);
 
 /* A closed range lets go of the slabs it has passed, but for the one that tells where its message
  * began. */
-void range_passed(struct cursor *cursor);
+void cursor_range_passed(struct cursor *cursor);
 
 /* The range is read: on to the next extent, or to the open end. */
-void range_next(struct cursor *cursor);
+void cursor_range_next(struct cursor *cursor);

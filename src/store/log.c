@@ -167,13 +167,13 @@ bool log_may_drop(const struct log *log, uint32_t slab)
                slab_pos(store, prev) + IMAGE_SLAB_SIZE <= slab_pos(store, slab);
 }
 
-void log_hold(struct log *log, uint32_t slab)
+void log_pin(struct log *log, uint32_t slab)
 {
         if (slab != SLAB_NONE)
                 log->store->slab[slab].refs++;
 }
 
-void log_release(struct log *log, uint32_t slab)
+void log_unpin(struct log *log, uint32_t slab)
 {
         if (slab == SLAB_NONE)
                 return;
@@ -200,7 +200,7 @@ static bool is_before(const struct store *store, uint32_t slab, uint32_t other)
 
 void log_open(struct log *log, uint32_t slab)
 {
-        log_hold(log, slab);
+        log_pin(log, slab);
         log->open++;
         log->store->slab[slab].opens++;
         if (log->open_slab == SLAB_NONE || is_before(log->store, slab, log->open_slab))
@@ -233,7 +233,7 @@ void log_shut(struct log *log, uint32_t slab)
         log->open--;
         if (!--log->store->slab[slab].opens && slab == log->open_slab)
                 pass(log, slab);
-        log_release(log, slab);
+        log_unpin(log, slab);
 }
 
 void log_trim(struct log *log)

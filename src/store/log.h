@@ -106,8 +106,8 @@ const struct image_mark *log_mark(const struct log *log, uint64_t pos, uint64_t 
 struct log_place log_walk(const struct log *log, const struct image_mark *mark, uint64_t to);
 
 /* One more or less reader of this slab; frees what nobody needs. */
-void log_hold(struct log *log, uint32_t slab);
-void log_release(struct log *log, uint32_t slab);
+void log_pin(struct log *log, uint32_t slab);
+void log_unpin(struct log *log, uint32_t slab);
 
 /* The same, of one that reads whatever comes. */
 void log_open(struct log *log, uint32_t slab);
