@@ -30,11 +30,11 @@ struct books {
         struct count delivered;
         struct count queued;
         struct count dropped[DROP_REASONS];
-        uint64_t fullest_bytes; /* of the fullest single queue */
-        uint64_t limit_bytes;   /* and its limit */
-        bool fullest_held;      /* it is what is held, no client's */
-        uint64_t oldest_usec;   /* age of the oldest queued message; BOOKS_NONE where nothing is
-                                   queued */
+        uint64_t fullest_bytes;  /* of the fullest single queue */
+        uint64_t limit_bytes;    /* and its limit */
+        bool fullest_is_backlog; /* it is what is held, no client's */
+        uint64_t oldest_usec;    /* age of the oldest queued message; BOOKS_NONE where nothing is
+                                    queued */
 };
 
 #define BOOKS_NONE UINT64_MAX

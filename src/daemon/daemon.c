@@ -238,14 +238,14 @@ static void tear_down(struct daemon *daemon)
         config_free(daemon->config);
 }
 
-static void hold_signals(bool hold)
+static void block_signals(bool block)
 {
         sigset_t signals;
 
         sigemptyset(&signals);
         sigaddset(&signals, SIGTERM);
         sigaddset(&signals, SIGINT);
-        sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
+        sigprocmask(block ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
 }
 
 /* The files are broken, but what the last process had in force is known. */
@@ -346,7 +346,7 @@ int daemon_run(const struct options *options, struct config *config)
         if (!daemon.config)
                 return refuse(&daemon);
         limits_raise(daemon.config);
-        hold_signals(true); /* a stop that comes now is one all the same */
+        block_signals(true); /* a stop that comes now is one all the same */
         left = daemon.handover.state >= 0;
         if (build(&daemon) < 0) {
                 if (left && (!daemon.relay || relay_resumed(daemon.relay)))
@@ -354,7 +354,7 @@ int daemon_run(const struct options *options, struct config *config)
                 tear_down(&daemon);
                 return EXIT_FAILURE;
         }
-        hold_signals(false);
+        block_signals(false);
         if (!daemon.outdated)
                 last_config_put(&daemon.last, daemon.config);
         announce(&daemon);

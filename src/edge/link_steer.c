@@ -13,7 +13,7 @@
 #include "util/diag.h"
 #include "util/socket.h"
 
-static void be_held(struct link *link)
+static void enter_held(struct link *link)
 {
         evtimer_del(link->timer);
         link->redial = false;
@@ -29,7 +29,7 @@ static void be_held(struct link *link)
 static void start_or_hold(struct link *link)
 {
         if (link->held)
-                be_held(link);
+                enter_held(link);
         else
                 link_start_round(link);
 }
@@ -73,7 +73,7 @@ void link_hold(struct link *link, const char *text, uint64_t since)
         link->held_since = since;
         link->held = true;
         if (!has_no_say(link))
-                be_held(link);
+                enter_held(link);
 }
 
 void link_release(struct link *link, const char *text)
@@ -150,7 +150,7 @@ void link_reconcile(struct link *link)
         if (!link->session)
                 return;
         if (link->held)
-                be_held(link);
+                enter_held(link);
         else if (link->ledger->image->made_from != imprint_link(link->config))
                 redial(link, changed_text);
         else if (closed)

@@ -165,7 +165,8 @@ static uint64_t log_until(const struct ledger *ledger, uint64_t written, bool st
         return place.pos == written ? written : log_behind(ledger->log, place).pos;
 }
 
-int ledger_gather(struct ledger *ledger, size_t limit, bool hold_log, struct iovec *iov, int max)
+int ledger_gather(struct ledger *ledger, size_t limit, bool no_new_messages, struct iovec *iov,
+                  int max)
 {
         struct image_session *image = ledger->image;
         struct store *store = ledger->log->store;
@@ -181,7 +182,7 @@ int ledger_gather(struct ledger *ledger, size_t limit, bool hold_log, struct iov
                 back_to_log(ledger);
                 injecting = false;
         }
-        until = log_until(ledger, written, waiting || hold_log);
+        until = log_until(ledger, written, waiting || no_new_messages);
         if (waiting && (injecting || until == written)) {
                 if (!injecting) {
                         store_begin(store);

@@ -68,11 +68,12 @@ uint64_t ledger_injected(const struct ledger *ledger);
 bool ledger_pending(const struct ledger *ledger, bool inject_only);
 
 /*
- * What is sent next, at most `limit` bytes; the map has it then. hold_log: nothing of the out log
- * is begun, only what is injected, and the message that is half written. Returns how many of max
- * iov were filled in.
+ * What is sent next, at most `limit` bytes; the map has it then. no_new_messages: nothing of the
+ * out log is begun, only what is injected, and the message that is half written. Returns how many
+ * of max iov were filled in.
  */
-int ledger_gather(struct ledger *ledger, size_t limit, bool hold_log, struct iovec *iov, int max);
+int ledger_gather(struct ledger *ledger, size_t limit, bool no_new_messages, struct iovec *iov,
+                  int max);
 void ledger_sent(struct ledger *ledger, uint64_t bytes);
 
 /* Before that, and optional: tells how long the messages that are now handed to a connection whole,

@@ -12,7 +12,7 @@ libflow_a_SOURCES = \
 	%D%/recover_internal.h \
 	%D%/recover_log.c \
 	%D%/spread.c %D%/spread.h \
-	%D%/spread_hold.c \
+	%D%/spread_backlog.c \
 	%D%/spread_internal.h \
 	%D%/spread_rank.c \
 	%D%/spread_reader.c \

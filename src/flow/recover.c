@@ -225,15 +225,15 @@ static const char *check_spread(struct recovery *r, const struct frame_spec *spe
         struct log log;
 
         log_init(&log, r->store, &r->image->in, spec);
-        if (spread->given > in->end || spread->balance > 1 || spread->holding > 1)
+        if (spread->given > in->end || spread->balance > 1 || spread->has_backlog > 1)
                 return "what was given to readers is out of range";
         if (spread->given < in->end &&
             (!holds(&log, spread->given, in->end, in->number) || !is_boundary(&log, spread->given)))
                 return "what is to be given to readers is missing";
-        if (!spread->holding && !spread->balance && somebody_waits(r->image) &&
+        if (!spread->has_backlog && !spread->balance && somebody_waits(r->image) &&
             !holds(&log, spread->admit, in->end, in->number))
                 return "what is to be given to who waits is missing";
-        return spread->holding ? check_cursor(r, &r->image->in, &spread->held, spec) : NULL;
+        return spread->has_backlog ? check_cursor(r, &r->image->in, &spread->backlog, spec) : NULL;
 }
 
 /* Who waits has nothing yet, and waits for what is held, or to be let in where somebody else has
@@ -298,8 +298,8 @@ static bool collect_extents(struct recovery *r)
         uint32_t used = r->store->extents_used;
         bool *taken = calloc(used + 1, sizeof(*taken)), good = taken != NULL;
 
-        if (good && r->image->spread.holding)
-                good = mark_extents(r, &r->image->spread.held, taken);
+        if (good && r->image->spread.has_backlog)
+                good = mark_extents(r, &r->image->spread.backlog, taken);
         for (uint64_t i = 0; good && i < r->image->totals.client_slots; i++) {
                 const struct image_client *client = &r->image->client[i];
 

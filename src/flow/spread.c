@@ -19,11 +19,11 @@ static void deal(struct spread *spread, struct reader *reader, struct log_place 
                 spread->dealt(spread->context, reader, range.from, range.to);
         store_begin(spread->store);
         if (cursor_extend(&reader->cursor, range.from, range.to) < 0)
-                book_dropped(spread, DROP_QUEUE_FULL, range_count(&range));
+                spread_book_dropped(spread, DROP_QUEUE_FULL, range_count(&range));
         give_until(spread, to);
         store_commit(spread->store);
         reader->served = ++spread->serves;
-        rank_mend(spread, reader);
+        spread_rank_mend(spread, reader);
 }
 
 static void deal_all(struct spread *spread)
@@ -45,16 +45,16 @@ static void keep(struct spread *spread)
         bool full = false;
 
         store_begin(spread->store);
-        if (!spread->image->holding)
-                book_dropped(spread, DROP_NO_CLIENT, range_count(&range));
+        if (!spread->image->has_backlog)
+                spread_book_dropped(spread, DROP_NO_CLIENT, range_count(&range));
         else if (spread->balance)
-                full = cursor_extend(&spread->held, range.from, range.to) < 0;
+                full = cursor_extend(&spread->backlog, range.from, range.to) < 0;
         if (full)
-                book_dropped(spread, DROP_HOLD_FULL, range_count(&range));
+                spread_book_dropped(spread, DROP_HOLD_FULL, range_count(&range));
         give_until(spread, range.to);
         store_commit(spread->store);
-        if (spread->image->holding)
-                limit_hold(spread);
+        if (spread->image->has_backlog)
+                spread_limit_backlog(spread);
         else
                 log_trim(spread->log);
 }
@@ -98,8 +98,8 @@ void spread_recover(struct spread *spread, struct log *log)
                 .store = log->store, .log = log, .image = &log->store->image->spread};
         spread->given = log_place(log, spread->image->given);
         spread->balance = spread->image->balance;
-        if (spread->image->holding)
-                cursor_recover(&spread->held, log, &spread->image->held);
+        if (spread->image->has_backlog)
+                cursor_recover(&spread->backlog, log, &spread->image->backlog);
 }
 
 void spread_done(struct spread *spread)
@@ -123,9 +123,9 @@ static void follow_all(struct spread *spread)
         for (size_t i = 0; i < spread->n_members; i++)
                 follow_mode(spread, &spread->rank[i]->cursor);
         if (spread->balance)
-                rank_all(spread);
-        if (spread->image->holding)
-                follow_mode(spread, &spread->held);
+                spread_rank_all(spread);
+        if (spread->image->has_backlog)
+                follow_mode(spread, &spread->backlog);
 }
 
 /* What each reader has stays its own; what comes is dealt out, or is for everybody, from now on. */
@@ -138,23 +138,24 @@ static void change_mode(struct spread *spread)
         store_put(spread->store, &image->balance, spread->balance);
         if (spread->balance) /* what is held nobody else has */
                 store_put(spread->store, &image->dealt_from,
-                          image->holding ? image->held.pos : spread->given.pos);
+                          image->has_backlog ? image->backlog.pos : spread->given.pos);
         store_commit(spread->store);
         follow_all(spread);
 }
 
-void spread_configure(struct spread *spread, bool balance, uint64_t hold_size, uint64_t queue_size)
+void spread_configure(struct spread *spread, bool balance, uint64_t backlog_size,
+                      uint64_t queue_size)
 {
-        spread->hold_size = hold_size;
+        spread->backlog_size = backlog_size;
         spread->queue_size = queue_size;
         follow_all(spread);
         spread_taken(spread);
-        if (!spread->image->holding) /* a crash may have kept some waiting */
-                admit_waiting(spread, spread->image->admit);
+        if (!spread->image->has_backlog) /* a crash may have kept some waiting */
+                spread_admit_waiting(spread, spread->image->admit);
         if (balance != spread->balance)
                 change_mode(spread);
-        mind_hold(spread);
-        limit_hold(spread);
+        spread_mind_backlog(spread);
+        spread_limit_backlog(spread);
 }
 
 static bool grow(struct reader ***readers, size_t room)
@@ -218,7 +219,7 @@ void spread_books(struct spread *spread, uint64_t queue_limit, uint64_t now, str
                         (struct count){totals->in_dropped[i][0], totals->in_dropped[i][1]};
         for (size_t i = 0; i < spread->n_all; i++)
                 count_queue(&spread->all[i]->cursor, queue_limit, now, books);
-        if (!spread->image->holding)
+        if (!spread->image->has_backlog)
                 return;
-        books->fullest_held = count_queue(&spread->held, spread->hold_size, now, books);
+        books->fullest_is_backlog = count_queue(&spread->backlog, spread->backlog_size, now, books);
 }

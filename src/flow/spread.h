@@ -38,13 +38,13 @@ struct spread {
         struct store *store; /* borrowed, as the log */
         struct log *log;
         struct image_spread *image; /* in the store */
-        struct cursor held;
+        struct cursor backlog;
         bool balance;
-        uint64_t hold_size, queue_size;
+        uint64_t backlog_size, queue_size;
         struct reader **all, **rank; /* borrowed */
         uint32_t n_all, n_members, room;
-        uint64_t serves, rounds, held_at; /* the last as a reader's `at` */
-        struct log_place given;           /* as in the image, with its number */
+        uint64_t serves, rounds, backlog_at; /* the last as a reader's `at` */
+        struct log_place given;              /* as in the image, with its number */
         bool news; /* readers were given something since the caller last cleared this */
         /* Told of what is dealt to one of several, before anything else becomes of it. NULL: nobody
          * is. */
@@ -63,7 +63,8 @@ void spread_done(struct spread *spread);
 
 /* Other values; what is waiting is given anew only where it must be. hold_size in bytes; 0: nothing
  * is held. While somebody waits to be trusted, as much more is held as may be queued for one. */
-void spread_configure(struct spread *spread, bool balance, uint64_t hold_size, uint64_t queue_size);
+void spread_configure(struct spread *spread, bool balance, uint64_t backlog_size,
+                      uint64_t queue_size);
 
 /* Makes room for one reader more; false: no memory. */
 bool spread_room(struct spread *spread);

@@ -33,7 +33,7 @@ static void rank_sink(struct spread *spread, uint32_t at)
         rank_put(spread, at, reader);
 }
 
-void rank_mend(struct spread *spread, struct reader *reader)
+void spread_rank_mend(struct spread *spread, struct reader *reader)
 {
         uint32_t at = reader->rank;
 
@@ -43,22 +43,22 @@ void rank_mend(struct spread *spread, struct reader *reader)
         rank_sink(spread, at);
 }
 
-void rank_all(struct spread *spread)
+void spread_rank_all(struct spread *spread)
 {
         for (size_t i = spread->n_members / 2; i-- > 0;)
                 rank_sink(spread, (uint32_t)i);
 }
 
-void member_add(struct spread *spread, struct reader *reader)
+void spread_rank_add(struct spread *spread, struct reader *reader)
 {
         reader->role = READER_MEMBER;
         reader->served = ++spread->serves;
         rank_put(spread, spread->n_members++, reader);
         if (spread->balance)
-                rank_mend(spread, reader);
+                spread_rank_mend(spread, reader);
 }
 
-void member_remove(struct spread *spread, struct reader *reader)
+void spread_rank_remove(struct spread *spread, struct reader *reader)
 {
         struct reader *last = spread->rank[--spread->n_members];
 
@@ -66,5 +66,5 @@ void member_remove(struct spread *spread, struct reader *reader)
                 return;
         rank_put(spread, reader->rank, last);
         if (spread->balance)
-                rank_mend(spread, last);
+                spread_rank_mend(spread, last);
 }

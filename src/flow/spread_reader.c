@@ -13,7 +13,7 @@ static void enlist(struct reader *reader, struct spread *spread, struct image_cl
 
 void reader_join(struct reader *reader, struct spread *spread, struct image_client *image)
 {
-        bool waits = spread->image->holding;
+        bool waits = spread->image->has_backlog;
 
         enlist(reader, spread, image);
         cursor_init(&reader->cursor, spread->log, &image->cursor, !waits && !spread->balance);
@@ -22,7 +22,7 @@ void reader_join(struct reader *reader, struct spread *spread, struct image_clie
         if (waits)
                 reader->role = READER_WAITS;
         else
-                member_add(spread, reader);
+                spread_rank_add(spread, reader);
 }
 
 void reader_recover(struct reader *reader, struct spread *spread, struct image_client *image)
@@ -31,7 +31,7 @@ void reader_recover(struct reader *reader, struct spread *spread, struct image_c
         cursor_recover(&reader->cursor, spread->log, &image->cursor);
         reader->role = (enum reader_role)image->reading;
         if (reader->role == READER_MEMBER)
-                member_add(spread, reader);
+                spread_rank_add(spread, reader);
 }
 
 bool reader_is_next(const struct reader *reader)
@@ -51,14 +51,15 @@ struct cursor *reader_offer(struct reader *reader)
 {
         struct spread *spread = reader->spread;
 
-        return reader->role == READER_WAITS && cursor_waiting(&spread->held) ? &spread->held : NULL;
+        return reader->role == READER_WAITS && cursor_waiting(&spread->backlog) ? &spread->backlog
+                                                                                : NULL;
 }
 
 void reader_advance(struct reader *reader, uint64_t bytes)
 {
         cursor_advance(&reader->cursor, bytes);
         if (reader->spread->balance && reader->role == READER_MEMBER)
-                rank_mend(reader->spread, reader);
+                spread_rank_mend(reader->spread, reader);
 }
 
 void reader_trust(struct reader *reader, uint64_t taken)
@@ -68,17 +69,17 @@ void reader_trust(struct reader *reader, uint64_t taken)
 
         if (reader->role != READER_WAITS)
                 return;
-        from = held_from(spread);
+        from = spread_backlog_from(spread);
         store_begin(spread->store);
-        cursor_inherit(&reader->cursor, &spread->held);
+        cursor_inherit(&reader->cursor, &spread->backlog);
         store_put(spread->store, &reader->image->waits, 0);
         store_put(spread->store, &reader->image->reading, READER_MEMBER);
-        store_put(spread->store, &spread->image->holding, 0);
+        store_put(spread->store, &spread->image->has_backlog, 0);
         store_put(spread->store, &spread->image->admit, from);
         store_commit(spread->store);
-        member_add(spread, reader);
+        spread_rank_add(spread, reader);
         spread->news = true;
-        admit_waiting(spread, from);
+        spread_admit_waiting(spread, from);
         /* Not before the others have hold of what it has taken already. */
         store_begin(spread->store);
         reader_advance(reader, taken);
@@ -103,20 +104,20 @@ int reader_leave(struct reader *reader)
         if (result < 0)
                 return result;
         if (reader->role == READER_MEMBER)
-                member_remove(spread, reader);
+                spread_rank_remove(spread, reader);
         reader->role = READER_LEAVING;
-        mind_hold(spread);
-        limit_hold(spread);
+        spread_mind_backlog(spread);
+        spread_limit_backlog(spread);
         return 0;
 }
 
 struct count reader_shorten(struct reader *reader, uint64_t limit)
 {
         struct spread *spread = reader->spread;
-        struct count dropped = drop_beyond(spread, &reader->cursor, limit, DROP_QUEUE_FULL);
+        struct count dropped = spread_drop_beyond(spread, &reader->cursor, limit, DROP_QUEUE_FULL);
 
         if (dropped.messages && spread->balance && reader->role == READER_MEMBER)
-                rank_mend(spread, reader);
+                spread_rank_mend(spread, reader);
         return dropped;
 }
 
@@ -124,7 +125,7 @@ struct count reader_shorten(struct reader *reader, uint64_t limit)
  * or it came while each message was for one. */
 static uint64_t unseen(const struct spread *spread)
 {
-        uint64_t least = UINT64_MAX, from = held_from(spread);
+        uint64_t least = UINT64_MAX, from = spread_backlog_from(spread);
 
         for (size_t i = 0; i < spread->n_all && !spread->balance; i++) {
                 const struct reader *reader = spread->all[i];
@@ -156,7 +157,7 @@ static struct count drop_offered(struct spread *spread, struct cursor *cursor, u
                 if (most > before - range.from.pos)
                         most = before - range.from.pos;
                 store_begin(spread->store);
-                some = drop_some(spread, cursor, most, reason);
+                some = spread_drop_some(spread, cursor, most, reason);
                 store_put(spread->store, offered,
                           some.bytes < *offered - begun ? *offered - some.bytes : IMAGE_SENT);
                 store_commit(spread->store);
@@ -171,16 +172,16 @@ static void hold_what_it_had(struct spread *spread, struct reader *reader)
 {
         const struct image_cursor *image = reader->cursor.image;
 
-        if (!spread->hold_size || spread->n_members || spread->balance || image->done_bytes ||
+        if (!spread->backlog_size || spread->n_members || spread->balance || image->done_bytes ||
             image->pos != image->from)
                 return;
         store_begin(spread->store);
-        cursor_init(&spread->held, spread->log, &spread->image->held, false);
-        cursor_inherit(&spread->held, &reader->cursor);
+        cursor_init(&spread->backlog, spread->log, &spread->image->backlog, false);
+        cursor_inherit(&spread->backlog, &reader->cursor);
         cursor_init(&reader->cursor, spread->log, &reader->image->cursor, false);
         store_put(spread->store, &reader->image->waits, spread->given.pos + 1);
         store_put(spread->store, &reader->image->reading, READER_WAITS);
-        store_put(spread->store, &spread->image->holding, 1);
+        store_put(spread->store, &spread->image->has_backlog, 1);
         store_commit(spread->store);
 }
 
@@ -195,20 +196,20 @@ struct count reader_done(struct reader *reader, enum drop_reason reason)
                 return dropped;
         reader->role = READER_NONE;
         if (role == READER_MEMBER)
-                member_remove(spread, reader);
+                spread_rank_remove(spread, reader);
         if (reader->image->sending && role != READER_WAITS)
                 dropped = drop_offered(spread, &reader->cursor, UINT64_MAX, &reader->image->sending,
                                        reason);
-        else if (reader->image->sending && spread->image->holding)
-                dropped = drop_offered(spread, &spread->held, unseen(spread),
+        else if (reader->image->sending && spread->image->has_backlog)
+                dropped = drop_offered(spread, &spread->backlog, unseen(spread),
                                        &reader->image->sending, reason);
         if (role == READER_MEMBER)
                 hold_what_it_had(spread, reader);
-        mind_hold(spread);
+        spread_mind_backlog(spread);
         if (spread->balance)
-                dropped = count_add(dropped, return_all(spread, &reader->cursor, reason));
-        limit_hold(spread);
-        while ((some = drop_some(spread, &reader->cursor, UINT64_MAX, reason)).messages)
+                dropped = count_add(dropped, spread_return_all(spread, &reader->cursor, reason));
+        spread_limit_backlog(spread);
+        while ((some = spread_drop_some(spread, &reader->cursor, UINT64_MAX, reason)).messages)
                 dropped = count_add(dropped, some);
         done = cursor_delivered(&reader->cursor);
         some = cursor_queued(&reader->cursor);
@@ -217,7 +218,7 @@ struct count reader_done(struct reader *reader, enum drop_reason reason)
         store_add(spread->store, &totals->in_bytes, done.bytes);
         store_add(spread->store, &totals->in_done_messages, done.messages);
         store_add(spread->store, &totals->in_done_bytes, done.bytes);
-        book_dropped(spread, reason, some);
+        spread_book_dropped(spread, reason, some);
         store_put(spread->store, &reader->image->gone_messages, done.messages);
         store_put(spread->store, &reader->image->gone_bytes, done.bytes);
         store_put(spread->store, &reader->image->waits, 0);

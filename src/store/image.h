@@ -194,10 +194,10 @@ struct image_frame {
 /* Who gets what the upstream sent. */
 struct image_spread {
         uint64_t given; /* the in log, up to here, was given to its readers or counted as dropped */
-        uint64_t balance;         /* 1: each message to one reader; 0: to all */
-        uint64_t dealt_from;      /* what came before this was for all */
-        uint64_t holding;         /* 1: the cursor below keeps what comes while nobody reads */
-        struct image_cursor held; /* for the next one who does */
+        uint64_t balance;            /* 1: each message to one reader; 0: to all */
+        uint64_t dealt_from;         /* what came before this was for all */
+        uint64_t has_backlog;        /* 1: the cursor below keeps what comes while nobody reads */
+        struct image_cursor backlog; /* for the next one who does */
         uint64_t admit; /* who waits while nothing is held gets what came from here on, and since
                            it came */
         uint64_t spare[8];

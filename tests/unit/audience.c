@@ -120,16 +120,16 @@ static struct count give_back(struct audience *a, struct listener *l, enum drop_
                         continue;
                 if (!change(a))
                         break;
-                return_to(a, to == NOBODY ? &a->held : &a->all[to], l->run[i].from);
+                return_to(a, to == NOBODY ? &a->backlog : &a->all[to], l->run[i].from);
                 run_take(a, l, i);
         }
         return sum;
 }
 
 /* Where what is held goes on without an end. */
-static uint32_t held_from(const struct audience *a)
+static uint32_t spread_backlog_from(const struct audience *a)
 {
-        return run_is_endless(&a->held) ? a->held.run[a->held.n - 1].from : a->end;
+        return run_is_endless(&a->backlog) ? a->backlog.run[a->backlog.n - 1].from : a->end;
 }
 
 static void empty(struct listener *l)
@@ -139,43 +139,43 @@ static void empty(struct listener *l)
         l->has = (struct count){0, 0};
 }
 
-static void mind_hold(struct audience *a)
+static void spread_mind_backlog(struct audience *a)
 {
-        bool hold = a->hold_size && !members(a);
+        bool keep = a->backlog_size && !members(a);
         struct count sum;
 
-        if (hold && !a->holding && change(a)) {
-                a->holding = true;
-                empty(&a->held);
+        if (keep && !a->has_backlog && change(a)) {
+                a->has_backlog = true;
+                empty(&a->backlog);
                 if (!a->balance)
-                        run_open(&a->held, a->end);
+                        run_open(&a->backlog, a->end);
         }
-        if (hold || !a->holding)
+        if (keep || !a->has_backlog)
                 return;
         if (a->balance && members(a)) /* a crash while somebody went */
-                give_back(a, &a->held, DROP_HOLD_FULL);
-        admit(a, held_from(a));
-        while (drop_one(a, &a->held, DROP_HOLD_FULL, &sum))
+                give_back(a, &a->backlog, DROP_HOLD_FULL);
+        admit(a, spread_backlog_from(a));
+        while (drop_one(a, &a->backlog, DROP_HOLD_FULL, &sum))
                 ;
         if (change(a)) {
-                a->holding = false;
-                empty(&a->held);
+                a->has_backlog = false;
+                empty(&a->backlog);
         }
 }
 
 /* While somebody waits to be trusted, more is held. */
-static void limit_hold(struct audience *a)
+static void spread_limit_backlog(struct audience *a)
 {
-        uint64_t limit = a->hold_size;
+        uint64_t limit = a->backlog_size;
 
-        if (!a->holding || listener_waiting(a, &a->held) <= limit)
+        if (!a->has_backlog || listener_waiting(a, &a->backlog) <= limit)
                 return;
         for (uint32_t i = 0; i < LISTENERS; i++)
                 if (a->all[i].role == READER_WAITS && i != a->going) {
                         limit += a->queue_size;
                         break;
                 }
-        shorten(a, &a->held, limit, DROP_HOLD_FULL);
+        shorten(a, &a->backlog, limit, DROP_HOLD_FULL);
 }
 
 /* ---- what comes ---- */
@@ -184,12 +184,12 @@ static void keep(struct audience *a)
 {
         if (!change(a))
                 return;
-        if (!a->holding)
+        if (!a->has_backlog)
                 book(a, DROP_NO_CLIENT, audience_span(a, a->given, a->end));
         else if (a->balance)
-                run_append(a, &a->held, a->given, a->end);
+                run_append(a, &a->backlog, a->given, a->end);
         a->given = a->end;
-        limit_hold(a);
+        spread_limit_backlog(a);
 }
 
 void audience_taken(struct audience *a)
@@ -222,27 +222,29 @@ static void follow_all(struct audience *a)
         for (uint32_t i = 0; i < LISTENERS; i++)
                 if (is_member(a, i) && change(a))
                         audience_follow(a, &a->all[i]);
-        if (a->holding && change(a))
-                audience_follow(a, &a->held);
+        if (a->has_backlog && change(a))
+                audience_follow(a, &a->backlog);
         a->changing = !a->budget;
 }
 
-void audience_configure(struct audience *a, bool balance, uint64_t hold_size, uint64_t queue_size)
+void audience_configure(struct audience *a, bool balance, uint64_t backlog_size,
+                        uint64_t queue_size)
 {
-        a->hold_size = hold_size;
+        a->backlog_size = backlog_size;
         a->queue_size = queue_size;
         follow_all(a);
         audience_taken(a);
-        if (!a->holding)
+        if (!a->has_backlog)
                 admit(a, a->admit);
         if (balance != a->balance && change(a)) {
                 a->balance = balance;
                 if (balance)
-                        a->dealt_from = a->holding && a->held.n ? a->held.run[0].from : a->given;
+                        a->dealt_from =
+                                a->has_backlog && a->backlog.n ? a->backlog.run[0].from : a->given;
                 follow_all(a);
         }
-        mind_hold(a);
-        limit_hold(a);
+        spread_mind_backlog(a);
+        spread_limit_backlog(a);
 }
 
 /* ---- readers ---- */
@@ -271,7 +273,7 @@ static struct count drop_offered(struct audience *a, struct listener *l, struct 
 /* The first message that one who waits has seen come, and that is not for one alone. */
 static uint32_t seen(const struct audience *a)
 {
-        uint32_t least = UINT32_MAX, from = held_from(a);
+        uint32_t least = UINT32_MAX, from = spread_backlog_from(a);
 
         for (uint32_t i = 0; i < LISTENERS && !a->balance; i++)
                 if (a->all[i].role == READER_WAITS && i != a->going && a->all[i].since < least)
@@ -290,7 +292,7 @@ void audience_join(struct audience *a, uint32_t i)
         l->done = (struct count){0, 0};
         l->offered = 0;
         l->since = a->given;
-        l->role = a->holding ? READER_WAITS : READER_MEMBER;
+        l->role = a->has_backlog ? READER_WAITS : READER_MEMBER;
         l->served = ++a->serves;
         if (l->role == READER_MEMBER && !a->balance)
                 run_open(l, a->end);
@@ -302,14 +304,14 @@ void audience_trust(struct audience *a, uint32_t i, uint64_t taken)
 
         if (l->role != READER_WAITS || !change(a))
                 return;
-        a->admit = held_from(a);
-        memcpy(l->run, a->held.run, a->held.n * sizeof(l->run[0]));
-        l->n = a->held.n;
-        l->has = a->held.has;
+        a->admit = spread_backlog_from(a);
+        memcpy(l->run, a->backlog.run, a->backlog.n * sizeof(l->run[0]));
+        l->n = a->backlog.n;
+        l->has = a->backlog.has;
         l->role = READER_MEMBER;
         l->served = ++a->serves;
-        a->holding = false;
-        empty(&a->held);
+        a->has_backlog = false;
+        empty(&a->backlog);
         admit(a, a->admit);
         if (change(a))
                 audience_advance(a, i, taken);
@@ -323,8 +325,8 @@ void audience_leave(struct audience *a, uint32_t i)
                 return;
         run_close(a, l);
         l->role = READER_LEAVING;
-        mind_hold(a);
-        limit_hold(a);
+        spread_mind_backlog(a);
+        spread_limit_backlog(a);
 }
 
 struct count audience_shorten(struct audience *a, uint32_t i, uint64_t limit)
@@ -344,12 +346,12 @@ static void remove_place(struct audience *a, uint32_t i)
 /* What the only reader had is held, if it never took a byte, and it waits to be trusted again. */
 static void hold_what_it_had(struct audience *a, struct listener *l)
 {
-        if (!a->hold_size || members(a) || a->balance || l->done.bytes || l->off || !change(a))
+        if (!a->backlog_size || members(a) || a->balance || l->done.bytes || l->off || !change(a))
                 return;
-        memcpy(a->held.run, l->run, l->n * sizeof(l->run[0]));
-        a->held.n = l->n;
-        a->held.has = l->has;
-        a->holding = true;
+        memcpy(a->backlog.run, l->run, l->n * sizeof(l->run[0]));
+        a->backlog.n = l->n;
+        a->backlog.has = l->has;
+        a->has_backlog = true;
         empty(l);
         l->role = READER_WAITS;
         l->since = a->given;
@@ -365,14 +367,14 @@ struct count audience_done(struct audience *a, uint32_t i, enum drop_reason reas
         a->going = i;
         if (l->role != READER_WAITS)
                 sum = drop_offered(a, l, l, UINT32_MAX, reason);
-        else if (a->holding)
-                sum = drop_offered(a, l, &a->held, seen(a), reason);
+        else if (a->has_backlog)
+                sum = drop_offered(a, l, &a->backlog, seen(a), reason);
         if (l->role == READER_MEMBER)
                 hold_what_it_had(a, l);
-        mind_hold(a);
-        if (a->balance && (members(a) || a->holding))
+        spread_mind_backlog(a);
+        if (a->balance && (members(a) || a->has_backlog))
                 sum = count_add(sum, give_back(a, l, reason));
-        limit_hold(a);
+        spread_limit_backlog(a);
         while (drop_one(a, l, reason, &sum))
                 ;
         if (change(a)) {
@@ -441,7 +443,7 @@ const struct listener *audience_each(const struct audience *a, uint32_t *i)
                 ++*i;
         if (*i < LISTENERS)
                 return &a->all[(*i)++];
-        return a->holding && (*i)++ == LISTENERS ? &a->held : NULL;
+        return a->has_backlog && (*i)++ == LISTENERS ? &a->backlog : NULL;
 }
 
 struct count audience_delivered(const struct audience *a)

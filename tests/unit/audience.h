@@ -38,23 +38,24 @@ struct audience {
         uint64_t (*pos)(const void *context, uint32_t message); /* where it begins */
         const void *context;
         uint32_t end, given; /* messages that there are, and that were given to somebody */
-        bool balance, holding;
+        bool balance, has_backlog;
         bool changing;       /* the mode has changed; readers follow it in any order */
         uint32_t dealt_from; /* the first message that was not for all */
-        uint64_t hold_size, queue_size;
+        uint64_t backlog_size, queue_size;
         uint32_t admit; /* who still waits while nothing is held gets what came from here on */
         struct count done, dropped[DROP_REASONS]; /* done: of those that are gone */
         uint32_t going;                           /* reads nothing from now on */
         uint64_t serves, rounds, budget;
         uint32_t place[LISTENERS], n; /* who waits is let in in this order */
-        struct listener held, all[LISTENERS];
+        struct listener backlog, all[LISTENERS];
 };
 
 void audience_init(struct audience *a, uint64_t (*pos)(const void *context, uint32_t message),
                    const void *context);
 
 /* The same as the functions of core/spread, by the number of the reader. */
-void audience_configure(struct audience *a, bool balance, uint64_t hold_size, uint64_t queue_size);
+void audience_configure(struct audience *a, bool balance, uint64_t backlog_size,
+                        uint64_t queue_size);
 void audience_taken(struct audience *a);
 void audience_join(struct audience *a, uint32_t i);
 void audience_trust(struct audience *a, uint32_t i, uint64_t taken);

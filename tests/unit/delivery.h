@@ -128,7 +128,7 @@ void down_trust(uint32_t i, uint64_t most);
 void down_done(uint32_t i, enum drop_reason reason);
 void down_shorten(uint32_t i);
 bool down_is_beyond(uint32_t i);
-void down_configure(bool balance, uint64_t hold_size);
+void down_configure(bool balance, uint64_t backlog_size);
 void down_check(void);
 
 /* ---- to the peer ---- */
@@ -136,7 +136,7 @@ void down_check(void);
 void up_read(uint32_t i, uint64_t want);
 void up_begin(void);
 void up_end(void);
-uint64_t up_write(uint64_t limit, bool hold, bool all);
+uint64_t up_write(uint64_t limit, bool no_new, bool all);
 void up_acknowledge(uint64_t acked);
 void up_beat(void);
 void up_expire(uint64_t before);

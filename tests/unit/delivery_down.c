@@ -136,10 +136,10 @@ void down_done(uint32_t i, enum drop_reason reason)
                 "the end of a reader drops another number");
 }
 
-void down_configure(bool balance, uint64_t hold_size)
+void down_configure(bool balance, uint64_t backlog_size)
 {
-        spread_configure(&room.spread, balance, hold_size, room.queue_size);
-        audience_configure(&room.audience, balance, hold_size, room.queue_size);
+        spread_configure(&room.spread, balance, backlog_size, room.queue_size);
+        audience_configure(&room.audience, balance, backlog_size, room.queue_size);
 }
 
 static void check_bytes(uint32_t i, const unsigned char *bytes, uint64_t size)
@@ -181,7 +181,7 @@ void down_trust(uint32_t i, uint64_t most)
                 return;
         must(reader_is_next(reader) == is_next(i), "another one is the next");
         offer = reader_offer(reader);
-        must((offer != NULL) == (listener_waiting(&room.audience, &room.audience.held) > 0),
+        must((offer != NULL) == (listener_waiting(&room.audience, &room.audience.backlog) > 0),
              "something is offered, or not");
         for (int k = 0, n = offer ? cursor_gather(offer, most, iov, 4) : 0; k < n; k++) {
                 memcpy(bytes + taken, iov[k].iov_base, iov[k].iov_len);
@@ -234,11 +234,11 @@ static void check_readers(void)
                              listener_is(a, &a->all[i], image, &image->client[i].cursor),
                      "a reader has something else than it should");
         }
-        must(a->holding == image->spread.holding, "something is held, or not");
-        must(a->n || a->holding || !room.in.image->data.head ||
+        must(a->has_backlog == image->spread.has_backlog, "something is held, or not");
+        must(a->n || a->has_backlog || !room.in.image->data.head ||
                      slab_limit(&room.store, chain_head(&room.in.image->data)) >= room.down_pos,
              "what nobody reads is kept");
-        must(!a->holding || listener_is(a, &a->held, image, &image->spread.held),
+        must(!a->has_backlog || listener_is(a, &a->backlog, image, &image->spread.backlog),
              "something else is held than should be");
 }
 
@@ -250,7 +250,7 @@ static void check_oldest(const struct books *books)
 
         for (uint32_t i = 0; (l = audience_each(&room.audience, &i));) {
                 uint64_t bytes = listener_queued(a, l).bytes, is;
-                uint64_t may = l == &a->held ? a->hold_size : room.queue_size;
+                uint64_t may = l == &a->backlog ? a->backlog_size : room.queue_size;
 
                 if (bytes * limit > fullest * may) {
                         fullest = bytes;

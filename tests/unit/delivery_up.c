@@ -113,7 +113,7 @@ void up_beat(void)
 }
 
 /* What must come at a boundary: a heartbeat that waits, else the next message that is queued. */
-static void frame_begins(bool hold)
+static void frame_begins(bool no_new)
 {
         struct sent *s;
 
@@ -125,7 +125,7 @@ static void frame_begins(bool hold)
                 room.frame_size = room.left = BEAT;
                 return;
         }
-        must(!hold, "a message is begun while none may be");
+        must(!no_new, "a message is begun while none may be");
         while (room.next < room.n_up && sent_at(room.next)->fate != QUEUED)
                 room.next++;
         must(room.next < room.n_up, "the peer gets more than there is");
@@ -153,13 +153,13 @@ static void frame_ends(void)
                 room.resent = count_add(room.resent, one(s));
 }
 
-static void bytes_go(const unsigned char *bytes, uint64_t size, bool hold)
+static void bytes_go(const unsigned char *bytes, uint64_t size, bool no_new)
 {
         while (size) {
                 uint64_t n;
 
                 if (!room.left)
-                        frame_begins(hold);
+                        frame_begins(no_new);
                 n = room.left < size ? room.left : size;
                 must(memcmp(bytes, room.frame + room.frame_size - room.left, n) == 0,
                      "the peer gets other bytes than it must");
@@ -172,7 +172,7 @@ static void bytes_go(const unsigned char *bytes, uint64_t size, bool hold)
         }
 }
 
-uint64_t up_write(uint64_t limit, bool hold, bool all)
+uint64_t up_write(uint64_t limit, bool no_new, bool all)
 {
         struct iovec iov[4];
         uint64_t sum = 0, went, left;
@@ -180,7 +180,7 @@ uint64_t up_write(uint64_t limit, bool hold, bool all)
 
         if (!room.live)
                 return 0;
-        n = ledger_gather(&room.ledger, limit, hold, iov, 1 + (int)random_below(4));
+        n = ledger_gather(&room.ledger, limit, no_new, iov, 1 + (int)random_below(4));
         for (int i = 0; i < n; i++)
                 sum += iov[i].iov_len;
         must(sum <= limit, "more is to be written than was asked for");
@@ -191,7 +191,7 @@ uint64_t up_write(uint64_t limit, bool hold, bool all)
         for (int i = 0; i < n && left; i++) {
                 uint64_t size = iov[i].iov_len < left ? iov[i].iov_len : left;
 
-                bytes_go(iov[i].iov_base, size, hold);
+                bytes_go(iov[i].iov_base, size, no_new);
                 left -= size;
         }
         if (went)

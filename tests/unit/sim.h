@@ -113,7 +113,7 @@ struct world {
         bool tx_known; /* what the frame under way is: */
         uint64_t tx_size, tx_off;
         uint32_t tx_client, tx_seq;         /* client SIM_CLIENTS: injected */
-        bool tx_hold;                       /* no message may begin */
+        bool tx_no_new;                     /* no message may begin */
         uint32_t order[SIM_ORDER], n_order; /* client << 16 | number, as first begun */
         uint64_t order_bytes[SIM_ORDER + 1];
         uint64_t ends[SIM_ORDER]; /* TCP offsets of messages of this connection */
@@ -135,7 +135,7 @@ struct world {
         struct listener undo; /* what a reader had before the send that is under way */
         /* The configuration, and who has what by it; a reader's number is that of its slot. */
         bool balance;
-        uint64_t hold_size, queue_size;
+        uint64_t backlog_size, queue_size;
         struct audience audience;
         uint32_t dealt;       /* messages that were given to somebody, as far as this was noted: */
         bool alone[SIM_DOWN]; /* to one alone */
@@ -245,7 +245,7 @@ void side_trust(struct side *side, uint32_t slot);
 void side_leave(struct side *side, uint32_t slot);
 void side_shorten(struct side *side, uint32_t slot, uint64_t limit);
 void side_reader_done(struct side *side, uint32_t slot);
-void side_configure(struct side *side, bool balance, uint64_t hold_size, uint64_t queue_size);
+void side_configure(struct side *side, bool balance, uint64_t backlog_size, uint64_t queue_size);
 void side_taken(struct side *side);
 void side_sends(struct side *side, uint32_t slot, uint64_t bytes); /* a send begins */
 void side_sent(struct side *side);

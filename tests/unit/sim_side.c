@@ -298,7 +298,7 @@ static bool read_link(struct side *side, size_t want)
         return true;
 }
 
-static bool write_link(struct side *side, size_t limit, bool hold)
+static bool write_link(struct side *side, size_t limit, bool no_new)
 {
         struct world *world = side->world;
         struct iovec iov[SIM_IOV];
@@ -307,15 +307,15 @@ static bool write_link(struct side *side, size_t limit, bool hold)
 
         if (world->conn != CONN_UP)
                 return false;
-        n = ledger_gather(&side->ledger, limit, hold, iov, 1 + (int)world_random(world, SIM_IOV));
+        n = ledger_gather(&side->ledger, limit, no_new, iov, 1 + (int)world_random(world, SIM_IOV));
         for (int i = 0; i < n; i++)
                 sum += iov[i].iov_len;
         if (!sum)
                 return false;
-        world->tx_hold = hold && !ledger_in_message(&side->ledger);
+        world->tx_no_new = no_new && !ledger_in_message(&side->ledger);
         went = world_tcp_send(world, iov, n,
                               world_random(world, 3) ? sum : 1 + world_random(world, sum));
-        world->tx_hold = false;
+        world->tx_no_new = false;
         side_crash_point();
         ledger_sent(&side->ledger, went);
         return true;

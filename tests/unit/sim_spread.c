@@ -24,12 +24,12 @@ static bool is_same(const struct audience *a, const struct image *image)
         const struct image_spread *spread = &image->spread;
 
         if (spread->given != a->pos(a->context, a->given) || spread->balance != a->balance ||
-            spread->holding != a->holding)
+            spread->has_backlog != a->has_backlog)
                 return false;
         for (int i = 0; i < DROP_REASONS; i++)
                 if (image->totals.in_dropped[i][0] != a->dropped[i].messages)
                         return false;
-        if (a->holding && !listener_is(a, &a->held, image, &spread->held))
+        if (a->has_backlog && !listener_is(a, &a->backlog, image, &spread->backlog))
                 return false;
         for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
                 const struct image_client *client = &image->client[slot];
@@ -65,7 +65,7 @@ static struct count op_in_model(const struct world *world, struct audience *a)
         case OP_DONE: return audience_done(a, world->op_slot, DROP_CLIENT_GONE);
         case OP_TAKE: audience_taken(a); break;
         case OP_CONFIGURE:
-                audience_configure(a, world->balance, world->hold_size, world->queue_size);
+                audience_configure(a, world->balance, world->backlog_size, world->queue_size);
                 break;
         case OP_NONE:
         case OP_SEND: break;
@@ -144,13 +144,13 @@ void side_shorten(struct side *side, uint32_t slot, uint64_t limit)
         op_ends(side, reader_shorten(&side->reader[slot], limit));
 }
 
-void side_configure(struct side *side, bool balance, uint64_t hold_size, uint64_t queue_size)
+void side_configure(struct side *side, bool balance, uint64_t backlog_size, uint64_t queue_size)
 {
         side->world->balance = balance;
-        side->world->hold_size = hold_size;
+        side->world->backlog_size = backlog_size;
         side->world->queue_size = queue_size;
         op_begins(side->world, OP_CONFIGURE, 0);
-        spread_configure(&side->spread, balance, hold_size, queue_size);
+        spread_configure(&side->spread, balance, backlog_size, queue_size);
         op_ends(side, (struct count){0, 0});
 }
 
@@ -210,7 +210,8 @@ void side_recover_readers(struct side *side)
 {
         side_open_readers(side);
         audience_recover(&side->world->audience);
-        side_configure(side, side->world->balance, side->world->hold_size, side->world->queue_size);
+        side_configure(side, side->world->balance, side->world->backlog_size,
+                       side->world->queue_size);
 }
 
 void side_open_readers(struct side *side)
@@ -261,6 +262,6 @@ void side_check_readers(struct side *side)
         for (uint32_t slot = 0; slot < SIM_SLOTS; slot++)
                 if (a->all[slot].role != READER_NONE)
                         check_listener(world, &side->reader[slot].cursor, &a->all[slot]);
-        if (a->holding)
-                check_listener(world, &side->spread.held, &a->held);
+        if (a->has_backlog)
+                check_listener(world, &side->spread.backlog, &a->backlog);
 }

@@ -282,7 +282,7 @@ static void tx_message(struct world *world, const char *key)
         world_check(world, sscanf(key, "M%2x%6x", &c, &seq) == 2, "the peer got a torn message");
         world_check(world, c < SIM_CLIENTS && seq < world->client[c].sent,
                     "the peer got what was not sent");
-        world_check(world, !world->tx_hold, "a message was begun while the log was on hold");
+        world_check(world, !world->tx_no_new, "a message was begun while the log was on hold");
         boundary = world->plan->up[c].boundary;
         world->tx_client = c;
         world->tx_seq = seq;

@@ -343,11 +343,11 @@ static void what_one_alone_may_have_got_before_a_crash_nobody_else_gets(void **s
         client_comes(1);
         hold_bytes(20000);
         down_configure(false, 1 << 20);
-        before = listener_queued(&room.audience, &room.audience.held);
+        before = listener_queued(&room.audience, &room.audience.backlog);
         client_was_sent_to(0, 5000);
         client_goes(0, DROP_CLIENT_GONE);
         down_check();
-        left = listener_queued(&room.audience, &room.audience.held);
+        left = listener_queued(&room.audience, &room.audience.backlog);
         must(before.bytes - left.bytes >= 5000, "it is for the other one");
         drain();
         room_end();

@@ -40,8 +40,8 @@ static void release_buffers(struct control_client *client)
 {
         varlink_reader_done(&client->in);
         control_client_forget(client);
-        client->control->held -= client->held;
-        client->held = 0;
+        client->control->buffered -= client->buffered;
+        client->buffered = 0;
 }
 
 void control_client_close(struct control_client *client, const char *why)
@@ -205,12 +205,12 @@ static int serve(struct control_client *client)
         return 1;
 }
 
-static struct control_client *holds_most(const struct control *control)
+static struct control_client *largest_buffer(const struct control *control)
 {
         struct control_client *client, *most = NULL;
 
         for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link))
-                if (!most || client->held > most->held)
+                if (!most || client->buffered > most->buffered)
                         most = client;
         return most;
 }
@@ -220,7 +220,7 @@ static void enforce(struct control *control)
 {
         struct control_client *most;
 
-        while (control->held > CONTROL_HELD_MAX && (most = holds_most(control)) != NULL)
+        while (control->buffered > CONTROL_BUFFERED_MAX && (most = largest_buffer(control)) != NULL)
                 control_client_close(most, "too much is held for all clients together");
 }
 

@@ -24,7 +24,7 @@
 #include "wire/varlink.h"
 
 /* Of all clients together; beyond it, the one that makes us hold most pays. */
-enum { CONTROL_HELD_MAX = 64 * 1024 * 1024 };
+enum { CONTROL_BUFFERED_MAX = 64 * 1024 * 1024 };
 
 struct control_client {
         LIST_ENTRY(control_client) link; /* in clients, or in dead once it is closed */
@@ -41,8 +41,8 @@ struct control_client {
         struct varlink_reader in;
         char *out; /* replies, owned */
         size_t out_size, out_sent, out_room;
-        size_t held; /* its part of control->held */
-        bool eof;    /* the client sends no more; what it sent is still answered */
+        size_t buffered; /* its part of control->held */
+        bool eof;        /* the client sends no more; what it sent is still answered */
         struct control_monitor monitor;
         struct control_flush flush;
         bool closing; /* it broke the protocol: earlier replies are delivered, then it ends */
@@ -68,7 +68,7 @@ struct control {
         struct control_queue queue;
         struct control_budget door; /* to let clients in and send them away is work, too */
         size_t n_clients;
-        size_t held;        /* bytes of requests and replies of all clients */
+        size_t buffered;    /* bytes of requests and replies of all clients */
         uint64_t full_told; /* when it was last logged that MaxClients= are connected; 0: never */
 };
 

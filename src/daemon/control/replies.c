@@ -41,9 +41,9 @@ void control_client_count(struct control_client *client)
 {
         struct control *control = client->control;
 
-        control->held -= client->held;
-        client->held = client->in.room + client->out_room;
-        control->held += client->held;
+        control->buffered -= client->buffered;
+        client->buffered = client->in.room + client->out_room;
+        control->buffered += client->buffered;
 }
 
 static void drop_read(struct control_client *client)
@@ -68,7 +68,7 @@ char *control_client_room(struct control_client *client, size_t size)
                 room *= 2;
         if (room - client->out_size < size)
                 room = client->out_size + size;
-        if (control->held - client->held + client->in.room + room > CONTROL_HELD_MAX)
+        if (control->buffered - client->buffered + client->in.room + room > CONTROL_BUFFERED_MAX)
                 return NULL;
         more = realloc(client->out, room);
         if (!more)

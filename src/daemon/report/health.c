@@ -130,8 +130,8 @@ void health_judge(const struct status *status, const struct config *config, stru
         judge_books(&status->to_upstream, "the upstream's", is_held(&status->upstream), config,
                     health);
         judge_books(&status->to_clients,
-                    status->to_clients.fullest_held ? "the held" : "a client's", false, config,
-                    health);
+                    status->to_clients.fullest_is_backlog ? "the held" : "a client's", false,
+                    config, health);
         if (status->shut)
                 add_reason(health, SEVERITY_WARNING,
                            "nobody can connect: a socket is missing (see the log)");

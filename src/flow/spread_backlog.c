@@ -4,7 +4,7 @@
 
 /* ---- what is given up ---- */
 
-void book_dropped(struct spread *spread, enum drop_reason reason, struct count count)
+void spread_book_dropped(struct spread *spread, enum drop_reason reason, struct count count)
 {
         struct image_totals *totals = &spread->store->image->totals;
 
@@ -15,8 +15,8 @@ void book_dropped(struct spread *spread, enum drop_reason reason, struct count c
 }
 
 /* One transaction for each range that stands together: they may be many. */
-struct count drop_some(struct spread *spread, struct cursor *cursor, uint64_t most,
-                       enum drop_reason reason)
+struct count spread_drop_some(struct spread *spread, struct cursor *cursor, uint64_t most,
+                              enum drop_reason reason)
 {
         struct log_range range;
 
@@ -27,13 +27,13 @@ struct count drop_some(struct spread *spread, struct cursor *cursor, uint64_t mo
                 cursor_first(cursor, UINT64_MAX, &range);
                 cursor_drop(cursor, &range);
         }
-        book_dropped(spread, reason, range_count(&range));
+        spread_book_dropped(spread, reason, range_count(&range));
         store_commit(spread->store);
         return range_count(&range);
 }
 
-struct count drop_beyond(struct spread *spread, struct cursor *cursor, uint64_t limit,
-                         enum drop_reason reason)
+struct count spread_drop_beyond(struct spread *spread, struct cursor *cursor, uint64_t limit,
+                                enum drop_reason reason)
 {
         struct count dropped = {0, 0}, some;
         uint64_t waiting = cursor_waiting(cursor), left;
@@ -42,7 +42,7 @@ struct count drop_beyond(struct spread *spread, struct cursor *cursor, uint64_t 
                 return dropped;
         left = cursor_queued(cursor).messages;
         while (waiting > limit && left > 1) {
-                some = drop_some(spread, cursor, waiting - limit, reason);
+                some = spread_drop_some(spread, cursor, waiting - limit, reason);
                 if (!some.messages)
                         break;
                 dropped = count_add(dropped, some);
@@ -54,21 +54,21 @@ struct count drop_beyond(struct spread *spread, struct cursor *cursor, uint64_t 
 
 /* ---- what is held ---- */
 
-static void hold_begin(struct spread *spread)
+static void begin_backlog(struct spread *spread)
 {
         store_begin(spread->store);
-        cursor_init(&spread->held, spread->log, &spread->image->held, !spread->balance);
-        store_put(spread->store, &spread->image->holding, 1);
+        cursor_init(&spread->backlog, spread->log, &spread->image->backlog, !spread->balance);
+        store_put(spread->store, &spread->image->has_backlog, 1);
         store_commit(spread->store);
 }
 
-static void hold_end(struct spread *spread)
+static void end_backlog(struct spread *spread)
 {
-        while (drop_some(spread, &spread->held, UINT64_MAX, DROP_HOLD_FULL).messages)
+        while (spread_drop_some(spread, &spread->backlog, UINT64_MAX, DROP_HOLD_FULL).messages)
                 ;
         store_begin(spread->store);
-        store_put(spread->store, &spread->image->holding, 0);
-        cursor_done(&spread->held);
+        store_put(spread->store, &spread->image->has_backlog, 0);
+        cursor_done(&spread->backlog);
         store_commit(spread->store);
 }
 
@@ -81,15 +81,15 @@ static bool somebody_waits(const struct spread *spread)
 }
 
 /* Who is there, but not trusted yet, does not lose what comes meanwhile. */
-void limit_hold(struct spread *spread)
+void spread_limit_backlog(struct spread *spread)
 {
-        uint64_t limit = spread->hold_size;
+        uint64_t limit = spread->backlog_size;
 
-        if (!spread->image->holding || cursor_waiting(&spread->held) <= limit)
+        if (!spread->image->has_backlog || cursor_waiting(&spread->backlog) <= limit)
                 return;
         if (somebody_waits(spread))
                 limit += spread->queue_size;
-        drop_beyond(spread, &spread->held, limit, DROP_HOLD_FULL);
+        spread_drop_beyond(spread, &spread->backlog, limit, DROP_HOLD_FULL);
 }
 
 /* To the one with the shortest queue, in its place there; or to what is held. */
@@ -100,7 +100,7 @@ static int give_on(struct spread *spread, const struct log_range *range)
         int result;
 
         if (!to)
-                return cursor_insert(&spread->held, range->from, range->to, &spread->held_at);
+                return cursor_insert(&spread->backlog, range->from, range->to, &spread->backlog_at);
         if (to->at_round != spread->rounds) {
                 to->at_round = spread->rounds;
                 to->at = 0;
@@ -109,11 +109,12 @@ static int give_on(struct spread *spread, const struct log_range *range)
         result = cursor_insert(&to->cursor, range->from, range->to, &at);
         to->at = (uint32_t)at; /* an extent's number */
         to->served = ++spread->serves;
-        rank_mend(spread, to);
+        spread_rank_mend(spread, to);
         return result;
 }
 
-struct count return_all(struct spread *spread, struct cursor *cursor, enum drop_reason reason)
+struct count spread_return_all(struct spread *spread, struct cursor *cursor,
+                               enum drop_reason reason)
 {
         uint64_t most = spread->n_members > 1 ? 1 : UINT64_MAX;
         uint64_t dealt_from = spread->image->dealt_from;
@@ -121,14 +122,15 @@ struct count return_all(struct spread *spread, struct cursor *cursor, enum drop_
         struct log_range range;
         int result = 0;
 
-        if (!spread->n_members && !spread->image->holding)
+        if (!spread->n_members && !spread->image->has_backlog)
                 return dropped;
         spread->rounds++;
-        spread->held_at = 0;
+        spread->backlog_at = 0;
         while (result == 0 && cursor_first(cursor, most, &range)) {
                 if (range.from.pos < dealt_from) {
                         most = dealt_from - range.from.pos;
-                        dropped = count_add(dropped, drop_some(spread, cursor, most, reason));
+                        dropped =
+                                count_add(dropped, spread_drop_some(spread, cursor, most, reason));
                         most = spread->n_members > 1 ? 1 : UINT64_MAX;
                         continue;
                 }
@@ -148,7 +150,7 @@ static struct log_place since_then(const struct spread *spread, uint64_t pos, ui
         return log_place(spread->log, pos > least ? pos : least);
 }
 
-void admit_waiting(struct spread *spread, uint64_t least)
+void spread_admit_waiting(struct spread *spread, uint64_t least)
 {
         for (size_t i = 0; i < spread->n_all; i++) {
                 struct reader *reader = spread->all[i];
@@ -162,34 +164,34 @@ void admit_waiting(struct spread *spread, uint64_t least)
                 store_put(spread->store, &reader->image->waits, 0);
                 store_put(spread->store, &reader->image->reading, READER_MEMBER);
                 store_commit(spread->store);
-                member_add(spread, reader);
+                spread_rank_add(spread, reader);
                 spread->news = true;
         }
 }
 
-uint64_t held_from(const struct spread *spread)
+uint64_t spread_backlog_from(const struct spread *spread)
 {
-        const struct image_cursor *held = &spread->image->held;
+        const struct image_cursor *backlog = &spread->image->backlog;
 
         if (spread->balance)
                 return UINT64_MAX;
-        return held->resume != IMAGE_OPEN ? held->resume : held->pos;
+        return backlog->resume != IMAGE_OPEN ? backlog->resume : backlog->pos;
 }
 
-void mind_hold(struct spread *spread)
+void spread_mind_backlog(struct spread *spread)
 {
-        bool hold = spread->hold_size && !spread->n_members;
+        bool keep = spread->backlog_size && !spread->n_members;
         uint64_t from;
 
-        if (hold && !spread->image->holding)
-                hold_begin(spread);
-        if (hold || !spread->image->holding)
+        if (keep && !spread->image->has_backlog)
+                begin_backlog(spread);
+        if (keep || !spread->image->has_backlog)
                 return;
-        from = held_from(spread);
+        from = spread_backlog_from(spread);
         /* After a crash while the last one went: what it had returned so far is its again. */
         if (spread->balance && spread->n_members)
-                return_all(spread, &spread->held, DROP_HOLD_FULL);
+                spread_return_all(spread, &spread->backlog, DROP_HOLD_FULL);
         /* First those who wait take hold of the log. */
-        admit_waiting(spread, from);
-        hold_end(spread);
+        spread_admit_waiting(spread, from);
+        end_backlog(spread);
 }
