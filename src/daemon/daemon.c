@@ -210,7 +210,7 @@ static int build(struct daemon *daemon)
                 return -ENOMEM;
         result = doors_open(&daemon->doors, daemon->config, &daemon->passed, daemon->relay,
                             daemon->control);
-        if (result == 0 || !relay_resumed(daemon->relay))
+        if (result == 0 || !relay_is_recovered(daemon->relay))
                 return result;
         diag_err("nobody can connect: a socket is missing; who was connected is served on");
         daemon->shut = true;
@@ -349,7 +349,7 @@ int daemon_run(const struct options *options, struct config *config)
         block_signals(true); /* a stop that comes now is one all the same */
         left = daemon.handover.state >= 0;
         if (build(&daemon) < 0) {
-                if (left && (!daemon.relay || relay_resumed(daemon.relay)))
+                if (left && (!daemon.relay || relay_is_recovered(daemon.relay)))
                         leave();
                 tear_down(&daemon);
                 return EXIT_FAILURE;

@@ -263,7 +263,7 @@ struct client *client_new(const struct client_setup *setup)
         return client;
 }
 
-struct client *client_resume_from(const struct client_setup *setup)
+struct client *client_recover(const struct client_setup *setup)
 {
         struct client *client = make(setup);
         struct image_client *image;

@@ -21,7 +21,7 @@
 struct client;
 
 struct client_ops {
-        /* How many bytes of it may be read now; 0: none, and client_resume() comes later. */
+        /* How many bytes of it may be read now; 0: none, and client_read_on() comes later. */
         size_t (*room)(void *context, struct client *client);
         /* Messages of it were committed to the out log. */
         void (*accepted)(void *context, struct client *client, const struct log_taken *taken);
@@ -117,7 +117,7 @@ struct client *client_new(const struct client_setup *setup);
 const char *client_name(const struct client *client);
 /* Goes on with one that stands in the table, whose socket is fd. Events come once the loop runs;
  * before, client_reconcile() takes up what the kernel did and no store says yet. */
-struct client *client_resume_from(const struct client_setup *setup);
+struct client *client_recover(const struct client_setup *setup);
 void client_reconcile(struct client *client);
 
 /* Sends what waits, as far as its socket takes it. */
@@ -144,7 +144,7 @@ void client_permit(struct client *client, bool may_send);
 void client_leave(struct client *client, const char *why);
 
 /* Reading was stopped for want of room; there is some again. */
-void client_resume(struct client *client);
+void client_read_on(struct client *client);
 
 /* Takes all that it has sent until now, as far as there is room. */
 void client_call(struct client *client);

@@ -180,7 +180,7 @@ void client_read(struct client *client)
                 client->class->ops->more(client->class->context);
 }
 
-void client_resume(struct client *client)
+void client_read_on(struct client *client)
 {
         if (client->fd < 0 || client->ended)
                 return;

@@ -42,7 +42,7 @@ void link_start(struct link *link);
 /* Instead of that, where the ledger has a connection of a predecessor's: goes on with it if it was
  * up, else ends it and dials. fd is taken; -1: it is gone. link_reconcile() is to follow when
  * received() may be called; it closes a connection that is not to be gone on with. */
-void link_resume(struct link *link, int fd);
+void link_recover(struct link *link, int fd);
 void link_reconcile(struct link *link);
 
 /* Another configuration with the same frame, borrowed instead of the old one. The link is redialled
@@ -54,7 +54,7 @@ int link_configure(struct link *link, const struct config *config);
  * StopTimeout=, and a dial under way is given up. link_reconnect() then dials at once, whatever
  * delay is due, but not a link that is held. A link that is held makes no connection until
  * link_release(), which dials at once; it may be held again, with another text, and before
- * link_start() or link_resume(). since is a clock_usec().
+ * link_start() or link_recover(). since is a clock_usec().
  */
 void link_reconnect(struct link *link, const char *text);
 void link_hold(struct link *link, const char *text, uint64_t since);

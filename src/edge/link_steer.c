@@ -95,7 +95,7 @@ void link_release(struct link *link, const char *text)
 
 static const char changed_text[] = "the configuration of the link has changed";
 
-static bool take_over(struct link *link, int fd)
+static bool recover_session(struct link *link, int fd)
 {
         const struct image_session *image = link->ledger->image;
         struct sockaddr_storage peer = {0};
@@ -113,7 +113,7 @@ static bool take_over(struct link *link, int fd)
                 socket_address_text((struct sockaddr *)&peer, size, link->peer, sizeof(link->peer));
         else
                 snprintf(link->peer, sizeof(link->peer), "%.79s", link->address);
-        link->session = session_resume(&setup);
+        link->session = session_recover(&setup);
         if (!link->session)
                 return false;
         session_pause(link->session, link->paused);
@@ -128,12 +128,12 @@ static bool take_over(struct link *link, int fd)
         return true;
 }
 
-void link_resume(struct link *link, int fd)
+void link_recover(struct link *link, int fd)
 {
         uint64_t epoch = link->ledger->image->epoch;
 
         link->started = true;
-        if (take_over(link, fd))
+        if (recover_session(link, fd))
                 return;
         diag_warning("link: the connection of the last run is %s: it is made anew",
                      fd < 0 ? "lost" : "not greeted yet");

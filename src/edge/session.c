@@ -174,7 +174,7 @@ static void begin(evutil_socket_t fd, short what, void *arg)
                 session_end(session, CAUSE_LOCAL, "no memory for the greeting");
                 return;
         }
-        if (!session->greeting && !session->resumed)
+        if (!session->greeting && !session->recovered)
                 session->setup.ops->up(session->setup.context);
         session_flush(session);
         if (session->fd < 0)
@@ -235,13 +235,13 @@ struct session *session_new(const struct session_setup *setup)
         return session;
 }
 
-struct session *session_resume(const struct session_setup *setup)
+struct session *session_recover(const struct session_setup *setup)
 {
         struct session *session = make(setup);
 
         if (!session)
                 return NULL;
-        session->greeted = session->resumed = session->got_byte = true;
+        session->greeted = session->recovered = session->got_byte = true;
         tcp_listen_again(setup->fd);
         return session;
 }

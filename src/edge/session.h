@@ -59,7 +59,7 @@ struct session *session_new(const struct session_setup *setup);
  * not called. NULL without memory. session_reconcile() returns whether the predecessor had closed
  * it on our side: nothing can be sent any more, it is to be ended.
  */
-struct session *session_resume(const struct session_setup *setup);
+struct session *session_recover(const struct session_setup *setup);
 bool session_reconcile(struct session *session);
 
 /* Ends the connection that the ledger has and nobody goes on with. fd is taken; -1: it is gone. */

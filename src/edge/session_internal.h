@@ -28,7 +28,7 @@ struct session {
         bool resting, window_closed, was_waiting, paused, silent, got_byte, hurry, blocked;
         bool greeting, wrong_answer; /* waits for the answer */
         bool greeted;                /* the greetings are under way */
-        bool resumed;                /* it was up before */
+        bool recovered;              /* it was up before */
         int error; /* why it was lost before, which shows when all that came is read */
         size_t wrong_size;
         bool closing, closing_all, fin_sent;

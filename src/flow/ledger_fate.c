@@ -133,7 +133,7 @@ static void count_dropped(struct ledger *ledger, enum drop_reason reason, struct
 }
 
 /* While there is no connection: everything before `to`, but for what was already. */
-static struct count give_up(struct ledger *ledger, struct log_place to, enum drop_reason reason)
+static struct count drop_until(struct ledger *ledger, struct log_place to, enum drop_reason reason)
 {
         struct image_session *image = ledger->image;
         struct store *store = ledger->log->store;
@@ -199,7 +199,7 @@ struct count ledger_expire(struct ledger *ledger, uint64_t before_usec)
         if (to.pos == from.pos)
                 return dropped;
         store_begin(store);
-        dropped = give_up(ledger, to, DROP_EXPIRED);
+        dropped = drop_until(ledger, to, DROP_EXPIRED);
         store_commit(store);
         return dropped;
 }
@@ -328,11 +328,11 @@ struct ledger_end ledger_end(struct ledger *ledger, uint64_t acked, uint64_t tra
         end.unsent = begun_in(ledger, maybe, begun);
         set_back(ledger, sure, begun);
         if (resend != RESEND_UNACKED)
-                end.dropped =
-                        give_up(ledger, resend == RESEND_UNSENT ? maybe : begun, DROP_NOT_RESENT);
+                end.dropped = drop_until(ledger, resend == RESEND_UNSENT ? maybe : begun,
+                                         DROP_NOT_RESENT);
         /* What stands before a hole is older than what was too old there. */
         if (expired.pos > ledger->acked.image->pos)
-                end.dropped = count_add(end.dropped, give_up(ledger, expired, DROP_EXPIRED));
+                end.dropped = count_add(end.dropped, drop_until(ledger, expired, DROP_EXPIRED));
         store_put(store, &image->piece_first, image->piece_next);
         store_put(store, &image->skip_from, 0);
         store_put(store, &image->skip_to, 0);

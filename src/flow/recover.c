@@ -33,7 +33,7 @@ static const char *check_extents(struct recovery *r, const struct log *log,
 
                 if (r->store->extents_used < e)
                         r->store->extents_used = (uint32_t)e;
-                if (extent->from >= extent->to || extent->to > cursor->resume ||
+                if (extent->from >= extent->to || extent->to > cursor->open_from ||
                     !holds_messages(log, extent->from, extent->from_number, extent->to,
                                     extent->to_number))
                         return "an extent is not in its log";
@@ -50,7 +50,7 @@ static const char *check_extents(struct recovery *r, const struct log *log,
 static const char *check_cursor(struct recovery *r, struct image_log *image,
                                 const struct image_cursor *cursor, const struct frame_spec *spec)
 {
-        bool open = cursor->stop == IMAGE_OPEN, jump = cursor->resume != IMAGE_OPEN;
+        bool open = cursor->stop == IMAGE_OPEN, jump = cursor->open_from != IMAGE_OPEN;
         struct log log;
 
         log_init(&log, r->store, image, spec);
@@ -62,8 +62,8 @@ static const char *check_cursor(struct recovery *r, struct image_log *image,
         if (open ? jump || cursor->extent_head
                  : cursor->pos == cursor->stop && (jump || cursor->extent_head))
                 return "a cursor reads nothing while something waits";
-        if (jump && (cursor->resume < cursor->stop ||
-                     !holds_messages(&log, cursor->resume, cursor->resume_number, image->end,
+        if (jump && (cursor->open_from < cursor->stop ||
+                     !holds_messages(&log, cursor->open_from, cursor->open_from_number, image->end,
                                      image->number)))
                 return "a jump is not in its log";
         return check_extents(r, &log, cursor);

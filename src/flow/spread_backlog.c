@@ -175,7 +175,7 @@ uint64_t spread_backlog_from(const struct spread *spread)
 
         if (spread->balance)
                 return UINT64_MAX;
-        return backlog->resume != IMAGE_OPEN ? backlog->resume : backlog->pos;
+        return backlog->open_from != IMAGE_OPEN ? backlog->open_from : backlog->pos;
 }
 
 void spread_mind_backlog(struct spread *spread)

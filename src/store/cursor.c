@@ -62,15 +62,15 @@ void cursor_init(struct cursor *cursor, struct log *log, struct image_cursor *im
                                   .image = image,
                                   .slab = log->end_slab,
                                   .pin = SLAB_NONE,
-                                  .resume_pin = SLAB_NONE};
+                                  .open_pin = SLAB_NONE};
         store_begin(store);
         store_put(store, &image->pos, log->image->end);
         store_put(store, &image->stop, open ? IMAGE_OPEN : log->image->end);
         store_put(store, &image->stop_number, log->image->number);
         store_put(store, &image->from, log->image->end);
         store_put(store, &image->from_number, log->image->number);
-        store_put(store, &image->resume, IMAGE_OPEN);
-        store_put(store, &image->resume_number, 0);
+        store_put(store, &image->open_from, IMAGE_OPEN);
+        store_put(store, &image->open_from_number, 0);
         store_put(store, &image->extent_head, 0);
         store_put(store, &image->extent_tail, 0);
         store_put(store, &image->done_messages, 0);
@@ -91,7 +91,7 @@ void cursor_recover(struct cursor *cursor, struct log *log, struct image_cursor 
                                   .image = image,
                                   .slab = SLAB_NONE,
                                   .pin = SLAB_NONE,
-                                  .resume_pin = SLAB_NONE};
+                                  .open_pin = SLAB_NONE};
         cursor->slab = log_seek(log, SLAB_NONE, image->pos);
         if (is_open(cursor)) {
                 cursor->pin = cursor_pin_for(cursor, image->pos);
@@ -100,9 +100,9 @@ void cursor_recover(struct cursor *cursor, struct log *log, struct image_cursor 
                 cursor->pin = cursor_pin_for(cursor, image->pos);
                 cursor_range_pin(cursor, cursor->pin, image->stop, true);
         }
-        if (image->resume != IMAGE_OPEN) {
-                cursor->resume_pin = cursor_pin_for(cursor, image->resume);
-                log_open(log, cursor->resume_pin);
+        if (image->open_from != IMAGE_OPEN) {
+                cursor->open_pin = cursor_pin_for(cursor, image->open_from);
+                log_open(log, cursor->open_pin);
         }
         for (uint64_t e = image->extent_head; e; e = extent_at(cursor, e)->next)
                 cursor_range_pin(cursor, cursor_pin_for(cursor, extent_at(cursor, e)->from),
@@ -125,8 +125,8 @@ void cursor_done(struct cursor *cursor)
                 log_shut(log, cursor->pin);
         else if (cursor->pin != SLAB_NONE)
                 cursor_range_pin(cursor, cursor->pin, image->stop, false);
-        if (cursor->resume_pin != SLAB_NONE)
-                log_shut(log, cursor->resume_pin);
+        if (cursor->open_pin != SLAB_NONE)
+                log_shut(log, cursor->open_pin);
         for (uint64_t e = image->extent_head, next; e; e = next) {
                 next = extent_at(cursor, e)->next;
                 cursor_range_pin(cursor, cursor_pin_for(cursor, extent_at(cursor, e)->from),
@@ -137,7 +137,7 @@ void cursor_done(struct cursor *cursor)
         store_put(log->store, &image->extent_tail, 0);
         store_commit(log->store);
         log_trim(log);
-        cursor->pin = cursor->resume_pin = SLAB_NONE;
+        cursor->pin = cursor->open_pin = SLAB_NONE;
 }
 
 /* What of the extents fits behind a range that is gathered whole: messages dealt out one by one go
@@ -210,14 +210,14 @@ void cursor_range_next(struct cursor *cursor)
                         store_put(store, &image->extent_tail, 0);
                 cursor->slab = cursor->pin = cursor_pin_for(cursor, extent->from);
                 extent_free(store, (uint32_t)e - 1);
-        } else if (image->resume != IMAGE_OPEN) {
-                store_put(store, &image->pos, image->resume);
+        } else if (image->open_from != IMAGE_OPEN) {
+                store_put(store, &image->pos, image->open_from);
                 store_put(store, &image->stop, IMAGE_OPEN);
-                store_put(store, &image->from, image->resume);
-                store_put(store, &image->from_number, image->resume_number);
-                store_put(store, &image->resume, IMAGE_OPEN);
-                cursor->slab = cursor->pin = cursor->resume_pin;
-                cursor->resume_pin = SLAB_NONE;
+                store_put(store, &image->from, image->open_from);
+                store_put(store, &image->from_number, image->open_from_number);
+                store_put(store, &image->open_from, IMAGE_OPEN);
+                cursor->slab = cursor->pin = cursor->open_pin;
+                cursor->open_pin = SLAB_NONE;
         }
 }
 
@@ -317,8 +317,8 @@ void cursor_tell_waits(struct cursor *cursor, uint64_t bytes, uint64_t now_usec,
                         stop_number = extent->to_number;
                         e = extent->next;
                 } else {
-                        from = (struct log_place){.pos = image->resume,
-                                                  .number = image->resume_number};
+                        from = (struct log_place){.pos = image->open_from,
+                                                  .number = image->open_from_number};
                         stop = IMAGE_OPEN;
                 }
                 pos = from.pos;
@@ -337,7 +337,7 @@ uint64_t cursor_waiting(const struct cursor *cursor)
         if (is_open(cursor))
                 return end - image->pos;
         return image->stop - image->pos + image->extent_bytes +
-               (image->resume != IMAGE_OPEN ? end - image->resume : 0);
+               (image->open_from != IMAGE_OPEN ? end - image->open_from : 0);
 }
 
 struct count cursor_queued(const struct cursor *cursor)
@@ -353,9 +353,9 @@ struct count cursor_queued(const struct cursor *cursor)
                 queued.messages += (open ? log->number : image->stop_number) - at.number;
                 queued.bytes += (open ? log->end : image->stop) - at.pos;
         }
-        if (image->resume != IMAGE_OPEN) {
-                queued.messages += log->number - image->resume_number;
-                queued.bytes += log->end - image->resume;
+        if (image->open_from != IMAGE_OPEN) {
+                queued.messages += log->number - image->open_from_number;
+                queued.bytes += log->end - image->open_from;
         }
         return queued;
 }
@@ -391,27 +391,27 @@ static void finish_then(struct cursor *cursor, struct log_place end, struct log_
 
         store_put(store, &image->stop, end.pos);
         store_put(store, &image->stop_number, end.number);
-        store_put(store, &image->resume, to.pos);
-        store_put(store, &image->resume_number, to.number);
+        store_put(store, &image->open_from, to.pos);
+        store_put(store, &image->open_from_number, to.number);
         cursor_range_pin(cursor, cursor->pin, end.pos, true);
-        cursor->resume_pin = cursor_pin_for(cursor, to.pos);
-        log_open(cursor->log, cursor->resume_pin);
+        cursor->open_pin = cursor_pin_for(cursor, to.pos);
+        log_open(cursor->log, cursor->open_pin);
         log_shut(cursor->log, cursor->pin);
 }
 
 /* The message that is begun is finished already; what comes then begins later. */
-static struct count resume_later(struct cursor *cursor, struct log_place to)
+static struct count open_later(struct cursor *cursor, struct log_place to)
 {
         struct image_cursor *image = cursor->image;
         struct log *log = cursor->log;
-        struct count skipped = {to.number - image->resume_number, to.pos - image->resume};
+        struct count skipped = {to.number - image->open_from_number, to.pos - image->open_from};
         uint32_t pin = cursor_pin_for(cursor, to.pos);
 
-        store_put(log->store, &image->resume, to.pos);
-        store_put(log->store, &image->resume_number, to.number);
+        store_put(log->store, &image->open_from, to.pos);
+        store_put(log->store, &image->open_from_number, to.number);
         log_open(log, pin);
-        log_shut(log, cursor->resume_pin);
-        cursor->resume_pin = pin;
+        log_shut(log, cursor->open_pin);
+        cursor->open_pin = pin;
         return skipped;
 }
 
@@ -423,12 +423,12 @@ struct count cursor_jump(struct cursor *cursor, uint64_t to)
         struct log_place target, at, begun;
 
         /* What is behind the cursor may be gone. */
-        if (to <= (is_open(cursor) ? image->pos : image->resume))
+        if (to <= (is_open(cursor) ? image->pos : image->open_from))
                 return skipped;
         target = log_place(log, to);
         store_begin(log->store);
-        if (image->resume != IMAGE_OPEN) {
-                skipped = resume_later(cursor, target);
+        if (image->open_from != IMAGE_OPEN) {
+                skipped = open_later(cursor, target);
         } else {
                 at = log_place(log, image->pos);
                 begun = at.pos < image->pos ? log_behind(log, at) : at;

@@ -18,7 +18,7 @@ struct cursor {
         struct image_cursor *image; /* in the store */
         uint32_t slab;              /* at or before its place */
         uint32_t pin;               /* the first slab that it holds */
-        uint32_t resume_pin;        /* held while an open cursor finishes a range */
+        uint32_t open_pin;          /* held while an open cursor finishes a range */
         uint64_t mark;              /* a hint */
         uint64_t told_of;           /* where the range begins that was told last */
         struct waits waits;         /* of that one */

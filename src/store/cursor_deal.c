@@ -147,7 +147,7 @@ int cursor_insert(struct cursor *cursor, struct log_place from, struct log_place
         struct store *store = cursor->log->store;
         int result = 0;
 
-        assert(!is_open(cursor) && image->resume == IMAGE_OPEN);
+        assert(!is_open(cursor) && image->open_from == IMAGE_OPEN);
         store_begin(store);
         if (from.pos < image->pos && image->pos < image->stop) {
                 struct log_place begun = unbegun(cursor);
@@ -177,7 +177,7 @@ static int close_later(struct cursor *cursor)
 {
         struct image_cursor *image = cursor->image;
         struct log *log = cursor->log;
-        struct log_place from = {image->resume, image->resume_number, 0},
+        struct log_place from = {image->open_from, image->open_from_number, 0},
                          to = {log->image->end, log->image->number, 0};
 
         if (from.pos < to.pos) {
@@ -185,9 +185,9 @@ static int close_later(struct cursor *cursor)
                         return -ENOMEM;
                 count_extents(cursor, to.number - from.number, to.pos - from.pos);
         }
-        store_put(log->store, &image->resume, IMAGE_OPEN);
-        log_shut(log, cursor->resume_pin);
-        cursor->resume_pin = SLAB_NONE;
+        store_put(log->store, &image->open_from, IMAGE_OPEN);
+        log_shut(log, cursor->open_pin);
+        cursor->open_pin = SLAB_NONE;
         return 0;
 }
 
@@ -199,7 +199,7 @@ int cursor_close(struct cursor *cursor)
         int result = 0;
 
         store_begin(log->store);
-        if (image->resume != IMAGE_OPEN) {
+        if (image->open_from != IMAGE_OPEN) {
                 result = close_later(cursor);
         } else if (is_open(cursor)) {
                 store_put(log->store, &image->stop, log->image->end);
@@ -224,15 +224,15 @@ void cursor_open(struct cursor *cursor, struct log_place from)
         struct store *store = log->store;
         uint32_t pin;
 
-        if (is_open(cursor) || image->resume != IMAGE_OPEN)
+        if (is_open(cursor) || image->open_from != IMAGE_OPEN)
                 return;
         store_begin(store);
         pin = cursor_pin_for(cursor, from.pos);
         log_open(log, pin);
         if (image->pos < image->stop) {
-                store_put(store, &image->resume, from.pos);
-                store_put(store, &image->resume_number, from.number);
-                cursor->resume_pin = pin;
+                store_put(store, &image->open_from, from.pos);
+                store_put(store, &image->open_from_number, from.number);
+                cursor->open_pin = pin;
         } else {
                 store_put(store, &image->pos, from.pos);
                 store_put(store, &image->stop, IMAGE_OPEN);
@@ -249,14 +249,14 @@ void cursor_inherit(struct cursor *heir, struct cursor *cursor)
         struct image_cursor *image = heir->image;
         struct store *store = heir->log->store;
 
-        assert(!is_open(heir) && image->pos == image->stop && image->resume == IMAGE_OPEN);
+        assert(!is_open(heir) && image->pos == image->stop && image->open_from == IMAGE_OPEN);
         store_begin(store);
         for (size_t i = 0; i < sizeof(*image) / sizeof(*from); i++)
                 store_put(store, (uint64_t *)image + i, from[i]);
         *heir = *cursor;
         heir->image = image;
         store_commit(store);
-        cursor->pin = cursor->resume_pin = SLAB_NONE;
+        cursor->pin = cursor->open_pin = SLAB_NONE;
 }
 
 /* ---- taken ---- */
@@ -280,10 +280,10 @@ bool cursor_first(const struct cursor *cursor, uint64_t most, struct log_range *
                 range->from = (struct log_place){extent->from, extent->from_number, 0};
                 end = (struct log_place){extent->to, extent->to_number, 0};
                 found = true;
-        } else if (!found && image->resume != IMAGE_OPEN) {
-                range->from = (struct log_place){image->resume, image->resume_number, 0};
+        } else if (!found && image->open_from != IMAGE_OPEN) {
+                range->from = (struct log_place){image->open_from, image->open_from_number, 0};
                 end = (struct log_place){log->end, log->number, 0};
-                found = image->resume < log->end;
+                found = image->open_from < log->end;
         }
         if (!found)
                 return false;
@@ -357,7 +357,7 @@ int cursor_drop(struct cursor *cursor, const struct log_range *range)
         int result = 0;
 
         store_begin(cursor->log->store);
-        if (is_open(cursor) || range->from.pos == image->resume)
+        if (is_open(cursor) || range->from.pos == image->open_from)
                 cursor_jump(cursor, range->to.pos);
         else if (range->from.pos >= image->pos && range->to.pos <= image->stop)
                 result = drop_read(cursor, range);

@@ -82,9 +82,9 @@ struct image_log {
 
 struct image_cursor {
         uint64_t pos, stop,
-                stop_number;        /* reads [pos, stop), then the extents, then from resume on */
-        uint64_t from, from_number; /* where the current range begins */
-        uint64_t resume, resume_number;         /* IMAGE_OPEN: nothing more than the extents */
+                stop_number; /* reads [pos, stop), then the extents, then from open_from on */
+        uint64_t from, from_number;             /* where the current range begins */
+        uint64_t open_from, open_from_number;   /* IMAGE_OPEN: nothing more than the extents */
         uint64_t extent_head, extent_tail;      /* numbers plus one */
         uint64_t done_messages, done_bytes;     /* of the ranges read so far */
         uint64_t extent_messages, extent_bytes; /* waiting in the list */

@@ -72,7 +72,7 @@ static void push(uint32_t **items, uint32_t *n, uint32_t *room, uint32_t item)
 /* More than this much memory is not kept for later: it is given back. */
 enum { FREE_KEEP = 8 << 20 };
 
-static bool give_up(struct store *store, size_t offset, size_t size)
+static bool punch_hole(struct store *store, size_t offset, size_t size)
 {
         return fallocate(store->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
                          (off_t)size) == 0;
@@ -85,7 +85,8 @@ static void free_now(struct store *store, uint32_t slab)
         store->used_bytes -= s->committed;
         s->used = false;
         if (s->lent || (store->free_bytes + s->committed > FREE_KEEP && s->committed)) {
-                if (give_up(store, DATA_OFFSET + (size_t)slab * IMAGE_SLAB_SIZE, IMAGE_SLAB_SIZE))
+                if (punch_hole(store, DATA_OFFSET + (size_t)slab * IMAGE_SLAB_SIZE,
+                               IMAGE_SLAB_SIZE))
                         s->committed = 0;
                 else if (s->lent)
                         return; /* for good */
@@ -244,7 +245,7 @@ void store_disown(struct store *store)
 
         for (uint32_t slab = 0; slab < store->slabs; slab++)
                 store->slab[slab].lent = true;
-        give_up(store, known, IMAGE_SIZE - known);
+        punch_hole(store, known, IMAGE_SIZE - known);
 }
 
 void slabs_free(struct store *store, uint32_t first)

@@ -94,7 +94,7 @@ int store_init(struct store *store)
         store->image->small = store->lends;
         header = &store->image->header;
         store->image->in.data = store->image->out.data = (struct image_chain){0, 0};
-        store->image->acked.stop = store->image->acked.resume = IMAGE_OPEN;
+        store->image->acked.stop = store->image->acked.open_from = IMAGE_OPEN;
         header->magic = IMAGE_MAGIC;
         header->version = IMAGE_VERSION;
         header->layout = layout_sum();

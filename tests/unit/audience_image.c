@@ -26,8 +26,8 @@ static uint32_t ranges_of_image(const struct image *image, const struct image_cu
         add_range(range, &n, cursor->pos, cursor->stop);
         for (uint64_t e = cursor->extent_head; e; e = image->extent[e - 1].next)
                 add_range(range, &n, image->extent[e - 1].from, image->extent[e - 1].to);
-        if (cursor->resume != IMAGE_OPEN)
-                add_range(range, &n, cursor->resume, UINT64_MAX);
+        if (cursor->open_from != IMAGE_OPEN)
+                add_range(range, &n, cursor->open_from, UINT64_MAX);
         return n;
 }
 

@@ -97,7 +97,7 @@ static void settle(struct side *side, uint32_t slot)
         if (world->jumping.client == c + 1) {
                 uint64_t to = boundary[world->jumping.to];
 
-                if (cursor->resume == to || cursor->from == to)
+                if (cursor->open_from == to || cursor->from == to)
                         world_jump(world, c, world->jumping.to);
                 world->jumping.client = 0;
         }

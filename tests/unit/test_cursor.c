@@ -94,10 +94,10 @@ static void jump(struct scene *s, struct reader *r, size_t number)
         struct count skipped = {0, 0}, is;
 
         if (r->n == 2) {
-                uint64_t resume = r->range[r->first + 1].from;
+                uint64_t open_from = r->range[r->first + 1].from;
 
-                if (to > resume) {
-                        skipped = whole_between(&s->feed, resume, to);
+                if (to > open_from) {
+                        skipped = whole_between(&s->feed, open_from, to);
                         r->range[r->first + 1].from = to;
                 }
         } else if (feed_pos(&s->feed, at) == from) {

@@ -64,7 +64,7 @@ void term_measure(struct term *term)
                 term->columns = COLUMNS_MAX;
 }
 
-static int take_over(const struct term *term)
+static int set_raw(const struct term *term)
 {
         struct termios raw = term->before;
 
@@ -96,7 +96,7 @@ int term_begin(struct term *term)
                 return -errno;
         sigprocmask(SIG_BLOCK, &set, NULL);
         term_measure(term);
-        result = take_over(term);
+        result = set_raw(term);
         if (result < 0)
                 term_end(term);
         return result;
@@ -117,5 +117,5 @@ int term_suspend(struct term *term)
         give_back(term);
         raise(SIGSTOP);
         term_measure(term);
-        return take_over(term);
+        return set_raw(term);
 }

@@ -164,7 +164,7 @@ static void tell_lost(struct relay *relay, uint64_t id, const char *text)
         relay_tell(relay, EVENT_CLIENT, "%s", text);
 }
 
-void relay_resume_door(struct relay *relay)
+void relay_recover_door(struct relay *relay)
 {
         struct image_totals *totals = &relay->store.image->totals;
         uint64_t id = totals->next_client_id;

@@ -92,8 +92,8 @@ int relay_open(struct relay *relay, struct handover *handover)
         relay->keeps = service_keeps();
         if (left) {
                 result = open_left(relay, handover, &wrong);
-                relay->resumed = result == 0 && !wrong;
-                if (result < 0 || relay->resumed)
+                relay->recovered = result == 0 && !wrong;
+                if (result < 0 || relay->recovered)
                         return result;
                 diag_event(LOG_ERR, diag_facts(.id = CATALOG_REFUSED),
                            "the state of the last run is not used, and its connections are ended: "
@@ -126,7 +126,7 @@ static void on_found(void *context, const struct bag_client *entry)
                 found->fd[entry->slot] = entry->fd;
                 return;
         }
-        shutdown(entry->fd, SHUT_RDWR); /* it left, or was not let in yet: relay_resume_door() */
+        shutdown(entry->fd, SHUT_RDWR); /* it left, or was not let in yet: relay_recover_door() */
         close(entry->fd);
 }
 
@@ -142,7 +142,7 @@ static int ended_socket(void)
 }
 
 /* Half a state is none. The next process finds it gone, ends its connections and begins anew. */
-static _Noreturn void give_up(struct relay *relay)
+static _Noreturn void exit_without_state(struct relay *relay)
 {
         diag_err("the state of the last run is given up: there are not enough descriptors "
                  "(LimitNOFILE=) or memory to go on with it");
@@ -152,7 +152,7 @@ static _Noreturn void give_up(struct relay *relay)
         _exit(EXIT_FAILURE);
 }
 
-static void take_up_client(struct relay *relay, uint32_t slot, int fd)
+static void recover_client(struct relay *relay, uint32_t slot, int fd)
 {
         struct client_setup setup;
         struct client *client;
@@ -160,13 +160,13 @@ static void take_up_client(struct relay *relay, uint32_t slot, int fd)
         if (fd < 0)
                 fd = ended_socket();
         if (fd < 0 || !spread_room(&relay->spread))
-                give_up(relay);
+                exit_without_state(relay);
         setup = relay_client_setup(relay, fd);
         setup.slot = slot;
         setup.id = relay->store.image->client[slot].id;
-        client = client_resume_from(&setup);
+        client = client_recover(&setup);
         if (!client)
-                give_up(relay);
+                exit_without_state(relay);
         TAILQ_INSERT_TAIL(&relay->all, client, all);
         relay->n_clients++;
         relay_introduce(relay, client);
@@ -191,7 +191,7 @@ static void reconcile_clients(struct relay *relay)
 }
 
 /* Returns how many are lost. */
-static size_t take_up_clients(struct relay *relay)
+static size_t recover_clients(struct relay *relay)
 {
         const struct image *image = relay->store.image;
         uint32_t slots = (uint32_t)image->totals.client_slots;
@@ -199,13 +199,13 @@ static size_t take_up_clients(struct relay *relay)
         size_t lost = 0;
 
         if (!found.fd || !relay_slot_room(relay, slots))
-                give_up(relay);
+                exit_without_state(relay);
         memset(found.fd, -1, (slots + 1) * sizeof(int));
         bag_walk(&relay->bag, on_found, &found);
         for (uint32_t slot = 0; slot < slots; slot++) {
                 if (image->client[slot].id) {
                         lost += found.fd[slot] < 0;
-                        take_up_client(relay, slot, found.fd[slot]);
+                        recover_client(relay, slot, found.fd[slot]);
                 } else {
                         relay->free_slots[relay->n_free_slots++] = slot;
                 }
@@ -249,9 +249,9 @@ void relay_forget(struct relay *relay, struct client *client)
                 evtimer_add(relay->tidier, &soon); /* it learns of the end when no copy is left */
 }
 
-bool relay_resumed(const struct relay *relay)
+bool relay_is_recovered(const struct relay *relay)
 {
-        return relay->resumed;
+        return relay->recovered;
 }
 
 uint64_t relay_unkept(const struct relay *relay)
@@ -278,20 +278,20 @@ static void know_drops(struct relay *relay)
                        totals->in_dropped[DROP_HOLD_FULL][0];
 }
 
-static void take_up(struct relay *relay, struct handover *handover)
+static void recover_state(struct relay *relay, struct handover *handover)
 {
         const struct image *image = relay->store.image;
         uint64_t epoch = image->session.epoch;
         size_t lost;
 
-        bag_resume(&relay->bag, &relay->store.image->bag, handover->bag, &bag_ops, relay);
+        bag_recover(&relay->bag, &relay->store.image->bag, handover->bag, &bag_ops, relay);
         memset(handover->bag, -1, sizeof(handover->bag));
         if (image->session.live)
                 relay->upstream = handover_upstream(handover, epoch);
         relay->was_up = image->session.live && image->session.up_since;
         know_drops(relay);
-        relay_resume_door(relay);
-        lost = take_up_clients(relay);
+        relay_recover_door(relay);
+        lost = recover_clients(relay);
         relay->spread.news = true;
         diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_TAKEN_OVER),
                    "the state of the last run is taken over (clients: %zu, bytes waiting for the "
@@ -301,7 +301,7 @@ static void take_up(struct relay *relay, struct handover *handover)
                    relay->n_clients - lost);
 }
 
-int relay_take_up(struct relay *relay, struct handover *handover)
+int relay_recover(struct relay *relay, struct handover *handover)
 {
         int result;
 
@@ -309,9 +309,9 @@ int relay_take_up(struct relay *relay, struct handover *handover)
         relay->tidier = evtimer_new(relay->base, on_tidier, relay);
         if (!relay->tidier)
                 return -ENOMEM;
-        if (relay->resumed)
-                take_up(relay, handover);
-        if (relay->resumed || !relay->keeps)
+        if (relay->recovered)
+                recover_state(relay, handover);
+        if (relay->recovered || !relay->keeps)
                 return 0;
         result = bag_init(&relay->bag, &relay->store.image->bag, &bag_ops, relay);
         if (result < 0)

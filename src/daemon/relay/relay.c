@@ -125,8 +125,8 @@ static void init_parts(struct relay *relay)
         log_init(&relay->in, &relay->store, &image->in, &relay->frame);
         log_init(&relay->out, &relay->store, &image->out, &relay->frame);
         turn_init(&relay->turn, &relay->out, &image->turn);
-        ledger_init(&relay->ledger, &relay->out, relay->resumed);
-        if (relay->resumed)
+        ledger_init(&relay->ledger, &relay->out, relay->recovered);
+        if (relay->recovered)
                 spread_recover(&relay->spread, &relay->in);
         else
                 spread_init(&relay->spread, &relay->in);
@@ -176,7 +176,7 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
         relay->link = link_new(base, config, &relay->in, &relay->ledger, &link_ops, relay);
         if (!relay_events_init(relay) || !relay->poller || !relay->agenda || !relay->reaper ||
             !relay->hold_timer || !relay->expirer || !relay->link ||
-            relay_take_up(relay, handover) < 0) {
+            relay_recover(relay, handover) < 0) {
                 relay_free(relay);
                 return -ENOMEM;
         }
@@ -216,13 +216,13 @@ void relay_free(struct relay *relay)
 
 void relay_start(struct relay *relay)
 {
-        relay_resume_hold(relay);
-        if (!relay->resumed || !relay->ledger.image->live) {
+        relay_recover_hold(relay);
+        if (!relay->recovered || !relay->ledger.image->live) {
                 relay_apply_fate(relay);
                 link_start(relay->link);
                 return;
         }
-        link_resume(relay->link, relay->upstream);
+        link_recover(relay->link, relay->upstream);
         relay->upstream = -1;
         link_reconcile(relay->link);
         spread_taken(&relay->spread);

@@ -52,7 +52,7 @@ void relay_start(struct relay *relay);
 int relay_configure(struct relay *relay, const struct config *config);
 
 /* Does it go on with what a last process left? */
-bool relay_resumed(const struct relay *relay);
+bool relay_is_recovered(const struct relay *relay);
 
 /* Clients at most that a restart would disconnect, because there is no room to keep them. */
 uint64_t relay_unkept(const struct relay *relay);

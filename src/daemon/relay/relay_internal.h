@@ -40,7 +40,7 @@ struct relay {
         struct frame_spec frame; /* in force; logs point to it */
         struct store store;
         struct bag bag;
-        bool resumed;         /* the state is that of the last process */
+        bool recovered;       /* the state is that of the last process */
         bool keeps;           /* a service manager keeps descriptors for the next one */
         int upstream;         /* the last process's connection, until relay_start(); -1: none */
         struct event *tidier; /* of the bag */
@@ -82,7 +82,7 @@ struct relay {
                 uint64_t written; /* and the link's, which must have moved since */
         } rest;
         struct busy_poll busy_poll;
-        bool stopping, resuming;
+        bool stopping, reading_on;
         struct {
                 struct events ring;
                 struct event *timer;                    /* owned; for what was counted, at due */
@@ -142,7 +142,7 @@ void relay_note_drops(struct relay *relay);
 /* recover.c: opens the state of the last process, or a new one; takes up who was connected;
  * and what is kept for the next one. */
 int relay_open(struct relay *relay, struct handover *handover);
-int relay_take_up(struct relay *relay, struct handover *handover);
+int relay_recover(struct relay *relay, struct handover *handover);
 void relay_forget(struct relay *relay, struct client *client);
 
 /* door.c: room for one slot more to be given back; who a client is; and before the clients of
@@ -150,7 +150,7 @@ void relay_forget(struct relay *relay, struct client *client);
 bool relay_slot_room(struct relay *relay, uint32_t slot);
 struct client_setup relay_client_setup(struct relay *relay, int fd);
 void relay_introduce(struct relay *relay, struct client *client);
-void relay_resume_door(struct relay *relay);
+void relay_recover_door(struct relay *relay);
 
 /* fate.c: the link is up, or no longer; other values; the timer for this, the caller's to
  * free. */
@@ -162,7 +162,7 @@ struct event *relay_expirer_new(struct relay *relay);
 /* steer.c: the timer, the caller's to free; the hold of the last process goes on, before the
  * link is started; who waits for acknowledgements; and flush_at is acknowledged. */
 struct event *relay_hold_timer_new(struct relay *relay);
-void relay_resume_hold(struct relay *relay);
+void relay_recover_hold(struct relay *relay);
 void relay_hurry(struct relay *relay);
 void relay_tell_flushed(struct relay *relay);
 

@@ -89,7 +89,7 @@ struct event *relay_hold_timer_new(struct relay *relay)
         return evtimer_new(relay->base, on_hold_timer, relay);
 }
 
-void relay_resume_hold(struct relay *relay)
+void relay_recover_hold(struct relay *relay)
 {
         uint64_t now = clock_usec();
 

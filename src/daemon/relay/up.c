@@ -79,7 +79,7 @@ size_t relay_on_room(void *context, struct client *client)
 {
         struct relay *relay = context;
         /* Whoever comes while others wait goes to the end of the line. */
-        size_t left = relay->resuming || TAILQ_EMPTY(&relay->queue) ? room(relay) : 0;
+        size_t left = relay->reading_on || TAILQ_EMPTY(&relay->queue) ? room(relay) : 0;
 
         if (left)
                 return left;
@@ -92,16 +92,16 @@ size_t relay_on_room(void *context, struct client *client)
 }
 
 /* Who waited longest reads first, each as much as one read takes: nobody starves. */
-static void resume_clients(struct relay *relay)
+static void read_waiting_clients(struct relay *relay)
 {
         struct client *client;
 
         while ((client = TAILQ_FIRST(&relay->queue)) && room(relay)) {
                 TAILQ_REMOVE(&relay->queue, client, queue);
                 client->waiting = false;
-                relay->resuming = true;
-                client_resume(client);
-                relay->resuming = false;
+                relay->reading_on = true;
+                client_read_on(client);
+                relay->reading_on = false;
         }
         relay_hurry(relay);
 }
@@ -168,7 +168,7 @@ void relay_read_on(struct relay *relay)
         if (relay->rest.until && (!link_has_plenty(relay) || clock_usec() >= relay->rest.until))
                 rest_ends(relay);
         if (!TAILQ_EMPTY(&relay->queue))
-                resume_clients(relay);
+                read_waiting_clients(relay);
 }
 
 void relay_last_call(struct relay *relay)
@@ -177,7 +177,7 @@ void relay_last_call(struct relay *relay)
 
         relay->calling = true;
         rest_ends(relay);
-        resume_clients(relay);
+        read_waiting_clients(relay);
         for (client = TAILQ_FIRST(&relay->all); client; client = next) {
                 next = TAILQ_NEXT(client, all);
                 if (client->called)

@@ -57,8 +57,8 @@ int bag_init(struct bag *bag, uint64_t *selected, const struct bag_ops *ops, voi
         return 0;
 }
 
-void bag_resume(struct bag *bag, uint64_t *selected, const int end[BAG_ENDS],
-                const struct bag_ops *ops, void *context)
+void bag_recover(struct bag *bag, uint64_t *selected, const int end[BAG_ENDS],
+                 const struct bag_ops *ops, void *context)
 {
         *bag = (struct bag){selected, {-1, -1, -1, -1}, .ops = ops, .context = context};
         memcpy(bag->end, end, sizeof(bag->end));

@@ -39,8 +39,8 @@ struct bag {
 int bag_init(struct bag *bag, uint64_t *selected, const struct bag_ops *ops, void *context);
 
 /* The pairs of a predecessor; the descriptors are taken. */
-void bag_resume(struct bag *bag, uint64_t *selected, const int end[BAG_ENDS],
-                const struct bag_ops *ops, void *context);
+void bag_recover(struct bag *bag, uint64_t *selected, const int end[BAG_ENDS],
+                 const struct bag_ops *ops, void *context);
 void bag_done(struct bag *bag);
 
 /* What is in the selected one, each entry once; its descriptor is the callee's. */

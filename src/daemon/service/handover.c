@@ -146,7 +146,7 @@ void handover_refuse(struct handover *handover)
         struct bag bag;
 
         /* As far as they are there. */
-        bag_resume(&bag, &which, handover->bag, NULL, NULL);
+        bag_recover(&bag, &which, handover->bag, NULL, NULL);
         for (; which < 2; which++)
                 bag_walk(&bag, turn_out, NULL);
         bag_empty(&bag); /* what is under way in them counts against what we keep */
