@@ -109,8 +109,7 @@ static void imprint_next(struct link *link, int fd, const char *address)
 static void on_connected(void *context, int fd, const char *address, const char *peer)
 {
         struct link *link = context;
-        struct session_setup setup = {link->base,   link->config,      link->phrases, link->in,
-                                      link->ledger, &link_session_ops, link,          fd};
+        struct session_setup setup = link_session_setup(link, fd);
 
         imprint_next(link, fd, address);
         snprintf(link->address, sizeof(link->address), "%s", address);
@@ -162,13 +161,6 @@ static void on_received(void *context, const struct log_taken *taken)
         struct link *link = context;
 
         link->ops->received(link->context, taken);
-}
-
-static void on_acked(void *context)
-{
-        struct link *link = context;
-
-        link->ops->acked(link->context);
 }
 
 static void on_silent(void *context, bool silent, const char *text)
@@ -257,7 +249,21 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
         }
 }
 
-const struct session_ops link_session_ops = {on_up, on_received, on_acked, on_silent, on_lost};
+static const struct session_ops session_ops = {on_up, on_received, on_silent, on_lost};
+
+struct session_setup link_session_setup(struct link *link, int fd)
+{
+        return (struct session_setup){
+                .base = link->base,
+                .config = link->config,
+                .phrases = link->phrases,
+                .in = link->in,
+                .ledger = link->ledger,
+                .ops = &session_ops,
+                .context = link,
+                .fd = fd,
+        };
+}
 
 static void on_reaper(evutil_socket_t fd, short what, void *arg)
 {

@@ -20,7 +20,6 @@ struct link_ops {
         void (*state)(void *context, enum link_state state, enum link_cause cause,
                       const char *text);
         void (*received)(void *context, const struct log_taken *taken);
-        void (*acked)(void *context);
         /* A connection is made, and is to be kept for a successor under this number before anything
          * is done with it; and is no more. */
         void (*keep)(void *context, uint64_t epoch, int fd);

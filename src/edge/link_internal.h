@@ -44,7 +44,8 @@ struct link {
         uint64_t drained_by;
 };
 
-extern const struct session_ops link_session_ops;
+/* What a session of this link is made from; fd as in struct session_setup. */
+struct session_setup link_session_setup(struct link *link, int fd);
 
 /* The link counts as down since then, clock_usec(); 0: it does not. */
 void link_set_down(struct link *link, uint64_t since);

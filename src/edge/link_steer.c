@@ -100,8 +100,7 @@ static bool recover_session(struct link *link, int fd)
         const struct image_session *image = link->ledger->image;
         struct sockaddr_storage peer = {0};
         socklen_t size = sizeof(peer);
-        struct session_setup setup = {link->base,   link->config,      link->phrases, link->in,
-                                      link->ledger, &link_session_ops, link,          fd};
+        struct session_setup setup = link_session_setup(link, fd);
         char text[400];
 
         if (fd < 0 || !image->up_since)

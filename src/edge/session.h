@@ -29,8 +29,6 @@ struct session_ops {
         void (*up)(void *context);
         /* Messages were committed to the in log. */
         void (*received)(void *context, const struct log_taken *taken);
-        /* The peer's kernel has more of the out log. */
-        void (*acked)(void *context);
         /* Silent with OnSilence=report; and no longer. */
         void (*silent)(void *context, bool silent, const char *text);
         /* The last call: the connection is closed, the ledger knows. It is to be freed from the

@@ -84,7 +84,6 @@ void session_poll_acks(struct session *session)
         sample_rtt(session, session->last_progress);
         ledger_acked(ledger, acked);
         session->was_waiting = session_has_waiting(session);
-        session->setup.ops->acked(session->setup.context);
 }
 
 void session_hurry(struct session *session, bool hurry)

@@ -110,13 +110,8 @@ static void on_forget(void *context, uint64_t epoch)
                 handover_forget_upstream(epoch);
 }
 
-static void on_acked(void *context)
-{
-        (void)context; /* relay_turn() looks */
-}
-
-static const struct link_ops link_ops = {on_state, relay_on_received, on_acked,
-                                         on_keep,  on_forget,         on_stopped};
+static const struct link_ops link_ops = {on_state, relay_on_received, on_keep, on_forget,
+                                         on_stopped};
 
 static void init_parts(struct relay *relay)
 {
