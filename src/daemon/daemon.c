@@ -274,7 +274,7 @@ static int refuse(struct daemon *daemon)
 {
         size_t n = doors_turn_away(&daemon->passed);
 
-        if (daemon->handover.state >= 0 || handover_has_rest(&daemon->handover)) {
+        if (daemon->handover.state >= 0 || handover_has_leftovers(&daemon->handover)) {
                 diag_event(LOG_ERR, diag_facts(.id = CATALOG_REFUSED),
                            "the state of the last run can't be gone on with, and its connections "
                            "are ended");

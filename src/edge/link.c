@@ -382,10 +382,10 @@ void link_pause(struct link *link, bool pause)
                 session_pause(link->session, pause);
 }
 
-void link_rest(struct link *link, bool rest)
+void link_throttle(struct link *link, bool throttle)
 {
         if (link->session)
-                session_rest(link->session, rest);
+                session_throttle(link->session, throttle);
 }
 
 void link_hurry(struct link *link, bool hurry)

@@ -74,7 +74,7 @@ void link_flush_early(struct link *link);
 bool link_is_blocked(const struct link *link);
 
 void link_pause(struct link *link, bool pause);
-void link_rest(struct link *link, bool rest);
+void link_throttle(struct link *link, bool throttle);
 void link_hurry(struct link *link, bool hurry);
 void link_poll_acks(struct link *link);
 

@@ -16,12 +16,12 @@
 
 enum {
         ACCEPTS = 64, /* in a row, so that a crowd at the door stops nobody inside */
-        REST_USEC = 100000,
+        PAUSE_USEC = 100000,
 };
 
 struct listener {
         int fd;
-        struct event *readable, *rested;
+        struct event *readable, *pause_end;
         listener_accepted *accepted;
         void *context;
         uint64_t *mark; /* borrowed; NULL: there is none */
@@ -31,18 +31,18 @@ struct listener {
 void listener_pause(struct listener *listener, uint64_t usec)
 {
         event_del(listener->readable);
-        timer_arm(listener->rested, usec);
+        timer_arm(listener->pause_end, usec);
 }
 
-static void rest(struct listener *listener, int error)
+static void pause_accepting(struct listener *listener, int error)
 {
         if (!listener->told)
                 diag_err("can't accept clients for now: %s (see LimitNOFILE=)", strerror(error));
         listener->told = true;
-        listener_pause(listener, REST_USEC);
+        listener_pause(listener, PAUSE_USEC);
 }
 
-static void on_rested(evutil_socket_t fd, short what, void *arg)
+static void on_pause_end(evutil_socket_t fd, short what, void *arg)
 {
         struct listener *listener = arg;
 
@@ -79,7 +79,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
                         listener->accepted(listener->context, client);
                 } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
                            errno == ENOBUFS) {
-                        rest(listener, errno);
+                        pause_accepting(listener, errno);
                         return;
                 } else if (errno == EAGAIN) {
                         listener->told = false;
@@ -100,8 +100,9 @@ struct listener *listener_new(struct event_base *base, int fd, listener_accepted
         *listener = (struct listener){.fd = fd, .accepted = accepted, .context = context};
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
         listener->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, listener);
-        listener->rested = evtimer_new(base, on_rested, listener);
-        if (!listener->readable || !listener->rested || event_add(listener->readable, NULL) < 0) {
+        listener->pause_end = evtimer_new(base, on_pause_end, listener);
+        if (!listener->readable || !listener->pause_end ||
+            event_add(listener->readable, NULL) < 0) {
                 listener_free(listener);
                 return NULL;
         }
@@ -119,8 +120,8 @@ void listener_free(struct listener *listener)
                 return;
         if (listener->readable)
                 event_free(listener->readable);
-        if (listener->rested)
-                event_free(listener->rested);
+        if (listener->pause_end)
+                event_free(listener->pause_end);
         close(listener->fd);
         free(listener);
 }

@@ -13,7 +13,7 @@
 #include "store/store.h"
 
 enum {
-        REST_USEC = 1000,
+        THROTTLE_USEC = 1000,
         COURTESY_USEC = 250000, /* for the peer's end, when all is acknowledged: a close with unread
                                    data would reset */
 };
@@ -48,7 +48,7 @@ void session_end(struct session *session, enum link_cause cause, const char *tex
         event_del(session->writable);
         evtimer_del(session->tick);
         evtimer_del(session->acks);
-        evtimer_del(session->rest);
+        evtimer_del(session->throttle_end);
         if (session->fin_sent) {
                 books = (struct tcp_books){ledger->image->acked, ledger->image->written};
                 fate = end_ledger(ledger, books, session->setup.config->resend,
@@ -120,8 +120,8 @@ void session_pause(struct session *session, bool pause)
         if (pause == session->paused || session->fd < 0)
                 return;
         session->paused = pause;
-        session->resting = false;
-        evtimer_del(session->rest);
+        session->throttled = false;
+        evtimer_del(session->throttle_end);
         if (pause) {
                 session->beat_at = 0; /* what comes is not looked at */
                 event_del(session->readable);
@@ -132,25 +132,25 @@ void session_pause(struct session *session, bool pause)
         session_look_after(session);
 }
 
-void session_rest(struct session *session, bool rest)
+void session_throttle(struct session *session, bool throttle)
 {
-        if (session->fd < 0 || session->paused || rest == session->resting)
+        if (session->fd < 0 || session->paused || throttle == session->throttled)
                 return;
-        session->resting = rest;
-        if (rest) {
+        session->throttled = throttle;
+        if (throttle) {
                 event_del(session->readable);
-                timer_arm(session->rest, REST_USEC);
+                timer_arm(session->throttle_end, THROTTLE_USEC);
         } else {
-                evtimer_del(session->rest);
+                evtimer_del(session->throttle_end);
                 event_add(session->readable, NULL);
         }
 }
 
-static void on_rested(evutil_socket_t fd, short what, void *arg)
+static void on_throttle_end(evutil_socket_t fd, short what, void *arg)
 {
         (void)fd;
         (void)what;
-        session_rest(arg, false);
+        session_throttle(arg, false);
 }
 
 void session_configure(struct session *session, const struct config *config,
@@ -208,9 +208,9 @@ static struct session *make(const struct session_setup *setup)
                                       session_on_writable, session);
         session->tick = evtimer_new(setup->base, session_on_tick, session);
         session->acks = evtimer_new(setup->base, session_on_acks, session);
-        session->rest = evtimer_new(setup->base, on_rested, session);
+        session->throttle_end = evtimer_new(setup->base, on_throttle_end, session);
         if (!session->begin || !session->readable || !session->writable || !session->tick ||
-            !session->acks || !session->rest) {
+            !session->acks || !session->throttle_end) {
                 session_free(session);
                 return NULL;
         }
@@ -305,8 +305,8 @@ void session_free(struct session *session)
                 event_free(session->tick);
         if (session->acks)
                 event_free(session->acks);
-        if (session->rest)
-                event_free(session->rest);
+        if (session->throttle_end)
+                event_free(session->throttle_end);
         if (session->fd >= 0)
                 close(session->fd);
         free(session);

@@ -88,7 +88,7 @@ void session_pause(struct session *session, bool pause);
  * for a moment. Reading ahead of them fills their queues with what has left the cache by the time
  * they take it.
  */
-void session_rest(struct session *session, bool rest);
+void session_throttle(struct session *session, bool throttle);
 
 /* Somebody waits for acknowledgements: ask for them often. */
 void session_hurry(struct session *session, bool hurry);

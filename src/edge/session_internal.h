@@ -17,7 +17,7 @@ enum {
 struct session {
         struct session_setup setup;
         int fd; /* -1: closed */
-        struct event *begin, *readable, *writable, *tick, *acks, *rest;
+        struct event *begin, *readable, *writable, *tick, *acks, *throttle_end;
         uint64_t since, last_byte, last_ack, last_sent, last_progress, partial_since, asked_at;
         uint64_t partial_total, declared;
         uint64_t beat_at;    /* a heartbeat went out, and no byte came since; 0: none */
@@ -25,7 +25,7 @@ struct session {
         uint64_t tried;      /* the out log's end when the kernel was last offered something */
         uint64_t hurry_usec; /* so often acknowledgements are asked for */
         uint64_t rtt_at;     /* when the kernel's round trip was last looked at */
-        bool resting, window_closed, was_waiting, paused, silent, got_byte, hurry, blocked;
+        bool throttled, window_closed, was_waiting, paused, silent, got_byte, hurry, blocked;
         bool greeting, wrong_answer; /* waits for the answer */
         bool greeted;                /* the greetings are under way */
         bool recovered;              /* it was up before */

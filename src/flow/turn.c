@@ -109,10 +109,10 @@ static void move_slabs(struct writer *writer, uint64_t begun, uint64_t partial)
 {
         struct log *log = writer->turn->log;
         struct store *store = log->store;
-        uint32_t rest = slab_next(store, log->end_slab), last = rest;
+        uint32_t tail = slab_next(store, log->end_slab), last = tail;
 
-        for (uint32_t slab = rest; slab != SLAB_NONE; slab = slab_next(store, slab)) {
-                uint64_t own = begun + slab_pos(store, slab) - slab_pos(store, rest);
+        for (uint32_t slab = tail; slab != SLAB_NONE; slab = slab_next(store, slab)) {
+                uint64_t own = begun + slab_pos(store, slab) - slab_pos(store, tail);
 
                 if (own >= partial)
                         break;
@@ -122,7 +122,7 @@ static void move_slabs(struct writer *writer, uint64_t begun, uint64_t partial)
         log_cut(log);
         slabs_free(store, slab_next(store, last));
         store_put(store, &store->image->slab[last].next, 0);
-        chain_join(store, &writer->image->own.data, rest, last);
+        chain_join(store, &writer->image->own.data, tail, last);
 }
 
 /* A partial message of the turn's holder moves to slabs of its own. */

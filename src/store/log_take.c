@@ -81,7 +81,7 @@ static bool copy_out(struct log *log, struct copy *copy, uint32_t slab, uint64_t
  * pass, so that a crash in the middle finds the received bytes as they were. Returns how the rest
  * ends.
  */
-static int filter_rest(struct log *log, struct walk walk, uint64_t fill,
+static int filter_tail(struct log *log, struct walk walk, uint64_t fill,
                        const struct log_filter *filter, struct copy *copy, bool *no_memory)
 {
         walk.pos += walk.total;
@@ -113,7 +113,7 @@ static int filter_rest(struct log *log, struct walk walk, uint64_t fill,
         }
 }
 
-/* What put_rest() replaces; a slab that would become empty goes too, unless somebody is in it. */
+/* What put_tail() replaces; a slab that would become empty goes too, unless somebody is in it. */
 static uint32_t kept_slab(struct log *log, const struct walk *walk)
 {
         uint32_t slab = walk->slab, prev = log->store->slab[slab].prev;
@@ -126,13 +126,13 @@ static uint32_t kept_slab(struct log *log, const struct walk *walk)
         return prev;
 }
 
-/* Puts what filter_rest() kept in the place of what was received. Without memory for its marks,
+/* Puts what filter_tail() kept in the place of what was received. Without memory for its marks,
  * all is as it was. */
-static int put_rest(struct log *log, struct walk *walk, const struct copy *copy, uint64_t now,
+static int put_tail(struct log *log, struct walk *walk, const struct copy *copy, uint64_t now,
                     uint32_t origin, bool *no_memory)
 {
         struct image_chain *data = &log->image->data;
-        uint32_t kept, last = chain_tail(data), rest;
+        uint32_t kept, last = chain_tail(data), tail;
         int result;
 
         walk->scanned = walk->pos;
@@ -140,17 +140,17 @@ static int put_rest(struct log *log, struct walk *walk, const struct copy *copy,
         if (copy->first == SLAB_NONE)
                 return FRAME_MORE;
         kept = log->fill_slab = kept_slab(log, walk);
-        rest = chain_cut(log->store, data, kept);
+        tail = chain_cut(log->store, data, kept);
         chain_join(log->store, data, copy->first, copy->last);
         walk->slab = log_seek(log, kept, walk->pos);
         result = walk_and_mark(log, walk, copy->pos, FRAME_NO_RANGE, now, origin, no_memory);
         if (!*no_memory) {
-                slabs_free(log->store, rest);
+                slabs_free(log->store, tail);
                 return result;
         }
         slabs_free(log->store, chain_cut(log->store, data, kept));
-        if (rest != SLAB_NONE)
-                chain_join(log->store, data, rest, last);
+        if (tail != SLAB_NONE)
+                chain_join(log->store, data, tail, last);
         return result;
 }
 
@@ -200,7 +200,7 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
                 if (filter->drop(filter->context, walk.slab, walk.pos, walk.total)) {
                         struct copy copy = {SLAB_NONE, SLAB_NONE, walk.pos, walk.pos};
 
-                        result = filter_rest(log, walk, fill, filter, &copy, &taken.no_memory);
+                        result = filter_tail(log, walk, fill, filter, &copy, &taken.no_memory);
                         if (taken.no_memory) {
                                 slabs_free(log->store, copy.first);
                                 break;
@@ -214,7 +214,7 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
                                 range = FRAME_NO_RANGE;
                                 continue;
                         }
-                        result = put_rest(log, &walk, &copy, now_usec, origin, &taken.no_memory);
+                        result = put_tail(log, &walk, &copy, now_usec, origin, &taken.no_memory);
                         if (!taken.no_memory)
                                 store_put(log->store, base, *base - (fill - copy.pos));
                         break;

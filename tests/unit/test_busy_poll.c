@@ -72,7 +72,7 @@ static void small_messages_are_waited_for_asleep(void **state)
 }
 
 /* How many of 1000 waits were awake, each of them in vain. */
-static unsigned in_vain(uint64_t bytes, uint64_t usec, uint64_t most)
+static unsigned vain_throttles(uint64_t bytes, uint64_t usec, uint64_t most)
 {
         unsigned n = 0;
 
@@ -88,9 +88,9 @@ static unsigned in_vain(uint64_t bytes, uint64_t usec, uint64_t most)
 static void what_comes_slowly_is_hardly_ever(void **state)
 {
         setup(state);
-        assert_in_range(in_vain(BURST, 1000, 80), 5, 22);
+        assert_in_range(vain_throttles(BURST, 1000, 80), 5, 22);
         setup(state);
-        assert_in_range(in_vain(16 * KIB, 60, 6), 5, 22);
+        assert_in_range(vain_throttles(16 * KIB, 60, 6), 5, 22);
 }
 
 static void what_comes_closely_again_is_waited_for_awake_again(void **state)
@@ -98,7 +98,7 @@ static void what_comes_closely_again_is_waited_for_awake_again(void **state)
         int asleep = 0;
 
         (void)state;
-        in_vain(BURST, 1000, 80);
+        vain_throttles(BURST, 1000, 80);
         while (!pass(BURST, 60))
                 asleep++;
         assert_in_range(asleep, 0, 64);

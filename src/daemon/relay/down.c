@@ -7,9 +7,9 @@
 enum {
         PLENTY_BYTES = 512 * 1024,
         IN_VAIN = 8, /* rests, of some milliseconds each, after which they bring nothing */
-        REST_CREDIT_USEC = 200 * 1000,
-        REST_LEAST_USEC = 5000, /* what one may last */
-        REFILL = 20,            /* credit comes back at 5 % of real time */
+        THROTTLE_CREDIT_USEC = 200 * 1000,
+        THROTTLE_LEAST_USEC = 5000, /* what one may last */
+        REFILL = 20,                /* credit comes back at 5 % of real time */
         TAKER_USEC = 1000 * 1000,
 };
 
@@ -23,7 +23,7 @@ static uint64_t plenty(const struct relay *relay)
 }
 
 /* Has every client enough to take for now? What is read ahead of them all has left the cache when
- * they take it: resting brought 10 % of the CPU at 64 B, a third at 4 K and 64 K. Where none
+ * they take it: throttling brought 10 % of the CPU at 64 B, a third at 4 K and 64 K. Where none
  * takes anything, there is nothing to rest for. */
 static bool all_have_plenty(const struct relay *relay, uint64_t *taken)
 {
@@ -43,23 +43,24 @@ static bool all_have_plenty(const struct relay *relay, uint64_t *taken)
 
 /* Only SlowClient=wait lets the upstream feel a slow client for good: else it is waited for in a
  * burst, and then for a twentieth of the time. */
-static bool may_rest(struct relay *relay)
+static bool may_throttle(struct relay *relay)
 {
-        uint64_t now = clock_usec(), since = now - relay->rest_credit_at;
-        uint64_t credit = relay->rest_credit + since / REFILL;
+        uint64_t now = clock_usec(), since = now - relay->throttle_credit_at;
+        uint64_t credit = relay->throttle_credit + since / REFILL;
 
-        if (relay->resting) /* until now */
+        if (relay->throttled) /* until now */
                 credit -= since < credit ? since : credit;
-        relay->rest_credit = credit < REST_CREDIT_USEC ? credit : REST_CREDIT_USEC;
-        relay->rest_credit_at = now;
-        return relay->config->slow_client == SLOW_WAIT || relay->rest_credit >= REST_LEAST_USEC;
+        relay->throttle_credit = credit < THROTTLE_CREDIT_USEC ? credit : THROTTLE_CREDIT_USEC;
+        relay->throttle_credit_at = now;
+        return relay->config->slow_client == SLOW_WAIT ||
+               relay->throttle_credit >= THROTTLE_LEAST_USEC;
 }
 
 static bool is_worth_it(struct relay *relay, uint64_t taken)
 {
-        relay->in_vain = taken > relay->rested ? 0 : relay->in_vain + 1;
-        relay->rested = taken;
-        return relay->in_vain <= IN_VAIN;
+        relay->vain_throttles = taken > relay->taken_at_throttle ? 0 : relay->vain_throttles + 1;
+        relay->taken_at_throttle = taken;
+        return relay->vain_throttles <= IN_VAIN;
 }
 
 static void deliver_once(struct relay *relay)
@@ -94,21 +95,21 @@ void relay_deliver(struct relay *relay)
          * no event would remind of them. */
         while (relay->spread.news)
                 deliver_once(relay);
-        relay->resting =
-                may_rest(relay) && all_have_plenty(relay, &taken) && is_worth_it(relay, taken);
-        if (relay->resting)
-                link_rest(relay->link, true);
+        relay->throttled =
+                may_throttle(relay) && all_have_plenty(relay, &taken) && is_worth_it(relay, taken);
+        if (relay->throttled)
+                link_throttle(relay->link, true);
 }
 
 void relay_wake(struct relay *relay)
 {
         uint64_t taken;
 
-        if (!relay->resting || all_have_plenty(relay, &taken))
+        if (!relay->throttled || all_have_plenty(relay, &taken))
                 return;
-        may_rest(relay);
-        relay->resting = false;
-        link_rest(relay->link, false);
+        may_throttle(relay);
+        relay->throttled = false;
+        link_throttle(relay->link, false);
 }
 
 void relay_on_received(void *context, const struct log_taken *taken)

@@ -194,7 +194,7 @@ void relay_tell_news(struct relay *relay)
                 sum_up(relay, false, clock_usec());
 }
 
-void relay_tell_rest(struct relay *relay)
+void relay_tell_remaining(struct relay *relay)
 {
         look_at_drops(relay);
         sum_up(relay, true, clock_usec());

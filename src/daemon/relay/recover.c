@@ -99,7 +99,7 @@ int relay_open(struct relay *relay, struct handover *handover)
                            "the state of the last run is not used, and its connections are ended: "
                            "%s",
                            wrong);
-        } else if (handover_has_rest(handover)) {
+        } else if (handover_has_leftovers(handover)) {
                 diag_event(LOG_ERR, diag_facts(.id = CATALOG_REFUSED),
                            "the state of the last run is not there, and its connections are ended");
         }
@@ -181,10 +181,10 @@ static void reconcile_clients(struct relay *relay)
 {
         struct client *client, *next;
 
-        for (int rest = 0; rest < 2; rest++) {
+        for (int pass = 0; pass < 2; pass++) {
                 for (client = TAILQ_FIRST(&relay->all); client; client = next) {
                         next = TAILQ_NEXT(client, all);
-                        if (rest || client->image->sending)
+                        if (pass || client->image->sending)
                                 client_reconcile(client);
                 }
         }

@@ -89,7 +89,7 @@ static void on_stopped(void *context)
         struct relay *relay = context;
         struct books books = {0};
 
-        relay_tell_rest(relay);
+        relay_tell_remaining(relay);
         ledger_books(&relay->ledger, &books);
         relay->ops->stopped(relay->context, books.queued);
 }

@@ -69,18 +69,19 @@ struct relay {
         struct event *expirer;    /* owned */
         bool expiring;            /* messages may grow too old: it is armed */
         bool was_up;              /* the link, at the last change of its state */
-        uint64_t noted;  /* messages dropped for a reason nobody chose, that health knows of */
-        bool calling;    /* for the last time, before a stop */
-        bool more;       /* from clients, in the next turn */
-        bool resting;    /* every client has enough to take for now */
-        uint64_t rested; /* when one of them had last taken something, at the last rest */
-        uint64_t rest_credit, rest_credit_at; /* so much of resting is left as of then */
-        uint64_t in_vain;                     /* rests since */
+        uint64_t noted; /* messages dropped for a reason nobody chose, that health knows of */
+        bool calling;   /* for the last time, before a stop */
+        bool more;      /* from clients, in the next turn */
+        bool throttled; /* every client has enough to take for now */
+        uint64_t
+                taken_at_throttle; /* when one of them had last taken something, at the last rest */
+        uint64_t throttle_credit, throttle_credit_at; /* so much of throttled is left as of then */
+        uint64_t vain_throttles;                      /* rests since */
         struct {
                 uint64_t until;   /* so long clients are not read, as the link has enough; or 0 */
                 uint64_t from;    /* the out log's end that it takes to rest again, */
                 uint64_t written; /* and the link's, which must have moved since */
-        } rest;
+        } up_throttle;
         struct busy_poll busy_poll;
         bool stopping, reading_on;
         struct {
@@ -173,14 +174,14 @@ void relay_show_out(struct relay *relay, const struct client *client,
 
 /* events.c: the ring is taken up, false: no memory; its timer is the caller's to free. What
  * becomes an event; client NULL: one that never was. Drops, and what was counted, become one with
- * relay_tell_news() after each turn, and with relay_tell_rest() at the end. */
+ * relay_tell_news() after each turn, and with relay_tell_remaining() at the end. */
 bool relay_events_init(struct relay *relay);
 void relay_tell_link(struct relay *relay, enum link_state state, enum link_cause cause,
                      const char *text);
 void relay_tell_client(struct relay *relay, enum tell_class class, const struct client *client,
                        const char *what);
 void relay_tell_news(struct relay *relay);
-void relay_tell_rest(struct relay *relay);
+void relay_tell_remaining(struct relay *relay);
 
 /* Bytes to the upstream that are not acknowledged. */
 uint64_t relay_queued_bytes(const struct relay *relay);

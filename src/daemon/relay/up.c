@@ -13,7 +13,7 @@ enum {
         READ_SIZE_ALONE = 4 * SESSION_WRITE_SIZE,
         LEAST_SIZE = 64 * 1024,
         PLENTY_BYTES = 256 * 1024,
-        REST_USEC = 1000,
+        THROTTLE_USEC = 1000,
 };
 
 uint64_t relay_queued_bytes(const struct relay *relay)
@@ -27,8 +27,8 @@ static uint64_t unsent_bytes(const struct relay *relay)
 }
 
 /* Has the link enough to take for now? As with the clients, what is read ahead of it has left the
- * cache when it goes out: resting brought 8 % of the CPU with one client, a third with 16 and with
- * 32, a quarter with 100. */
+ * cache when it goes out: throttling brought 8 % of the CPU with one client, a third with 16 and
+ * with 32, a quarter with 100. */
 static bool link_has_plenty(const struct relay *relay)
 {
         return link_is_blocked(relay->link) && unsent_bytes(relay) >= PLENTY_BYTES;
@@ -37,23 +37,24 @@ static bool link_has_plenty(const struct relay *relay)
 /* Reading rests for a moment, once for so much that was read, and only if the link has moved since
  * the last rest: where the peer takes nothing, everything that there is room for is taken at once.
  */
-static void rest(struct relay *relay)
+static void throttle_clients(struct relay *relay)
 {
         uint64_t written = ledger_written(&relay->ledger);
 
-        if (relay->calling || relay->rest.until || relay->out.image->end < relay->rest.from ||
-            written == relay->rest.written || !link_has_plenty(relay))
+        if (relay->calling || relay->up_throttle.until ||
+            relay->out.image->end < relay->up_throttle.from ||
+            written == relay->up_throttle.written || !link_has_plenty(relay))
                 return;
-        relay->rest.until = clock_usec() + REST_USEC;
-        relay->rest.written = written;
+        relay->up_throttle.until = clock_usec() + THROTTLE_USEC;
+        relay->up_throttle.written = written;
 }
 
-static void rest_ends(struct relay *relay)
+static void unthrottle_clients(struct relay *relay)
 {
-        if (!relay->rest.until)
+        if (!relay->up_throttle.until)
                 return;
-        relay->rest.until = 0;
-        relay->rest.from = relay->out.image->end + PLENTY_BYTES;
+        relay->up_throttle.until = 0;
+        relay->up_throttle.from = relay->out.image->end + PLENTY_BYTES;
 }
 
 /* Judged on what stands there already, with what was given up behind what is under way: that takes
@@ -67,7 +68,7 @@ static size_t room(const struct relay *relay)
 
         if (relay->turn.discard && !relay->stopping)
                 return DISCARD_SIZE;
-        if (queued >= limit || relay->stopping || relay->rest.until)
+        if (queued >= limit || relay->stopping || relay->up_throttle.until)
                 return 0;
         left = limit - queued;
         if (left < largest && left < LEAST_SIZE)
@@ -113,7 +114,7 @@ void relay_on_accepted(void *context, struct client *client, const struct log_ta
         relay_show_out(relay, client, taken);
         if (unsent_bytes(relay) >= SESSION_WRITE_SIZE)
                 link_flush_early(relay->link);
-        rest(relay);
+        throttle_clients(relay);
 }
 
 void relay_on_more(void *context)
@@ -165,8 +166,9 @@ bool relay_flush(struct relay *relay)
 
 void relay_read_on(struct relay *relay)
 {
-        if (relay->rest.until && (!link_has_plenty(relay) || clock_usec() >= relay->rest.until))
-                rest_ends(relay);
+        if (relay->up_throttle.until &&
+            (!link_has_plenty(relay) || clock_usec() >= relay->up_throttle.until))
+                unthrottle_clients(relay);
         if (!TAILQ_EMPTY(&relay->queue))
                 read_waiting_clients(relay);
 }
@@ -176,7 +178,7 @@ void relay_last_call(struct relay *relay)
         struct client *client, *next;
 
         relay->calling = true;
-        rest_ends(relay);
+        unthrottle_clients(relay);
         read_waiting_clients(relay);
         for (client = TAILQ_FIRST(&relay->all); client; client = next) {
                 next = TAILQ_NEXT(client, all);

@@ -112,7 +112,7 @@ void handover_done(struct handover *handover)
         *handover = (struct handover){.state = -1, .config = -1, .bag = {-1, -1, -1, -1}};
 }
 
-bool handover_has_rest(const struct handover *handover)
+bool handover_has_leftovers(const struct handover *handover)
 {
         for (int i = 0; i < BAG_ENDS; i++)
                 if (handover->bag[i] >= 0)

@@ -32,7 +32,7 @@ int handover_init(struct handover *handover, struct service_sockets *sockets);
 void handover_done(struct handover *handover);
 
 /* Is anything left but the state? */
-bool handover_has_rest(const struct handover *handover);
+bool handover_has_leftovers(const struct handover *handover);
 
 /* The connection with this number, the caller's from here on; -1: it is not there. */
 int handover_upstream(struct handover *handover, uint64_t epoch);
