@@ -204,9 +204,9 @@ static void fill_slot(struct client *client, const struct client_setup *setup)
         store_put(store, &image->inherited, 0);
         store_put(store, &image->taken, 0);
         store_put(store, &image->sending, 0);
-        store_put(store, &image->own.data.head, 0);
-        store_put(store, &image->own.data.tail, 0);
-        store_put(store, &image->own.base, 0);
+        store_put(store, &image->aside.data.head, 0);
+        store_put(store, &image->aside.data.tail, 0);
+        store_put(store, &image->aside.base, 0);
         store_put(store, &image->accepted_messages, 0);
         store_put(store, &image->accepted_bytes, 0);
         store_put(store, &image->dropped_messages, 0);

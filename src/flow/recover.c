@@ -192,7 +192,7 @@ static const char *check_turn(struct recovery *r)
                 return "the turn's holder is out of range";
         client = &r->image->client[turn->holder - 1];
         fill = turn->base + client->taken;
-        if (!client->id || client->own.data.head || fill < end ||
+        if (!client->id || client->aside.data.head || fill < end ||
             (fill > end && fill > chain_room(r->store, &r->image->out.data)))
                 return "the turn's holder is not what it should be";
         return NULL;
@@ -200,13 +200,13 @@ static const char *check_turn(struct recovery *r)
 
 static bool partial_is_good(const struct image *image, const struct image_client *client)
 {
-        const struct image_chain *data = &client->own.data;
-        uint64_t partial = client->taken - client->own.base;
+        const struct image_chain *data = &client->aside.data;
+        uint64_t partial = client->taken - client->aside.base;
 
         if (!data->head)
                 return true;
-        return client->own.base < client->taken && image->slab[data->head - 1].own == 0 &&
-               partial <= image->slab[data->tail - 1].own + IMAGE_SLAB_SIZE;
+        return client->aside.base < client->taken && image->slab[data->head - 1].aside_pos == 0 &&
+               partial <= image->slab[data->tail - 1].aside_pos + IMAGE_SLAB_SIZE;
 }
 
 static bool somebody_waits(const struct image *image)
@@ -262,7 +262,7 @@ static const char *check_clients(struct recovery *r, const struct frame_spec *sp
                         continue;
                 if (!role_is_good(image, client))
                         return "a client is not what it should be";
-                wrong = check_chain(r, &client->own.data, CHAIN_WHOLE, true);
+                wrong = check_chain(r, &client->aside.data, CHAIN_WHOLE, true);
                 if (!wrong && client->reading)
                         wrong = check_cursor(r, &image->in, &client->cursor, spec);
                 if (wrong)

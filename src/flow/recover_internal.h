@@ -17,7 +17,7 @@ enum chain_kind { CHAIN_HOLES, CHAIN_WHOLE, CHAIN_FULL };
 /* Every slab of a chain is in no other one, in order, and the last one is its tail. Returns what is
  * wrong, or NULL. */
 const char *check_chain(struct recovery *r, const struct image_chain *chain, enum chain_kind kind,
-                        bool own);
+                        bool aside);
 
 /* How far bytes may stand in a chain: where the room of its last slab ends. */
 uint64_t chain_room(const struct store *store, const struct image_chain *chain);

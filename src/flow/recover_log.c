@@ -33,7 +33,7 @@ static bool in_order(enum chain_kind kind, bool first, uint64_t last, uint64_t p
 }
 
 const char *check_chain(struct recovery *r, const struct image_chain *chain, enum chain_kind kind,
-                        bool own)
+                        bool aside)
 {
         uint32_t prev = SLAB_NONE, slab = chain_head(chain);
         uint64_t last = 0;
@@ -47,7 +47,7 @@ const char *check_chain(struct recovery *r, const struct image_chain *chain, enu
                 if (!know_slab(r->store, slab) || r->store->slab[slab].used)
                         return "a slab is out of range or in two chains";
                 s = &r->image->slab[slab];
-                pos = own ? s->own : s->pos;
+                pos = aside ? s->aside_pos : s->pos;
                 if (s->next > IMAGE_SLABS || pos > UINT64_MAX / 2 ||
                     !in_order(kind, prev == SLAB_NONE, last, pos))
                         return "the slabs of a chain are not in order";

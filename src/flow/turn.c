@@ -13,38 +13,39 @@ void turn_init(struct turn *turn, struct log *log, struct image_turn *image)
         *turn = (struct turn){.log = log, .image = image};
 }
 
-static bool has_own(const struct writer *writer)
+static bool is_aside(const struct writer *writer)
 {
-        return writer->image->own.data.head != 0;
+        return writer->image->aside.data.head != 0;
 }
 
 uint64_t writer_partial(const struct writer *writer)
 {
         const struct turn *turn = writer->turn;
 
-        if (has_own(writer))
-                return writer->image->taken - writer->image->own.base;
+        if (is_aside(writer))
+                return writer->image->taken - writer->image->aside.base;
         if (turn->holder == writer)
                 return turn->image->base + writer->image->taken - turn->log->image->end;
         return 0;
 }
 
 /* Where a slab of an own chain ends, in the chain's space. */
-static uint64_t own_limit(const struct store *store, uint32_t slab)
+static uint64_t aside_limit(const struct store *store, uint32_t slab)
 {
         uint32_t next = slab_next(store, slab);
 
-        return next == SLAB_NONE ? store->image->slab[slab].own + IMAGE_SLAB_SIZE
-                                 : store->image->slab[next].own;
+        return next == SLAB_NONE ? store->image->slab[slab].aside_pos + IMAGE_SLAB_SIZE
+                                 : store->image->slab[next].aside_pos;
 }
 
-static void own_copy(const struct writer *writer, uint64_t from, unsigned char *to, size_t size)
+static void aside_copy(const struct writer *writer, uint64_t from, unsigned char *to, size_t size)
 {
         const struct store *store = writer->turn->log->store;
 
-        for (uint32_t slab = chain_head(&writer->image->own.data); size;
+        for (uint32_t slab = chain_head(&writer->image->aside.data); size;
              slab = slab_next(store, slab)) {
-                uint64_t limit = own_limit(store, slab), at = store->image->slab[slab].own, n;
+                uint64_t limit = aside_limit(store, slab), at = store->image->slab[slab].aside_pos,
+                         n;
 
                 if (from >= limit)
                         continue;
@@ -65,8 +66,8 @@ size_t writer_peek(const struct writer *writer, void *to, size_t size)
                 size = partial;
         if (!size)
                 return 0;
-        if (has_own(writer))
-                own_copy(writer, 0, to, size);
+        if (is_aside(writer))
+                aside_copy(writer, 0, to, size);
         else
                 log_copy(log, log->end_slab, log->image->end, to, size);
         return size;
@@ -112,17 +113,17 @@ static void move_slabs(struct writer *writer, uint64_t begun, uint64_t partial)
         uint32_t tail = slab_next(store, log->end_slab), last = tail;
 
         for (uint32_t slab = tail; slab != SLAB_NONE; slab = slab_next(store, slab)) {
-                uint64_t own = begun + slab_pos(store, slab) - slab_pos(store, tail);
+                uint64_t at = begun + slab_pos(store, slab) - slab_pos(store, tail);
 
-                if (own >= partial)
+                if (at >= partial)
                         break;
-                store->image->slab[slab].own = own;
+                store->image->slab[slab].aside_pos = at;
                 last = slab;
         }
         log_cut(log);
         slabs_free(store, slab_next(store, last));
         store_put(store, &store->image->slab[last].next, 0);
-        chain_join(store, &writer->image->own.data, tail, last);
+        chain_join(store, &writer->image->aside.data, tail, last);
 }
 
 /* A partial message of the turn's holder moves to slabs of its own. */
@@ -141,12 +142,12 @@ static bool move_partial(struct turn *turn, struct writer *writer, uint64_t part
         if (slab == SLAB_NONE)
                 return false;
         log_copy(log, log->end_slab, log->image->end, slab_data(store, slab), first);
-        store_put(store, &writer->image->own.base, writer->image->taken - partial);
-        chain_append(store, &writer->image->own.data, slab, 0);
+        store_put(store, &writer->image->aside.base, writer->image->taken - partial);
+        chain_append(store, &writer->image->aside.data, slab, 0);
         if (first < partial)
                 move_slabs(writer, first, partial);
         log->scanned = log->image->end;
-        writer->own_scanned = partial;
+        writer->aside_scanned = partial;
         return true;
 }
 
@@ -183,10 +184,10 @@ static bool copy_back(struct writer *writer, uint64_t partial)
         if (n == 0 || iov[0].iov_len + (n > 1 ? iov[1].iov_len : 0) < partial)
                 return false;
         for (int i = 0; i < n; i++) {
-                own_copy(writer, at, iov[i].iov_base, iov[i].iov_len);
+                aside_copy(writer, at, iov[i].iov_base, iov[i].iov_len);
                 at += iov[i].iov_len;
         }
-        slabs_free(log->store, chain_cut(log->store, &writer->image->own.data, SLAB_NONE));
+        slabs_free(log->store, chain_cut(log->store, &writer->image->aside.data, SLAB_NONE));
         return true;
 }
 
@@ -194,14 +195,14 @@ static void join_back(struct writer *writer)
 {
         struct log *log = writer->turn->log;
         struct store *store = log->store;
-        uint32_t first = chain_head(&writer->image->own.data),
-                 last = chain_tail(&writer->image->own.data);
+        uint32_t first = chain_head(&writer->image->aside.data),
+                 last = chain_tail(&writer->image->aside.data);
 
         for (uint32_t slab = first; slab != SLAB_NONE; slab = slab_next(store, slab))
-                store->image->slab[slab].pos = log->image->end + store->image->slab[slab].own;
+                store->image->slab[slab].pos = log->image->end + store->image->slab[slab].aside_pos;
         log->end_slab = log_seek(log, log->end_slab, log->image->end);
         slabs_free(store, log_cut(log));
-        chain_cut(store, &writer->image->own.data, SLAB_NONE);
+        chain_cut(store, &writer->image->aside.data, SLAB_NONE);
         log_join(log, first, last);
 }
 
@@ -228,23 +229,24 @@ static bool take_turn(struct writer *writer)
  * refused: in the log it is judged. */
 static bool stays_aside(const struct writer *writer)
 {
-        return has_own(writer) && (writer->turn->log->spec->type == FRAME_DELIMITER ||
-                                   writer->total > writer_partial(writer));
+        return is_aside(writer) && (writer->turn->log->spec->type == FRAME_DELIMITER ||
+                                    writer->total > writer_partial(writer));
 }
 
-static int own_room(struct writer *writer, size_t want, struct iovec *iov, int max)
+static int aside_room(struct writer *writer, size_t want, struct iovec *iov, int max)
 {
         struct store *store = writer->turn->log->store;
-        struct image_chain *chain = &writer->image->own.data;
+        struct image_chain *chain = &writer->image->aside.data;
         uint64_t fill = writer_partial(writer);
         uint32_t slab = chain_tail(chain);
         int n = 0;
 
-        while (store->image->slab[slab].own > fill)
+        while (store->image->slab[slab].aside_pos > fill)
                 slab = store->slab[slab].prev; /* room that an earlier call made ready */
         while (want && n < max) {
-                uint64_t from = fill - store->image->slab[slab].own;
-                uint64_t room = own_limit(store, slab) - store->image->slab[slab].own - from;
+                uint64_t from = fill - store->image->slab[slab].aside_pos;
+                uint64_t room =
+                        aside_limit(store, slab) - store->image->slab[slab].aside_pos - from;
 
                 if (room > want)
                         room = want;
@@ -288,7 +290,7 @@ int turn_room(struct writer *writer, size_t want, struct iovec *iov, int max)
                 /* Memory follows what has arrived, not what was declared. */
                 if (most > partial && most > OWN_LEAST)
                         most = partial > OWN_LEAST ? partial : OWN_LEAST;
-                n = own_room(writer, want < most ? want : most, iov, max);
+                n = aside_room(writer, want < most ? want : most, iov, max);
         } else if (turn->holder == writer || take_turn(writer)) {
                 n = log_room(log, log->image->end + writer_partial(writer), want, iov, max);
         }
@@ -299,22 +301,23 @@ int turn_room(struct writer *writer, size_t want, struct iovec *iov, int max)
 /* ---- taking ---- */
 
 /* In its own chain, which holds so many bytes. */
-static bool own_has_delimiter(struct writer *writer, uint64_t fill)
+static bool aside_has_delimiter(struct writer *writer, uint64_t fill)
 {
         const struct store *store = writer->turn->log->store;
         const struct frame_spec *spec = writer->turn->log->spec;
 
         if (fill >= spec->max_message_size + spec->delimiter_size)
                 return true; /* too large: the log's walk will say so */
-        for (uint32_t slab = chain_tail(&writer->image->own.data); slab != SLAB_NONE;
+        for (uint32_t slab = chain_tail(&writer->image->aside.data); slab != SLAB_NONE;
              slab = store->slab[slab].prev) {
-                uint64_t at = store->image->slab[slab].own, limit = own_limit(store, slab), from;
+                uint64_t at = store->image->slab[slab].aside_pos, limit = aside_limit(store, slab),
+                         from;
 
-                if (limit <= writer->own_scanned)
+                if (limit <= writer->aside_scanned)
                         break;
                 if (limit > fill)
                         limit = fill;
-                from = writer->own_scanned > at ? writer->own_scanned : at;
+                from = writer->aside_scanned > at ? writer->aside_scanned : at;
                 for (; from < limit; from++) {
                         const unsigned char *hit =
                                 memchr(slab_data(store, slab) + (from - at),
@@ -330,23 +333,23 @@ static bool own_has_delimiter(struct writer *writer, uint64_t fill)
                         if (from + 1 - size >= at)
                                 memcpy(bytes, hit + 1 - size, size);
                         else
-                                own_copy(writer, from + 1 - size, bytes, size);
+                                aside_copy(writer, from + 1 - size, bytes, size);
                         if (memcmp(bytes, spec->delimiter, size) == 0)
                                 return true;
                 }
         }
-        writer->own_scanned = fill;
+        writer->aside_scanned = fill;
         return false;
 }
 
 /* With so many bytes more, is there something for the log? */
-static bool own_is_whole(struct writer *writer, uint64_t bytes)
+static bool aside_is_whole(struct writer *writer, uint64_t bytes)
 {
         uint64_t fill = writer_partial(writer) + bytes;
 
-        if (!has_own(writer))
+        if (!is_aside(writer))
                 return false;
-        return writer->turn->log->spec->type == FRAME_DELIMITER ? own_has_delimiter(writer, fill)
+        return writer->turn->log->spec->type == FRAME_DELIMITER ? aside_has_delimiter(writer, fill)
                                                                 : fill >= writer->total;
 }
 
@@ -373,7 +376,7 @@ struct log_taken turn_take(struct writer *writer, uint64_t bytes, uint64_t now_u
         struct log_taken taken = {
                 .result = FRAME_MORE, .total = writer->total, .declared = writer->declared};
         const struct log_filter all = {{0, UINT64_MAX - 1}, discard_frame, writer};
-        bool whole = own_is_whole(writer, bytes);
+        bool whole = aside_is_whole(writer, bytes);
 
         taken.no_memory = whole && !set_aside(turn);
         store_begin(log->store);
@@ -404,6 +407,6 @@ void writer_done(struct writer *writer)
                 put_turn(turn, NULL, 0);
                 slabs_free(store, log_cut(turn->log));
         }
-        slabs_free(store, chain_cut(store, &writer->image->own.data, SLAB_NONE));
+        slabs_free(store, chain_cut(store, &writer->image->aside.data, SLAB_NONE));
         store_commit(store);
 }

@@ -24,7 +24,7 @@ struct writer {
         struct image_client *image; /* in the store */
         uint32_t slot;              /* of the client table */
         uint64_t total, declared;   /* of its partial frame; 0 while unknown */
-        uint64_t own_scanned;       /* bytes of its own chain known to end no delimiter */
+        uint64_t aside_scanned;     /* bytes of its own chain known to end no delimiter */
 };
 
 void turn_init(struct turn *turn, struct log *log, struct image_turn *image);

@@ -55,9 +55,9 @@ struct image_chain {
 
 struct image_slab {
         uint64_t next;
-        uint64_t pos; /* of its first byte, in the space of the log that it is in */
-        uint64_t own; /* the same for the chain of a partial message; two words, so that either is
-                         set up beforehand */
+        uint64_t pos;       /* of its first byte, in the space of the log that it is in */
+        uint64_t aside_pos; /* the same for the chain of a partial message; two words, so that
+                         either is set up beforehand */
 };
 
 /* One for each run of messages of one origin, in one slab, within one millisecond. */
@@ -101,7 +101,7 @@ struct image_turn {
 
 /* A partial message that stands on slabs of its own: byte k of the stream is byte k - base of the
  * chain. */
-struct image_own {
+struct image_aside {
         struct image_chain data;
         uint64_t base;
 };
@@ -117,7 +117,7 @@ struct image_client {
         uint64_t sending;  /* bytes that the send under way offers it, from its cursor on, or, while
                               it waits, of what is held; 0: none is. After a crash any of them may
                               have gone. The first builds said 1 for any number */
-        struct image_own own;
+        struct image_aside aside;
         struct image_cursor cursor;
         uint64_t accepted_messages, accepted_bytes; /* received from it, whole */
         uint64_t gone_messages, gone_bytes; /* delivered to it, where its cursor holds no more */

@@ -59,7 +59,7 @@ static bool copy_out(struct log *log, struct copy *copy, uint32_t slab, uint64_t
                         if (more == SLAB_NONE)
                                 return false;
                         store->image->slab[more] =
-                                (struct image_slab){.pos = copy->pos, .own = copy->pos};
+                                (struct image_slab){.pos = copy->pos, .aside_pos = copy->pos};
                         store->slab[more].prev = copy->last;
                         if (copy->last == SLAB_NONE)
                                 copy->first = more;

@@ -270,7 +270,7 @@ uint64_t slab_limit(const struct store *store, uint32_t slab)
 
 void chain_append(struct store *store, struct image_chain *chain, uint32_t slab, uint64_t pos)
 {
-        store->image->slab[slab] = (struct image_slab){.pos = pos, .own = pos};
+        store->image->slab[slab] = (struct image_slab){.pos = pos, .aside_pos = pos};
         chain_join(store, chain, slab, slab);
 }
 

@@ -63,7 +63,7 @@ static uint64_t down_size(const struct world *world, uint32_t message)
         return boundary[message + 1] - boundary[message];
 }
 
-static void go_to_own(const struct world *world, uint32_t c, uint32_t *at)
+static void go_aside(const struct world *world, uint32_t c, uint32_t *at)
 {
         while (*at < world->down && world->owner[*at] != c + 1)
                 ++*at;
@@ -89,7 +89,7 @@ static void client_gets(struct world *world, uint32_t c, const unsigned char *da
                 uint64_t k;
 
                 if (client->kind == SIM_CLOSED && !client->at_off)
-                        go_to_own(world, c, &client->at);
+                        go_aside(world, c, &client->at);
                 world_check(world, client->at < world->down, "a client got bytes too many");
                 k = down_size(world, client->at) - client->at_off;
                 if (k > size)

@@ -73,7 +73,7 @@ static void speaker_go(struct speaker *p)
         assert_int_equal(image->accepted_messages, p->messages);
         assert_int_equal(image->accepted_bytes, p->taken);
         writer_done(&p->writer);
-        assert_int_equal(image->own.data.head, 0);
+        assert_int_equal(image->aside.data.head, 0);
         stream_done(&p->sent);
         p->there = false;
 }
