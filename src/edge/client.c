@@ -32,7 +32,7 @@ static void on_writable(struct polled *polled)
         struct client *client = client_of(polled);
         uint64_t now = clock_usec();
 
-        client_flush(client, now);
+        client_write(client, now);
         if (client->fd >= 0 && client->over)
                 client_check(client, now);
 }
@@ -96,7 +96,7 @@ static void ask(struct client *client, uint64_t now)
                 return;
         }
         client->probed = now;
-        client_flush(client, now);
+        client_write(client, now);
         if (client->fd >= 0 && client->over)
                 client_check(client, now);
 }
@@ -161,7 +161,7 @@ void client_leave(struct client *client, const char *why)
         client_drop_partial(client);
         if (reader_leave(&client->reader) < 0)
                 client_deafen(client, DROP_CLIENT_GONE);
-        client_flush(client, clock_usec());
+        client_write(client, clock_usec());
         if (client->fd >= 0 && !client->image->reading)
                 client_end(client, DROP_CLIENT_GONE, false, why);
 }

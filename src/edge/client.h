@@ -121,7 +121,7 @@ struct client *client_recover(const struct client_setup *setup);
 void client_reconcile(struct client *client);
 
 /* Sends what waits, as far as its socket takes it. */
-void client_flush(struct client *client, uint64_t now);
+void client_write(struct client *client, uint64_t now);
 
 /* Looks whether it is beyond its limit, after messages came for it or went to it, and does what
  * SlowClient= says. */

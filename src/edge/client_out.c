@@ -207,10 +207,10 @@ void client_trust(struct client *client, uint64_t now)
         reader_trust(&client->reader, sent > 0 ? (uint64_t)sent : 0);
         if (offer)
                 store_set(&client->image->inherited, cursor_waiting(&client->reader.cursor));
-        client_flush(client, now);
+        client_write(client, now);
 }
 
-void client_flush(struct client *client, uint64_t now)
+void client_write(struct client *client, uint64_t now)
 {
         while (client->image->reading) {
                 struct iovec iov[WRITE_IOV];

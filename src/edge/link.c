@@ -358,16 +358,16 @@ void link_free(struct link *link)
         free(link);
 }
 
-void link_flush(struct link *link)
+void link_write(struct link *link)
 {
         if (link->session)
-                session_flush(link->session);
+                session_write(link->session);
 }
 
-void link_flush_early(struct link *link)
+void link_write_early(struct link *link)
 {
         if (link->session)
-                session_flush_early(link->session);
+                session_write_early(link->session);
 }
 
 bool link_is_blocked(const struct link *link)

@@ -67,8 +67,8 @@ void link_drain(struct link *link, uint64_t deadline);
 
 /* Hands to the kernel what it takes; early: only what fills whole writes, as more is expected at
  * once. */
-void link_flush(struct link *link);
-void link_flush_early(struct link *link);
+void link_write(struct link *link);
+void link_write_early(struct link *link);
 
 /* Is the kernel's queue full? */
 bool link_is_blocked(const struct link *link);

@@ -108,7 +108,7 @@ void session_close(struct session *session, enum link_cause cause, const char *t
         session->close_cause = cause;
         snprintf(session->close_text, sizeof(session->close_text), "%s", text);
         session->close_deadline = deadline;
-        session_flush(session);
+        session_write(session);
         if (session->fd >= 0)
                 timer_arm(session->tick, 0);
 }
@@ -176,7 +176,7 @@ static void begin(evutil_socket_t fd, short what, void *arg)
         }
         if (!session->greeting && !session->recovered)
                 session->setup.ops->up(session->setup.context);
-        session_flush(session);
+        session_write(session);
         if (session->fd < 0)
                 return;
         if (!session->paused)

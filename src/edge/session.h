@@ -74,8 +74,8 @@ void session_catch_up(struct session *session);
 
 /* Hands to the kernel what it takes, unless its queue is full: then that is done when it has room.
  * Early: only what fills whole writes, as more is expected at once. */
-void session_flush(struct session *session);
-void session_flush_early(struct session *session);
+void session_write(struct session *session);
+void session_write_early(struct session *session);
 
 /* Is the kernel's queue full? */
 bool session_is_blocked(const struct session *session);

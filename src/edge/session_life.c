@@ -87,7 +87,7 @@ static void send_heartbeat(struct session *session)
         if (!session_inject(session, &session->setup.phrases->heartbeat))
                 return;
         store_set(&ledger->totals->heartbeats_sent, ledger->totals->heartbeats_sent + 1);
-        session_flush(session);
+        session_write(session);
         /* One that is still with us would make the answer look faster than it is. */
         if (!session->beat_at && session->fd >= 0 && !ledger_injected(ledger))
                 session->beat_at = session->last_sent;

@@ -116,7 +116,7 @@ static void set_blocked(struct session *session, bool blocked)
                 event_del(session->writable);
 }
 
-static void flush(struct session *session, size_t least)
+static void write_out(struct session *session, size_t least)
 {
         struct ledger *ledger = session->setup.ledger;
         uint64_t before = ledger_written(ledger);
@@ -172,17 +172,17 @@ static void flush(struct session *session, size_t least)
         session_arm_acks(session);
 }
 
-void session_flush(struct session *session)
+void session_write(struct session *session)
 {
         if (!session->blocked)
-                flush(session, 0);
+                write_out(session, 0);
 }
 
-void session_flush_early(struct session *session)
+void session_write_early(struct session *session)
 {
         if (!session->blocked ||
             session->setup.ledger->log->image->end >= session->tried + TRY_BYTES)
-                flush(session, SESSION_WRITE_SIZE);
+                write_out(session, SESSION_WRITE_SIZE);
 }
 
 bool session_is_blocked(const struct session *session)
@@ -204,7 +204,7 @@ void session_on_writable(evutil_socket_t fd, short what, void *arg)
         (void)fd;
         (void)what;
         session_poll_acks(session);
-        flush(session, 0);
+        write_out(session, 0);
 }
 
 void session_on_acks(evutil_socket_t fd, short what, void *arg)

@@ -193,7 +193,7 @@ static int serve(struct control_client *client)
 
         for (int i = 0; i < REQUESTS_A_TURN && clock_usec() - begin < TURN_USEC; i++) {
                 int result = control_client_unread(client) >= OUT_HIGH
-                                     ? control_client_flush(client)
+                                     ? control_client_write(client)
                                      : 0;
 
                 if (result < 0 || control_client_unread(client) >= OUT_HIGH)
@@ -304,7 +304,7 @@ void control_client_turn(struct control_client *client, short events)
         if (events & EV_READ)
                 result = receive(client);
         else if (events & EV_WRITE)
-                result = control_client_flush(client);
+                result = control_client_write(client);
         if (result == 0)
                 result = look_at_flush(client);
         if (result == 0 && !client->closing && !client->monitor.on && !client->flush.on &&
@@ -318,7 +318,7 @@ void control_client_turn(struct control_client *client, short events)
         if (result == 0 && more >= 0 && client->monitor.on)
                 result = tell_news(client);
         if (result == 0 && more >= 0)
-                result = control_client_flush(client);
+                result = control_client_write(client);
         if (result < 0 || more < 0) {
                 control_client_close(client, strerror(result < 0 ? -result : -more));
                 return;
@@ -346,11 +346,11 @@ void control_client_news(struct control *control)
                  * everything else is written. */
                 bool full = client->monitor.taps && event_pending(client->event, EV_WRITE, NULL);
                 if (client->monitor.taps && !full)
-                        result = control_client_flush(client);
+                        result = control_client_write(client);
                 if (result == 0)
                         result = tell_news(client);
                 if (result == 0 && !full)
-                        result = control_client_flush(client);
+                        result = control_client_write(client);
                 if (result < 0) {
                         control_client_close(client, strerror(-result));
                         continue;
@@ -369,7 +369,7 @@ void control_client_last_look(struct control *control)
         control_client_news(control);
         for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link))
                 if (client->flush.on && look_at_flush(client) == 0)
-                        control_client_flush(client);
+                        control_client_write(client);
 }
 
 static void on_gone(struct polled *polled)

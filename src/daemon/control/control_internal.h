@@ -100,7 +100,7 @@ size_t control_client_unread(const struct control_client *client);
 int control_client_append(struct control_client *client, json_t *reply);
 
 /* Writes what the socket takes. Returns 0, or a negative errno when the client is gone. */
-int control_client_flush(struct control_client *client);
+int control_client_write(struct control_client *client);
 
 /* Its replies are not kept any longer. */
 void control_client_forget(struct control_client *client);

@@ -21,7 +21,7 @@ size_t control_client_unread(const struct control_client *client)
         return client->out_size - client->out_sent;
 }
 
-int control_client_flush(struct control_client *client)
+int control_client_write(struct control_client *client)
 {
         while (control_client_unread(client) > 0) {
                 ssize_t n = send(client->fd, client->out + client->out_sent,

@@ -77,7 +77,7 @@ static void deliver_once(struct relay *relay)
                         continue; /* more than one has ended */
                 client = relay_client_of(relay->spread.all[i]);
                 if (!client->blocked)
-                        client_flush(client, now);
+                        client_write(client, now);
                 if (client->fd >= 0 && (client->blocked || client->over))
                         client_check(client, now);
                 takers += now - client->last_taken < TAKER_USEC;

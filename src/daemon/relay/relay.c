@@ -267,7 +267,7 @@ bool relay_turn(struct relay *relay)
         relay_read_on(relay);
         relay_deliver(relay);
         relay_wake(relay);
-        more = relay_flush(relay);
+        more = relay_write(relay);
         if (relay->ledger.acked.image->pos >= relay->flush_at)
                 relay_tell_flushed(relay);
         relay_note_drops(relay);

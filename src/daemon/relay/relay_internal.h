@@ -128,7 +128,7 @@ void relay_on_more(void *context);
 void relay_on_partial(void *context, struct client *client, uint64_t before);
 void relay_limit_partials(struct relay *relay);
 void relay_read_on(struct relay *relay);
-bool relay_flush(struct relay *relay);
+bool relay_write(struct relay *relay);
 void relay_last_call(struct relay *relay);
 
 /* A connection to a listener (a listener_accepted): becomes a client, or is closed and counted. */

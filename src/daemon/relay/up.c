@@ -113,7 +113,7 @@ void relay_on_accepted(void *context, struct client *client, const struct log_ta
 
         relay_show_out(relay, client, taken);
         if (unsent_bytes(relay) >= SESSION_WRITE_SIZE)
-                link_flush_early(relay->link);
+                link_write_early(relay->link);
         throttle_clients(relay);
 }
 
@@ -152,15 +152,15 @@ void relay_on_partial(void *context, struct client *client, uint64_t before)
 
 /* What does not fill a write goes with what the next turn reads: that brought 10 % of the CPU at
  * 64 K. */
-bool relay_flush(struct relay *relay)
+bool relay_write(struct relay *relay)
 {
         bool more = relay->more;
 
         relay->more = false;
         if (more)
-                link_flush_early(relay->link);
+                link_write_early(relay->link);
         else
-                link_flush(relay->link);
+                link_write(relay->link);
         return more;
 }
 
