@@ -36,7 +36,7 @@ static void fall_asleep(struct busy_poll *poll)
         poll->credit = 0;
 }
 
-bool busy_poll_turn(struct busy_poll *poll, uint64_t bytes, uint64_t now)
+bool busy_poll_pass(struct busy_poll *poll, uint64_t bytes, uint64_t now)
 {
         bool awake;
 

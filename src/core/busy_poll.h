@@ -24,4 +24,4 @@ struct busy_poll {
 
 /* After each turn of the event loop. bytes: read so far in all, or any other figure that changes
  * with it. True: look again at once. */
-bool busy_poll_turn(struct busy_poll *poll, uint64_t bytes, uint64_t now);
+bool busy_poll_pass(struct busy_poll *poll, uint64_t bytes, uint64_t now);

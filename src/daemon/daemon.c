@@ -360,7 +360,7 @@ int daemon_run(const struct options *options, struct config *config)
         announce(&daemon);
         relay_start(daemon.relay);
         while (!daemon.done && event_base_loop(daemon.base, how) >= 0)
-                how = EVLOOP_ONCE | (relay_turn(daemon.relay) ? EVLOOP_NONBLOCK : 0);
+                how = EVLOOP_ONCE | (relay_pass(daemon.relay) ? EVLOOP_NONBLOCK : 0);
         if (daemon.leaves) {
                 diag_settle(SETTLE_USEC);
                 _exit(EXIT_SUCCESS); /* the kernel closes our copies, and says nothing to anybody */

@@ -210,8 +210,8 @@ int stop(void **state)
 static void forgive(struct control *control)
 {
         control->queue.budget = control->door = (struct control_budget){0};
-        if (evtimer_pending(control->queue.turn, NULL))
-                event_active(control->queue.turn, EV_TIMEOUT, 0);
+        if (evtimer_pending(control->queue.timer, NULL))
+                event_active(control->queue.timer, EV_TIMEOUT, 0);
 }
 
 void turn(void)

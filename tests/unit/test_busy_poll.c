@@ -37,12 +37,12 @@ static uint64_t pass(uint64_t bytes, uint64_t usec)
 
         while (awake && now < until) {
                 now += 2;
-                awake = busy_poll_turn(&poll, passed, now);
+                awake = busy_poll_pass(&poll, passed, now);
         }
         slept = now;
         now = now < until ? until : now;
         passed += bytes;
-        awake = busy_poll_turn(&poll, passed, now);
+        awake = busy_poll_pass(&poll, passed, now);
         return slept - began;
 }
 

@@ -296,7 +296,7 @@ static void on_ready(int fd, short events, void *arg)
         control_queue_add(&client->control->queue, client, events);
 }
 
-void control_client_turn(struct control_client *client, short events)
+void control_client_serve(struct control_client *client, short events)
 {
         int result = 0, more = 0;
 

@@ -31,7 +31,7 @@ struct control_client {
         TAILQ_ENTRY(control_client) in_queue;
         struct control_line *queued; /* it waits there for its turn; NULL: for its event */
         short ready;                 /* what its event said meanwhile */
-        uint64_t turn_usec;          /* its last turn took so long */
+        uint64_t serve_usec;         /* its last turn took so long */
         struct control *control;
         struct polled polled; /* while it monitors or waits */
         struct event *event;  /* one-shot; armed for what the connection waits for */
@@ -79,7 +79,7 @@ int control_client_new(struct control *control, int fd, uid_t uid);
 bool control_crowd_admits(struct control *control, int fd, uid_t uid);
 
 /* Does what the events say: reads, serves, writes, and waits for what is next. */
-void control_client_turn(struct control_client *client, short events);
+void control_client_serve(struct control_client *client, short events);
 
 /* What happened is told to those who monitor, as far as they read. */
 void control_client_news(struct control *control);

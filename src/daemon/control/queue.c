@@ -41,7 +41,7 @@ uint64_t control_budget_wait(struct control_budget *budget)
 
 static bool is_lengthy(const struct control_client *client)
 {
-        return client->turn_usec > BRIEF_USEC || client->in.size - client->in.taken > BRIEF_SIZE;
+        return client->serve_usec > BRIEF_USEC || client->in.size - client->in.taken > BRIEF_SIZE;
 }
 
 static struct control_client *next(struct control_queue *queue)
@@ -49,22 +49,22 @@ static struct control_client *next(struct control_queue *queue)
         struct control_client *brief = TAILQ_FIRST(&queue->brief);
         struct control_client *lengthy = TAILQ_FIRST(&queue->lengthy);
 
-        if (!brief || (lengthy && queue->turns % ROUND == 0))
+        if (!brief || (lengthy && queue->served % ROUND == 0))
                 return lengthy;
         return brief;
 }
 
 /* The client may be closed within its turn, but its memory goes later. */
-static void give_turn(struct control_queue *queue, struct control_client *client)
+static void serve_first(struct control_queue *queue, struct control_client *client)
 {
         uint64_t begin = clock_cpu_usec(); /* our own stall is nobody's debt */
         short events = client->ready;
 
-        queue->turns++;
+        queue->served++;
         control_queue_remove(client);
-        control_client_turn(client, events);
-        client->turn_usec = clock_cpu_usec() - begin;
-        control_budget_spend(&queue->budget, client->turn_usec + 1);
+        control_client_serve(client, events);
+        client->serve_usec = clock_cpu_usec() - begin;
+        control_budget_spend(&queue->budget, client->serve_usec + 1);
 }
 
 static void run(struct control_queue *queue)
@@ -75,14 +75,14 @@ static void run(struct control_queue *queue)
                 uint64_t wait = control_budget_wait(&queue->budget);
 
                 if (wait > 0) {
-                        timer_arm(queue->turn, wait);
+                        timer_arm(queue->timer, wait);
                         return;
                 }
-                give_turn(queue, client);
+                serve_first(queue, client);
         }
 }
 
-static void on_turn(evutil_socket_t fd, short what, void *arg)
+static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
         (void)fd, (void)what;
         run(arg);
@@ -96,7 +96,7 @@ void control_queue_add(struct control_queue *queue, struct control_client *clien
                 client->ready = 0;
         }
         client->ready |= events;
-        if (!evtimer_pending(queue->turn, NULL))
+        if (!evtimer_pending(queue->timer, NULL))
                 run(queue);
 }
 
@@ -111,12 +111,12 @@ int control_queue_init(struct control_queue *queue, struct event_base *base)
 {
         TAILQ_INIT(&queue->brief);
         TAILQ_INIT(&queue->lengthy);
-        queue->turn = evtimer_new(base, on_turn, queue);
-        return queue->turn ? 0 : -ENOMEM;
+        queue->timer = evtimer_new(base, on_timer, queue);
+        return queue->timer ? 0 : -ENOMEM;
 }
 
 void control_queue_done(struct control_queue *queue)
 {
-        if (queue->turn)
-                event_free(queue->turn);
+        if (queue->timer)
+                event_free(queue->timer);
 }

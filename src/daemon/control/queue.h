@@ -31,8 +31,8 @@ uint64_t control_budget_wait(struct control_budget *budget);
 struct control_queue {
         struct control_line brief, lengthy; /* in the order in which they came */
         struct control_budget budget;
-        struct event *turn; /* for when some of what was spent is forgiven */
-        unsigned turns;
+        struct event *timer; /* for when some of what was spent is forgiven */
+        unsigned served;
 };
 
 /* Returns 0 or -ENOMEM. */

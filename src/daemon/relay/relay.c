@@ -254,13 +254,13 @@ static bool looks_again(struct relay *relay)
         uint64_t in = relay->ledger.image->rx_read;
         uint64_t out = relay->out.image->end + relay->partial_bytes;
 
-        if (!busy_poll_turn(&relay->busy_poll, in + out, clock_usec()))
+        if (!busy_poll_pass(&relay->busy_poll, in + out, clock_usec()))
                 return false;
         sched_yield();
         return true;
 }
 
-bool relay_turn(struct relay *relay)
+bool relay_pass(struct relay *relay)
 {
         bool more;
 

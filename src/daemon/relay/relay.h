@@ -59,7 +59,7 @@ uint64_t relay_unkept(const struct relay *relay);
 
 /* After each turn of the event loop: what was received goes out. True: the next turn is not to wait
  * for events. */
-bool relay_turn(struct relay *relay);
+bool relay_pass(struct relay *relay);
 
 /* Stops accepting, flushes until the deadline (clock_usec()), closes the link, or leaves it as it
  * is, and calls stopped(). Once more: with another deadline. */
