@@ -18,7 +18,7 @@
 
 enum {
         IMAGE_VERSION = 1,
-        IMAGE_JOURNAL = 4096,        /* words one transaction may change */
+        IMAGE_UNDO = 4096,           /* words one transaction may change */
         IMAGE_CLIENTS = 65536,       /* client slots */
         IMAGE_EXTENTS = 4 << 20,     /* ranges queued for single clients */
         IMAGE_SLABS = 1 << 20,       /* 64 GiB of messages */
@@ -41,11 +41,11 @@ struct image_header {
 };
 
 /* What the words were before the transaction under way; count is 0 where there is none. */
-struct image_journal {
+struct image_undo {
         uint64_t count;
         struct {
                 uint64_t offset, old;
-        } entry[IMAGE_JOURNAL];
+        } entry[IMAGE_UNDO];
 };
 
 /* A list of slabs through image_slab.next. */
@@ -246,7 +246,7 @@ enum { IMAGE_LATENCIES = 16 };
 
 struct image {
         struct image_header header;
-        struct image_journal journal;
+        struct image_undo undo;
         struct image_frame frame;
         uint64_t bag; /* which of the two bags has the descriptors of the clients */
         struct image_log in, out;

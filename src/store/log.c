@@ -6,7 +6,7 @@
 
 #include "store/marks.h"
 
-enum { PASS_MOST = IMAGE_JOURNAL / 4 }; /* slabs that one transaction lets go */
+enum { PASS_MOST = IMAGE_UNDO / 4 }; /* slabs that one transaction lets go */
 
 void log_init(struct log *log, struct store *store, struct image_log *image,
               const struct frame_spec *spec)

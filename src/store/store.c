@@ -21,32 +21,32 @@ void store_begin(struct store *store)
 
 /* Was this word's old value noted a moment ago? So a run of slabs that leave a chain, however long,
  * takes no more of the journal than one. */
-static bool is_noted(const struct image_journal *journal, uint64_t offset)
+static bool is_noted(const struct image_undo *undo, uint64_t offset)
 {
-        uint64_t n = journal->count;
+        uint64_t n = undo->count;
 
         for (uint64_t back = 1; back <= n && back <= 4; back++)
-                if (journal->entry[n - back].offset == offset)
+                if (undo->entry[n - back].offset == offset)
                         return true;
         return false;
 }
 
 void store_put(struct store *store, uint64_t *word, uint64_t value)
 {
-        struct image_journal *journal = &store->image->journal;
-        uint64_t n = journal->count;
+        struct image_undo *undo = &store->image->undo;
+        uint64_t n = undo->count;
         uint64_t offset = (uint64_t)((unsigned char *)word - (unsigned char *)store->image);
 
         assert(store->depth > 0);
         if (*word == value)
                 return;
-        if (!is_noted(journal, offset)) {
-                if (n == IMAGE_JOURNAL)
+        if (!is_noted(undo, offset)) {
+                if (n == IMAGE_UNDO)
                         abort(); /* fixed bookkeeping: no transaction grows with anything that a
                                     peer chooses */
-                journal->entry[n].offset = offset;
-                journal->entry[n].old = *word;
-                put_word(&journal->count, n + 1);
+                undo->entry[n].offset = offset;
+                undo->entry[n].old = *word;
+                put_word(&undo->count, n + 1);
         }
         put_word(word, value);
 }
@@ -104,8 +104,8 @@ void store_commit(struct store *store)
         assert(store->depth > 0);
         if (--store->depth)
                 return;
-        if (store->image->journal.count)
-                put_word(&store->image->journal.count, 0);
+        if (store->image->undo.count)
+                put_word(&store->image->undo.count, 0);
         while (store->n_late)
                 free_now(store, store->late[--store->n_late]);
 }

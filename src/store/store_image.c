@@ -20,7 +20,7 @@ static uint64_t mix(uint64_t sum, uint64_t word)
 static uint64_t layout_sum(void)
 {
         const uint64_t words[] = {
-                sizeof(struct image_header),     sizeof(struct image_journal),
+                sizeof(struct image_header),     sizeof(struct image_undo),
                 sizeof(struct image_log),        sizeof(struct image_cursor),
                 sizeof(struct image_session),    sizeof(struct image_spread),
                 sizeof(struct image_totals),     sizeof(struct image_client),
@@ -111,18 +111,18 @@ static bool header_good(const struct image_header *header)
 /* Puts back the words of an unfinished transaction, the last first; doing so twice does no harm. */
 static bool roll_back(struct store *store)
 {
-        struct image_journal *journal = &store->image->journal;
+        struct image_undo *undo = &store->image->undo;
 
-        if (journal->count > IMAGE_JOURNAL)
+        if (undo->count > IMAGE_UNDO)
                 return false;
-        while (journal->count) {
-                uint64_t offset = journal->entry[journal->count - 1].offset;
+        while (undo->count) {
+                uint64_t offset = undo->entry[undo->count - 1].offset;
 
                 if (offset % 8 || offset < offsetof(struct image, in) || offset > DATA_OFFSET - 8)
                         return false;
                 put_word((uint64_t *)((unsigned char *)store->image + offset),
-                         journal->entry[journal->count - 1].old);
-                put_word(&journal->count, journal->count - 1);
+                         undo->entry[undo->count - 1].old);
+                put_word(&undo->count, undo->count - 1);
         }
         return true;
 }

@@ -8,10 +8,10 @@
 void sim_copy_image(struct image *to, const struct image *from, const struct store *known,
                     uint32_t slabs, uint32_t extents)
 {
-        size_t journal = offsetof(struct image_journal, entry[from->journal.count]);
+        size_t undo = offsetof(struct image_undo, entry[from->undo.count]);
 
         memcpy(&to->header, &from->header, sizeof(to->header));
-        memcpy(&to->journal, &from->journal, journal);
+        memcpy(&to->undo, &from->undo, undo);
         memcpy(&to->in, &from->in, offsetof(struct image, event) - offsetof(struct image, in));
         memcpy(to->client, from->client, SIM_SLOTS * sizeof(*to->client));
         memcpy(to->slab, from->slab, slabs * sizeof(*to->slab));

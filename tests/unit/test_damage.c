@@ -232,7 +232,7 @@ static uint64_t *any_word(struct image *image, const struct store *store)
 
         switch (dice(16)) {
         case 0: return words_of(&image->header, sizeof(image->header));
-        case 1: return words_of(&image->journal, 64);
+        case 1: return words_of(&image->undo, 64);
         case 2: return words_of(&image->in, sizeof(image->in));
         case 3: return words_of(&image->out, sizeof(image->out));
         case 4: return words_of(&image->acked, sizeof(image->acked) + sizeof(image->turn));

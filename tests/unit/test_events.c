@@ -142,8 +142,8 @@ static void copy_memory(void)
         size_t from = offsetof(struct image, in);
 
         memcpy(&copy.image->header, &store.image->header, sizeof(store.image->header));
-        copy.image->journal.count = store.image->journal.count;
-        memcpy(copy.image->journal.entry, store.image->journal.entry, 64 * 16);
+        copy.image->undo.count = store.image->undo.count;
+        memcpy(copy.image->undo.entry, store.image->undo.entry, 64 * 16);
         memcpy((char *)copy.image + from, (char *)store.image + from,
                offsetof(struct image, client) - from);
 }
@@ -160,7 +160,7 @@ static void crash_here(void)
         assert_null(recover_image(&found, &frame_spec_default));
         events_init(&after, &found, NULL, NULL);
         assert_in_range(store.image->events.seq, added, added + 1);
-        assert_ring(&after, store.image->journal.count ? added : store.image->events.seq);
+        assert_ring(&after, store.image->undo.count ? added : store.image->events.seq);
         store_done(&found);
         recovered++;
         store_hook = crash_here;

@@ -19,26 +19,26 @@ static void however_many_slabs_leave_a_chain_one_transaction_holds_it(void **unu
         (void)unused;
         assert_int_equal(store_init(&store), 0);
         chain = &store.image->in.data;
-        for (uint64_t i = 0; i < 3 * IMAGE_JOURNAL; i++)
+        for (uint64_t i = 0; i < 3 * IMAGE_UNDO; i++)
                 chain_append(&store, chain, slab_new(&store, 0), i * IMAGE_SLAB_SIZE);
         store_begin(&store);
-        for (uint32_t i = 0; i < IMAGE_JOURNAL; i++) { /* from the front, then from the middle */
+        for (uint32_t i = 0; i < IMAGE_UNDO; i++) { /* from the front, then from the middle */
                 uint32_t head = chain_head(chain);
 
                 chain_remove(&store, chain, head);
                 slab_free(&store, head);
         }
-        for (uint32_t i = 1; i < IMAGE_JOURNAL; i++) {
+        for (uint32_t i = 1; i < IMAGE_UNDO; i++) {
                 uint32_t second = slab_next(&store, chain_head(chain));
 
                 chain_remove(&store, chain, second);
                 slab_free(&store, second);
         }
         store_commit(&store);
-        assert_int_equal(slab_pos(&store, chain_head(chain)), IMAGE_JOURNAL * IMAGE_SLAB_SIZE);
+        assert_int_equal(slab_pos(&store, chain_head(chain)), IMAGE_UNDO * IMAGE_SLAB_SIZE);
         assert_int_equal(slab_pos(&store, slab_next(&store, chain_head(chain))),
-                         UINT64_C(2) * IMAGE_JOURNAL * IMAGE_SLAB_SIZE);
-        assert_int_equal(store.n_free + store.n_cold, 2 * IMAGE_JOURNAL - 1);
+                         UINT64_C(2) * IMAGE_UNDO * IMAGE_SLAB_SIZE);
+        assert_int_equal(store.n_free + store.n_cold, 2 * IMAGE_UNDO - 1);
         store_done(&store);
 }
 

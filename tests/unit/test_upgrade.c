@@ -168,7 +168,7 @@ static void write_state(const char *path)
         off_t at = 0;
 
         assert_non_null(file);
-        memset(side.store.image->journal.entry, 0, sizeof(side.store.image->journal.entry));
+        memset(side.store.image->undo.entry, 0, sizeof(side.store.image->undo.entry));
         fwrite(&size, sizeof(size), 1, file);
         while ((at = lseek(side.store.fd, at, SEEK_DATA)) >= 0) {
                 off_t end = lseek(side.store.fd, at, SEEK_HOLE);
