@@ -151,7 +151,7 @@ static struct count drop_until(struct ledger *ledger, struct log_place to, enum 
 static struct log_place older_than(const struct log *log, struct log_place from, uint64_t before)
 {
         uint64_t hint = 0;
-        const struct image_mark *mark = log_mark(log, from.pos, &hint);
+        const struct image_mark *mark = log_find_mark(log, from.pos, &hint);
 
         while (mark && mark->time_usec < before) {
                 if (++hint >= log->image->mark_next)

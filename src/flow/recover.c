@@ -34,8 +34,8 @@ static const char *check_extents(struct recovery *r, const struct log *log,
                 if (r->store->extents_used < e)
                         r->store->extents_used = (uint32_t)e;
                 if (extent->from >= extent->to || extent->to > cursor->open_from ||
-                    !holds_messages(log, extent->from, extent->from_number, extent->to,
-                                    extent->to_number))
+                    !recover_has_messages(log, extent->from, extent->from_number, extent->to,
+                                          extent->to_number))
                         return "an extent is not in its log";
                 sum.messages += extent->to_number - extent->from_number;
                 sum.bytes += extent->to - extent->from;
@@ -56,15 +56,15 @@ static const char *check_cursor(struct recovery *r, struct image_log *image,
         log_init(&log, r->store, image, spec);
         if (cursor->from > cursor->pos || cursor->from_number > image->number)
                 return "a cursor is out of order";
-        if (open ? !holds(&log, cursor->pos, image->end, image->number)
-                 : !holds(&log, cursor->pos, cursor->stop, cursor->stop_number))
+        if (open ? !recover_has_bytes(&log, cursor->pos, image->end, image->number)
+                 : !recover_has_bytes(&log, cursor->pos, cursor->stop, cursor->stop_number))
                 return "a cursor is not in its log";
         if (open ? jump || cursor->extent_head
                  : cursor->pos == cursor->stop && (jump || cursor->extent_head))
                 return "a cursor reads nothing while something waits";
         if (jump && (cursor->open_from < cursor->stop ||
-                     !holds_messages(&log, cursor->open_from, cursor->open_from_number, image->end,
-                                     image->number)))
+                     !recover_has_messages(&log, cursor->open_from, cursor->open_from_number,
+                                           image->end, image->number)))
                 return "a jump is not in its log";
         return check_extents(r, &log, cursor);
 }
@@ -149,7 +149,7 @@ static bool inject_is_good(const struct log *inject, const struct image_session 
         if (session->live && last->inject != IMAGE_OPEN)
                 from = last->inject + (session->written - last->offset);
         return from <= inject->image->end &&
-               is_whole(inject, chain_head(&inject->image->data), from, inject->image->end);
+               recover_is_whole(inject, chain_head(&inject->image->data), from, inject->image->end);
 }
 
 static const char *check_session(struct recovery *r, const struct frame_spec *spec)
@@ -161,7 +161,7 @@ static const char *check_session(struct recovery *r, const struct frame_spec *sp
 
         log_init(&out, r->store, &image->out, spec);
         log_init(&inject, r->store, &session->inject, spec);
-        if (!end_is_good(r, &session->inject))
+        if (!recover_check_end(r, &session->inject))
                 return "the end of what is sent besides is out of range";
         if (!session->live &&
             (session->skip_from || session->skip_to || session->piece_first != session->piece_next))
@@ -171,7 +171,7 @@ static const char *check_session(struct recovery *r, const struct frame_spec *sp
                                ? NULL
                                : "what is to be sent next does not begin a message";
         if (fill < image->in.end || fill - image->in.end > UINT64_MAX / 2 ||
-            (fill > image->in.end && fill > chain_room(r->store, &image->in.data)))
+            (fill > image->in.end && fill > recover_chain_room(r->store, &image->in.data)))
                 return "the bytes received are out of range";
         if (!map_is_good(image, &out))
                 return "the map is out of order";
@@ -193,7 +193,7 @@ static const char *check_turn(struct recovery *r)
         client = &r->image->client[turn->holder - 1];
         fill = turn->base + client->taken;
         if (!client->id || client->aside.data.head || fill < end ||
-            (fill > end && fill > chain_room(r->store, &r->image->out.data)))
+            (fill > end && fill > recover_chain_room(r->store, &r->image->out.data)))
                 return "the turn's holder is not what it should be";
         return NULL;
 }
@@ -228,10 +228,11 @@ static const char *check_spread(struct recovery *r, const struct frame_spec *spe
         if (spread->given > in->end || spread->balance > 1 || spread->has_backlog > 1)
                 return "what was given to readers is out of range";
         if (spread->given < in->end &&
-            (!holds(&log, spread->given, in->end, in->number) || !is_boundary(&log, spread->given)))
+            (!recover_has_bytes(&log, spread->given, in->end, in->number) ||
+             !is_boundary(&log, spread->given)))
                 return "what is to be given to readers is missing";
         if (!spread->has_backlog && !spread->balance && somebody_waits(r->image) &&
-            !holds(&log, spread->admit, in->end, in->number))
+            !recover_has_bytes(&log, spread->admit, in->end, in->number))
                 return "what is to be given to who waits is missing";
         return spread->has_backlog ? check_cursor(r, &r->image->in, &spread->backlog, spec) : NULL;
 }
@@ -262,7 +263,7 @@ static const char *check_clients(struct recovery *r, const struct frame_spec *sp
                         continue;
                 if (!role_is_good(image, client))
                         return "a client is not what it should be";
-                wrong = check_chain(r, &client->aside.data, CHAIN_WHOLE, true);
+                wrong = recover_check_chain(r, &client->aside.data, CHAIN_WHOLE, true);
                 if (!wrong && client->reading)
                         wrong = check_cursor(r, &image->in, &client->cursor, spec);
                 if (wrong)
@@ -338,9 +339,9 @@ const char *recover_image(struct store *store, const struct frame_spec *spec)
         struct image *image = store->image;
         const char *wrong;
 
-        if ((wrong = check_log(&r, &image->in, spec)) ||
-            (wrong = check_log(&r, &image->out, spec)) ||
-            (wrong = check_chain(&r, &image->session.inject.data, CHAIN_WHOLE, false)) ||
+        if ((wrong = recover_check_log(&r, &image->in, spec)) ||
+            (wrong = recover_check_log(&r, &image->out, spec)) ||
+            (wrong = recover_check_chain(&r, &image->session.inject.data, CHAIN_WHOLE, false)) ||
             (wrong = check_clients(&r, spec)) || (wrong = check_spread(&r, spec)) ||
             (wrong = check_acked(&r, spec)) || (wrong = check_session(&r, spec)) ||
             (wrong = check_turn(&r)) || (wrong = events_check(store)) ||

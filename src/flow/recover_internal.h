@@ -16,24 +16,25 @@ enum chain_kind { CHAIN_HOLES, CHAIN_WHOLE, CHAIN_FULL };
 
 /* Every slab of a chain is in no other one, in order, and the last one is its tail. Returns what is
  * wrong, or NULL. */
-const char *check_chain(struct recovery *r, const struct image_chain *chain, enum chain_kind kind,
-                        bool aside);
+const char *recover_check_chain(struct recovery *r, const struct image_chain *chain,
+                                enum chain_kind kind, bool aside);
 
 /* How far bytes may stand in a chain: where the room of its last slab ends. */
-uint64_t chain_room(const struct store *store, const struct image_chain *chain);
+uint64_t recover_chain_room(const struct store *store, const struct image_chain *chain);
 
 /* Are the bytes of [from, to) there without a hole, beginning in this slab? */
-bool is_whole(const struct log *log, uint32_t slab, uint64_t from, uint64_t to);
+bool recover_is_whole(const struct log *log, uint32_t slab, uint64_t from, uint64_t to);
 
 /* The end is in a slab, and from there on is room without a hole. */
-bool end_is_good(struct recovery *r, struct image_log *image);
+bool recover_check_end(struct recovery *r, struct image_log *image);
 
 /* A log by itself; what was on its way into it goes there. Returns what is wrong, or NULL. */
-const char *check_log(struct recovery *r, struct image_log *image, const struct frame_spec *spec);
+const char *recover_check_log(struct recovery *r, struct image_log *image,
+                              const struct frame_spec *spec);
 
 /* Are the bytes of [from, to) in the log, and is `to` a boundary with this number? */
-bool holds(const struct log *log, uint64_t from, uint64_t to, uint64_t to_number);
+bool recover_has_bytes(const struct log *log, uint64_t from, uint64_t to, uint64_t to_number);
 
 /* And is `from` one, too? */
-bool holds_messages(const struct log *log, uint64_t from, uint64_t from_number, uint64_t to,
-                    uint64_t to_number);
+bool recover_has_messages(const struct log *log, uint64_t from, uint64_t from_number, uint64_t to,
+                          uint64_t to_number);

@@ -32,8 +32,8 @@ static bool in_order(enum chain_kind kind, bool first, uint64_t last, uint64_t p
         return first || (pos >= last && (kind == CHAIN_HOLES || pos - last <= IMAGE_SLAB_SIZE));
 }
 
-const char *check_chain(struct recovery *r, const struct image_chain *chain, enum chain_kind kind,
-                        bool aside)
+const char *recover_check_chain(struct recovery *r, const struct image_chain *chain,
+                                enum chain_kind kind, bool aside)
 {
         uint32_t prev = SLAB_NONE, slab = chain_head(chain);
         uint64_t last = 0;
@@ -58,12 +58,12 @@ const char *check_chain(struct recovery *r, const struct image_chain *chain, enu
         return chain_tail(chain) == prev ? NULL : "a chain does not end at its tail";
 }
 
-uint64_t chain_room(const struct store *store, const struct image_chain *chain)
+uint64_t recover_chain_room(const struct store *store, const struct image_chain *chain)
 {
         return chain->tail ? slab_pos(store, chain_tail(chain)) + IMAGE_SLAB_SIZE : 0;
 }
 
-bool is_whole(const struct log *log, uint32_t slab, uint64_t from, uint64_t to)
+bool recover_is_whole(const struct log *log, uint32_t slab, uint64_t from, uint64_t to)
 {
         for (; slab != SLAB_NONE && from < to; slab = slab_next(log->store, slab)) {
                 if (from < slab_pos(log->store, slab))
@@ -81,7 +81,7 @@ static bool leads_to(const struct log *log, const struct image_mark *mark, uint6
 {
         struct log_place place;
 
-        if (!is_whole(log, (uint32_t)(mark->where >> 32), mark->pos, pos))
+        if (!recover_is_whole(log, (uint32_t)(mark->where >> 32), mark->pos, pos))
                 return true;
         place = log_walk(log, mark, pos);
         return place.pos == pos && place.number == number;
@@ -120,7 +120,7 @@ static const char *check_marks(const struct log *log)
         return NULL;
 }
 
-bool end_is_good(struct recovery *r, struct image_log *image)
+bool recover_check_end(struct recovery *r, struct image_log *image)
 {
         struct log log;
 
@@ -129,8 +129,9 @@ bool end_is_good(struct recovery *r, struct image_log *image)
         if (!image->data.head)
                 return true;
         log_init(&log, r->store, image, NULL);
-        return image->end <= chain_room(r->store, &image->data) &&
-               is_whole(&log, log.end_slab, image->end, chain_room(r->store, &image->data)) &&
+        return image->end <= recover_chain_room(r->store, &image->data) &&
+               recover_is_whole(&log, log.end_slab, image->end,
+                                recover_chain_room(r->store, &image->data)) &&
                image->end >= slab_pos(r->store, log.end_slab);
 }
 
@@ -145,7 +146,7 @@ static const char *finish_move(struct recovery *r, struct image_log *image)
         if (move->slab > IMAGE_SLABS || !know_slab(r->store, (uint32_t)move->slab - 1) ||
             r->store->slab[move->slab - 1].used || move->size > IMAGE_SLAB_SIZE ||
             move->pos < image->end || move->pos > UINT64_MAX / 2 || !image->data.head ||
-            move->pos + move->size > chain_room(r->store, &image->data))
+            move->pos + move->size > recover_chain_room(r->store, &image->data))
                 return "bytes on their way into a log are not where they should be";
         log_init(&log, r->store, image, NULL);
         log_write(&log, log.end_slab, move->pos, slab_data(r->store, (uint32_t)move->slab - 1),
@@ -154,17 +155,18 @@ static const char *finish_move(struct recovery *r, struct image_log *image)
         return NULL;
 }
 
-const char *check_log(struct recovery *r, struct image_log *image, const struct frame_spec *spec)
+const char *recover_check_log(struct recovery *r, struct image_log *image,
+                              const struct frame_spec *spec)
 {
-        const char *wrong = check_chain(r, &image->data, CHAIN_HOLES, false);
+        const char *wrong = recover_check_chain(r, &image->data, CHAIN_HOLES, false);
         uint64_t size = sizeof(struct image_mark), most = UINT64_MAX / 2 / size;
         struct log log;
 
         if (!wrong)
-                wrong = check_chain(r, &image->marks, CHAIN_FULL, false);
+                wrong = recover_check_chain(r, &image->marks, CHAIN_FULL, false);
         if (wrong)
                 return wrong;
-        if (!end_is_good(r, image))
+        if (!recover_check_end(r, image))
                 return "the end of a log is out of range";
         wrong = finish_move(r, image);
         if (wrong)
@@ -174,13 +176,13 @@ const char *check_log(struct recovery *r, struct image_log *image, const struct 
         if (image->mark_first < image->mark_next &&
             (!image->marks.head || !image->data.head ||
              image->mark_first * size < slab_pos(r->store, chain_head(&image->marks)) ||
-             image->mark_next * size > chain_room(r->store, &image->marks)))
+             image->mark_next * size > recover_chain_room(r->store, &image->marks)))
                 return "the marks of a log are outside their slabs";
         log_init(&log, r->store, image, spec);
         return check_marks(&log);
 }
 
-bool holds(const struct log *log, uint64_t from, uint64_t to, uint64_t to_number)
+bool recover_has_bytes(const struct log *log, uint64_t from, uint64_t to, uint64_t to_number)
 {
         const struct image_mark *mark;
         uint64_t hint = 0;
@@ -189,18 +191,18 @@ bool holds(const struct log *log, uint64_t from, uint64_t to, uint64_t to_number
                 return false;
         if (from == to)
                 return true;
-        mark = log_mark(log, from, &hint);
+        mark = log_find_mark(log, from, &hint);
         return mark && log_seek(log, SLAB_NONE, mark->pos) == (uint32_t)(mark->where >> 32) &&
-               is_whole(log, (uint32_t)(mark->where >> 32), mark->pos, to) &&
+               recover_is_whole(log, (uint32_t)(mark->where >> 32), mark->pos, to) &&
                leads_to(log, mark, to, to_number);
 }
 
-bool holds_messages(const struct log *log, uint64_t from, uint64_t from_number, uint64_t to,
-                    uint64_t to_number)
+bool recover_has_messages(const struct log *log, uint64_t from, uint64_t from_number, uint64_t to,
+                          uint64_t to_number)
 {
         struct log_place place;
 
-        if (!holds(log, from, to, to_number))
+        if (!recover_has_bytes(log, from, to, to_number))
                 return false;
         place = log_place(log, from);
         return place.pos == from && place.number == from_number;

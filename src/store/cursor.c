@@ -29,7 +29,7 @@ uint32_t cursor_pin_for(struct cursor *cursor, uint64_t pos)
                 cursor->mark = log->image->mark_next ? log->image->mark_next - 1 : 0;
                 return log->end_slab;
         }
-        mark = log_mark(log, pos, &cursor->mark);
+        mark = log_find_mark(log, pos, &cursor->mark);
         assert(mark);
         return (uint32_t)(mark->where >> 32);
 }
@@ -151,7 +151,8 @@ static int gather_extents(struct cursor *cursor, size_t limit, struct iovec *iov
              e = extent_at(cursor, e)->next) {
                 const struct image_extent *extent = extent_at(cursor, e);
                 uint64_t size = extent->to - extent->from;
-                uint32_t slab = (uint32_t)(log_mark(cursor->log, extent->from, &hint)->where >> 32);
+                uint32_t slab =
+                        (uint32_t)(log_find_mark(cursor->log, extent->from, &hint)->where >> 32);
                 int more = log_gather(cursor->log, &slab, extent->from, extent->to, limit, iov + n,
                                       max - n);
 
@@ -174,8 +175,8 @@ int cursor_gather(struct cursor *cursor, size_t limit, struct iovec *iov, int ma
 
         if (!left)
                 return 0;
-        /* A cursor that had read everything may hold the slab before; the one it finds now holds
-         * it. */
+        /* A cursor that had read everything may hold the slab before; the one it finds now
+         * holds it. */
         if (cursor->slab == SLAB_NONE)
                 cursor->slab = cursor->pin;
         n = log_gather(cursor->log, &cursor->slab, image->pos, to, limit, iov, max);
@@ -380,7 +381,8 @@ uint64_t cursor_oldest(struct cursor *cursor)
         uint64_t to = is_open(cursor) ? cursor->log->image->end : image->stop;
 
         /* A closed range is never left empty while something waits behind it. */
-        return image->pos < to ? log_mark(cursor->log, image->pos, &cursor->mark)->time_usec : 0;
+        return image->pos < to ? log_find_mark(cursor->log, image->pos, &cursor->mark)->time_usec
+                               : 0;
 }
 
 /* Only what is left of the message that is begun, and then from `to` on. */

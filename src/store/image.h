@@ -10,7 +10,8 @@
  * - A new word takes the place of a spare one. There, 0 must mean what a build without the word
  *   would have done.
  * - What can't be said so needs a new IMAGE_VERSION, and in store_open() the conversion of every
- *   earlier one. tests/unit/test_upgrade.c holds a state of each, as the first build left it.
+ *   earlier one. tests/unit/test_upgrade.c holds a state of each, as the first build
+ * left it.
  *
  * References to slabs and clients are numbers plus one, so that zeroed memory says "none".
  */
@@ -111,7 +112,8 @@ struct image_client {
         uint64_t since;    /* when it was accepted, clock_usec() */
         uint64_t unplaced; /* 1: bytes of it were thrown away */
         uint64_t taken;    /* bytes read from its socket; the kernel's count is the truth */
-        uint64_t reading;  /* enum reader_role; 0: nothing is for it, else its cursor holds */
+        uint64_t reading;  /* enum reader_role; 0: nothing is for it, else its cursor
+                              holds */
         uint64_t waits;    /* it reads nothing until it is trusted with what is held, and then from
                               here on: a position of the in log plus one; 0: it does not wait */
         uint64_t sending;  /* bytes that the send under way offers it, from its cursor on, or, while

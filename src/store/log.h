@@ -78,7 +78,8 @@ void log_copy(const struct log *log, uint32_t slab, uint64_t pos, void *to, size
 /* The other way round, into room behind the end. */
 void log_write(const struct log *log, uint32_t slab, uint64_t pos, const void *from, size_t size);
 
-/* The slab that holds pos, searching from `slab` (at or before it; SLAB_NONE: the first). */
+/* The slab that holds pos, searching from `slab` (at or before it; SLAB_NONE: the
+ * first). */
 uint32_t log_seek(const struct log *log, uint32_t slab, uint64_t pos);
 
 /*
@@ -99,7 +100,7 @@ struct log_place log_behind(const struct log *log, struct log_place place);
 struct log_place log_step(const struct log *log, uint32_t *slab, struct log_place place);
 
 /* The last mark at or before pos, searching from mark *hint on; NULL: none (pos is the end). */
-const struct image_mark *log_mark(const struct log *log, uint64_t pos, uint64_t *hint);
+const struct image_mark *log_find_mark(const struct log *log, uint64_t pos, uint64_t *hint);
 
 /* The last boundary at or before `to`, by walking the headers from this mark on; nothing may be
  * missing in between. */

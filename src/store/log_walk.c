@@ -159,7 +159,7 @@ struct log_place log_place(const struct log *log, uint64_t pos)
 
         if (pos >= image->end)
                 return (struct log_place){image->end, image->number, 0};
-        mark = log_mark(log, pos, &hint);
+        mark = log_find_mark(log, pos, &hint);
         assert(mark);
         return log_walk(log, mark, pos);
 }
@@ -171,7 +171,7 @@ struct log_place log_step(const struct log *log, uint32_t *slab, struct log_plac
         if (*slab == SLAB_NONE) {
                 uint64_t hint = log->image->mark_first;
 
-                *slab = (uint32_t)(log_mark(log, place.pos, &hint)->where >> 32);
+                *slab = (uint32_t)(log_find_mark(log, place.pos, &hint)->where >> 32);
         }
         *slab = log_seek(log, *slab, place.pos);
         walk = (struct walk){*slab, place.pos, place.number, place.pos, 0, 0};

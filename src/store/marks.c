@@ -90,7 +90,7 @@ void marks_trim(struct log *log, uint64_t pos)
         }
 }
 
-const struct image_mark *log_mark(const struct log *log, uint64_t pos, uint64_t *hint)
+const struct image_mark *log_find_mark(const struct log *log, uint64_t pos, uint64_t *hint)
 {
         const struct image_log *image = log->image;
         uint64_t low = *hint, high = image->mark_next;

@@ -19,7 +19,7 @@ void waits_skip(struct waits *waits, uint64_t pos, uint64_t number)
 static void tell(struct waits *waits, const struct log *log, uint64_t number, uint64_t now,
                  struct image_histogram *histogram)
 {
-        const struct image_mark *mark = log_mark(log, waits->pos, &waits->mark), *next;
+        const struct image_mark *mark = log_find_mark(log, waits->pos, &waits->mark), *next;
         uint64_t k = waits->mark;
 
         while (mark && waits->number < number) {
@@ -52,7 +52,7 @@ void waits_pass(struct waits *waits, const struct log *log, uint64_t pos, uint64
         if (pos <= waits->pos)
                 return;
         if (number == WAITS_UNKNOWN) {
-                const struct image_mark *mark = log_mark(log, pos, &hint);
+                const struct image_mark *mark = log_find_mark(log, pos, &hint);
 
                 if (!mark || mark->pos <= waits->pos)
                         return;

@@ -240,11 +240,11 @@ static void room_that_was_made_ready_stays_where_it_was(void **unused)
 static uint64_t mark_at(const struct feed *feed, uint64_t pos, uint32_t *origin)
 {
         uint64_t hint = 0, far = feed->log.image->mark_next, stale = random_below(far + 1);
-        const struct image_mark *mark = log_mark(&feed->log, pos, &hint);
+        const struct image_mark *mark = log_find_mark(&feed->log, pos, &hint);
 
         assert_non_null(mark);
-        assert_ptr_equal(log_mark(&feed->log, pos, &far), mark);
-        assert_ptr_equal(log_mark(&feed->log, pos, &stale), mark);
+        assert_ptr_equal(log_find_mark(&feed->log, pos, &far), mark);
+        assert_ptr_equal(log_find_mark(&feed->log, pos, &stale), mark);
         *origin = (uint32_t)mark->where;
         return mark->time_usec;
 }

@@ -468,7 +468,7 @@ static void origins_are_told_of_long_messages(void **unused)
         for (uint32_t i = WRITERS; i-- > 0;)
                 speak_all(s, &s->speaker[i]);
         for (uint32_t i = 0; i < WRITERS; i++) {
-                const struct image_mark *mark = log_mark(&s->log, i * 70004u, &hint);
+                const struct image_mark *mark = log_find_mark(&s->log, i * 70004u, &hint);
 
                 assert_int_equal((uint32_t)mark->where, WRITERS - i);
         }
