@@ -13,6 +13,7 @@
 
 #include <event2/event.h>
 
+#include "config.h"
 #include "core/catalog.h"
 #include "daemon/limits.h"
 #include "util/clock.h"
@@ -295,9 +296,9 @@ static void announce(struct daemon *daemon)
                 diag_warning("running as root: an account of its own is safer (the packaged units "
                              "use ftcpd)");
         diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_STARTED), "ftcpd %s: clients connect to %s",
-                   FTCPD_VERSION, daemon->doors.data_socket);
+                   PACKAGE_VERSION, daemon->doors.data_socket);
         service_ready();
-        relay_tell(daemon->relay, EVENT_SERVICE, "ftcpd %s started, pid %d", FTCPD_VERSION,
+        relay_tell(daemon->relay, EVENT_SERVICE, "ftcpd %s started, pid %d", PACKAGE_VERSION,
                    (int)getpid());
         if (daemon->outdated)
                 relay_tell(daemon->relay, EVENT_RELOAD,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config.h"
 #include "core/catalog.h"
 #include "daemon/limits.h"
 #include "util/diag.h"
@@ -17,7 +18,7 @@ static void get_status(void *context, struct status *status)
         struct daemon *daemon = context;
 
         relay_status(daemon->relay, status);
-        status->version = FTCPD_VERSION;
+        status->version = PACKAGE_VERSION;
         status->outdated = daemon->outdated;
         status->shut = daemon->shut;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config.h"
 #include "util/diag.h"
 
 static void print_help(void)
@@ -71,7 +72,7 @@ int options_parse(struct options *options, int argc, char **argv)
                 case PRINT: options->print_defaults = true; break;
                 case 'h':
                 case HELP: print_help(); return EXIT_SUCCESS;
-                case VERSION_OF: puts("ftcpd " FTCPD_VERSION); return EXIT_SUCCESS;
+                case VERSION_OF: puts("ftcpd " PACKAGE_VERSION); return EXIT_SUCCESS;
                 default: return usage("that is no option", NULL);
                 }
         }

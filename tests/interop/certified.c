@@ -15,6 +15,7 @@
 #include <event2/event.h>
 #include <jansson.h>
 
+#include "config.h"
 #include "daemon/control/call.h"
 #include "daemon/control/control.h"
 #include "util/diag.h"
@@ -246,7 +247,7 @@ static uint64_t max_clients(const struct control_call *call)
 static const struct control_service certification = {
         .vendor = "ftcpd",
         .product = "certified",
-        .version = FTCPD_VERSION,
+        .version = PACKAGE_VERSION,
         .url = "",
         .interfaces =
                 (const struct control_interface[]){

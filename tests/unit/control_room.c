@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "config.h"
 #include "util/diag.h"
 
 static char path_configured[] = "/run/ftcpd.sock", conf_file[] = "/etc/ftcpd.conf", seven[] = "7";
@@ -27,7 +28,7 @@ struct server server;
 static void fake_status(void *context, struct status *out)
 {
         assert_ptr_equal(context, &fake);
-        out->version = FTCPD_VERSION;
+        out->version = PACKAGE_VERSION;
         out->upstream.state = LINK_UP;
         out->upstream.address = "host:1";
         out->clients = fake.n_clients;

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "config.h"
 #include "control_room.h"
 #include "wire/varlink.h"
 
@@ -380,7 +381,7 @@ static void the_service_describes_itself(void **state)
         reply = get(fd);
         info = json_object_get(reply, "parameters");
         assert_string_equal(json_string_value(json_object_get(info, "product")), "ftcpd");
-        assert_string_equal(json_string_value(json_object_get(info, "version")), FTCPD_VERSION);
+        assert_string_equal(json_string_value(json_object_get(info, "version")), PACKAGE_VERSION);
         assert_true(json_is_string(json_object_get(info, "vendor")));
         assert_true(json_is_string(json_object_get(info, "url")));
         names = json_object_get(info, "interfaces");

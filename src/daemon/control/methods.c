@@ -3,6 +3,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "config.h"
 #include "daemon/control/call.h"
 #include "daemon/control/interface_text.h"
 #include "daemon/report/health.h"
@@ -281,7 +282,7 @@ static bool is_admin(const struct control_call *call, const struct socket_peer *
 const struct control_service control_ftcpd = {
         .vendor = "ftcpd",
         .product = "ftcpd",
-        .version = FTCPD_VERSION,
+        .version = PACKAGE_VERSION,
         .url = "",
         .interfaces = interfaces,
         .max_clients = max_clients,
