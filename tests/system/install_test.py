@@ -94,10 +94,12 @@ class Install(unittest.TestCase):
                 mode = os.stat(self.root + path).st_mode & 0o777
                 self.assertEqual(oct(mode), oct(0o755 if program else 0o644))
 
-    def test_the_programs_run_from_where_they_are_installed(self):
+    def test_the_installed_programs_run_and_tell_the_version_that_was_configured(self):
+        with open(f'{BUILD}/config.h', encoding='utf-8') as file:
+            version = re.search(r'#define PACKAGE_VERSION "(.+)"', file.read())[1]
         for program in ('sbin/ftcpd', 'bin/ftcpctl'):
             out = run(f'{self.root}{self.prefix}/{program}', '--version')
-            self.assertRegex(out, r'\d+\.\d+\.\d+')
+            self.assertEqual(out, f'{os.path.basename(program)} {version}\n')
 
     def test_nothing_is_left_to_be_filled_in(self):
         for path in self.files:

@@ -40,7 +40,7 @@ def upstream(**given):
 
 
 def status(**given):
-    return {'version': '1.0.0', 'pid': 4711, 'uptimeUsec': 11520000000, 'health': 'ok',
+    return {'version': '1.2.3', 'pid': 4711, 'uptimeUsec': 11520000000, 'health': 'ok',
             'reasons': [], 'upstream': upstream(), 'clients': 3, 'clientsLimit': 1024,
             'clientsAccepted': 17, 'clientsRefused': 0, 'toUpstream': books(),
             'toClients': books(), 'refused': count()} | given

@@ -217,7 +217,7 @@ static struct books books(uint64_t oldest)
 static struct status sparse(void)
 {
         return (struct status){
-                .version = "1.0.0",
+                .version = "1.2.3",
                 .pid = 1,
                 .upstream = {.state = LINK_RESOLVING,
                              .address = "host:1",
@@ -234,7 +234,7 @@ static struct status sparse(void)
 static struct status full(void)
 {
         return (struct status){
-                .version = "1.0.0",
+                .version = "1.2.3",
                 .instance = "name",
                 .pid = 1,
                 .upstream = {.state = LINK_UP,
