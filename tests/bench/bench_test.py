@@ -56,6 +56,20 @@ class Bench(unittest.TestCase):
                 self.assertEqual(run['messages'] > 0, case['work'] != 'idle')
                 self.assertGreater(run['rss_joined_kib'], 0)
 
+    def test_another_build_runs_beside_ftcpd_and_each_work_tells_what_has_changed(self):
+        printed, results = self.bench('--before', os.environ['FTCPD'], '--relays', 'bare,ftcpd', '--works',
+                                      'down-64,echo-64,beside-4k,fanout-64,each-64,idle', '--clients', '3')
+        compared = {case['work']: case['before'] for case in results['cases']}
+        self.assertEqual(len(compared), 6)
+        for case in results['cases']:
+            self.assertEqual([len(case['runs'][name]) for name in ('ftcpd', 'ftcpd-before')], [2, 2])
+        for work, ratios in compared.items():
+            self.assertEqual(ratios['cpu'] is None, work == 'idle', work)
+            self.assertEqual(ratios['rate'] is None, work == 'idle', work)
+            self.assertGreater(ratios['rss_kib'], 0, work)
+        self.assertRegex(printed, r'to ftcpd-before +CPU +least +messages/s')
+        self.assertRegex(printed, r'ftcpd-before is ftcpd \d')
+
     def test_curves_have_a_point_for_each_size_of_a_queue(self):
         printed, results = self.bench('--only', 'queue-down,queue-up')
         for name in ('queue-down', 'queue-up'):
@@ -69,7 +83,12 @@ class Bench(unittest.TestCase):
                             (['--scale=-1'], 'a number above 0 to 1000'),
                             (['--quick', '--bars'], 'not allowed with'),
                             (['--works', 'sideways'], 'one of down-64'),
-                            (['--pin', '0'], 'two processors')):
+                            (['--pin', '0'], 'two processors'),
+                            (['--before', '/nowhere/ftcpd'], '/nowhere/ftcpd: no such program'),
+                            (['--before', __file__], 'may not be executed'),
+                            (['--before', sys.executable], 'is no ftcpd'),
+                            (['--before', os.environ['FTCPD'], '--curves'], 'not for curves'),
+                            (['--relays', 'ftcpd-before'], 'needs --before=PROGRAM')):
             done = subprocess.run([sys.executable, os.path.join(HERE, 'run'), *args],
                                   capture_output=True, text=True, timeout=100, check=False)
             self.assertEqual((done.returncode, done.stdout), (2, ''), args)
@@ -117,6 +136,18 @@ class Sums(unittest.TestCase):
         self.assertEqual(self.judged(6, 10), {cpu: 'aim met', rate: 'aim met'})
         self.assertEqual(self.judged(7, 10), {cpu: 'held', rate: 'aim met'})
         self.assertEqual(self.judged(9, 10), {cpu: 'NOT HELD', rate: 'NOT HELD'})
+
+    def test_a_bar_is_judged_for_ftcpd_and_says_what_changed_since_another_build(self):
+        work = {name: [{'cpu': cpu, 'rate': 1 / cpu}] for name, cpu in
+                (('ftcpd', 6), ('ftcpd-before', 12), ('haproxy', 10))}
+        judged = bars.judge({Case('down', 64, 1): work})
+        self.assertEqual({bar['verdict'] for bar in judged}, {'aim met'})
+        for bar in judged:
+            self.assertEqual((bar['before']['cpu'], bar['before']['rate']), (0.5, 2))
+        head, *lines = bars.table(judged).splitlines()
+        self.assertTrue(head.endswith('to ftcpd-before: CPU  messages/s'), head)
+        for line in lines:
+            self.assertRegex(line, r'aim met +0\.50 +2\.00$')
 
 
 if __name__ == '__main__':

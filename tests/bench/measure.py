@@ -16,6 +16,7 @@ MIB = 1 << 20
 SIZES = {'64': 64, '256': 256, '1k': 1024, '4k': 4096, '16k': 16384, '64k': 65536,
          '256k': 262144, '1m': MIB}
 FAN = ('fanout', 'each', 'idle')
+BUILDS = ('ftcpd', 'ftcpd-before')  # this one, and that of --before
 RELAYED = ('down', 'up', 'echo', 'beside')
 BULK_BYTES = {64: 768 * MIB}  # of a run, all clients together
 BULK = 1024 * MIB
@@ -91,19 +92,20 @@ def relay_amount(case, scale):
     return max(1, total // case.clients if case.work == 'down' else total)
 
 
-def fan_amount(name, case, scale):
+def fan_amount(protocol, case, scale):
     """Messages to publish: so many that every peer is busy for about as long."""
     if case.work == 'each':
         return max(20, int(60000 * scale) // case.clients)
-    deliveries = {'ftcpd': 24e6, 'redis': 3e6, 'nats': 3e6, 'mosquitto': 0.2e6}[name]
-    deliveries /= 1 + case.size / {'ftcpd': 200, 'mosquitto': 40000}.get(name, 1500)
+    deliveries = {'ftcp': 24e6, 'redis': 3e6, 'nats': 3e6, 'mqtt': 0.2e6}[protocol]
+    deliveries /= 1 + case.size / {'ftcp': 200, 'mqtt': 40000}.get(protocol, 1500)
     return max(8, int(deliveries * scale) // case.clients)
 
 
 def run_case(name, case, directory, scale):
     """One peer, once: started, measured, stopped."""
     kind = PEERS[name][0]
-    balance = name == 'ftcpd' and case.work == 'echo' and case.clients > 1
+    ours = kind.protocol == 'ftcp'
+    balance = ours and case.work == 'echo' and case.clients > 1
     settings = {'ToClients': 'balance'} if balance else None
     with kind(directory, case.clients, settings) as peer:
         if case.work in RELAYED:
@@ -111,9 +113,9 @@ def run_case(name, case, directory, scale):
             return load(peer, case, count, count // 10 + (1 if case.work == 'down' else case.clients))
         if case.work == 'idle':
             return fan(peer, case, 1, 0)
-        count = fan_amount(name, case, scale)
+        count = fan_amount(kind.protocol, case, scale)
         # At least some messages, or one that is larger than the window would never be whole.
-        window = 0 if name == 'ftcpd' else max(PENDING // case.clients, 4 * case.size)
+        window = 0 if ours else max(PENDING // case.clients, 4 * case.size)
         return fan(peer, case, count, count // 10 + 1, window)
 
 
@@ -213,7 +215,7 @@ def full_plan(names, rounds_many):
             ((64, 16), (64, 100), (64, 1000), (4096, 16), (4096, 100), (4096, 1000),
              (65536, 16), (MIB, 16))]
     fans += [Case('each', 64, clients) for clients in (16, 100, 1000)]
-    few = [name for name in names if name in ('haproxy', 'nginx', 'bare', 'direct', 'ftcpd')]
+    few = [name for name in names if name in ('haproxy', 'nginx', 'bare', 'direct', *BUILDS)]
     return ([(case, names, None) for case in one + fans]
             + [(case, few, rounds_many) for case in many]
             + [(Case('idle', 64, 10000), names, 1)])
@@ -226,7 +228,7 @@ def bars_plan(names):
               Case('fanout', 64, 16), Case('fanout', 64, 100), Case('each', 64, 100)]
     alone = [Case('fanout', 64, 1000), Case('fanout', 4096, 1000), Case('idle', 64, 10000)]
     return ([(case, names, None) for case in cases]
-            + [(case, [name for name in names if name == 'ftcpd'], None) for case in alone])
+            + [(case, [name for name in names if name in BUILDS], None) for case in alone])
 
 
 def quick_plan(names):
@@ -235,7 +237,7 @@ def quick_plan(names):
              Case('down', 64, 100), Case('fanout', 64, 16), Case('fanout', 64, 100),
              Case('each', 64, 100), Case('beside', 65536, 1)]
     return ([(case, names, None) for case in cases]
-            + [(Case('idle', 64, 10000), ['ftcpd'] if 'ftcpd' in names else [], 1)])
+            + [(Case('idle', 64, 10000), [name for name in names if name in BUILDS], 1)])
 
 
 QUICK = ['haproxy', 'bare', 'redis', 'nats', 'ftcpd']

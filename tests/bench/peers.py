@@ -6,6 +6,7 @@ where there is a choice. None of them is started as a service.
 """
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -53,7 +54,7 @@ class Peer:
     def __init__(self, directory, clients, settings=None):
         self.clients = clients
         self.settings = settings or {}
-        self.name = type(self).__name__.lower()
+        self.name = re.sub('(?<!^)(?=[A-Z])', '-', type(self).__name__).lower()
         self.directory = directory
         self.port = free_port()
         base = os.path.join(directory, f'{self.name}-{self.port}')
@@ -258,6 +259,16 @@ Socket={self.socket[:-5]}.varlink
         return [self.program, '--config', self.config, '--log-level', 'warning']
 
 
+class FtcpdBefore(Ftcpd):
+    """Another build of it, which --before names."""
+
+    program = None
+
+    @classmethod
+    def available(cls):
+        return cls.program is not None
+
+
 class FtcpdStoppedTap(Ftcpd):
     """Somebody who may watches what passes, and does not read."""
 
@@ -361,6 +372,7 @@ RELAYS = {
     'bare': (Bare, 'blocking read and write, 256 KiB: the copying limit'),
     'direct': (Direct, 'no relay'),
     'ftcpd': (Ftcpd, 'ftcpd'),
+    'ftcpd-before': (FtcpdBefore, 'the build of ftcpd that --before names'),
     'ftcpd-tap': (FtcpdTap, 'ftcpd, tapped by one who reads'),
     'ftcpd-tap-stop': (FtcpdStoppedTap, 'ftcpd, tapped by one who does not read'),
 }
