@@ -31,6 +31,7 @@ FILES = {  # below the prefix
     'share/doc/ftcpd/examples/ftcpd-dashboard.json',
     'share/man/man7/ftcpd-operations.7',
     'share/man/man8/ftcpd.8',
+    'share/doc/ftcpd/NEWS.md',
     'share/doc/ftcpd/ftcpd.conf',
     'share/bash-completion/completions/ftcpctl',
     'share/zsh/site-functions/_ftcpctl',
