@@ -250,7 +250,7 @@ struct image {
         struct image_header header;
         struct image_undo undo;
         struct image_frame frame;
-        uint64_t bag; /* which of the two bags has the descriptors of the clients */
+        uint64_t fd_bag; /* which of the two bags has the descriptors of the clients */
         struct image_log in, out;
         struct image_cursor acked; /* the out log's reader: everything before it is in the peer's
                                       kernel, or given up */

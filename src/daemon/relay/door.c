@@ -216,8 +216,9 @@ void relay_admit(void *context, int fd)
         /* From here on the id tells, if a crash comes, that somebody was being let in. */
         store_set(&totals->next_client_id, setup.id);
         store_set(&totals->accepting, 0);
-        if (relay->keeps && !bag_add(&relay->bag, &(struct bag_client){setup.slot, setup.id, fd}) &&
-            relay->bag.missed == 1)
+        if (relay->keeps &&
+            !fd_bag_add(&relay->fd_bag, &(struct fd_bag_client){setup.slot, setup.id, fd}) &&
+            relay->fd_bag.missed == 1)
                 diag_warning("not all clients can be kept: a restart will disconnect some "
                              "(LimitNOFILE= is to be four times MaxClients=)");
         relay_deliver(relay); /* what came before it is not for it */

@@ -56,8 +56,8 @@ static int open_left(struct relay *relay, struct handover *handover, const char 
         int result;
 
         *wrong = "there are not all of the bags";
-        for (int i = 0; i < BAG_ENDS; i++)
-                if (handover->bag[i] < 0)
+        for (int i = 0; i < FD_BAG_ENDS; i++)
+                if (handover->fd_bag[i] < 0)
                         return 0;
         *wrong = "it is none, or one of another version";
         result = store_open(&relay->store, handover->state);
@@ -116,7 +116,7 @@ struct found {
         int *fd; /* by slot; -1: none */
 };
 
-static void on_found(void *context, const struct bag_client *entry)
+static void on_found(void *context, const struct fd_bag_client *entry)
 {
         struct found *found = context;
         const struct image *image = found->relay->store.image;
@@ -201,7 +201,7 @@ static size_t recover_clients(struct relay *relay)
         if (!found.fd || !relay_slot_room(relay, slots))
                 exit_without_state(relay);
         memset(found.fd, -1, (slots + 1) * sizeof(int));
-        bag_walk(&relay->bag, on_found, &found);
+        fd_bag_walk(&relay->fd_bag, on_found, &found);
         for (uint32_t slot = 0; slot < slots; slot++) {
                 if (image->client[slot].id) {
                         lost += found.fd[slot] < 0;
@@ -223,7 +223,7 @@ static size_t recover_clients(struct relay *relay)
 
 /* ---- for the next one ---- */
 
-static bool next_client(void *context, uint64_t *at, struct bag_client *entry)
+static bool next_client(void *context, uint64_t *at, struct fd_bag_client *entry)
 {
         struct relay *relay = context;
         struct client *client =
@@ -232,11 +232,11 @@ static bool next_client(void *context, uint64_t *at, struct bag_client *entry)
         if (!client)
                 return false;
         *at = (uint64_t)(uintptr_t)client;
-        *entry = (struct bag_client){client->writer.slot, client->id, client->fd};
+        *entry = (struct fd_bag_client){client->writer.slot, client->id, client->fd};
         return true;
 }
 
-static const struct bag_ops bag_ops = {next_client};
+static const struct fd_bag_ops fd_bag_ops = {next_client};
 
 void relay_forget(struct relay *relay, struct client *client)
 {
@@ -244,7 +244,7 @@ void relay_forget(struct relay *relay, struct client *client)
 
         if (!relay->keeps)
                 return;
-        bag_forget(&relay->bag);
+        fd_bag_forget(&relay->fd_bag);
         if (!client->hung && !evtimer_pending(relay->tidier, NULL))
                 evtimer_add(relay->tidier, &soon); /* it learns of the end when no copy is left */
 }
@@ -256,7 +256,7 @@ bool relay_is_recovered(const struct relay *relay)
 
 uint64_t relay_unkept(const struct relay *relay)
 {
-        return relay->bag.missed;
+        return relay->fd_bag.missed;
 }
 
 static void on_tidier(evutil_socket_t fd, short what, void *arg)
@@ -265,7 +265,7 @@ static void on_tidier(evutil_socket_t fd, short what, void *arg)
 
         (void)fd;
         (void)what;
-        bag_tidy(&relay->bag);
+        fd_bag_tidy(&relay->fd_bag);
 }
 
 /* What was counted and told stays so. */
@@ -284,8 +284,9 @@ static void recover_state(struct relay *relay, struct handover *handover)
         uint64_t epoch = image->session.epoch;
         size_t lost;
 
-        bag_recover(&relay->bag, &relay->store.image->bag, handover->bag, &bag_ops, relay);
-        memset(handover->bag, -1, sizeof(handover->bag));
+        fd_bag_recover(&relay->fd_bag, &relay->store.image->fd_bag, handover->fd_bag, &fd_bag_ops,
+                       relay);
+        memset(handover->fd_bag, -1, sizeof(handover->fd_bag));
         if (image->session.live)
                 relay->upstream = handover_upstream(handover, epoch);
         relay->was_up = image->session.live && image->session.up_since;
@@ -305,7 +306,7 @@ int relay_recover(struct relay *relay, struct handover *handover)
 {
         int result;
 
-        relay->bag = (struct bag){.end = {-1, -1, -1, -1}};
+        relay->fd_bag = (struct fd_bag){.end = {-1, -1, -1, -1}};
         relay->tidier = evtimer_new(relay->base, on_tidier, relay);
         if (!relay->tidier)
                 return -ENOMEM;
@@ -313,10 +314,10 @@ int relay_recover(struct relay *relay, struct handover *handover)
                 recover_state(relay, handover);
         if (relay->recovered || !relay->keeps)
                 return 0;
-        result = bag_init(&relay->bag, &relay->store.image->bag, &bag_ops, relay);
+        result = fd_bag_init(&relay->fd_bag, &relay->store.image->fd_bag, &fd_bag_ops, relay);
         if (result < 0)
                 return result;
-        handover_keep_bag(&relay->bag);
+        handover_keep_bag(&relay->fd_bag);
         handover_keep_state(relay->store.fd); /* the last: without it the rest is nothing */
         return 0;
 }

@@ -200,7 +200,7 @@ void relay_free(struct relay *relay)
                 event_free(relay->expirer);
         if (relay->tidier)
                 event_free(relay->tidier);
-        bag_done(&relay->bag);
+        fd_bag_done(&relay->fd_bag);
         spread_done(&relay->spread);
         if (relay->events.timer)
                 event_free(relay->events.timer);

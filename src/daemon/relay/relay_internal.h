@@ -8,7 +8,7 @@
 #include "core/busy_poll.h"
 #include "core/pace.h"
 #include "daemon/relay/relay.h"
-#include "daemon/service/bag.h"
+#include "daemon/service/fd_bag.h"
 #include "daemon/service/handover.h"
 #include "edge/agenda.h"
 #include "edge/client.h"
@@ -39,7 +39,7 @@ struct relay {
         void *context;
         struct frame_spec frame; /* in force; logs point to it */
         struct store store;
-        struct bag bag;
+        struct fd_bag fd_bag;
         bool recovered;       /* the state is that of the last process */
         bool keeps;           /* a service manager keeps descriptors for the next one */
         int upstream;         /* the last process's connection, until relay_start(); -1: none */

@@ -24,7 +24,7 @@ static struct name upstream_name(uint64_t epoch)
         return name;
 }
 
-static struct name bag_name(int i)
+static struct name fd_bag_name(int i)
 {
         struct name name;
 
@@ -65,8 +65,8 @@ static bool sort(struct handover *handover, const char *name, int fd)
                 put(&handover->config, fd);
                 return true;
         }
-        if (sscanf(name, "bag-%d", &i) == 1 && i >= 0 && i < BAG_ENDS) {
-                put(&handover->bag[i], fd);
+        if (sscanf(name, "bag-%d", &i) == 1 && i >= 0 && i < FD_BAG_ENDS) {
+                put(&handover->fd_bag[i], fd);
                 return true;
         }
         return sscanf(name, "upstream-%" SCNu64, &epoch) == 1 && add_upstream(handover, epoch, fd);
@@ -74,7 +74,7 @@ static bool sort(struct handover *handover, const char *name, int fd)
 
 int handover_init(struct handover *handover, struct service_sockets *sockets)
 {
-        *handover = (struct handover){.state = -1, .config = -1, .bag = {-1, -1, -1, -1}};
+        *handover = (struct handover){.state = -1, .config = -1, .fd_bag = {-1, -1, -1, -1}};
         for (size_t i = 0; i < sockets->n_kept; i++) {
                 struct service_kept *kept = &sockets->kept[i];
 
@@ -100,8 +100,8 @@ void handover_done(struct handover *handover)
 {
         close_one(&handover->state);
         close_one(&handover->config);
-        for (int i = 0; i < BAG_ENDS; i++)
-                close_one(&handover->bag[i]);
+        for (int i = 0; i < FD_BAG_ENDS; i++)
+                close_one(&handover->fd_bag[i]);
         for (size_t i = 0; i < handover->n_upstreams; i++) {
                 if (handover->upstream[i].fd < 0)
                         continue;
@@ -109,13 +109,13 @@ void handover_done(struct handover *handover)
                 handover_forget_upstream(handover->upstream[i].epoch);
         }
         free(handover->upstream);
-        *handover = (struct handover){.state = -1, .config = -1, .bag = {-1, -1, -1, -1}};
+        *handover = (struct handover){.state = -1, .config = -1, .fd_bag = {-1, -1, -1, -1}};
 }
 
 bool handover_has_leftovers(const struct handover *handover)
 {
-        for (int i = 0; i < BAG_ENDS; i++)
-                if (handover->bag[i] >= 0)
+        for (int i = 0; i < FD_BAG_ENDS; i++)
+                if (handover->fd_bag[i] >= 0)
                         return true;
         return handover->n_upstreams > 0;
 }
@@ -133,7 +133,7 @@ int handover_upstream(struct handover *handover, uint64_t epoch)
         return -1;
 }
 
-static void turn_out(void *context, const struct bag_client *client)
+static void turn_out(void *context, const struct fd_bag_client *client)
 {
         (void)context;
         shutdown(client->fd, SHUT_RDWR);
@@ -143,18 +143,18 @@ static void turn_out(void *context, const struct bag_client *client)
 void handover_refuse(struct handover *handover)
 {
         uint64_t which = 0;
-        struct bag bag;
+        struct fd_bag fd_bag;
 
         /* As far as they are there. */
-        bag_recover(&bag, &which, handover->bag, NULL, NULL);
+        fd_bag_recover(&fd_bag, &which, handover->fd_bag, NULL, NULL);
         for (; which < 2; which++)
-                bag_walk(&bag, turn_out, NULL);
-        bag_empty(&bag); /* what is under way in them counts against what we keep */
+                fd_bag_walk(&fd_bag, turn_out, NULL);
+        fd_bag_empty(&fd_bag); /* what is under way in them counts against what we keep */
         if (handover->state >= 0)
                 service_forget("state");
-        for (int i = 0; i < BAG_ENDS; i++)
-                if (handover->bag[i] >= 0)
-                        service_forget(bag_name(i).text);
+        for (int i = 0; i < FD_BAG_ENDS; i++)
+                if (handover->fd_bag[i] >= 0)
+                        service_forget(fd_bag_name(i).text);
         handover_done(handover);
 }
 
@@ -162,8 +162,8 @@ void handover_forget_all(void)
 {
         service_forget("state");
         service_forget("config");
-        for (int i = 0; i < BAG_ENDS; i++)
-                service_forget(bag_name(i).text);
+        for (int i = 0; i < FD_BAG_ENDS; i++)
+                service_forget(fd_bag_name(i).text);
         service_settle();
 }
 
@@ -187,8 +187,8 @@ void handover_forget_upstream(uint64_t epoch)
         service_forget(upstream_name(epoch).text);
 }
 
-void handover_keep_bag(const struct bag *bag)
+void handover_keep_bag(const struct fd_bag *fd_bag)
 {
-        for (int i = 0; i < BAG_ENDS; i++)
-                service_keep(bag_name(i).text, bag->end[i]);
+        for (int i = 0; i < FD_BAG_ENDS; i++)
+                service_keep(fd_bag_name(i).text, fd_bag->end[i]);
 }

@@ -8,15 +8,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/service/bag.h"
+#include "daemon/service/fd_bag.h"
 #include "daemon/service/service.h"
 
-enum { HANDOVER_NEEDS = 2 + BAG_ENDS }; /* without a connection, one goes on nevertheless */
+enum { HANDOVER_NEEDS = 2 + FD_BAG_ENDS }; /* without a connection, one goes on nevertheless */
 
 struct handover {
-        int state;         /* -1: nothing was left */
-        int config;        /* -1: none */
-        int bag[BAG_ENDS]; /* -1: none */
+        int state;               /* -1: nothing was left */
+        int config;              /* -1: none */
+        int fd_bag[FD_BAG_ENDS]; /* -1: none */
         struct handover_upstream {
                 uint64_t epoch;
                 int fd;
@@ -48,4 +48,4 @@ void handover_keep_upstream(uint64_t epoch, int fd);
 void handover_forget_upstream(uint64_t epoch);
 /* There is no next process to go on with it: one that is started all the same begins anew. */
 void handover_forget_all(void);
-void handover_keep_bag(const struct bag *bag);
+void handover_keep_bag(const struct fd_bag *fd_bag);

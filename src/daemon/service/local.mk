@@ -2,7 +2,7 @@
 # What a service manager keeps and tells.
 noinst_LIBRARIES += libservice.a
 libservice_a_SOURCES = \
-	%D%/bag.c %D%/bag.h \
+	%D%/fd_bag.c %D%/fd_bag.h \
 	%D%/handover.c %D%/handover.h \
 	%D%/job.c \
 	%D%/last_config.c %D%/last_config.h \

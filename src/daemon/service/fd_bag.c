@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "daemon/service/bag.h"
+#include "daemon/service/fd_bag.h"
 
 #include <errno.h>
 #include <string.h>
@@ -26,9 +26,9 @@ struct batch {
         size_t n;
 };
 
-static int *pair_of(struct bag *bag, uint64_t number)
+static int *pair_of(struct fd_bag *fd_bag, uint64_t number)
 {
-        return &bag->end[number * 2];
+        return &fd_bag->end[number * 2];
 }
 
 static void stretch(int fd)
@@ -39,17 +39,18 @@ static void stretch(int fd)
                 setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }
 
-int bag_init(struct bag *bag, uint64_t *selected, const struct bag_ops *ops, void *context)
+int fd_bag_init(struct fd_bag *fd_bag, uint64_t *selected, const struct fd_bag_ops *ops,
+                void *context)
 {
-        *bag = (struct bag){selected, {-1, -1, -1, -1}, .ops = ops, .context = context};
+        *fd_bag = (struct fd_bag){selected, {-1, -1, -1, -1}, .ops = ops, .context = context};
         for (uint64_t i = 0; i < 2; i++) {
-                int *pair = pair_of(bag, i);
+                int *pair = pair_of(fd_bag, i);
 
                 if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) <
                     0) {
                         int error = -errno;
 
-                        bag_done(bag);
+                        fd_bag_done(fd_bag);
                         return error;
                 }
                 stretch(pair[0]);
@@ -57,21 +58,21 @@ int bag_init(struct bag *bag, uint64_t *selected, const struct bag_ops *ops, voi
         return 0;
 }
 
-void bag_recover(struct bag *bag, uint64_t *selected, const int end[BAG_ENDS],
-                 const struct bag_ops *ops, void *context)
+void fd_bag_recover(struct fd_bag *fd_bag, uint64_t *selected, const int end[FD_BAG_ENDS],
+                    const struct fd_bag_ops *ops, void *context)
 {
-        *bag = (struct bag){selected, {-1, -1, -1, -1}, .ops = ops, .context = context};
-        memcpy(bag->end, end, sizeof(bag->end));
+        *fd_bag = (struct fd_bag){selected, {-1, -1, -1, -1}, .ops = ops, .context = context};
+        memcpy(fd_bag->end, end, sizeof(fd_bag->end));
         if (*selected > 1)
                 store_set(selected, 0);
 }
 
-void bag_done(struct bag *bag)
+void fd_bag_done(struct fd_bag *fd_bag)
 {
-        for (int i = 0; i < BAG_ENDS; i++)
-                if (bag->end[i] >= 0)
-                        close(bag->end[i]);
-        memset(bag->end, -1, sizeof(bag->end));
+        for (int i = 0; i < FD_BAG_ENDS; i++)
+                if (fd_bag->end[i] >= 0)
+                        close(fd_bag->end[i]);
+        memset(fd_bag->end, -1, sizeof(fd_bag->end));
 }
 
 /* ---- messages ---- */
@@ -129,39 +130,40 @@ static void empty(int fd)
                 ;
 }
 
-void bag_walk(struct bag *bag, void (*found)(void *context, const struct bag_client *client),
-              void *context)
+void fd_bag_walk(struct fd_bag *fd_bag,
+                 void (*found)(void *context, const struct fd_bag_client *client), void *context)
 {
-        int fd = pair_of(bag, *bag->selected)[1], offset = 0;
+        int fd = pair_of(fd_bag, *fd_bag->selected)[1], offset = 0;
         struct batch batch;
 
-        bag->inside = bag->there = bag->messages = 0;
+        fd_bag->inside = fd_bag->there = fd_bag->messages = 0;
         if (setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset)) < 0)
                 return;
         while (batch_peek(fd, &batch)) {
                 for (size_t i = 0; i < batch.n; i++) {
-                        struct bag_client client = {batch.who[i][0], batch.who[i][1], batch.fd[i]};
+                        struct fd_bag_client client = {batch.who[i][0], batch.who[i][1],
+                                                       batch.fd[i]};
 
                         found(context, &client);
                 }
-                bag->inside += batch.n;
-                bag->messages++;
+                fd_bag->inside += batch.n;
+                fd_bag->messages++;
         }
         offset = -1;
         setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset));
-        bag->there = bag->inside;
+        fd_bag->there = fd_bag->inside;
 }
 
-void bag_empty(struct bag *bag)
+void fd_bag_empty(struct fd_bag *fd_bag)
 {
         for (uint64_t i = 0; i < 2; i++)
-                empty(pair_of(bag, i)[1]);
-        bag->inside = bag->there = bag->messages = 0;
+                empty(pair_of(fd_bag, i)[1]);
+        fd_bag->inside = fd_bag->there = fd_bag->messages = 0;
 }
 
 /* ---- clients come and go ---- */
 
-static void batch_put(struct batch *batch, const struct bag_client *client)
+static void batch_put(struct batch *batch, const struct fd_bag_client *client)
 {
         batch->who[batch->n][0] = client->slot;
         batch->who[batch->n][1] = client->id;
@@ -169,83 +171,83 @@ static void batch_put(struct batch *batch, const struct bag_client *client)
 }
 
 /* All who are there, and one that comes, into the other bag. */
-static bool refill(struct bag *bag, const struct bag_client *one)
+static bool refill(struct fd_bag *fd_bag, const struct fd_bag_client *one)
 {
-        uint64_t other = !*bag->selected, at = 0, n = 0;
+        uint64_t other = !*fd_bag->selected, at = 0, n = 0;
         struct batch batch = {.n = 0};
-        struct bag_client client;
+        struct fd_bag_client client;
         bool good = true;
 
-        empty(pair_of(bag, other)[1]);
-        while (good && bag->ops->next(bag->context, &at, &client)) {
+        empty(pair_of(fd_bag, other)[1]);
+        while (good && fd_bag->ops->next(fd_bag->context, &at, &client)) {
                 batch_put(&batch, &client);
                 n++;
                 if (batch.n == BATCH) {
-                        good = batch_send(pair_of(bag, other)[0], &batch);
+                        good = batch_send(pair_of(fd_bag, other)[0], &batch);
                         batch.n = 0;
                 }
         }
         if (one) {
                 if (batch.n == BATCH) {
-                        good = good && batch_send(pair_of(bag, other)[0], &batch);
+                        good = good && batch_send(pair_of(fd_bag, other)[0], &batch);
                         batch.n = 0;
                 }
                 batch_put(&batch, one);
                 n++;
         }
         if (good && batch.n)
-                good = batch_send(pair_of(bag, other)[0], &batch);
+                good = batch_send(pair_of(fd_bag, other)[0], &batch);
         if (!good) {
-                empty(pair_of(bag, other)[1]);
+                empty(pair_of(fd_bag, other)[1]);
                 return false;
         }
-        store_set(bag->selected, other);
-        empty(pair_of(bag, !other)[1]);
-        bag->inside = bag->there = n;
-        bag->messages = (n + BATCH - 1) / BATCH;
-        bag->missed = 0;
+        store_set(fd_bag->selected, other);
+        empty(pair_of(fd_bag, !other)[1]);
+        fd_bag->inside = fd_bag->there = n;
+        fd_bag->messages = (n + BATCH - 1) / BATCH;
+        fd_bag->missed = 0;
         return true;
 }
 
 /* The walk looks past every message before the one it reads: 10,000 of them would take it half a
  * second. */
-static bool is_scattered(const struct bag *bag)
+static bool is_scattered(const struct fd_bag *fd_bag)
 {
-        return bag->messages > SINGLES + bag->inside / 16;
+        return fd_bag->messages > SINGLES + fd_bag->inside / 16;
 }
 
-bool bag_add(struct bag *bag, const struct bag_client *client)
+bool fd_bag_add(struct fd_bag *fd_bag, const struct fd_bag_client *client)
 {
         struct batch batch = {.n = 0};
 
-        if (bag->end[0] < 0)
+        if (fd_bag->end[0] < 0)
                 return true;
-        if (is_scattered(bag) && refill(bag, client))
+        if (is_scattered(fd_bag) && refill(fd_bag, client))
                 return true;
         batch_put(&batch, client);
-        if (batch_send(pair_of(bag, *bag->selected)[0], &batch)) {
-                bag->inside++;
-                bag->there++;
-                bag->messages++;
+        if (batch_send(pair_of(fd_bag, *fd_bag->selected)[0], &batch)) {
+                fd_bag->inside++;
+                fd_bag->there++;
+                fd_bag->messages++;
                 return true;
         }
-        if (refill(bag, client))
+        if (refill(fd_bag, client))
                 return true;
-        bag->missed++;
+        fd_bag->missed++;
         return false;
 }
 
-void bag_forget(struct bag *bag)
+void fd_bag_forget(struct fd_bag *fd_bag)
 {
-        if (bag->end[0] < 0 || !bag->there)
+        if (fd_bag->end[0] < 0 || !fd_bag->there)
                 return;
-        bag->there--;
-        if (bag->inside - bag->there >= bag->there + LEAST)
-                refill(bag, NULL);
+        fd_bag->there--;
+        if (fd_bag->inside - fd_bag->there >= fd_bag->there + LEAST)
+                refill(fd_bag, NULL);
 }
 
-void bag_tidy(struct bag *bag)
+void fd_bag_tidy(struct fd_bag *fd_bag)
 {
-        if (bag->end[0] >= 0 && bag->inside > bag->there)
-                refill(bag, NULL);
+        if (fd_bag->end[0] >= 0 && fd_bag->inside > fd_bag->there)
+                refill(fd_bag, NULL);
 }

@@ -12,49 +12,50 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct bag_client {
+struct fd_bag_client {
         uint64_t slot, id;
         int fd;
 };
 
-struct bag_ops {
+struct fd_bag_ops {
         /* The clients that are there, one after the other; *at is 0 at first. False: no more. */
-        bool (*next)(void *context, uint64_t *at, struct bag_client *client);
+        bool (*next)(void *context, uint64_t *at, struct fd_bag_client *client);
 };
 
-enum { BAG_ENDS = 4 }; /* of the first pair, of the second */
+enum { FD_BAG_ENDS = 4 }; /* of the first pair, of the second */
 
-struct bag {
-        uint64_t *selected; /* in the image, borrowed: 0 or 1 */
-        int end[BAG_ENDS];  /* owned; -1: there is none */
-        uint64_t inside;    /* entries in the selected one */
-        uint64_t there;     /* of these, clients that have not left */
-        uint64_t messages;  /* in which they are */
-        const struct bag_ops *ops;
+struct fd_bag {
+        uint64_t *selected;   /* in the image, borrowed: 0 or 1 */
+        int end[FD_BAG_ENDS]; /* owned; -1: there is none */
+        uint64_t inside;      /* entries in the selected one */
+        uint64_t there;       /* of these, clients that have not left */
+        uint64_t messages;    /* in which they are */
+        const struct fd_bag_ops *ops;
         void *context;
         uint64_t missed; /* clients that found no room, some of which may have left */
 };
 
 /* Two empty pairs. Returns 0 or a negative errno. */
-int bag_init(struct bag *bag, uint64_t *selected, const struct bag_ops *ops, void *context);
+int fd_bag_init(struct fd_bag *fd_bag, uint64_t *selected, const struct fd_bag_ops *ops,
+                void *context);
 
 /* The pairs of a predecessor; the descriptors are taken. */
-void bag_recover(struct bag *bag, uint64_t *selected, const int end[BAG_ENDS],
-                 const struct bag_ops *ops, void *context);
-void bag_done(struct bag *bag);
+void fd_bag_recover(struct fd_bag *fd_bag, uint64_t *selected, const int end[FD_BAG_ENDS],
+                    const struct fd_bag_ops *ops, void *context);
+void fd_bag_done(struct fd_bag *fd_bag);
 
 /* What is in the selected one, each entry once; its descriptor is the callee's. */
-void bag_walk(struct bag *bag, void (*found)(void *context, const struct bag_client *client),
-              void *context);
+void fd_bag_walk(struct fd_bag *fd_bag,
+                 void (*found)(void *context, const struct fd_bag_client *client), void *context);
 
 /* Nobody is in either of them any more. */
-void bag_empty(struct bag *bag);
+void fd_bag_empty(struct fd_bag *fd_bag);
 
 /* A client comes. False: it has no room, and a restart will lose it. */
-bool bag_add(struct bag *bag, const struct bag_client *client);
+bool fd_bag_add(struct fd_bag *fd_bag, const struct fd_bag_client *client);
 
 /* One has left, and its descriptor is closed, but for the copy in here. */
-void bag_forget(struct bag *bag);
+void fd_bag_forget(struct fd_bag *fd_bag);
 
 /* Closes the copies of those who left. */
-void bag_tidy(struct bag *bag);
+void fd_bag_tidy(struct fd_bag *fd_bag);
