@@ -9,7 +9,7 @@
 
 #include "core/catalog.h"
 #include "edge/timer.h"
-#include "flow/imprint.h"
+#include "flow/fingerprint.h"
 #include "util/clock.h"
 #include "util/diag.h"
 #include "util/socket.h"
@@ -96,14 +96,14 @@ static void on_exhausted(void *context)
 }
 
 /* What a successor needs stands there before the ledger has the connection. */
-static void imprint_next(struct link *link, int fd, const char *address)
+static void fingerprint_next(struct link *link, int fd, const char *address)
 {
         struct image_session *image = link->ledger->image;
 
         link->ops->keep(link->context, image->epoch + 1, fd);
         store_set(&image->up_since, 0);
-        store_set(&image->made_from, imprint_link(link->config));
-        imprint_address(image, address);
+        store_set(&image->made_from, fingerprint_link(link->config));
+        fingerprint_address(image, address);
 }
 
 static void on_connected(void *context, int fd, const char *address, const char *peer)
@@ -111,7 +111,7 @@ static void on_connected(void *context, int fd, const char *address, const char 
         struct link *link = context;
         struct session_setup setup = link_session_setup(link, fd);
 
-        imprint_next(link, fd, address);
+        fingerprint_next(link, fd, address);
         snprintf(link->address, sizeof(link->address), "%s", address);
         snprintf(link->peer, sizeof(link->peer), "%s", peer);
         link->session = session_new(&setup);

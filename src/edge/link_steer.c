@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 #include "edge/timer.h"
-#include "flow/imprint.h"
+#include "flow/fingerprint.h"
 #include "util/clock.h"
 #include "util/diag.h"
 #include "util/socket.h"
@@ -105,7 +105,7 @@ static bool recover_session(struct link *link, int fd)
 
         if (fd < 0 || !image->up_since)
                 return false;
-        snprintf(link->address, sizeof(link->address), "%s", imprint_address_of(image));
+        snprintf(link->address, sizeof(link->address), "%s", fingerprint_address_of(image));
         /* One that was reset meanwhile has no peer any more, but still what the peer sent before.
          */
         if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0)
@@ -150,7 +150,7 @@ void link_reconcile(struct link *link)
                 return;
         if (link->held)
                 enter_held(link);
-        else if (link->ledger->image->made_from != imprint_link(link->config))
+        else if (link->ledger->image->made_from != fingerprint_link(link->config))
                 redial(link, changed_text);
         else if (closed)
                 redial(link, "it was being closed when the last process ended");

@@ -3,8 +3,8 @@
 noinst_LIBRARIES += libflow.a
 libflow_a_SOURCES = \
 	%D%/events.c %D%/events.h \
+	%D%/fingerprint.c %D%/fingerprint.h \
 	%D%/hold.c %D%/hold.h \
-	%D%/imprint.c %D%/imprint.h \
 	%D%/ledger.c %D%/ledger.h \
 	%D%/ledger_fate.c \
 	%D%/ledger_internal.h \

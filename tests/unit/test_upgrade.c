@@ -15,8 +15,8 @@
 #include <cmocka.h>
 
 #include "flow/events.h"
+#include "flow/fingerprint.h"
 #include "flow/hold.h"
-#include "flow/imprint.h"
 #include "flow/ledger.h"
 #include "flow/recover.h"
 #include "flow/spread.h"
@@ -122,10 +122,10 @@ static void live_through_something(void)
         unsigned char bytes[FRAME_MAX];
         struct iovec iov[8];
 
-        imprint_frame(side.store.image, &frame_spec_default);
+        fingerprint_frame(side.store.image, &frame_spec_default);
         begin_client(0, 7);
         begin_client(1, 9);
-        imprint_address(&side.store.image->session, "gateway.example:4001");
+        fingerprint_address(&side.store.image->session, "gateway.example:4001");
         ledger_begin(&side.ledger, 0);
         store_set(&side.store.image->session.up_since, 600);
         down(bytes, frame(bytes, 10, 1));
@@ -214,7 +214,7 @@ static void take_up(int fd)
 {
         memset(&side, 0, sizeof(side));
         assert_int_equal(store_open(&side.store, fd), 0);
-        assert_true(imprint_frame_is(side.store.image, &frame_spec_default));
+        assert_true(fingerprint_frame_is(side.store.image, &frame_spec_default));
         assert_string_equal(recover_image(&side.store, &frame_spec_default) ?: "good", "good");
         init_parts(true);
         for (int i = 0; i < CLIENTS; i++) {
@@ -303,7 +303,8 @@ static void check_goes_on(void)
         unsigned char bytes[FRAME_MAX];
 
         assert_int_equal(side.store.image->session.epoch, 1);
-        assert_string_equal(imprint_address_of(&side.store.image->session), "gateway.example:4001");
+        assert_string_equal(fingerprint_address_of(&side.store.image->session),
+                            "gateway.example:4001");
         assert_int_equal(side.store.image->client[1].id, 9);
         assert_int_equal(writer_partial(&side.writer[0]), 40);
         assert_int_equal(writer_partial(&side.writer[1]), 20);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "core/catalog.h"
-#include "flow/imprint.h"
+#include "flow/fingerprint.h"
 #include "flow/recover.h"
 #include "util/clock.h"
 #include "util/diag.h"
@@ -40,7 +40,7 @@ static const char *other_frame(struct relay *relay)
         struct frame_spec spec;
         struct count lost;
 
-        if (!imprint_frame_of(relay->store.image, &spec) || recover_image(&relay->store, &spec))
+        if (!fingerprint_frame_of(relay->store.image, &spec) || recover_image(&relay->store, &spec))
                 return "[Frame] has changed";
         lost = waiting(&relay->store, &spec);
         snprintf(text, sizeof(text),
@@ -64,7 +64,7 @@ static int open_left(struct relay *relay, struct handover *handover, const char 
         handover->state = -1;
         if (result < 0)
                 return result == -EPROTO ? 0 : result;
-        *wrong = imprint_frame_is(relay->store.image, &relay->frame)
+        *wrong = fingerprint_frame_is(relay->store.image, &relay->frame)
                          ? recover_image(&relay->store, &relay->frame)
                          : other_frame(relay);
         if (*wrong)
@@ -77,7 +77,7 @@ static int open_new(struct relay *relay)
         int result = store_init(&relay->store);
 
         if (result == 0) {
-                imprint_frame(relay->store.image, &relay->frame);
+                fingerprint_frame(relay->store.image, &relay->frame);
                 store_set(&relay->store.image->totals.admitted, 1); /* nobody, and says so */
         }
         return result;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "flow/imprint.h"
+#include "flow/fingerprint.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,19 +21,19 @@ static struct image_frame frame_words(const struct frame_spec *spec)
         return words;
 }
 
-void imprint_frame(struct image *image, const struct frame_spec *spec)
+void fingerprint_frame(struct image *image, const struct frame_spec *spec)
 {
         image->frame = frame_words(spec);
 }
 
-bool imprint_frame_is(const struct image *image, const struct frame_spec *spec)
+bool fingerprint_frame_is(const struct image *image, const struct frame_spec *spec)
 {
         struct image_frame words = frame_words(spec);
 
         return memcmp(&words, &image->frame, sizeof(words)) == 0;
 }
 
-bool imprint_frame_of(const struct image *image, struct frame_spec *spec)
+bool fingerprint_frame_of(const struct image *image, struct frame_spec *spec)
 {
         const struct image_frame *words = &image->frame;
 
@@ -51,7 +51,7 @@ bool imprint_frame_of(const struct image *image, struct frame_spec *spec)
         for (uint32_t i = 0; i < spec->delimiter_size; i++)
                 spec->delimiter[i] =
                         (unsigned char)(words->delimiter >> 8 * (spec->delimiter_size - 1 - i));
-        return imprint_frame_is(image, spec);
+        return fingerprint_frame_is(image, spec);
 }
 
 static uint64_t add_bytes(uint64_t sum, const void *data, size_t size)
@@ -63,7 +63,7 @@ static uint64_t add_bytes(uint64_t sum, const void *data, size_t size)
         return (sum ^ size ^ UINT64_C(0x5bd1e995)) * UINT64_C(0x100000001b3);
 }
 
-uint64_t imprint_link(const struct config *config)
+uint64_t fingerprint_link(const struct config *config)
 {
         const char *source = config->source_address ? config->source_address : "";
         uint64_t sum = UINT64_C(0xcbf29ce484222325);
@@ -78,12 +78,12 @@ uint64_t imprint_link(const struct config *config)
         return add_bytes(sum, config->greeting_expect.data, config->greeting_expect.size);
 }
 
-void imprint_address(struct image_session *session, const char *address)
+void fingerprint_address(struct image_session *session, const char *address)
 {
         snprintf((char *)session->address, sizeof(session->address), "%s", address);
 }
 
-const char *imprint_address_of(const struct image_session *session)
+const char *fingerprint_address_of(const struct image_session *session)
 {
         const char *text = (const char *)session->address;
 
