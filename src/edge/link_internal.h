@@ -4,7 +4,7 @@
  * do) and link_tell.c (what the log is told of it). */
 #include "config/phrases.h"
 #include "core/backoff.h"
-#include "core/telling.h"
+#include "core/failure_log.h"
 #include "edge/dial.h"
 #include "edge/link.h"
 
@@ -32,7 +32,7 @@ struct link {
         uint64_t last_error_at;
         uint64_t losses[LOSSES]; /* when, the newest at n_losses - 1 modulo LOSSES */
         uint64_t n_losses;
-        struct telling telling;
+        struct failure_log failure_log;
         bool quiet;   /* the last loss was not news, so what follows is not told either */
         bool told_up; /* the last that was told is that it is up */
         bool paused, hurry, stopping, redial;

@@ -11,10 +11,10 @@
 
 #include "core/state.h"
 
-#define TELLING_AGAIN_USEC  UINT64_C(600000000)
-#define TELLING_HOURLY_USEC UINT64_C(3600000000)
+#define FAILURE_LOG_AGAIN_USEC  UINT64_C(600000000)
+#define FAILURE_LOG_HOURLY_USEC UINT64_C(3600000000)
 
-struct telling {
+struct failure_log {
         enum link_cause last;
         struct {
                 bool told;
@@ -23,11 +23,11 @@ struct telling {
 };
 
 /* Is this failure to be told? untold is then set to how many like it were not, since the last. */
-bool telling_failure(struct telling *telling, enum link_cause cause, uint64_t now,
-                     uint64_t *untold);
+bool failure_log_failure(struct failure_log *failure_log, enum link_cause cause, uint64_t now,
+                         uint64_t *untold);
 
 /* The last one was told although it was no news. */
-void telling_told(struct telling *telling, enum link_cause cause);
+void failure_log_told(struct failure_log *failure_log, enum link_cause cause);
 
 /* The link proved itself: whatever fails next is news. Returns how many were not told. */
-uint64_t telling_over(struct telling *telling);
+uint64_t failure_log_over(struct failure_log *failure_log);
