@@ -84,7 +84,7 @@ void client_look_after(struct client *client, uint64_t now)
                 at = now;
         if (!at || client->fd < 0 || (client->due.at && client->due.at <= at))
                 return;
-        agenda_set(client->class->agenda, &client->due, at);
+        deadlines_set(client->class->deadlines, &client->due, at);
 }
 
 /* The kernel calls a socket writable when three quarters of its buffer are free: who takes a little
@@ -233,7 +233,7 @@ static struct client *make(const struct client_setup *setup)
                                   .local = setup->local,
                                   .credit_usec = class->limits.grace_usec,
                                   .credit_at = now};
-        if (!agenda_add(class->agenda, &client->due)) {
+        if (!deadlines_add(class->deadlines, &client->due)) {
                 close(setup->fd);
                 free(client);
                 return NULL;
@@ -330,7 +330,7 @@ void client_end(struct client *client, enum drop_reason drop, bool quiet, const 
                            "%s is disconnected: %s", client_name(client), why);
         client->fd = -1;
         poller_remove(client->class->poller, &client->polled);
-        agenda_remove(client->class->agenda, &client->due);
+        deadlines_remove(client->class->deadlines, &client->due);
         client_drop_partial(client);
         client_deafen(client, drop);
         store_set(&client->image->id, 0);
@@ -342,7 +342,7 @@ void client_end(struct client *client, enum drop_reason drop, bool quiet, const 
 void client_free(struct client *client)
 {
         if (client->fd >= 0) {
-                agenda_remove(client->class->agenda, &client->due);
+                deadlines_remove(client->class->deadlines, &client->due);
                 close(client->fd);
         }
         if (!client->local)

@@ -12,7 +12,7 @@
 
 #include "config/config.h"
 #include "core/books.h"
-#include "edge/agenda.h"
+#include "edge/deadlines.h"
 #include "edge/poller.h"
 #include "flow/spread.h"
 #include "flow/turn.h"
@@ -49,8 +49,8 @@ struct client_limits {
 struct client_class {
         const struct client_ops *ops;
         void *context;
-        struct poller *poller; /* with client_poller_ops */
-        struct agenda *agenda; /* with client_due() */
+        struct poller *poller;       /* with client_poller_ops */
+        struct deadlines *deadlines; /* with client_due() */
         struct store *store;
         struct turn *turn;
         struct spread *spread; /* with room for one reader more than there are */

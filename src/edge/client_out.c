@@ -305,7 +305,7 @@ static void notice_stall(struct client *client, uint64_t now)
         if (!at || now < at + LATE_USEC)
                 return;
         client_overslept(client, at, now);
-        agenda_set(client->class->agenda, &client->due, now);
+        deadlines_set(client->class->deadlines, &client->due, now);
 }
 
 /* With SlowClient=drop nobody waits for it. */

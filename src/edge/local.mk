@@ -2,11 +2,11 @@
 # Layer 6: the link, the listeners, and the clients; libevent begins here.
 noinst_LIBRARIES += libedge.a
 libedge_a_SOURCES = \
-	%D%/agenda.c %D%/agenda.h \
 	%D%/client.c %D%/client.h \
 	%D%/client_in.c \
 	%D%/client_internal.h \
 	%D%/client_out.c \
+	%D%/deadlines.c %D%/deadlines.h \
 	%D%/dial.c %D%/dial.h \
 	%D%/link.c %D%/link.h \
 	%D%/link_internal.h \

@@ -81,14 +81,14 @@ static int begin(void **state)
         room.class = (struct client_class){
                 .ops = &ops,
                 .poller = poller_new(room.base, &client_poller_ops),
-                .agenda = agenda_new(room.base, client_due),
+                .deadlines = deadlines_new(room.base, client_due),
                 .store = &room.store,
                 .turn = &room.turn,
                 .spread = &room.spread,
                 .limits = {.queue_size = LARGE, .slow = SLOW_WAIT},
         };
         room.far = pair[1];
-        if (!room.class.poller || !room.class.agenda || !spread_room(&room.spread))
+        if (!room.class.poller || !room.class.deadlines || !spread_room(&room.spread))
                 return -1;
         room.client = client_new(&(struct client_setup){
                 .class = &room.class, .id = 1, .fd = pair[0], .local = true});
@@ -101,7 +101,7 @@ static int end(void **state)
         client_end(room.client, DROP_CLIENT_GONE, true, "the test is over");
         client_free(room.client);
         close(room.far);
-        agenda_free(room.class.agenda);
+        deadlines_free(room.class.deadlines);
         poller_free(room.class.poller);
         spread_done(&room.spread);
         store_done(&room.store);

@@ -156,11 +156,11 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
         }
         init_parts(relay);
         relay->poller = poller_new(base, &client_poller_ops);
-        relay->agenda = agenda_new(base, client_due);
+        relay->deadlines = deadlines_new(base, client_due);
         relay->class = (struct client_class){.ops = &client_ops,
                                              .context = relay,
                                              .poller = relay->poller,
-                                             .agenda = relay->agenda,
+                                             .deadlines = relay->deadlines,
                                              .store = &relay->store,
                                              .turn = &relay->turn,
                                              .spread = &relay->spread,
@@ -169,7 +169,7 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
         relay->hold_timer = relay_hold_timer_new(relay);
         relay->expirer = relay_expirer_new(relay);
         relay->link = link_new(base, config, &relay->in, &relay->ledger, &link_ops, relay);
-        if (!relay_events_init(relay) || !relay->poller || !relay->agenda || !relay->reaper ||
+        if (!relay_events_init(relay) || !relay->poller || !relay->deadlines || !relay->reaper ||
             !relay->hold_timer || !relay->expirer || !relay->link ||
             relay_recover(relay, handover) < 0) {
                 relay_free(relay);
@@ -191,7 +191,7 @@ void relay_free(struct relay *relay)
         free(relay->listeners);
         link_free(relay->link);
         poller_free(relay->poller);
-        agenda_free(relay->agenda);
+        deadlines_free(relay->deadlines);
         if (relay->reaper)
                 event_free(relay->reaper);
         if (relay->hold_timer)

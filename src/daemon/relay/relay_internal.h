@@ -10,8 +10,8 @@
 #include "daemon/relay/relay.h"
 #include "daemon/service/fd_bag.h"
 #include "daemon/service/handover.h"
-#include "edge/agenda.h"
 #include "edge/client.h"
+#include "edge/deadlines.h"
 #include "edge/link.h"
 #include "edge/listener.h"
 #include "edge/poller.h"
@@ -51,7 +51,7 @@ struct relay {
         struct taps taps;
         struct link *link;
         struct poller *poller; /* of all clients, as the next two */
-        struct agenda *agenda;
+        struct deadlines *deadlines;
         struct client_class class;
         struct listener **listeners;
         size_t n_listeners;

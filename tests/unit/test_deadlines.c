@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "edge/agenda.h"
+#include "edge/deadlines.h"
 #include "util/clock.h"
 
 enum { SUBJECTS = 300, SPAN_USEC = 30000 };
@@ -24,7 +24,7 @@ static struct subject {
 
 static struct {
         struct event_base *base;
-        struct agenda *agenda;
+        struct deadlines *deadlines;
         uint64_t last;  /* when the one was due that was told last */
         unsigned again; /* so many are to be due once more */
         unsigned told;
@@ -38,13 +38,13 @@ static struct subject *subject_of(struct due *due)
 static void set(struct subject *s, uint64_t at)
 {
         s->expected = at;
-        agenda_set(room.agenda, &s->due, at);
+        deadlines_set(room.deadlines, &s->due, at);
         assert_int_equal(s->due.at, at);
 }
 
 static void leave(struct subject *s)
 {
-        agenda_remove(room.agenda, &s->due);
+        deadlines_remove(room.deadlines, &s->due);
         s->in = false;
         s->expected = 0;
 }
@@ -71,19 +71,19 @@ static int begin(void **state)
 {
         (void)state;
         room.base = event_base_new();
-        room.agenda = agenda_new(room.base, tell);
+        room.deadlines = deadlines_new(room.base, tell);
         room.last = room.told = room.again = 0;
         for (size_t i = 0; i < SUBJECTS; i++) {
                 subject[i] = (struct subject){.in = true};
-                assert_true(agenda_add(room.agenda, &subject[i].due));
+                assert_true(deadlines_add(room.deadlines, &subject[i].due));
         }
-        return room.base && room.agenda ? 0 : -1;
+        return room.base && room.deadlines ? 0 : -1;
 }
 
 static int end(void **state)
 {
         (void)state;
-        agenda_free(room.agenda);
+        deadlines_free(room.deadlines);
         event_base_free(room.base);
         return 0;
 }

@@ -10,7 +10,7 @@
 
 #include <event2/event.h>
 
-struct agenda;
+struct deadlines;
 
 /* In the subject. */
 struct due {
@@ -20,13 +20,14 @@ struct due {
 
 /* tell() is called from the loop for each that is due, which is not due any more then: it was at
  * this time. NULL without memory. */
-struct agenda *agenda_new(struct event_base *base, void (*tell)(struct due *due, uint64_t at));
-void agenda_free(struct agenda *agenda);
+struct deadlines *deadlines_new(struct event_base *base,
+                                void (*tell)(struct due *due, uint64_t at));
+void deadlines_free(struct deadlines *deadlines);
 
 /* Makes room for it; false without memory. Then it may become due, and has to be removed before its
  * memory goes. */
-bool agenda_add(struct agenda *agenda, struct due *due);
-void agenda_remove(struct agenda *agenda, struct due *due);
+bool deadlines_add(struct deadlines *deadlines, struct due *due);
+void deadlines_remove(struct deadlines *deadlines, struct due *due);
 
 /* It is due at this time, or at once if that is past, instead of when it was. */
-void agenda_set(struct agenda *agenda, struct due *due, uint64_t at);
+void deadlines_set(struct deadlines *deadlines, struct due *due, uint64_t at);
