@@ -12,9 +12,9 @@ libconfig_a_SOURCES = \
 	%D%/notes.c \
 	%D%/numbers.c \
 	%D%/people.c \
-	%D%/phrases.c %D%/phrases.h \
 	%D%/read.c \
 	%D%/scan.c %D%/scan.h \
 	%D%/table.c %D%/table.h \
 	%D%/type.c %D%/type.h \
-	%D%/values.c
+	%D%/values.c \
+	%D%/wire_messages.c %D%/wire_messages.h

@@ -256,7 +256,7 @@ struct session_setup link_session_setup(struct link *link, int fd)
         return (struct session_setup){
                 .base = link->base,
                 .config = link->config,
-                .phrases = link->phrases,
+                .wire_messages = link->wire_messages,
                 .in = link->in,
                 .ledger = link->ledger,
                 .ops = &session_ops,
@@ -352,9 +352,9 @@ void link_free(struct link *link)
                 event_free(link->timer);
         if (link->reaper)
                 event_free(link->reaper);
-        if (link->phrases)
-                phrases_done(link->phrases);
-        free(link->phrases);
+        if (link->wire_messages)
+                wire_messages_done(link->wire_messages);
+        free(link->wire_messages);
         free(link);
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 /* The link's own memory, for link.c (dialling, its session, time), link_steer.c (what it is told to
  * do) and link_tell.c (what the log is told of it). */
-#include "config/phrases.h"
+#include "config/wire_messages.h"
 #include "core/backoff.h"
 #include "core/failure_log.h"
 #include "edge/dial.h"
@@ -13,7 +13,7 @@ enum { LOSSES = 64 };
 struct link {
         struct event_base *base; /* borrowed, as all pointers but those marked */
         const struct config *config;
-        struct phrases *phrases; /* owned */
+        struct wire_messages *wire_messages; /* owned */
         struct log *in;
         struct ledger *ledger;
         const struct link_ops *ops;

@@ -158,21 +158,22 @@ void link_reconcile(struct link *link)
 
 int link_configure(struct link *link, const struct config *config)
 {
-        struct phrases *phrases = calloc(1, sizeof(*phrases)), *old = link->phrases;
+        struct wire_messages *wire_messages = calloc(1, sizeof(*wire_messages)),
+                             *old = link->wire_messages;
         bool changed = link->config && config_changes_link(link->config, config);
 
-        if (!phrases || phrases_init(phrases, config) < 0) {
-                free(phrases);
+        if (!wire_messages || wire_messages_init(wire_messages, config) < 0) {
+                free(wire_messages);
                 return -ENOMEM;
         }
         link->config = config;
-        link->phrases = phrases;
+        link->wire_messages = wire_messages;
         backoff_configure(&link->backoff, config->reconnect_delay_usec,
                           config->reconnect_delay_max_usec, config->stable_time_usec);
         if (link->session)
-                session_configure(link->session, config, phrases);
+                session_configure(link->session, config, wire_messages);
         if (old) {
-                phrases_done(old);
+                wire_messages_done(old);
                 free(old);
         }
         if (changed)

@@ -154,10 +154,10 @@ static void on_throttle_end(evutil_socket_t fd, short what, void *arg)
 }
 
 void session_configure(struct session *session, const struct config *config,
-                       const struct phrases *phrases)
+                       const struct wire_messages *wire_messages)
 {
         session->setup.config = config;
-        session->setup.phrases = phrases;
+        session->setup.wire_messages = wire_messages;
         if (session->fd >= 0) {
                 tcp_prepare(session->fd, config->path_timeout_usec);
                 session_look_after(session);
@@ -229,9 +229,9 @@ struct session *session_new(const struct session_setup *setup)
         ledger_begin(setup->ledger, setup->in->image->end);
         /* Before the first flush, which comes from anywhere: greetings go first. */
         session->greeted = true;
-        for (size_t i = 0; i < setup->phrases->n_greetings; i++)
-                session->greeted =
-                        session->greeted && session_inject(session, &setup->phrases->greetings[i]);
+        for (size_t i = 0; i < setup->wire_messages->n_greetings; i++)
+                session->greeted = session->greeted &&
+                                   session_inject(session, &setup->wire_messages->greetings[i]);
         return session;
 }
 

@@ -11,7 +11,7 @@
 #include <event2/event.h>
 
 #include "config/config.h"
-#include "config/phrases.h"
+#include "config/wire_messages.h"
 #include "core/state.h"
 #include "flow/ledger.h"
 #include "store/log.h"
@@ -40,7 +40,7 @@ struct session_ops {
 struct session_setup {
         struct event_base *base; /* all borrowed, but for fd */
         const struct config *config;
-        const struct phrases *phrases;
+        const struct wire_messages *wire_messages;
         struct log *in;
         struct ledger *ledger;
         const struct session_ops *ops;
@@ -66,7 +66,7 @@ void session_free(struct session *session);
 
 /* Other values of the same wire: timeouts, limits. */
 void session_configure(struct session *session, const struct config *config,
-                       const struct phrases *phrases);
+                       const struct wire_messages *wire_messages);
 
 /* Reads what the socket holds already, before a timer judges: our own stall is not the peer's
  * silence. */

@@ -36,11 +36,11 @@ uint64_t session_partial(const struct session *session)
 
 static bool is_one_of(const struct session *session, uint32_t slab, uint64_t pos, uint64_t size)
 {
-        const struct phrases *phrases = session->setup.phrases;
+        const struct wire_messages *wire_messages = session->setup.wire_messages;
 
-        for (size_t i = 0; i < phrases->n_received; i++) {
+        for (size_t i = 0; i < wire_messages->n_received; i++) {
                 unsigned char bytes[4096];
-                const struct config_bytes *frame = &phrases->received[i];
+                const struct config_bytes *frame = &wire_messages->received[i];
                 size_t at = 0;
 
                 if (frame->size != size)
@@ -92,9 +92,9 @@ static bool drop_frame(void *context, uint32_t slab, uint64_t pos, uint64_t size
                 return true;
         if (is_one_of(session, slab, pos, size)) {
                 store_add(session->setup.in->store, &totals->heartbeats_received, 1);
-                if (session->setup.phrases->answer.data && !session->greeting &&
+                if (session->setup.wire_messages->answer.data && !session->greeting &&
                     ledger_injected(session->setup.ledger) < ANSWERS_MAX)
-                        session_inject(session, &session->setup.phrases->answer);
+                        session_inject(session, &session->setup.wire_messages->answer);
                 return !session->setup.config->heartbeat_relay || session->greeting;
         }
         if (was_greeting)
@@ -120,7 +120,7 @@ static void framing_lost(struct session *session, const struct log_taken *taken)
 bool session_take(struct session *session)
 {
         struct image_session *image = session->setup.ledger->image;
-        struct log_filter filter = {session->setup.phrases->range, drop_frame, session};
+        struct log_filter filter = {session->setup.wire_messages->range, drop_frame, session};
         bool was_greeting = session->greeting, had_partial = session->partial_since != 0;
         struct log_taken taken;
 

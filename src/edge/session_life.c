@@ -23,7 +23,7 @@ static struct liveness judge(struct session *session, uint64_t now)
 {
         const struct config *config = session->setup.config;
         const struct liveness_limits limits = {
-                .interval_usec = session->setup.phrases->heartbeat.data
+                .interval_usec = session->setup.wire_messages->heartbeat.data
                                          ? config->heartbeat_interval_usec
                                          : 0,
                 .silence_usec = config->heartbeat_timeout_usec,
@@ -84,7 +84,7 @@ static void send_heartbeat(struct session *session)
 {
         struct ledger *ledger = session->setup.ledger;
 
-        if (!session_inject(session, &session->setup.phrases->heartbeat))
+        if (!session_inject(session, &session->setup.wire_messages->heartbeat))
                 return;
         store_set(&ledger->totals->heartbeats_sent, ledger->totals->heartbeats_sent + 1);
         session_write(session);

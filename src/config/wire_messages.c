@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config/phrases.h"
+#include "config/wire_messages.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -49,23 +49,24 @@ static uint64_t body_size(const struct frame_spec *spec, const struct config_byt
                (spec->type == FRAME_DELIMITER ? spec->delimiter_size : frame_header_size(spec));
 }
 
-int phrases_init(struct phrases *phrases, const struct config *config)
+int wire_messages_init(struct wire_messages *wire_messages, const struct config *config)
 {
         const struct frame_spec *spec = &config->frame;
 
-        *phrases = (struct phrases){.range = FRAME_NO_RANGE};
+        *wire_messages = (struct wire_messages){.range = FRAME_NO_RANGE};
         if ((config->heartbeat_message.n &&
-             !framed(spec, &config->heartbeat_message.items[0], &phrases->heartbeat)) ||
+             !framed(spec, &config->heartbeat_message.items[0], &wire_messages->heartbeat)) ||
             (config->heartbeat_answer.n &&
-             !framed(spec, &config->heartbeat_answer.items[0], &phrases->answer)) ||
-            !framed_all(spec, &config->heartbeat_received, &phrases->received,
-                        &phrases->n_received) ||
-            !framed_all(spec, &config->greeting, &phrases->greetings, &phrases->n_greetings)) {
-                phrases_done(phrases);
+             !framed(spec, &config->heartbeat_answer.items[0], &wire_messages->answer)) ||
+            !framed_all(spec, &config->heartbeat_received, &wire_messages->received,
+                        &wire_messages->n_received) ||
+            !framed_all(spec, &config->greeting, &wire_messages->greetings,
+                        &wire_messages->n_greetings)) {
+                wire_messages_done(wire_messages);
                 return -ENOMEM;
         }
-        for (size_t i = 0; i < phrases->n_received; i++)
-                widen(&phrases->range, body_size(spec, &phrases->received[i]));
+        for (size_t i = 0; i < wire_messages->n_received; i++)
+                widen(&wire_messages->range, body_size(spec, &wire_messages->received[i]));
         return 0;
 }
 
@@ -76,11 +77,11 @@ static void free_all(struct config_bytes *frames, size_t n)
         free(frames);
 }
 
-void phrases_done(struct phrases *phrases)
+void wire_messages_done(struct wire_messages *wire_messages)
 {
-        free(phrases->heartbeat.data);
-        free(phrases->answer.data);
-        free_all(phrases->received, phrases->n_received);
-        free_all(phrases->greetings, phrases->n_greetings);
-        *phrases = (struct phrases){.range = FRAME_NO_RANGE};
+        free(wire_messages->heartbeat.data);
+        free(wire_messages->answer.data);
+        free_all(wire_messages->received, wire_messages->n_received);
+        free_all(wire_messages->greetings, wire_messages->n_greetings);
+        *wire_messages = (struct wire_messages){.range = FRAME_NO_RANGE};
 }

@@ -8,7 +8,7 @@
 #include "config/config.h"
 #include "wire/frame.h"
 
-struct phrases {
+struct wire_messages {
         struct config_bytes heartbeat; /* data NULL: none to send; a frame is never empty */
         struct config_bytes answer;    /* likewise */
         struct config_bytes *received; /* what counts as a heartbeat */
@@ -20,5 +20,5 @@ struct phrases {
 
 /* Returns 0 or -ENOMEM (nothing to free then). The configuration was checked: its messages fit its
  * frame. */
-int phrases_init(struct phrases *phrases, const struct config *config);
-void phrases_done(struct phrases *phrases);
+int wire_messages_init(struct wire_messages *wire_messages, const struct config *config);
+void wire_messages_done(struct wire_messages *wire_messages);
