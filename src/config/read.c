@@ -8,8 +8,8 @@
 #include "config/draft.h"
 #include "config/files.h"
 #include "config/scan.h"
-#include "util/near.h"
 #include "util/need.h"
+#include "util/suggest.h"
 
 /* The section that lines belong to, while a file is read. */
 struct section {
@@ -20,7 +20,7 @@ struct section {
 /* An error in a check, a warning at run time: a daemon shall start with tomorrow's configuration.
  */
 static void unknown(struct config_draft *draft, struct config_origin origin, const char *section,
-                    const char *key, const char *near_section, const char *near_key)
+                    const char *key, const char *suggest_section, const char *suggest_key)
 {
         const char *what = draft->strict ? key ? "the key is not known" : "the section is not known"
                            : key         ? "the key is not known and is ignored"
@@ -29,13 +29,14 @@ static void unknown(struct config_draft *draft, struct config_origin origin, con
                     const char *key, const char *format, ...) =
                 draft->strict ? config_error : config_warn;
 
-        if (near_key && strcmp(near_section, section) == 0)
-                say(draft, origin, section, key, "%s, expected perhaps %s", what, near_key);
-        else if (near_key)
-                say(draft, origin, section, key, "%s, expected perhaps %s in [%s]", what, near_key,
-                    near_section);
-        else if (near_section)
-                say(draft, origin, section, key, "%s, expected perhaps [%s]", what, near_section);
+        if (suggest_key && strcmp(suggest_section, section) == 0)
+                say(draft, origin, section, key, "%s, expected perhaps %s", what, suggest_key);
+        else if (suggest_key)
+                say(draft, origin, section, key, "%s, expected perhaps %s in [%s]", what,
+                    suggest_key, suggest_section);
+        else if (suggest_section)
+                say(draft, origin, section, key, "%s, expected perhaps [%s]", what,
+                    suggest_section);
         else
                 say(draft, origin, section, key,
                     "%s, expected one of ftcpd.conf(5), or X- before "
@@ -46,29 +47,30 @@ static void unknown(struct config_draft *draft, struct config_origin origin, con
 static void unknown_section(struct config_draft *draft, struct config_origin origin,
                             const char *name)
 {
-        struct near near = near_begin(name);
+        struct suggest near = suggest_begin(name);
 
         for (size_t i = 0; i < config_n_rows; i++)
-                near_offer(&near, config_rows[i].section);
-        unknown(draft, origin, name, NULL, near_best(&near), NULL);
+                suggest_offer(&near, config_rows[i].section);
+        unknown(draft, origin, name, NULL, suggest_best(&near), NULL);
 }
 
 /* The same key of another section is nearer than another key of the same one. */
 static void unknown_key(struct config_draft *draft, struct config_origin origin,
                         const char *section, const char *key)
 {
-        struct near near = near_begin(key);
+        struct suggest near = suggest_begin(key);
 
         for (size_t i = 0; i < config_n_rows; i++)
                 if (strcmp(config_rows[i].section, section) == 0)
-                        near_offer(&near, config_rows[i].key);
+                        suggest_offer(&near, config_rows[i].key);
         for (size_t i = 0; i < config_n_rows; i++) {
                 if (strcmp(config_rows[i].key, key) == 0) {
                         unknown(draft, origin, section, key, config_rows[i].section, key);
                         return;
                 }
         }
-        unknown(draft, origin, section, key, near_best(&near) ? section : NULL, near_best(&near));
+        unknown(draft, origin, section, key, suggest_best(&near) ? section : NULL,
+                suggest_best(&near));
 }
 
 static void read_header(struct config_draft *draft, struct config_origin origin, const char *name,

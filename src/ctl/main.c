@@ -7,8 +7,8 @@
 #include "ctl/talk/ctl.h"
 #include "ctl/talk/help.h"
 #include "ctl/verbs/verbs.h"
-#include "util/near.h"
 #include "util/standard.h"
+#include "util/suggest.h"
 
 const struct verb ctl_verbs[] = {
         {"status", "", "one screen: the link, queues, events (default)", NULL, verb_status, 0, NULL,
@@ -59,14 +59,14 @@ const struct verb ctl_verbs[] = {
 
 static const struct verb *find_verb(struct ctl *ctl, const char *name)
 {
-        struct near near = near_begin(name);
+        struct suggest near = suggest_begin(name);
 
         for (const struct verb *verb = ctl_verbs; verb->name; verb++) {
                 if (strcmp(verb->name, name) == 0)
                         return verb;
-                near_offer(&near, verb->name);
+                suggest_offer(&near, verb->name);
         }
-        const char *best = near_best(&near);
+        const char *best = suggest_best(&near);
         ctl_fail(ctl, CTL_USAGE, "there is no verb \"%.60s\"%s%s%s; see `ftcpctl --help`", name,
                  best ? " (did you mean " : "", best ? best : "", best ? "?)" : "");
         return NULL;

@@ -6,10 +6,10 @@ libutil_a_SOURCES = \
 	%D%/clock.c %D%/clock.h \
 	%D%/diag.c %D%/diag.h \
 	%D%/journal.c %D%/journal.h \
-	%D%/near.c %D%/near.h \
 	%D%/need.h \
 	%D%/socket.c %D%/socket.h \
 	%D%/standard.c %D%/standard.h \
+	%D%/suggest.c %D%/suggest.h \
 	%D%/text.c %D%/text.h \
 	%D%/units.c %D%/units.h \
 	%D%/user.c %D%/user.h

@@ -141,7 +141,7 @@ static struct {
         unsigned looks;
 } crash;
 
-static bool near_to(uint64_t said, uint64_t is)
+static bool suggest_to(uint64_t said, uint64_t is)
 {
         return (said > is ? said - is : is - said) * 16 <= is;
 }
@@ -160,8 +160,8 @@ static void look_at_a_successor(void)
         assert_true(histogram_min(&copy) <= histogram_quantile(&copy, 500));
         assert_true(histogram_quantile(&copy, 500) <= histogram_max(&copy));
         if (count == crash.after) {
-                assert_true(near_to(histogram_min(&copy), crash.least));
-                assert_true(near_to(histogram_max(&copy), crash.most));
+                assert_true(suggest_to(histogram_min(&copy), crash.least));
+                assert_true(suggest_to(histogram_max(&copy), crash.most));
         }
         again = copy;
         histogram_mend(&again);

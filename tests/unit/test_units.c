@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "util/near.h"
+#include "util/suggest.h"
 #include "util/units.h"
 
 #define SEC UINT64_C(1000000)
@@ -216,15 +216,15 @@ static void every_byte_survives_an_escape_and_back(void **state)
 
 static const char *nearest(const char *word)
 {
-        struct near near = near_begin(word);
+        struct suggest near = suggest_begin(word);
 
-        near_offer(&near, "Interval");
-        near_offer(&near, "Timeout");
-        near_offer(&near, "OnSilence");
-        near_offer(&near, "Address");
-        near_offer(&near, "ReconnectDelay");
-        near_offer(&near, "ReconnectDelayMax");
-        return near_best(&near);
+        suggest_offer(&near, "Interval");
+        suggest_offer(&near, "Timeout");
+        suggest_offer(&near, "OnSilence");
+        suggest_offer(&near, "Address");
+        suggest_offer(&near, "ReconnectDelay");
+        suggest_offer(&near, "ReconnectDelayMax");
+        return suggest_best(&near);
 }
 
 static void a_slip_finds_the_name_that_was_meant(void **state)

@@ -12,7 +12,7 @@
 #include "ctl/show/show.h"
 #include "ctl/talk/help.h"
 #include "util/clock.h"
-#include "util/near.h"
+#include "util/suggest.h"
 #include "util/units.h"
 
 enum {
@@ -148,27 +148,27 @@ static int global_option(struct ctl *ctl, int option)
 }
 
 /* The long option that was meant, or NULL. */
-static const char *near_option(const struct ctl *ctl, const char *given)
+static const char *suggest_option(const struct ctl *ctl, const char *given)
 {
         char name[64];
-        struct near near = near_begin(name);
+        struct suggest near = suggest_begin(name);
 
         if (strncmp(given, "--", 2) != 0)
                 return NULL;
         snprintf(name, sizeof(name), "%.*s", (int)strcspn(given + 2, "="), given + 2);
         for (const struct verb_option *row = ctl_options; row->value; row++)
                 if (row->name)
-                        near_offer(&near, row->name);
+                        suggest_offer(&near, row->name);
         for (const struct verb_option *row = ctl->verb ? ctl->verb->options : NULL;
              row && row->value; row++)
                 if (row->name)
-                        near_offer(&near, row->name);
-        return near_best(&near);
+                        suggest_offer(&near, row->name);
+        return suggest_best(&near);
 }
 
 static void complain(struct ctl *ctl, int result, char **argv)
 {
-        const char *given = argv[optind - 1], *meant = near_option(ctl, given);
+        const char *given = argv[optind - 1], *meant = suggest_option(ctl, given);
         char words[256];
 
         if (result == ':')

@@ -11,7 +11,7 @@
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
 #include "ctl/verbs/verbs.h"
-#include "util/near.h"
+#include "util/suggest.h"
 
 enum { MORE = CTL_OPTION, METHOD_MAX = 256 };
 
@@ -33,7 +33,7 @@ static bool find_near(struct ctl *ctl, const char *method, char *text, size_t si
         const char *dot = strrchr(method, '.');
         json_t *parameters = json_pack("{s:s%}", "interface", method, (size_t)(dot - method));
         json_t *result = NULL;
-        struct near near = near_begin(dot + 1);
+        struct suggest near = suggest_begin(dot + 1);
         char *names = NULL, *rest, *line;
         char why[sizeof(ctl->why)];
 
@@ -45,15 +45,15 @@ static bool find_near(struct ctl *ctl, const char *method, char *text, size_t si
                 if (strncmp(line, "method ", 7) != 0)
                         continue;
                 line[7 + strcspn(line + 7, "( ")] = '\0';
-                near_offer(&near, line + 7);
+                suggest_offer(&near, line + 7);
         }
-        if (near_best(&near))
-                snprintf(text, size, "%s", near_best(&near));
+        if (suggest_best(&near))
+                snprintf(text, size, "%s", suggest_best(&near));
         memcpy(ctl->why, why, sizeof(why));
         free(names);
         json_decref(result);
         json_decref(parameters);
-        return near_best(&near) != NULL;
+        return suggest_best(&near) != NULL;
 }
 
 /* An error that has better words for who typed it than its name. */

@@ -12,7 +12,7 @@
 #include "ctl/talk/local.h"
 #include "ctl/verbs/verbs.h"
 #include "util/clock.h"
-#include "util/near.h"
+#include "util/suggest.h"
 
 enum {
         AGAIN_USEC = 50 * 1000,
@@ -45,11 +45,11 @@ static bool known_state(const char *name)
 
 static int unknown_state(struct ctl *ctl, const char *name)
 {
-        struct near near = near_begin(name);
+        struct suggest near = suggest_begin(name);
 
         for (int i = 0; i < LINK_STATES; i++)
-                near_offer(&near, link_state_name((enum link_state)i));
-        const char *best = near_best(&near);
+                suggest_offer(&near, link_state_name((enum link_state)i));
+        const char *best = suggest_best(&near);
         ctl_fail(ctl, 0, "--state=%.40s: there is no such state%s%s%s; see `ftcpctl wait --help`",
                  name, best ? " (did you mean " : "", best ? best : "", best ? "?)" : "");
         return ctl_usage(ctl, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "util/near.h"
+#include "util/suggest.h"
 
 #include <ctype.h>
 #include <limits.h>
@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { NEAR_LENGTH_MAX = 40 }; /* no name of ours is longer, whatever somebody wrote */
+enum { SUGGEST_LENGTH_MAX = 40 }; /* no name of ours is longer, whatever somebody wrote */
 
 static unsigned least(unsigned a, unsigned b)
 {
@@ -22,7 +22,7 @@ static bool same_letter(char a, char b)
 /* Insertions, deletions, substitutions and swaps of neighbours that make one of the other. */
 static unsigned distance_of(const char *a, size_t a_size, const char *b, size_t b_size)
 {
-        unsigned rows[3][NEAR_LENGTH_MAX + 1];
+        unsigned rows[3][SUGGEST_LENGTH_MAX + 1];
         unsigned *before = rows[0], *above = rows[1], *row = rows[2], *oldest;
 
         for (size_t j = 0; j <= b_size; j++)
@@ -46,17 +46,17 @@ static unsigned distance_of(const char *a, size_t a_size, const char *b, size_t 
         return above[b_size];
 }
 
-struct near near_begin(const char *word)
+struct suggest suggest_begin(const char *word)
 {
-        return (struct near){.word = word, .distance = UINT_MAX};
+        return (struct suggest){.word = word, .distance = UINT_MAX};
 }
 
-void near_offer(struct near *near, const char *name)
+void suggest_offer(struct suggest *near, const char *name)
 {
-        size_t word_size = strnlen(near->word, NEAR_LENGTH_MAX + 1), name_size = strlen(name);
+        size_t word_size = strnlen(near->word, SUGGEST_LENGTH_MAX + 1), name_size = strlen(name);
         unsigned distance;
 
-        if (word_size > NEAR_LENGTH_MAX || name_size > NEAR_LENGTH_MAX)
+        if (word_size > SUGGEST_LENGTH_MAX || name_size > SUGGEST_LENGTH_MAX)
                 return;
         distance = distance_of(near->word, word_size, name, name_size);
         /* A part of the name is what people type who half remember it. */
@@ -68,7 +68,7 @@ void near_offer(struct near *near, const char *name)
         }
 }
 
-const char *near_best(const struct near *near)
+const char *suggest_best(const struct suggest *near)
 {
         return near->best;
 }

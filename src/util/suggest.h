@@ -5,16 +5,16 @@
  * then ask. Nothing is copied: the best name is one of those that were offered.
  */
 
-struct near {
+struct suggest {
         const char *word;
         const char *best;
         unsigned distance;
 };
 
-/* word is what somebody wrote; borrowed until the last near_offer(). */
-struct near near_begin(const char *word);
+/* word is what somebody wrote; borrowed until the last suggest_offer(). */
+struct suggest suggest_begin(const char *word);
 
-void near_offer(struct near *near, const char *name);
+void suggest_offer(struct suggest *near, const char *name);
 
 /* The nearest name offered, or NULL where none is near enough to be meant. */
-const char *near_best(const struct near *near);
+const char *suggest_best(const struct suggest *near);
