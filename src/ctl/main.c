@@ -7,7 +7,7 @@
 #include "ctl/talk/ctl.h"
 #include "ctl/talk/help.h"
 #include "ctl/verbs/verbs.h"
-#include "util/standard.h"
+#include "util/std_fds.h"
 #include "util/suggest.h"
 
 const struct verb ctl_verbs[] = {
@@ -123,7 +123,7 @@ int main(int argc, char **argv)
         struct ctl ctl = {0};
         int code;
 
-        standard_fill();
+        std_fds_fill();
         code = dispatch(&ctl, argc, argv);
         bus_free(ctl.bus);
         return ctl_end(&ctl, code);

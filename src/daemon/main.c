@@ -13,7 +13,7 @@
 #include "daemon/options.h"
 #include "util/clock.h"
 #include "util/diag.h"
-#include "util/standard.h"
+#include "util/std_fds.h"
 
 /* In a child that is the user for good. */
 static _Noreturn void look_as(const struct passwd *user, const struct config *config)
@@ -87,7 +87,7 @@ int main(int argc, char **argv)
         struct options options;
         int result;
 
-        standard_fill();
+        std_fds_fill();
         result = options_parse(&options, argc, argv);
 
         if (result >= 0)

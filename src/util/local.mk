@@ -8,7 +8,7 @@ libutil_a_SOURCES = \
 	%D%/journal.c %D%/journal.h \
 	%D%/need.h \
 	%D%/socket.c %D%/socket.h \
-	%D%/standard.c %D%/standard.h \
+	%D%/std_fds.c %D%/std_fds.h \
 	%D%/suggest.c %D%/suggest.h \
 	%D%/text.c %D%/text.h \
 	%D%/units.c %D%/units.h \

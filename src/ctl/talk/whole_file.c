@@ -34,7 +34,7 @@ static bool is_same(const struct stat *one, const struct stat *other)
 
 /* The one of standard output and standard error that this is, or -1. By the name of /dev/stdout a
  * file is meant that somebody else has opened: to replace it would hide the text from him. */
-static int standard_fd(const struct stat *st)
+static int std_fds_fd(const struct stat *st)
 {
         struct stat own;
 
@@ -146,7 +146,7 @@ int whole_file_write(const char *path, const char *text)
                 if (result < 0)
                         return result;
         }
-        int standard = standard_fd(&st);
+        int standard = std_fds_fd(&st);
         if (standard >= 0)
                 return write_all(standard, text);
         return S_ISREG(st.st_mode) ? replace_real(path, &st, text) : write_into(path, text);

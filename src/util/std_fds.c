@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "util/standard.h"
+#include "util/std_fds.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 /* Each is the lowest number that is free when it is its turn. */
-void standard_fill(void)
+void std_fds_fill(void)
 {
         for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
                 if (fcntl(fd, F_GETFD) < 0 &&

@@ -7,4 +7,4 @@
  * and what is printed would go to its other end. What stands there then can't be read (input) or
  * written (the others): the error is EBADF, as if it were closed.
  */
-void standard_fill(void);
+void std_fds_fill(void);
