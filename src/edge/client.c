@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "core/catalog.h"
-#include "edge/tally.h"
+#include "edge/rx_count.h"
 #include "util/clock.h"
 #include "util/diag.h"
 
@@ -252,10 +252,10 @@ struct client *client_new(const struct client_setup *setup)
         if (!client)
                 return NULL;
         if (client->local) {
-                tally_begin(client->fd);
-                client->tally_at = tally_go_on(client->fd, 0);
+                rx_count_begin(client->fd);
+                client->rx_count_at = rx_count_go_on(client->fd, 0);
         } else {
-                client->tally_at = UINT64_MAX;
+                client->rx_count_at = UINT64_MAX;
         }
         fill_slot(client, setup);
         writer_init(&client->writer, setup->class->turn, setup->slot);
@@ -283,17 +283,17 @@ struct client *client_recover(const struct client_setup *setup)
         if (image->reading)
                 reader_recover(&client->reader, setup->class->spread, image);
         writer_init(&client->writer, setup->class->turn, setup->slot);
-        client->tally_at = 0;
+        client->rx_count_at = 0;
         return client;
 }
 
 void client_reconcile(struct client *client)
 {
         uint64_t taken = client->image->taken;
-        uint64_t read = tally_read(client->fd, client->local, taken);
+        uint64_t read = rx_count_read(client->fd, client->local, taken);
 
         client->last_taken = clock_usec();
-        client->tally_at = client->local ? tally_go_on(client->fd, read) : UINT64_MAX;
+        client->rx_count_at = client->local ? rx_count_go_on(client->fd, read) : UINT64_MAX;
         if (client->image->sending) {
                 client_end(client, DROP_CLIENT_GONE, false,
                            "ftcpd ended while it sent to it, and nobody knows how much of that it "

@@ -92,7 +92,7 @@ struct client {
         uint64_t probed;     /* when it was asked whether it reads; 0: not yet */
         uint64_t last_taken; /* it took bytes, or some began to wait */
         uint64_t last_byte, partial_since;
-        uint64_t tally_at; /* at so many bytes read the kernel's count needs care */
+        uint64_t rx_count_at; /* at so many bytes read the kernel's count needs care */
         uint64_t credit_usec,
                 credit_at; /* so much is left as of then; if it is over, it is being used since */
         uint64_t refused_bytes; /* of it, never accepted */

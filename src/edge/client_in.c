@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "edge/tally.h"
+#include "edge/rx_count.h"
 #include "util/clock.h"
 #include "util/diag.h"
 #include "wire/verdict.h"
@@ -113,8 +113,8 @@ void client_take(struct client *client, size_t got)
         struct log_taken taken;
 
         client->last_byte = clock_usec();
-        if (client->image->taken + got >= client->tally_at)
-                client->tally_at = tally_go_on(client->fd, client->image->taken + got);
+        if (client->image->taken + got >= client->rx_count_at)
+                client->rx_count_at = rx_count_go_on(client->fd, client->image->taken + got);
         taken = turn_take(&client->writer, got, client->last_byte);
         partial = writer_partial(&client->writer);
         if (!partial) {

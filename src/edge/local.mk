@@ -15,11 +15,11 @@ libedge_a_SOURCES = \
 	%D%/listener.c %D%/listener.h \
 	%D%/poller.c %D%/poller.h \
 	%D%/resolver.c %D%/resolver.h \
+	%D%/rx_count.c %D%/rx_count.h \
 	%D%/session.c %D%/session.h \
 	%D%/session_in.c \
 	%D%/session_internal.h \
 	%D%/session_life.c \
 	%D%/session_out.c \
-	%D%/tally.c %D%/tally.h \
 	%D%/tcp.c %D%/tcp.h \
 	%D%/timer.h

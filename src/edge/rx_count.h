@@ -10,10 +10,10 @@
 #include <stdint.h>
 
 /* At the beginning of a connection; nothing was read from it yet. */
-void tally_begin(int fd);
+void rx_count_begin(int fd);
 
 /* Keeps it going; taken is what was read so far. Returns at how many bytes to call it again. */
-uint64_t tally_go_on(int fd, uint64_t taken);
+uint64_t rx_count_go_on(int fd, uint64_t taken);
 
 /* The true count, where `known` were read for sure and less than 1 << 29 besides. */
-uint64_t tally_read(int fd, bool local, uint64_t known);
+uint64_t rx_count_read(int fd, bool local, uint64_t known);

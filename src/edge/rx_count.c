@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "edge/tally.h"
+#include "edge/rx_count.h"
 
 #include <sys/socket.h>
 
@@ -19,12 +19,12 @@ static bool get(int fd, int *offset)
         return getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, offset, &size) == 0 && *offset >= 0;
 }
 
-void tally_begin(int fd)
+void rx_count_begin(int fd)
 {
         put(fd, BEGIN);
 }
 
-uint64_t tally_go_on(int fd, uint64_t taken)
+uint64_t rx_count_go_on(int fd, uint64_t taken)
 {
         int offset;
 
@@ -37,7 +37,7 @@ uint64_t tally_go_on(int fd, uint64_t taken)
         return taken + (uint64_t)(offset - ROUND) / 2 + 1;
 }
 
-uint64_t tally_read(int fd, bool local, uint64_t known)
+uint64_t rx_count_read(int fd, bool local, uint64_t known)
 {
         struct tcp_totals totals;
         int offset;
