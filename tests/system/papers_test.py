@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""CONTRIBUTING.md, NEWS.md and SECURITY.md tell of nothing that is not there."""
+"""CONTRIBUTING.md, NEWS.md, SECURITY.md and doc/architecture.md tell of nothing that is not there."""
 import glob
 import os
 import re
@@ -7,6 +7,7 @@ import subprocess
 import unittest
 
 import harness
+import layers_test
 
 PAPERS = ('CONTRIBUTING.md', 'NEWS.md', 'SECURITY.md')
 # Where ./dev and its builds put things: there only once they were made.
@@ -87,6 +88,44 @@ class Papers(unittest.TestCase):
         number, _, unfinished = version.partition('~')
         newest = re.search(r'(?m)^## (.+)$', read('NEWS.md'))[1]
         self.assertEqual(newest, number + (' (not released)' if unfinished else ''))
+
+
+ARCHITECTURE = os.path.join('doc', 'architecture.md')
+# Where the page's short paths may begin.
+ROOTS = ('', 'src', 'src/daemon', 'src/daemon/control', 'src/daemon/report', 'src/daemon/relay',
+         'man', 'tests/unit', 'tests/system')
+
+
+class Architecture(unittest.TestCase):
+    def test_every_function_and_word_of_the_image_that_it_names_is_there(self):
+        named = set(re.findall(r'`(\w+)\(\)`|`image_\w+\.(\w+)`', read(ARCHITECTURE)))
+        source = ''.join(read('src', path) for path in glob.glob(
+            '**/*.[ch]', root_dir=os.path.join(harness.TOP, 'src'), recursive=True))
+        self.assertGreater(len(named), 20)
+        named = {part for pair in named for part in pair if part}
+        self.assertEqual(sorted(named - set(re.findall(r'\w+', source))), [])
+
+    def test_every_file_that_it_names_is_there(self):
+        named = set(re.findall(r'`((?:[\w.-]+/)*[\w*.-]+\.(?:\[ch\]|[ch\d]|md|conf|py|catalog|yml|varlink))`',
+                               read(ARCHITECTURE)))
+        named |= set(re.findall(r'`(src/[\w/]+)`', read(ARCHITECTURE)))
+        self.assertGreater(len(named), 30)
+        for name in sorted(named - {'local.mk', 'x_internal.h'}):
+            self.assertTrue(any(glob.glob(os.path.join(harness.TOP, root, name))
+                                for root in ROOTS), name)
+
+    def test_every_test_that_it_names_is_there(self):
+        named = set(re.findall(r'`(test_\w+|\w+_test)`', read(ARCHITECTURE)))
+        self.assertGreater(len(named), 6)
+        for name in sorted(named):
+            self.assertTrue(glob.glob(os.path.join(harness.TOP, 'tests', '**', f'{name}.*'),
+                                      recursive=True), name)
+
+    def test_the_layers_are_those_of_the_test(self):
+        table = re.findall(r'(?m)^\| `src/([\w/]+)` \|', read(ARCHITECTURE))
+        self.assertEqual([f for f in table if '/' not in f and f != 'ctl'], layers_test.LAYERS)
+        self.assertEqual({f for f in table if f.startswith('daemon/')},
+                         {f for f in layers_test.ROOMS if f.startswith('daemon/')})
 
 
 if __name__ == '__main__':
