@@ -280,6 +280,7 @@ class Upstream:
         self.frame, self.host, self.port = frame or Frame(), host, port
         self.heartbeat, self.skip, self.backlog = heartbeat, skip, backlog
         self.listener, self.sessions = None, []
+        self.held = self._bound()  # no other test gets the port while connections are refused
         self.listen()
 
     def __enter__(self):
@@ -295,12 +296,16 @@ class Upstream:
 
     def listen(self):
         """Listens; again on the same port after refuse()."""
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        self.listener = socket.socket(family, socket.SOCK_STREAM)
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind((self.host, self.port))
+        self.listener = self._bound()
         self.listener.listen(self.backlog)
-        self.port = self.listener.getsockname()[1]
+
+    def _bound(self):
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        made = socket.socket(family, socket.SOCK_STREAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((self.host, self.port))
+        self.port = made.getsockname()[1]
+        return made
 
     def refuse(self):
         """From now on connections are refused; those that stand are left alone."""
@@ -322,6 +327,7 @@ class Upstream:
 
     def close(self):
         self.listener.close()
+        self.held.close()
         for session in self.sessions:
             session.close()
 
