@@ -56,6 +56,7 @@ class Hold(harness.SystemTest):
                 client.expect(*numbered(10, 13))
             self.check_delivered(daemon, 13 + 5 * 3)
 
+    @harness.in_time
     def test_a_sender_never_takes_what_is_held(self):
         def after(path):
             sender = harness.unix_connect(path)
@@ -122,6 +123,7 @@ class Hold(harness.SystemTest):
             daemon.client().expect(*numbered(0, 12))
             self.check_delivered(daemon, 12)
 
+    @harness.in_time
     def test_who_leaves_at_once_takes_nothing_with_it(self):
         def attempt():
             _, daemon, session = self.holding()

@@ -59,6 +59,7 @@ class Isolation(harness.SystemTest):
         done.set()
         threads[0].join(harness.DEADLINE)
 
+    @harness.in_time
     def test_what_a_dripped_byte_costs_does_not_grow_with_what_came_before(self):
         """Between two bytes another client sends a message, so that the turn goes to and fro."""
         _, daemon, session = self.linked("[Frame]\nMaxMessageSize=16M\n")

@@ -38,6 +38,7 @@ class Latency(harness.SystemTest):
         for histogram in histograms:
             self.assertEqual(set(histogram.values()) - {histogram["name"]}, {0})
 
+    @harness.in_time
     def test_a_peer_that_answers_heartbeats_is_measured_by_its_answers(self):
         upstream, daemon, session = self.linked("[Heartbeat]\nInterval=100ms\n", heartbeat=None,
                                                 skip=())

@@ -212,6 +212,8 @@ class Generate(PeerTest):
         self.assertGreater(took, 0.45)
         self.assertLess(took, 5)
 
+    test_the_rate_is_kept.timed = True
+
     def test_every_kind_of_frame_can_be_generated(self):
         for args, head, tail in (
                 (('--frame-type', 'delimiter', '--delimiter', r'\r\n'), b'', b'\r\n'),

@@ -10,18 +10,31 @@ Or at the end of a test file:
 
 A method `test_a_client_that_hangs_is_cut_off` is told as `a client that hangs is cut off`. A skip
 keeps its reason. What a test prints, and why it failed, goes to stderr and so into its log, which
-ends with a line `FAILED: ...` for each that failed: of a long log the end is shown. A test
-that takes longer than `timeout` seconds (an attribute of its class, or of the method; default 300)
-fails with a TimeoutError, so that its own clean-up still runs. A file without any test fails.
+ends with a line `FAILED: ...` for each that failed: of a long log the end is shown. How long each
+took, and all together with what they share, is told as `# took 1.23 s: ...`. A file without any
+test fails. Two attributes of a method, or of its class:
+
+    timeout  the seconds after which it fails with a TimeoutError, so that its own clean-up still
+             runs; 300 unless given
+    timed    it measures time, and needs the machine for itself: FTCPD_TEST_TIMED=no leaves it out
+             (`# left out: 3`), FTCPD_TEST_TIMED=only runs nothing else
 """
 import importlib.util
 import os
 import signal
 import sys
+import time
 import traceback
 import unittest
 
 DEFAULT_TIMEOUT = 300
+TIMED = os.environ.get('FTCPD_TEST_TIMED')
+
+
+def attribute(test, name, otherwise):
+    """Of the test method, else of its class."""
+    method = getattr(test, getattr(test, '_testMethodName', ''), None)
+    return getattr(method, name, getattr(test, name, otherwise))
 
 
 def sentence(test):
@@ -53,9 +66,8 @@ class Result(unittest.TestResult):
 
     def startTest(self, test):
         super().startTest(test)
-        self.verdict = ('ok', '')
-        method = getattr(test, getattr(test, '_testMethodName', ''), None)
-        limit = getattr(method, 'timeout', getattr(test, 'timeout', DEFAULT_TIMEOUT))
+        self.verdict, self.begun = ('ok', ''), time.monotonic()
+        limit = attribute(test, 'timeout', DEFAULT_TIMEOUT)
 
         def too_long(_signal, _frame):
             signal.alarm(limit)  # the clean-up is not to hang either
@@ -68,6 +80,11 @@ class Result(unittest.TestResult):
         signal.alarm(0)
         super().stopTest(test)
         self.say(self.verdict[0], test, self.verdict[1])
+        self.took(self.begun, one_line(sentence(test)))
+
+    def took(self, begun, what):
+        self.stream.write(f'# took {time.monotonic() - begun:.2f} s: {what}\n')
+        self.stream.flush()
 
     def failed(self, test, err):
         print(f'--- {test}', file=sys.stderr)
@@ -118,6 +135,10 @@ def cases(suite, names):
             yield item
 
 
+def is_due(test):
+    return TIMED not in ('no', 'only') or attribute(test, 'timed', False) == (TIMED == 'only')
+
+
 def tap_stream():
     """A stream for TAP alone: file descriptor 1 becomes stderr for the tests and their children."""
     sys.stdout.flush()
@@ -129,12 +150,17 @@ def tap_stream():
 def run(module, names):
     stream = tap_stream()
     suite = unittest.defaultTestLoader.loadTestsFromModule(module)
-    chosen = unittest.TestSuite(cases(suite, names))
+    named = list(cases(suite, names))
+    chosen = unittest.TestSuite(filter(is_due, named))
+    left = len(named) - chosen.countTestCases()
+    if left:
+        stream.write(f'# left out: {left}\n')
     if not chosen.countTestCases():
-        stream.write('Bail out! no tests\n')
-        return 1
-    result = Result(stream)
+        stream.write('1..0 # SKIP all are left out\n' if left else 'Bail out! no tests\n')
+        return 0 if left else 1
+    result, begun = Result(stream), time.monotonic()
     chosen.run(result)
+    result.took(begun, 'all')
     stream.write(f'1..{result.number}\n')
     stream.flush()
     for line in result.summary:
