@@ -3,7 +3,6 @@
 
 FTCPD_TEST_SECONDS is how long it lasts, FTCPD_TEST_SEED repeats its choices.
 """
-import os
 import random
 import threading
 import time
@@ -12,7 +11,7 @@ import harness
 from harness import random_size, seed, stamp, unstamp, until
 from local import BooksWatch, check_books, check_rests, descriptors
 
-SECONDS = float(os.environ.get("FTCPD_TEST_SECONDS", "5"))
+SECONDS = harness.often(5, 300, "FTCPD_TEST_SECONDS")
 CONFIG = """
 [Frame]
 MaxMessageSize=1M

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """A crash costs at most the client that was being sent to or accepted, and the books say so."""
-import os
 import random
 import threading
 
@@ -143,7 +142,7 @@ class Load(ManagedTest):
         for thread in threads:
             thread.start()
         try:
-            for _ in range(int(os.environ.get("FTCPD_TEST_CRASHES", 40))):
+            for _ in range(harness.often(40, 500, "FTCPD_TEST_CRASHES")):
                 done.wait(rng.random() * 0.3)
                 daemon.crash()
         finally:

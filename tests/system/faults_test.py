@@ -15,7 +15,7 @@ from faults_judge import (
 )
 from soak import Report
 
-CUTS = 15
+CUTS = harness.often(15, 300)
 
 
 class Judge(unittest.TestCase):

@@ -43,7 +43,8 @@ class Crash(Storm, ManagedTest):
     def test_crashes_under_full_load_lose_double_tear_and_reorder_nothing(self):
         rng = random.Random(number := harness.seed())
         print("seed", number)
-        self.storm(rng, int(os.environ.get("FTCPD_TEST_CRASHES", 30)), lambda daemon: daemon.crash())
+        times = harness.often(30, 500, "FTCPD_TEST_CRASHES")
+        self.storm(rng, times, lambda daemon: daemon.crash())
 
     def test_what_was_taken_from_clients_that_come_and_go_arrives_once_whatever_crashes(self):
         rng = random.Random(number := harness.seed())
@@ -56,7 +57,7 @@ class Crash(Storm, ManagedTest):
         for thread in threads:
             thread.start()
         try:
-            for _ in range(int(os.environ.get("FTCPD_TEST_CRASHES", 20))):
+            for _ in range(harness.often(20, 500, "FTCPD_TEST_CRASHES")):
                 done.wait(rng.random() * 0.2)
                 daemon.crash()
         finally:

@@ -76,7 +76,16 @@ LOG_LINES = 40
 TEST_LIMIT = int(300 * SLOW)
 PR_SET_PDEATHSIG = 1
 
+LONG = bool(os.environ.get("FTCPD_TEST_LONG"))
+
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def often(in_short, in_long, name=None):
+    """How often a test does what it counts: the first number in each run, the second one in
+    ./dev test --long. The environment variable of this name says otherwise."""
+    asked = name and os.environ.get(name)
+    return int(asked or (in_long if LONG else in_short))
 
 
 def program(name):

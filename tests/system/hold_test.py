@@ -425,7 +425,7 @@ class Handover(SteerTest, ManagedTest):
         print("seed", number)
         client = daemon.client()
         sent = 0
-        for _ in range(15):
+        for _ in range(harness.often(15, 300)):
             client.send(*[harness.stamp(1, sent + i) for i in range(10)])
             sent += 10
             self.ask(daemon, rng.choice(["Hold", "Release", "Reconnect"]))

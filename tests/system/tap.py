@@ -15,7 +15,7 @@ took, and all together with what they share, is told as `# took 1.23 s: ...`. A 
 test fails. Two attributes of a method, or of its class:
 
     timeout  the seconds after which it fails with a TimeoutError, so that its own clean-up still
-             runs; 300 unless given
+             runs; 300 unless given, and ten times as long with FTCPD_TEST_LONG
     timed    it measures time, and needs the machine for itself: FTCPD_TEST_TIMED=no leaves it out
              (`# left out: 3`), FTCPD_TEST_TIMED=only runs nothing else
 """
@@ -28,6 +28,7 @@ import traceback
 import unittest
 
 DEFAULT_TIMEOUT = 300
+LONGER = 10 if os.environ.get('FTCPD_TEST_LONG') else 1
 TIMED = os.environ.get('FTCPD_TEST_TIMED')
 
 
@@ -67,7 +68,7 @@ class Result(unittest.TestResult):
     def startTest(self, test):
         super().startTest(test)
         self.verdict, self.begun = ('ok', ''), time.monotonic()
-        limit = attribute(test, 'timeout', DEFAULT_TIMEOUT)
+        limit = attribute(test, 'timeout', DEFAULT_TIMEOUT) * LONGER
 
         def too_long(_signal, _frame):
             signal.alarm(limit)  # the clean-up is not to hang either

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "flow/recover.h"
+#include "often.h"
 #include "sim.h"
 
 static struct store copy;
@@ -319,7 +320,7 @@ static void damage_here(void)
 static void a_damaged_image_is_refused_or_does_no_harm(void **state)
 {
         struct timespec now;
-        uint64_t seed, times = number_from("FTCPD_TEST_TIMES", 1500);
+        uint64_t seed, times = often("FTCPD_TEST_TIMES", 1500, 100000);
         struct world *world = malloc(sizeof(*world));
 
         (void)state;
@@ -327,7 +328,7 @@ static void a_damaged_image_is_refused_or_does_no_harm(void **state)
         seed = number_from("FTCPD_TEST_SEED", (uint64_t)now.tv_nsec % 1000000);
         print_message("seed %llu\n", (unsigned long long)seed);
         rng = seed * 2654435761u + 1;
-        alarm(300); /* what hangs is killed */
+        alarm((unsigned)(times / 5)); /* what hangs is killed */
         while (refused + accepted < times) {
                 struct plan plan = some_plan();
                 struct side side;

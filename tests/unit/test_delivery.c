@@ -14,6 +14,7 @@
 
 #include "delivery.h"
 #include "flow/recover.h"
+#include "often.h"
 
 enum { STEPS = 500000, EPOCH = 5000, MOST_SLABS = 12 };
 
@@ -276,8 +277,7 @@ static void drain(void)
 
 static void every_message_is_delivered_dropped_or_queued_at_every_step(void **state)
 {
-        const char *text = getenv("FTCPD_TEST_STEPS");
-        uint64_t steps = text ? strtoull(text, NULL, 0) : STEPS;
+        uint64_t steps = often("FTCPD_TEST_STEPS", STEPS, 100 * STEPS);
 
         (void)state;
         random_start("every_message_is_delivered_dropped_or_queued_at_every_step");

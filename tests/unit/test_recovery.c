@@ -2,8 +2,8 @@
 /*
  * Always recoverable: the memory is copied after every store, and wherever the kernel did something
  * that no store tells yet; each copy is recovered, goes on to the end of the scenario, and must
- * come out with the truth. FTCPD_TEST_SEED=N repeats a run, FTCPD_TEST_RARER=N looks at so many
- * times fewer.
+ * come out with the truth. FTCPD_TEST_SEED=N repeats a run, FTCPD_TEST_SEEDS=N tries so many,
+ * FTCPD_TEST_RARER=N looks at so many times fewer.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "often.h"
 #include "sim.h"
 
 static struct {
@@ -98,7 +99,7 @@ static uint64_t test_seed(void)
         return number_from("FTCPD_TEST_SEED", (uint64_t)now.tv_nsec % 1000000);
 }
 
-static void run(struct plan plan, uint64_t every)
+static void run_once(struct plan plan, uint64_t every)
 {
         struct world *world = malloc(sizeof(*world));
         struct side side;
@@ -123,6 +124,12 @@ static void run(struct plan plan, uint64_t every)
         side_done(&side);
         plan_done(&plan);
         free(world);
+}
+
+static void run(struct plan plan, uint64_t every)
+{
+        for (uint64_t left = often("FTCPD_TEST_SEEDS", 1, 20); left; left--)
+                run_once(plan, every);
 }
 
 static struct frame_spec lines(const char *delimiter)
