@@ -12,7 +12,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, '..', 'system')]
 
 import bars  # noqa: E402
 import curves  # noqa: E402
-import tap  # noqa: E402
+import runner  # noqa: E402
 from measure import Case  # noqa: E402
 
 TINY = ['--scale', '0.002', '--rounds', '2']
@@ -151,4 +151,4 @@ class Sums(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    runner.main()

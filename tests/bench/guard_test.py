@@ -20,7 +20,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '..', 'system'))
 
-import tap  # noqa: E402
+import runner  # noqa: E402
 
 TOP = os.path.abspath(os.environ.get('top_srcdir', os.path.join(HERE, '..', '..')))
 EXPECTED = os.path.join(TOP, 'tests', 'bench', 'guard.expected')
@@ -129,4 +129,4 @@ if __name__ == '__main__':
             for key, value in measure_all(made).items():
                 print(f'{compiler()} {key} {value:.2f}')
     else:
-        tap.main()
+        runner.main()

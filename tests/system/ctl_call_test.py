@@ -10,7 +10,7 @@ import tempfile
 import time
 import unittest
 
-import tap
+import runner
 from played import DEADLINE, FTCPCTL, CtlTest, Refusal, descriptors, run, status, until, upstream
 
 
@@ -255,4 +255,4 @@ class Wait(CtlTest):
 
 
 if __name__ == '__main__':
-    tap.main()
+    runner.main()

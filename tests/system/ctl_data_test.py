@@ -6,7 +6,7 @@ import struct
 import subprocess
 import threading
 
-import tap
+import runner
 from played import DEADLINE, FTCPCTL, CtlTest, client, u32, until
 
 
@@ -214,4 +214,4 @@ class OffsetFrame(CtlTest):
 
 
 if __name__ == '__main__':
-    tap.main()
+    runner.main()

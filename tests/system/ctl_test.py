@@ -8,7 +8,7 @@ import socket
 import subprocess
 import unittest
 
-import tap
+import runner
 from played import (DEADLINE, FTCPCTL, NOBODY, CtlTest, Refusal, books, client, count, run, status,
                     upstream)
 
@@ -368,4 +368,4 @@ class Events(CtlTest):
 
 
 if __name__ == '__main__':
-    tap.main()
+    runner.main()

@@ -49,7 +49,7 @@ from framed import (  # noqa: F401  (what tests use is offered from here)
 from standstill import Standstill, NOTICEABLE, in_time  # noqa: F401
 
 try:
-    import tap
+    import runner
 except ImportError:
     tap = None
 
@@ -474,4 +474,4 @@ def main():
     """Runs the test file: as TAP where the runner is there, else as unittest does."""
     if tap is None:
         unittest.main()
-    tap.main()
+    runner.main()

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-import tap
+import runner
 
 BUILD = os.environ.get('top_builddir') or os.path.join(
     os.path.dirname(os.path.abspath(__file__)), '..', '..', 'build')
@@ -168,4 +168,4 @@ class Install(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    runner.main()

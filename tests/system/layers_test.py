@@ -6,7 +6,7 @@ import os
 import re
 import unittest
 
-import tap
+import runner
 
 TOP = os.environ.get('top_srcdir', os.path.join(os.path.dirname(__file__), '..', '..'))
 SRC = os.path.join(TOP, 'src')
@@ -119,4 +119,4 @@ class Layers(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    runner.main()

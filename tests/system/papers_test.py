@@ -77,7 +77,7 @@ class Papers(unittest.TestCase):
             self.assertRegex(known, rf'(?m)^#? ?{key}=', paper)
 
     def test_every_test_that_is_to_be_run_by_a_part_of_its_name_exists(self):
-        named = found(r'tap\.py (\S+ \w+)')
+        named = found(r'runner\.py (\S+ \w+)')
         self.assertGreater(len(named), 0)
         for paper, line in named:
             path, part = line.split()

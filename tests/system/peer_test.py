@@ -11,7 +11,7 @@ import threading
 import time
 import unittest
 
-import tap
+import runner
 
 FTCPCTL = os.environ.get('FTCPCTL') or os.path.join(
     os.path.dirname(__file__), '..', '..', 'build', 'ftcpctl')
@@ -391,4 +391,4 @@ class Script(PeerTest):
 
 
 if __name__ == '__main__':
-    tap.main()
+    runner.main()

@@ -8,7 +8,7 @@ noticeable while, it proves nothing and is done again:
     @harness.in_time
     def test_a_silent_link_is_noticed_in_time(self):
 
-./dev test runs these tests alone, after all others, which run two at a time (tap.py). Where nobody stood still, and after the last attempt, a failure is a failure.
+./dev test runs these tests alone, after all others, which run two at a time (runner.py). Where nobody stood still, and after the last attempt, a failure is a failure.
 """
 import os
 import threading

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Runs a file of unittest cases and prints TAP: one line a test method.
 
-    python3 tests/system/tap.py FILE [NAME ...]     a NAME is a part of a test method's name
+    python3 tests/system/runner.py FILE [NAME ...]     a NAME is a part of a test method's name
 
 Or at the end of a test file:
 
     if __name__ == '__main__':
-        tap.main()
+        runner.main()
 
 A method `test_a_client_that_hangs_is_cut_off` is told as `a client that hangs is cut off`. A skip
 keeps its reason. What a test prints, and why it failed, goes to stderr and so into its log, which
