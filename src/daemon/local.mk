@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Layer 7: the program ftcpd. Its rooms are above each other as tests/system/layers_test.py says.
+# Layer 7: the program ftcpd. Its rooms are above each other as tests/system/docs/layers_test.py says.
 sbin_PROGRAMS += ftcpd
 ftcpd_SOURCES = %D%/main.c
 ftcpd_LDADD = $(daemon_libraries)

@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(HERE, '..', 'system')]
+sys.path[:0] = [HERE, os.path.join(HERE, '..', 'system', 'lib')]
 
 import bars  # noqa: E402
 import curves  # noqa: E402

@@ -18,7 +18,7 @@ import tempfile
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, '..', 'system'))
+sys.path.insert(0, os.path.join(HERE, '..', 'system', 'lib'))
 
 import runner  # noqa: E402
 

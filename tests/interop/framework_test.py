@@ -8,7 +8,7 @@ by size and checksum, message by message.
 import os
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import harness

@@ -6,12 +6,15 @@
 ./dev soak runs it. $FTCPD is the ftcpd to try, such as one that was built with sanitizers.
 """
 import argparse
+import os
 import sys
 import time
 
-import harness
-from faults import Faults, lay_cable, run
-from faults_judge import Verdict
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'lib'))
+
+import harness  # noqa: E402
+from faults import Faults, lay_cable, run  # noqa: E402
+from faults_judge import Verdict  # noqa: E402
 
 # Resend=, and the way to the clients.
 RUNS = (

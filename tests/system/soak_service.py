@@ -9,6 +9,7 @@ is checked. The pause is the longest time without a message, as the peer sees it
 interruption. FTCPD_TEST_SEED repeats a run's choices.
 """
 import argparse
+import os
 import random
 import resource
 import statistics
@@ -16,9 +17,11 @@ import sys
 import time
 import unittest
 
-import harness
-import nspawn
-from storm import CONFIG, Storm
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'lib'))
+
+import harness  # noqa: E402
+import nspawn  # noqa: E402
+from storm import CONFIG, Storm  # noqa: E402
 
 OPTIONS = None
 ROWS = []

@@ -10,9 +10,9 @@ import unittest
 import runner
 
 BUILD = os.environ.get('top_builddir') or os.path.join(
-    os.path.dirname(os.path.abspath(__file__)), '..', '..', 'build')
+    os.path.dirname(os.path.abspath(__file__)), '..', '..', '..', 'build')
 TOP = os.environ.get('top_srcdir') or os.path.join(
-    os.path.dirname(os.path.abspath(__file__)), '..', '..')
+    os.path.dirname(os.path.abspath(__file__)), '..', '..', '..')
 UNIT_DIR = '/units'
 
 UNITS = {f'{name}{at}.{kind}' for at in ('', '@')

@@ -4,10 +4,9 @@ import resource
 import threading
 
 import harness
-from delivery_test import numbers_of
 from harness import stamp, unstamp
 from local import BooksWatch, Wrapped, check_books, dropped, fill, stays, wait_listed
-from spreading import numbered, wait_accepted, wait_received
+from spreading import numbered, numbers_of, wait_accepted, wait_received
 
 
 class Limits(harness.SystemTest):

@@ -3,7 +3,7 @@
 import socket
 
 from framed import Framed
-from harness import stamp
+from harness import stamp, unstamp
 from local import check_books
 
 
@@ -11,6 +11,10 @@ def numbered(first, last, size=0):
     """Messages with these numbers, each a frame of `size` bytes at least."""
     body = bytes(max(0, size - len(stamp(0, 0)) - 4))
     return [stamp(0, number, body) for number in range(first, last)]
+
+
+def numbers_of(messages):
+    return [unstamp(message)[1] for message in messages]
 
 
 def wait_accepted(daemon, count, most=1 << 40):

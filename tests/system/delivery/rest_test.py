@@ -11,8 +11,7 @@ import time
 
 import harness
 from harness import program, stamp, until
-from local import wait_listed
-from slow_client_test import queued
+from local import queue_of, wait_listed
 
 SO_SNDBUFFORCE = 32
 KIB = b"k" * 1024
@@ -161,7 +160,7 @@ class QuickClient(harness.SystemTest):
         until(lambda: unread(session.sock) > 1 << 20, "much to be there")
         daemon.thaw()
         daemon.wait_status(lambda s: s["upstream"]["paused"], "the pause")
-        most = queued(daemon)["bytes"]
+        most = queue_of(daemon)["bytes"]
         hangs.close()  # and the sender comes to its end
         sender.join()
         return most

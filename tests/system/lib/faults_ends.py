@@ -15,7 +15,7 @@ import time
 import harness
 from faults_judge import UPSTREAM, ClientRecord, ConnectionRecord
 from framed import CHUNK, SLOW, STAMP_MIN
-from link_test import deafen
+from losses import deafen
 from local import check_books, counters
 
 BIGGEST = 1 << 20  # of what is stamped

@@ -10,14 +10,10 @@ import time
 
 import harness
 from harness import SLOW, stamp, unstamp, until
-from local import BooksWatch, check_books, check_rests, dropped, fill, stays, wait_listed
+from local import BooksWatch, check_books, check_rests, dropped, fill, queue_of, stays, wait_listed
 
 KIB = b"k" * 1024
 PATIENT = f"[Service]\nStopTimeout={120 * SLOW:.0f}s\n"  # nobody waits for so long
-
-
-def queued(daemon, direction="toClients"):
-    return daemon.status()[direction]["queued"]
 
 
 def took(function):
@@ -144,7 +140,7 @@ class Disconnect(harness.SystemTest):
         got.wait_count(1)
         stays(lambda: daemon.status()["clients"] == 2, 0.6)
         self.assertFalse(daemon.status()["upstream"]["paused"])
-        self.assertEqual(queued(daemon), {"messages": 1, "bytes": 5_000_004})
+        self.assertEqual(queue_of(daemon), {"messages": 1, "bytes": 5_000_004})
         slow.expect(big)
 
     @harness.in_time
@@ -255,7 +251,7 @@ class SlowUpstream(harness.SystemTest):
     def fill(daemon, client):
         """Until the queue to the upstream is full, and then what lies before it."""
         return fill(client, b"F" * 4000,
-                    full=lambda: queued(daemon, "toUpstream")["bytes"] >= 256 * 1024)
+                    full=lambda: queue_of(daemon, "toUpstream")["bytes"] >= 256 * 1024)
 
     def full(self, config=""):
         """An upstream that does not read, and a client that has filled all that lies before it."""
@@ -308,7 +304,7 @@ class SlowUpstream(harness.SystemTest):
         pouring = [threading.Thread(target=pour, args=(c,), daemon=True) for c in floods]
         for thread in pouring:
             thread.start()
-        until(lambda: queued(daemon, "toUpstream")["bytes"] > 256 * 1024, "a full queue")
+        until(lambda: queue_of(daemon, "toUpstream")["bytes"] > 256 * 1024, "a full queue")
         waits = []
         for _ in range(20):
             shy.send(b"let me through")

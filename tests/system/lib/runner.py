@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Runs a file of unittest cases and prints TAP: one line a test method.
 
-    python3 tests/system/runner.py FILE [NAME ...]     a NAME is a part of a test method's name
+    python3 tests/system/lib/runner.py FILE [NAME ...]     a NAME is a part of a test method's name
 
 Or at the end of a test file:
 
@@ -171,9 +171,8 @@ def run(module, names):
 
 def load(path):
     """Imports a test file, with its own folder and this one in the path, as when it is run."""
-    for folder in (os.path.dirname(os.path.abspath(__file__)),
-                   os.path.dirname(os.path.abspath(path))):
-        sys.path.insert(0, folder)
+    lib = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:0] = [os.path.dirname(os.path.abspath(path)), lib, os.path.dirname(lib)]
     spec = importlib.util.spec_from_file_location(
         os.path.splitext(os.path.basename(path))[0], path)
     module = importlib.util.module_from_spec(spec)

@@ -24,7 +24,7 @@ import unittest
 
 import harness
 from cable import Namespace
-from harness import DEADLINE, HERE, TOP, until
+from harness import DEADLINE, TOP, until
 
 ROOTS = os.environ.get("FTCPD_TEST_ROOTS") or "/var/cache/ftcpd-tests"
 BUILD = os.environ.get("top_builddir") or os.path.join(TOP, "build")

@@ -14,7 +14,7 @@ import unittest
 import runner
 
 FTCPCTL = os.environ.get('FTCPCTL') or os.path.join(
-    os.path.dirname(__file__), '..', '..', 'build', 'ftcpctl')
+    os.path.dirname(__file__), '..', '..', '..', 'build', 'ftcpctl')
 DEADLINE = 60
 
 

@@ -5,10 +5,9 @@ import threading
 import time
 
 import harness
-from delivery_test import NOBODY_CHOSE, numbers_of, reasons
 from harness import stamp, unstamp
-from local import BooksWatch, check_books, dropped, resident, wait_listed
-from spreading import numbered, wait_accepted
+from local import NOBODY_CHOSE, BooksWatch, check_books, dropped, reasons, resident, wait_listed
+from spreading import numbered, numbers_of, wait_accepted
 
 
 class Drop(harness.SystemTest):

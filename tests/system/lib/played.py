@@ -12,7 +12,7 @@ import time
 import unittest
 
 FTCPCTL = os.environ.get('FTCPCTL') or os.path.join(
-    os.path.dirname(__file__), '..', '..', 'build', 'ftcpctl')
+    os.path.dirname(__file__), '..', '..', '..', 'build', 'ftcpctl')
 DEADLINE = 60
 NOBODY = 65534
 

@@ -3,10 +3,9 @@
 import threading
 
 import harness
-from delivery_test import numbers_of
 from harness import SLOW
 from local import BooksWatch, check_books, cpu_seconds, dropped, wait_listed
-from spreading import numbered
+from spreading import numbered, numbers_of
 
 
 class Isolation(harness.SystemTest):

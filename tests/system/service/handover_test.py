@@ -12,9 +12,8 @@ import threading
 import time
 
 import harness
-from delivery_test import NOBODY_CHOSE
 from harness import stamp, unstamp
-from local import dropped
+from local import NOBODY_CHOSE, dropped
 from manager import ManagedTest
 from storm import Storm, body
 

@@ -12,6 +12,18 @@ from harness import program
 # A thing that must not happen is given this long to happen.
 MOMENT = 0.3 * SLOW
 
+# A reason of health.
+NOBODY_CHOSE = "messages were dropped within the last minute though nobody chose so"
+
+
+def reasons(daemon):
+    """Of its health, in words."""
+    return [reason["text"] for reason in daemon.call("Health")["reasons"]]
+
+
+def queue_of(daemon, direction="toClients"):
+    return daemon.status()[direction]["queued"]
+
 
 def dropped(status, direction, reason):
     """Messages that one direction's books give up for one reason."""

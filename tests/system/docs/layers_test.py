@@ -8,7 +8,7 @@ import unittest
 
 import runner
 
-TOP = os.environ.get('top_srcdir', os.path.join(os.path.dirname(__file__), '..', '..'))
+TOP = os.environ.get('top_srcdir', os.path.join(os.path.dirname(__file__), '..', '..', '..'))
 SRC = os.path.join(TOP, 'src')
 
 LAYERS = ['util', 'wire', 'core', 'config', 'store', 'flow', 'edge', 'daemon']

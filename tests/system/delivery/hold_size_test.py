@@ -5,11 +5,11 @@ import subprocess
 import time
 
 import harness
-from delivery_test import NOBODY_CHOSE, numbers_of, reasons
 from harness import stamp
-from link_test import QUICK
-from local import BooksWatch, check_books, dropped, wait_listed
-from spreading import deaf_client, numbered, queued, wait_accepted, wait_delivered, wait_received
+from losses import QUICK
+from local import NOBODY_CHOSE, BooksWatch, check_books, dropped, reasons, wait_listed
+from spreading import (
+    deaf_client, numbered, numbers_of, queued, wait_accepted, wait_delivered, wait_received)
 
 TRUST = 0.1  # so long after it came a client may be given what is held
 

@@ -59,7 +59,7 @@ __unittest = True  # a failure's traceback shows the test, not what is in here
 os.environ.pop("SUDO_USER", None)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.abspath(os.environ.get("top_srcdir") or os.path.join(HERE, "..", ".."))
+TOP = os.path.abspath(os.environ.get("top_srcdir") or os.path.join(HERE, "..", "..", ".."))
 
 # Limits that a busy machine could exceed, for tests that do not set them: (section, key, value).
 PATIENCE = (

@@ -7,18 +7,11 @@ import threading
 import time
 
 import harness
-from delivery_test import NOBODY_CHOSE, numbers_of, reasons
 from harness import SLOW, stamp, unstamp
-from link_test import QUICK
-from local import BooksWatch, check_books, dropped, stays, wait_listed
+from losses import QUICK
+from local import NOBODY_CHOSE, BooksWatch, check_books, dropped, reasons, stays, wait_listed
 from spreading import (
-    deaf_client,
-    numbered,
-    queued,
-    wait_accepted,
-    wait_delivered,
-    wait_received,
-)
+    deaf_client, numbered, numbers_of, queued, wait_accepted, wait_delivered, wait_received)
 
 CONFIG = "[Delivery]\nToClients=balance\n"
 

@@ -21,7 +21,7 @@ from cable import PULLED, Cable
 from faults_ends import BODY
 from faults_machine import K, M, Machine, span
 from framed import SLOW
-from link_test import deafen
+from losses import deafen
 
 DROP = "table inet fault {{\nchain c {{\ntype filter hook {hook} priority -300\n{what}\n}}\n}}\n"
 

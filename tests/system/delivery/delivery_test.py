@@ -8,19 +8,12 @@ import time
 
 import harness
 from framed import Collector
-from link_test import QUICK, cut, deafen
-from local import BooksWatch, check_books, check_rests, dropped, fill, stays
+from local import (
+    NOBODY_CHOSE, BooksWatch, check_books, check_rests, dropped, fill, reasons, stays)
+from losses import QUICK, cut, deafen
+from spreading import numbers_of
 
-NOBODY_CHOSE = "messages were dropped within the last minute though nobody chose so"
 DOWN = "[Upstream]\nReconnectDelay=50ms\nReconnectDelayMax=100ms\n"
-
-
-def reasons(daemon):
-    return [reason["text"] for reason in daemon.call("Health")["reasons"]]
-
-
-def numbers_of(messages):
-    return [harness.unstamp(message)[1] for message in messages]
 
 
 def some_of(session, count, patience=2):

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+# Programs of cmocka. A new one needs its name here and its source NAME.c, nothing else.
+
+# The long ones stand first, here and below: make starts them in this order.
+unit_tests = \
+	%D%/test_recovery \
+	%D%/test_deadlines \
+	%D%/test_backoff \
+	%D%/test_busy_poll \
+	%D%/test_client \
+	%D%/test_config \
+	%D%/test_config_files \
+	%D%/test_control \
+	%D%/test_control_queue \
+	%D%/test_control_tap \
+	%D%/test_core_log \
+	%D%/test_ctl \
+	%D%/test_cursor \
+	%D%/test_damage \
+	%D%/test_delivery \
+	%D%/test_diag \
+	%D%/test_events \
+	%D%/test_extents \
+	%D%/test_filter \
+	%D%/test_frame \
+	%D%/test_health \
+	%D%/test_histogram \
+	%D%/test_hold \
+	%D%/test_ledger \
+	%D%/test_ledger_fate \
+	%D%/test_lend \
+	%D%/test_liveness \
+	%D%/test_metrics \
+	%D%/test_monitor \
+	%D%/test_pace \
+	%D%/test_poller \
+	%D%/test_service \
+	%D%/test_slabs \
+	%D%/test_socket \
+	%D%/test_status_json \
+	%D%/test_steer \
+	%D%/test_store \
+	%D%/test_tap \
+	%D%/test_failure_log \
+	%D%/test_turn \
+	%D%/test_units \
+	%D%/test_upgrade \
+	%D%/test_varlink \
+	%D%/test_waits
+tests_unit_test_config_SOURCES = \
+	%D%/test_config.c %D%/config_room.c %D%/config_room.h
+tests_unit_test_config_files_SOURCES = \
+	%D%/test_config_files.c %D%/config_room.c %D%/config_room.h
+tests_unit_test_control_SOURCES = \
+	%D%/test_control.c %D%/control_room.c %D%/control_room.h
+tests_unit_test_control_queue_SOURCES = \
+	%D%/test_control_queue.c %D%/control_room.c %D%/control_room.h
+tests_unit_test_control_tap_SOURCES = \
+	%D%/test_control_tap.c %D%/control_room.c %D%/control_room.h
+tests_unit_test_monitor_SOURCES = \
+	%D%/test_monitor.c %D%/control_room.c %D%/control_room.h
+tests_unit_test_steer_SOURCES = \
+	%D%/test_steer.c %D%/control_room.c %D%/control_room.h
+tests_unit_test_ctl_SOURCES = \
+	%D%/test_ctl.c src/ctl/peer/encode.c src/ctl/show/event_text.c src/ctl/show/rates.c \
+	src/ctl/top/canvas.c src/ctl/show/screen.c src/ctl/peer/script.c src/ctl/show/show.c \
+	src/ctl/top/draw.c src/ctl/top/keys.c src/ctl/top/model.c src/ctl/top/table.c
+
+# A plain model of who gets which message of the peer.
+audience = \
+	%D%/audience.c %D%/audience.h %D%/audience_image.c \
+	%D%/audience_runs.c %D%/audience_runs.h
+
+# A simulated kernel below the layers that must be recoverable.
+sim = \
+	%D%/often.h %D%/sim.h %D%/sim_plan.c %D%/sim_recover.c \
+	%D%/sim_side.c %D%/sim_readers.c %D%/sim_spread.c \
+	%D%/sim_truth.c %D%/sim_world.c $(audience)
+tests_unit_test_damage_SOURCES = %D%/test_damage.c $(sim)
+tests_unit_test_recovery_SOURCES = %D%/test_recovery.c $(sim)
+
+# Streams of every kind of frame, for the tests of what stands on frames.
+stream = %D%/stream.c %D%/stream.h
+feed = $(stream) %D%/feed.c %D%/feed.h
+scene = $(feed) %D%/scene.c %D%/scene.h
+tests_unit_test_core_log_SOURCES = %D%/test_core_log.c $(feed)
+tests_unit_test_cursor_SOURCES = %D%/test_cursor.c $(scene)
+tests_unit_test_delivery_SOURCES = \
+	%D%/test_delivery.c %D%/delivery.h %D%/delivery_down.c \
+	%D%/delivery_room.c %D%/delivery_up.c %D%/often.h \
+	$(audience) $(stream)
+tests_unit_test_extents_SOURCES = %D%/test_extents.c $(scene)
+tests_unit_test_filter_SOURCES = %D%/test_filter.c $(feed)
+tests_unit_test_busy_poll_SOURCES = %D%/test_busy_poll.c $(stream)
+tests_unit_test_frame_SOURCES = %D%/test_frame.c $(stream)
+tests_unit_test_histogram_SOURCES = %D%/test_histogram.c $(stream)
+tests_unit_test_ledger_fate_SOURCES = %D%/test_ledger_fate.c $(stream)
+tests_unit_test_tap_SOURCES = %D%/test_tap.c $(feed)
+tests_unit_test_turn_SOURCES = %D%/test_turn.c $(feed)
+tests_unit_test_waits_SOURCES = %D%/test_waits.c $(feed)
+
+EXTRA_DIST += %D%/run %D%/state-1
