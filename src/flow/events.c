@@ -35,7 +35,7 @@ static struct image_event *place(struct image *image, uint64_t seq)
         return &image->event[seq % (IMAGE_EVENTS + 1)];
 }
 
-/* Whole characters, and dots where something is missing. */
+/* Copies whole characters, and appends dots if the text is cut. */
 static void put_text(char *to, const char *text)
 {
         char whole[4 * IMAGE_EVENT_TEXT];

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What happened lately: a ring of the last IMAGE_EVENTS events in the store, numbered since the
- * service began, so that whoever follows them, however slowly, is but a number, and sees what it
- * has missed. Each is written where nobody looks and then published by one store.
+ * The last IMAGE_EVENTS events, as a ring in the store, numbered since the service began. A
+ * follower of the events, however slow, needs to keep only a number, and sees by the numbers which
+ * events are missed. An event is written outside of the ring's range, and then published by a
+ * single store.
  */
 #include <stdint.h>
 
@@ -16,37 +17,41 @@ enum event_kind {
         EVENT_DROP,
         EVENT_RELOAD,
         EVENT_SERVICE,
-        EVENT_GAP, /* told to those who missed some; never in the ring */
+        EVENT_GAP, /* tells a follower of missed events; never in the ring */
         EVENT_KINDS,
 };
 
 struct events {
         struct store *store; /* borrowed */
-        /* One was added; may be NULL. Not the place to add another. */
+        /* Called after an event was added; may be NULL. Must not add an event. */
         void (*added)(void *context);
         void *context;
 };
 
-/* Takes up the ring of the store, which may be a recovered one. */
+/* Begins with the ring of the store, which may be a recovered store. store and context are
+ * borrowed. */
 void events_init(struct events *events, struct store *store, void (*added)(void *context),
                  void *context);
 
-/* Not within a transaction. The text is cut to IMAGE_EVENT_TEXT, and its control characters are
- * escaped. */
+/* Adds an event. Not within a transaction. Control characters of the text are escaped, and the text
+ * is cut to IMAGE_EVENT_TEXT. */
 void events_add(struct events *events, const struct image_facts *facts, const char *text);
 
-/* The number of the last event, and of the first that is kept; 0 and 1: there was none yet. */
+/* Returns the number of the last event; 0: no event yet. */
 uint64_t events_last(const struct events *events);
+/* Returns the number of the first event kept; 1 also if no event was added yet. */
 uint64_t events_first(const struct events *events);
 
-/* An event that is kept. It holds until the next one is added. */
+/* Returns event number seq, from events_first() to events_last(); valid until the next
+ * events_add(). */
 const struct image_event *events_get(const struct events *events, uint64_t seq);
 
-/* The last one of kind link, however long ago; NULL: none yet. */
+/* Returns the last event of kind EVENT_LINK, however long ago; NULL: none yet. */
 const struct image_event *events_link(const struct events *events);
 
-/* The word of the control interface. */
+/* Returns the word of the control interface for the kind, static. */
 const char *event_kind_name(enum event_kind kind);
 
-/* For recovery: NULL, or what is wrong with the ring that was found. */
+/* For recovery: checks the ring that a predecessor left. Returns NULL, or a static text: the failed
+ * check. */
 const char *events_check(const struct store *store);

@@ -86,7 +86,7 @@ void ledger_begin(struct ledger *ledger, uint64_t rx_base)
         ledger->slab_at = 0;
 }
 
-/* ---- what goes besides the log ---- */
+/* ---- the inject log ---- */
 
 bool ledger_inject(struct ledger *ledger, const struct iovec *iov, int n)
 {
@@ -128,7 +128,7 @@ uint64_t ledger_injected(const struct ledger *ledger)
         return ledger->inject.image->end - ledger_inject_at(ledger);
 }
 
-/* What was injected is written; the log goes on. */
+/* All injected bytes are written; the next bytes come from the out log again. */
 static void back_to_log(struct ledger *ledger)
 {
         struct store *store = ledger->log->store;
@@ -153,8 +153,8 @@ bool ledger_pending(const struct ledger *ledger, bool inject_only)
         return !inject_only && ledger_written(ledger) != ledger->log->image->end;
 }
 
-/* The end of what may be sent of the log now: a message boundary where something else waits or
- * nothing may be begun. */
+/* Returns the end of the bytes of the out log that may be written now. stop: the next message
+ * boundary, because injected bytes wait or no message may be begun. */
 static uint64_t log_until(const struct ledger *ledger, uint64_t written, bool stop)
 {
         struct log_place place;
@@ -221,7 +221,7 @@ void ledger_sent(struct ledger *ledger, uint64_t bytes)
         ledger_settle(ledger);
 }
 
-/* ---- what the peer's kernel has ---- */
+/* ---- acknowledgements ---- */
 
 static void trim_map(struct ledger *ledger, uint64_t acked)
 {
@@ -251,7 +251,7 @@ static bool inject_in_map(const struct ledger *ledger)
         return false;
 }
 
-/* The place to write from may be on a slab that went with what was acknowledged. */
+/* The slab of the next byte to write may have been freed with acknowledged messages. */
 static void check_hint(struct ledger *ledger)
 {
         const struct store *store = ledger->log->store;

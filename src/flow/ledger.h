@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What was written to a connection, what of it the peer's kernel acknowledged, and so what goes
- * again on the next one. The socket gets more than the out log (heartbeats, greetings), so a map
- * tells for each TCP offset what stands there; a piece of it is entered before the send that it
+ * The ledger of the out log: which bytes were written to the connection, which bytes the peer's
+ * kernel acknowledged, and so the messages that are sent again on the next connection. The socket
+ * gets more than the out log (heartbeats, greetings), so a map leads from TCP offsets to positions
+ * of the out log or of the inject log. A piece enters the map before the send that the piece
  * describes.
+ *
+ *   out log     [ ... | m1 | m2 | m3 | m4 | m5 | m6 | m7 ]     m4 and m5 are a hole: dropped
+ *   inject log  [ hb ]                                         a heartbeat
+ *   map         piece: from m1 on   from hb on   from m6 on
+ *   socket      [ m1 | m2 | m3      | hb         | m6
+ *   TCP offset  0    ^acked                           ^written
+ *
+ * A message is *begun* when its first byte was written to a connection. *Skipped* messages are a
+ * hole that enters the map only when all messages before the hole are written.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,79 +30,82 @@ struct ledger {
         struct log *log;             /* the out log, borrowed */
         struct image_session *image; /* in the store */
         struct image_totals *totals; /* in the store */
-        struct cursor acked;         /* the out log's only reader */
+        struct cursor acked;         /* the only reader of the out log */
         struct log inject;
         uint32_t slab, inject_slab; /* hints */
-        uint64_t slab_at;   /* the position of the first byte in `slab`, when it was found */
-        struct count ahead; /* given up behind the acknowledged place, while the log has it still */
-        struct waits waits; /* of what was handed to a connection for the first time */
+        uint64_t slab_at;   /* the position of the first byte in `slab`, when `slab` was found */
+        struct count ahead; /* dropped messages that still stand in the log, behind `acked` */
+        struct waits waits; /* of messages written for the first time */
 };
 
-/* On an image that is new (recovered: false) or that was checked. */
+/* Begins on an empty image (recovered: false) or recovers a checked image. `log` is the out log. */
 void ledger_init(struct ledger *ledger, struct log *log, bool recovered);
 
-/* A connection begins; what the last one did not get acknowledged is before what is new. rx_base:
- * where its bytes go. */
+/* A connection begins: unacknowledged messages of the last connection go first. rx_base: position
+ * of the in log to which the first byte of the connection goes. */
 void ledger_begin(struct ledger *ledger, uint64_t rx_base);
 
-/* How a connection ended, in messages that were begun on it. */
+/* How a connection ended: counts of messages begun on the connection. */
 struct ledger_end {
         struct count acked, unacked, unsent;
-        struct count dropped; /* of these, not to be sent again */
+        struct count dropped; /* of these, not sent again */
 };
 
 /*
- * The connection ended; the numbers are the kernel's, as TCP offsets: acknowledged, transmitted.
- * Those acknowledged are delivered; of the others, those that may go again do, whole.
+ * The connection ended. acked, transmitted: TCP offsets, as the kernel counted. Acknowledged
+ * messages are delivered; of the others, `resend` says which are sent again, whole, and which are
+ * dropped (not_resent). Unacknowledged messages before a hole are dropped, too (expired).
  */
 struct ledger_end ledger_end(struct ledger *ledger, uint64_t acked, uint64_t transmitted,
                              enum config_resend resend);
 
 /*
- * What came before this time (of the clock of log_take()) and is not begun is dropped as expired; a
- * message that is half written is finished. Returns what was dropped.
+ * Drops (expired) all messages older than before_usec, by the clock of log_take(), and not begun on
+ * this connection. Returns the count of messages dropped.
  */
 struct count ledger_expire(struct ledger *ledger, uint64_t before_usec);
 
-/* The books of the way to the upstream, but for its limit and ages. */
+/* Fills in the books of the out log, except for the limit and the ages. */
 void ledger_books(const struct ledger *ledger, struct books *books);
 
-/* Sends these bytes, whole frames, at the next message boundary. False: no memory, or too much is
- * under way. */
+/* Appends the bytes, whole frames, to the inject log; ledger_gather() sends the bytes at the next
+ * message boundary. False: no memory, or the map is nearly full. */
 bool ledger_inject(struct ledger *ledger, const struct iovec *iov, int n);
 
-/* Bytes that were injected and not sent yet. */
+/* Returns the number of bytes of the inject log not written yet. */
 uint64_t ledger_injected(const struct ledger *ledger);
 
-/* Is something to be sent (inject_only: besides the out log)? */
+/* True if bytes are to be written (inject_only: bytes of the inject log). */
 bool ledger_pending(const struct ledger *ledger, bool inject_only);
 
 /*
- * What is sent next, at most `limit` bytes; the map has it then. no_new_messages: nothing of the
- * out log is begun, only what is injected, and the message that is half written. Returns how many
- * of max iov were filled in.
+ * Fills iov with the bytes to be written next, at most `limit`, and enters a piece into the map if
+ * needed. no_new_messages: no message of the out log is begun; only a message that is half written,
+ * and the inject log, go on. Returns how many of max iov were filled in.
  */
 int ledger_gather(struct ledger *ledger, size_t limit, bool no_new_messages, struct iovec *iov,
                   int max);
+/* Books `bytes` of the last ledger_gather() as written. */
 void ledger_sent(struct ledger *ledger, uint64_t bytes);
 
-/* Before that, and optional: tells how long the messages that are now handed to a connection whole,
- * for the first time, have waited. */
+/* Optional, before ledger_sent(): adds to the histogram the waiting times of the messages
+ * that `bytes` complete for the first time on any connection. */
 void ledger_tell_waits(struct ledger *ledger, uint64_t bytes, uint64_t now_usec);
 
-/* The peer's kernel has everything before this TCP offset. */
+/* Books all bytes before the TCP offset `acked` as acknowledged by the peer's kernel. */
 void ledger_acked(struct ledger *ledger, uint64_t acked);
 
-/* Is a message half written? */
+/* True if a message is half written. */
 bool ledger_in_message(const struct ledger *ledger);
 
-/* Where in the out log the next byte comes from. */
+/* Returns the position of the out log of the next byte to be written. */
 uint64_t ledger_written(const struct ledger *ledger);
 
-/* Of all connections, with this one: messages whose last byte was written, and of them those begun
- * on an earlier one. */
+/* Returns the count of messages written whole, on all connections. */
 struct count ledger_sent_count(const struct ledger *ledger);
+/* Returns the count of messages written whole which an earlier connection had begun. */
 struct count ledger_resent_count(const struct ledger *ledger);
 
-/* Transmitted whole, as far as the kernel says (a TCP offset), and not acknowledged yet. */
+/* Returns the count of messages transmitted whole and not acknowledged; `transmitted` is the TCP
+ * offset up to which the kernel has transmitted. */
 struct count ledger_unacked(const struct ledger *ledger, uint64_t transmitted);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What becomes of messages besides being acknowledged: age, the end of a connection, the books. */
+/* The fate of messages without an acknowledgement: age, the end of a connection, the books. */
 #include "flow/ledger_internal.h"
 
 #include "flow/ledger.h"
 #include "store/marks.h"
 
-/* Heartbeats must find room in the map whatever else is in it. */
+/* Half of the map is kept free for heartbeats, however many holes the map has. */
 enum { HOLE_PIECES = IMAGE_PIECES / 2 };
 
 static struct log_place boundary_behind(const struct log *log, uint64_t pos)
@@ -20,9 +20,9 @@ static struct count between(struct log_place from, struct log_place to)
         return (struct count){to.number - from.number, to.pos - from.pos};
 }
 
-/* ---- holes: messages that were given up behind others that are under way ---- */
+/* ---- holes: messages dropped behind messages that are under way ---- */
 
-/* Where the log's part of piece k ends, which is not the last one. */
+/* Returns the position of the out log at which piece k ends; k is not the last piece. */
 static uint64_t piece_end(const struct ledger *ledger, uint64_t k)
 {
         const struct image_piece *piece = ledger_piece(ledger, k);
@@ -37,7 +37,8 @@ static struct count hole(const struct ledger *ledger, uint64_t from, uint64_t to
         return between(log_place(ledger->log, from), log_place(ledger->log, to));
 }
 
-/* What of [from, to) is a hole; *last, unless NULL, gets where the last one ends. */
+/* Returns the count of messages of [from, to) that are in holes, with the skipped messages. *last,
+ * unless NULL, gets the end of the last hole, if any. */
 static struct count holes_in(const struct ledger *ledger, uint64_t from, uint64_t to,
                              struct log_place *last)
 {
@@ -67,14 +68,15 @@ void ledger_look_ahead(struct ledger *ledger)
         ledger->ahead = holes_in(ledger, ledger->acked.image->pos, UINT64_MAX, NULL);
 }
 
-/* At a boundary: the next message that goes out is the one at `to`. False: the map is full. */
+/* At a boundary: the next message to be written begins at `to`. False: the map is full. Part of a
+ * transaction. */
 static bool push_hole(struct ledger *ledger, uint64_t to)
 {
         struct image_session *image = ledger->image;
         struct image_piece *last = ledger_last_piece(ledger);
         uint64_t pieces = image->piece_next - image->piece_first;
 
-        /* Nothing was written since that piece: it begins behind the hole. */
+        /* Nothing was written since the last piece: the piece begins behind the hole. */
         if (pieces > 1 && last->offset == image->written)
                 store_put(ledger->log->store, &last->log, to);
         else if (pieces < HOLE_PIECES)
@@ -86,7 +88,8 @@ static bool push_hole(struct ledger *ledger, uint64_t to)
         return true;
 }
 
-/* It is written past; of this connection's counts, which go by positions, it is no part. */
+/* Writing goes on behind the hole: its messages are no part of the connection's counts, which are
+ * differences of positions. */
 static void count_skipped(struct ledger *ledger, struct log_place from, struct log_place to)
 {
         struct image_session *image = ledger->image;
@@ -122,7 +125,7 @@ void ledger_settle(struct ledger *ledger)
         store_commit(store);
 }
 
-/* ---- what is given up ---- */
+/* ---- drops ---- */
 
 static void count_dropped(struct ledger *ledger, enum drop_reason reason, struct count count)
 {
@@ -132,7 +135,8 @@ static void count_dropped(struct ledger *ledger, enum drop_reason reason, struct
         store_add(store, &ledger->totals->out_dropped[reason][1], count.bytes);
 }
 
-/* While there is no connection: everything before `to`, but for what was already. */
+/* Without a connection: drops all messages before `to`, and counts the messages outside of holes.
+ */
 static struct count drop_until(struct ledger *ledger, struct log_place to, enum drop_reason reason)
 {
         struct image_session *image = ledger->image;
@@ -147,7 +151,8 @@ static struct count drop_until(struct ledger *ledger, struct log_place to, enum 
         return dropped;
 }
 
-/* The boundary at or behind `from` before which everything came before this time. */
+/* Returns a boundary at or behind `from`, the last by the marks, before which all messages came
+ * before the time. */
 static struct log_place older_than(const struct log *log, struct log_place from, uint64_t before)
 {
         uint64_t hint = 0;
@@ -163,7 +168,7 @@ static struct log_place older_than(const struct log *log, struct log_place from,
         return from;
 }
 
-/* On a connection, behind what is begun and what is to be skipped already. */
+/* On a connection: only messages behind the message begun and behind the skipped messages. */
 static struct count expire_live(struct ledger *ledger, uint64_t before_usec)
 {
         struct image_session *image = ledger->image;
@@ -224,7 +229,8 @@ struct count ledger_unacked(const struct ledger *ledger, uint64_t transmitted)
                                                         : (struct count){0, 0});
 }
 
-/* Whole messages written on this connection, up to a boundary; skipped: its holes before that. */
+/* Returns the count of messages written whole on this connection, up to boundary `to`, less the
+ * messages in holes before `to` (skipped). */
 static struct count sent_here(const struct ledger *ledger, struct log_place to,
                               struct count skipped)
 {
@@ -277,14 +283,15 @@ static void fold_counts(struct ledger *ledger)
         store_put(store, &totals->resent_bytes, resent.bytes);
 }
 
-/* Begun messages from one place to another. */
+/* Returns the count of messages between two places, outside of holes. */
 static struct count begun_in(const struct ledger *ledger, struct log_place from,
                              struct log_place to)
 {
         return count_sub(between(from, to), holes_in(ledger, from.pos, to.pos, NULL));
 }
 
-/* Everything that is not acknowledged is to be written again, from here on. */
+/* Ends the connection: all messages from `sure` on are to be written again; messages before `begun`
+ * have been begun. */
 static void set_back(struct ledger *ledger, struct log_place sure, struct log_place begun)
 {
         struct image_session *image = ledger->image;
@@ -315,7 +322,7 @@ struct ledger_end ledger_end(struct ledger *ledger, uint64_t acked, uint64_t tra
         fold_counts(ledger);
         ledger_acked(ledger, acked);
         begun = boundary_behind(ledger->log, ledger_written(ledger));
-        /* A message whose last byte was never transmitted can't be there, whatever of it was. */
+        /* The peer cannot have a message whose last byte was never transmitted. */
         maybe = log_place(ledger->log, ledger_log_at(ledger, transmitted));
         sure = log_place(ledger->log, ledger->acked.image->pos);
         if (maybe.pos < sure.pos)
@@ -330,7 +337,7 @@ struct ledger_end ledger_end(struct ledger *ledger, uint64_t acked, uint64_t tra
         if (resend != RESEND_UNACKED)
                 end.dropped = drop_until(ledger, resend == RESEND_UNSENT ? maybe : begun,
                                          DROP_NOT_RESENT);
-        /* What stands before a hole is older than what was too old there. */
+        /* Messages before a hole are older than the messages of the hole, which were too old. */
         if (expired.pos > ledger->acked.image->pos)
                 end.dropped = count_add(end.dropped, drop_until(ledger, expired, DROP_EXPIRED));
         store_put(store, &image->piece_first, image->piece_next);
@@ -355,7 +362,7 @@ void ledger_books(const struct ledger *ledger, struct books *books)
                 books->dropped[i] = (struct count){ledger->totals->out_dropped[i][0],
                                                    ledger->totals->out_dropped[i][1]};
         books->queued = count_sub(between(acked, end), ledger->ahead);
-        /* What was discarded while the link was down never stood in the log. */
+        /* Messages discarded while the link was down never stood in the log. */
         books->accepted =
                 count_add((struct count){log->number, log->end}, books->dropped[DROP_LINK_DOWN]);
         books->delivered = count_sub(books->accepted, books->queued);

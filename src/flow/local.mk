@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Layer 5: who gives, who gets, and what becomes of each message.
+# Layer 5: the turn, the ledger, the spread, taps and recovery: what becomes of each message.
 noinst_LIBRARIES += libflow.a
 libflow_a_SOURCES = \
 	%D%/events.c %D%/events.h \

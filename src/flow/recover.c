@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Cursors, clients, the session: is each in its log, and everything the daemon's or free? */
+/* Checks cursors, clients and the session against the logs, and collects free slabs and extents. */
 #include "flow/recover_internal.h"
 
 #include <stdlib.h>
@@ -81,14 +81,14 @@ static bool is_boundary(const struct log *log, uint64_t pos)
         return log_place(log, pos).pos == pos;
 }
 
-/* What was given up in front of the acknowledged place is whole messages. */
+/* True if [from, to), behind the acknowledged position, consists of whole messages. */
 static bool hole_is_good(const struct log *out, uint64_t from, uint64_t to)
 {
         return from <= to && to <= out->image->end && from >= out->store->image->acked.pos &&
                is_boundary(out, from) && is_boundary(out, to);
 }
 
-/* What is to be skipped begins behind the message that is half written. */
+/* True if the skipped messages begin directly behind the message half written, if any. */
 static bool skip_is_good(const struct image_session *s, const struct log *out)
 {
         uint64_t written = piece_at(s, s->piece_next - 1, s->written);
@@ -103,7 +103,8 @@ static bool skip_is_good(const struct image_session *s, const struct log *out)
         return s->skip_from == (place.pos == written ? place : log_behind(out, place)).pos;
 }
 
-/* The pieces follow each other in both spaces, and the last one describes what comes next. */
+/* True if the pieces are in order by TCP offset and by position, and the last piece describes the
+ * next byte to be written. */
 static bool map_is_good(const struct image *image, const struct log *out)
 {
         const struct image_session *s = &image->session;
@@ -140,7 +141,7 @@ static bool map_is_good(const struct image *image, const struct log *out)
         return inject <= s->inject.end;
 }
 
-/* What is to be injected yet is there. */
+/* True if the inject log has all bytes not written yet. */
 static bool inject_is_good(const struct log *inject, const struct image_session *session)
 {
         const struct image_piece *last = &session->piece[(session->piece_next - 1) % IMAGE_PIECES];
@@ -217,7 +218,8 @@ static bool somebody_waits(const struct image *image)
         return false;
 }
 
-/* Who gets what: all that is not given yet is there, as what is held. */
+/* Checks the spread: messages not given yet, messages for waiting readers, and messages of the
+ * backlog are in the in log. */
 static const char *check_spread(struct recovery *r, const struct frame_spec *spec)
 {
         const struct image_spread *spread = &r->image->spread;
@@ -237,8 +239,8 @@ static const char *check_spread(struct recovery *r, const struct frame_spec *spe
         return spread->has_backlog ? check_cursor(r, &r->image->in, &spread->backlog, spec) : NULL;
 }
 
-/* Who waits has nothing yet, and waits for what is held, or to be let in where somebody else has
- * that already. */
+/* True if `reading` and `waits` of the client agree; the cursor of a waiting reader must be empty.
+ */
 static bool role_is_good(const struct image *image, const struct image_client *client)
 {
         bool waits = client->reading == READER_WAITS;
@@ -274,7 +276,7 @@ static const char *check_clients(struct recovery *r, const struct frame_spec *sp
         return NULL;
 }
 
-/* The out log has one reader, which reads all of it. */
+/* The only reader of the out log is an open cursor, for all messages. */
 static const char *check_acked(struct recovery *r, const struct frame_spec *spec)
 {
         if (r->image->acked.stop != IMAGE_OPEN)
@@ -282,7 +284,7 @@ static const char *check_acked(struct recovery *r, const struct frame_spec *spec
         return check_cursor(r, &r->image->out, &r->image->acked, spec);
 }
 
-/* Marks the extents of this list; false: one is in two. */
+/* Marks the extents of the cursor as taken. False: an extent is in two lists. */
 static bool mark_extents(const struct recovery *r, const struct image_cursor *cursor, bool *taken)
 {
         for (uint64_t e = cursor->extent_head; e; e = r->image->extent[e - 1].next) {
@@ -293,7 +295,7 @@ static bool mark_extents(const struct recovery *r, const struct image_cursor *cu
         return true;
 }
 
-/* Extents that no list has are free; false: one is in two, or there is no memory. */
+/* Frees extents outside of all lists. False: an extent is in two lists, or no memory. */
 static bool collect_extents(struct recovery *r)
 {
         uint32_t used = r->store->extents_used;
@@ -314,7 +316,7 @@ static bool collect_extents(struct recovery *r)
         return good;
 }
 
-/* What nobody refers to is free. */
+/* Frees slabs that are in no chain. */
 static void collect_slabs(struct recovery *r)
 {
         struct store *store = r->store;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What recover_log.c (slabs and logs) and recover.c (who reads and writes in them) have in common.
- */
+/* Shared by recover_log.c (slabs and logs) and recover.c (cursors, clients, the session). */
 #include "flow/recover.h"
 #include "store/log.h"
 
@@ -10,31 +9,35 @@ struct recovery {
         struct image *image;
 };
 
-/* Slabs may be missing in the middle of a log. Those of partial messages, and what is injected,
- * follow each other; those of marks are full, too. */
+/* Kinds of chains. In the chain of a log, slabs may be missing in the middle. The slabs of a
+ * partial message and of the inject log follow each other; the slabs of marks are full, too. */
 enum chain_kind { CHAIN_HOLES, CHAIN_WHOLE, CHAIN_FULL };
 
-/* Every slab of a chain is in no other one, in order, and the last one is its tail. Returns what is
- * wrong, or NULL. */
+/* Checks a chain: every slab is in no other chain and in order, and the last slab is the tail.
+ * Marks the slabs as used. aside: by the positions aside. Returns NULL, or a static text, the
+ * failed check. */
 const char *recover_check_chain(struct recovery *r, const struct image_chain *chain,
                                 enum chain_kind kind, bool aside);
 
-/* How far bytes may stand in a chain: where the room of its last slab ends. */
+/* Returns the position at which the room of the chain's last slab ends; 0: no slab. */
 uint64_t recover_chain_room(const struct store *store, const struct image_chain *chain);
 
-/* Are the bytes of [from, to) there without a hole, beginning in this slab? */
+/* True if the chain from `slab` on has all bytes of [from, to). */
 bool recover_is_whole(const struct log *log, uint32_t slab, uint64_t from, uint64_t to);
 
-/* The end is in a slab, and from there on is room without a hole. */
+/* True if the log's end is in a slab, and no slab is missing behind the end; or the log has none.
+ */
 bool recover_check_end(struct recovery *r, struct image_log *image);
 
-/* A log by itself; what was on its way into it goes there. Returns what is wrong, or NULL. */
+/* Checks the slabs, marks and messages of a log, and finishes an unfinished move into the log.
+ * Returns NULL, or a static text, the failed check. */
 const char *recover_check_log(struct recovery *r, struct image_log *image,
                               const struct frame_spec *spec);
 
-/* Are the bytes of [from, to) in the log, and is `to` a boundary with this number? */
+/* True if the log has the bytes of [from, to), and `to` is a boundary with number `to_number`. Of
+ * an empty range only the position is checked. */
 bool recover_has_bytes(const struct log *log, uint64_t from, uint64_t to, uint64_t to_number);
 
-/* And is `from` one, too? */
+/* The same; and `from` is a boundary with number `from_number`, too. */
 bool recover_has_messages(const struct log *log, uint64_t from, uint64_t from_number, uint64_t to,
                           uint64_t to_number);

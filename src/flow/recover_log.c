@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Chains of slabs, and the logs in them: are they whole, and do marks and messages agree? */
+/* Checks the chains of slabs and the logs on the chains; marks and messages must agree. */
 #include "flow/recover_internal.h"
 
 #include <stdlib.h>
 
 #include "store/marks.h"
 
-/* The tables grow to whatever is referred to; slabs nobody refers to are free. */
+/* Grows the table of slabs up to `slab`. New entries count as free until a chain has the slab.
+ * False: out of range, or no memory. */
 static bool know_slab(struct store *store, uint32_t slab)
 {
         if (slab >= IMAGE_SLABS)
@@ -74,8 +75,8 @@ bool recover_is_whole(const struct log *log, uint32_t slab, uint64_t from, uint6
         return from >= to;
 }
 
-/* Does walking the headers from a mark on come out at this place? Where bytes are missing in
- * between, nobody can tell, and nobody will walk there. */
+/* True if a walk over the headers from the mark on ends at this position and number. True as well
+ * if bytes are missing on the way: no cursor walks over missing bytes. */
 static bool leads_to(const struct log *log, const struct image_mark *mark, uint64_t pos,
                      uint64_t number)
 {
@@ -87,8 +88,8 @@ static bool leads_to(const struct log *log, const struct image_mark *mark, uint6
         return place.pos == pos && place.number == number;
 }
 
-/* Each mark stands in its slab, at a message, with the number that walking from the one before
- * gives; and so does the end. */
+/* Checks that each mark is in its slab, at a message whose number the walk from the mark before
+ * confirms. The same goes for the end of the log. Returns NULL, or the failed check. */
 static const char *check_marks(const struct log *log)
 {
         const struct image_log *image = log->image;
@@ -106,7 +107,7 @@ static const char *check_marks(const struct log *log)
                 slab = log_seek(log, slab, mark->pos);
                 if (slab == SLAB_NONE || mark->pos < slab_pos(log->store, slab) ||
                     mark->pos >= slab_limit(log->store, slab)) {
-                        prev = NULL; /* its slab went out of the middle */
+                        prev = NULL; /* the slab of the mark was freed, in the middle of the log */
                         continue;
                 }
                 if (mark->where >> 32 != slab)
@@ -135,7 +136,8 @@ bool recover_check_end(struct recovery *r, struct image_log *image)
                image->end >= slab_pos(r->store, log.end_slab);
 }
 
-/* Bytes that were on their way to their place in the log go there, perhaps for the second time. */
+/* Finishes a move of bytes behind the end, if one is under way; copying twice does no harm. Returns
+ * NULL, or the failed check. */
 static const char *finish_move(struct recovery *r, struct image_log *image)
 {
         struct image_move *move = &image->move;

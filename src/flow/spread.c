@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What comes goes to its readers, by the mode; and what all of it adds up to. */
+/* Gives new messages to members or to the backlog, changes the mode, and sums up the books. */
 #include "flow/spread_internal.h"
 
 #include <stdlib.h>
 
-/* Part of a transaction. */
+/* Everything before this place is given. Part of a transaction. */
 static void give_until(struct spread *spread, struct log_place place)
 {
         store_put(spread->store, &spread->image->given, place.pos);
@@ -38,7 +38,7 @@ static void deal_all(struct spread *spread)
                 deal(spread, spread->rank[0], log_step(spread->log, &slab, spread->given));
 }
 
-/* What comes while nobody reads is held, or dropped and counted. */
+/* Without a member: new messages go to the backlog, or are dropped and counted. */
 static void keep(struct spread *spread)
 {
         struct log_range range = {spread->given, log_end(spread->log)};
@@ -114,10 +114,11 @@ static void follow_mode(struct spread *spread, struct cursor *cursor)
         if (!spread->balance)
                 cursor_open(cursor, spread->given);
         else if (cursor_close(cursor) < 0)
-                abort(); /* some bytes a reader */
+                abort(); /* out of memory for an extent: some bytes a reader */
 }
 
-/* A crash in the middle of a change leaves some as they were. */
+/* Opens or closes all cursors as the mode says: a crash amid a change of the mode leaves some of
+ * the cursors unchanged. */
 static void follow_all(struct spread *spread)
 {
         for (size_t i = 0; i < spread->n_members; i++)
@@ -128,7 +129,7 @@ static void follow_all(struct spread *spread)
                 follow_mode(spread, &spread->backlog);
 }
 
-/* What each reader has stays its own; what comes is dealt out, or is for everybody, from now on. */
+/* Messages queued for a reader stay queued for the reader; new messages follow the new mode. */
 static void change_mode(struct spread *spread)
 {
         struct image_spread *image = spread->image;
@@ -136,7 +137,7 @@ static void change_mode(struct spread *spread)
         spread->balance = !spread->balance;
         store_begin(spread->store);
         store_put(spread->store, &image->balance, spread->balance);
-        if (spread->balance) /* what is held nobody else has */
+        if (spread->balance) /* no reader has the messages of the backlog */
                 store_put(spread->store, &image->dealt_from,
                           image->has_backlog ? image->backlog.pos : spread->given.pos);
         store_commit(spread->store);
@@ -150,7 +151,7 @@ void spread_configure(struct spread *spread, bool balance, uint64_t backlog_size
         spread->queue_size = queue_size;
         follow_all(spread);
         spread_taken(spread);
-        if (!spread->image->has_backlog) /* a crash may have kept some waiting */
+        if (!spread->image->has_backlog) /* a crash amid reader_trust() leaves waiting readers */
                 spread_admit_waiting(spread, spread->image->admit);
         if (balance != spread->balance)
                 change_mode(spread);
@@ -187,7 +188,8 @@ static void count_age(struct cursor *cursor, uint64_t now, struct books *books)
                 books->oldest_usec = age;
 }
 
-/* Is it fuller than those before it, for what it may hold? */
+/* Adds the queue of a cursor to the books. True if the queue is fuller, for its limit, than every
+ * queue added before. */
 static bool count_queue(struct cursor *cursor, uint64_t limit, uint64_t now, struct books *books)
 {
         struct count done = cursor_delivered(cursor), queued = cursor_queued(cursor);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What is given up, what is held for who comes next, and what goes on from one reader to others. */
+/* Drops, the backlog, and how a reader's messages return to other members or to the backlog. */
 #include "flow/spread_internal.h"
 
-/* ---- what is given up ---- */
+/* ---- drops ---- */
 
 void spread_book_dropped(struct spread *spread, enum drop_reason reason, struct count count)
 {
@@ -14,7 +14,7 @@ void spread_book_dropped(struct spread *spread, enum drop_reason reason, struct 
         store_add(spread->store, &totals->in_dropped[reason][1], count.bytes);
 }
 
-/* One transaction for each range that stands together: they may be many. */
+/* A transaction for each range of messages: all ranges may be too many words for a transaction. */
 struct count spread_drop_some(struct spread *spread, struct cursor *cursor, uint64_t most,
                               enum drop_reason reason)
 {
@@ -23,7 +23,7 @@ struct count spread_drop_some(struct spread *spread, struct cursor *cursor, uint
         if (!cursor_first(cursor, most, &range))
                 return (struct count){0, 0};
         store_begin(spread->store);
-        if (cursor_drop(cursor, &range) < 0) { /* no memory to keep what is behind it */
+        if (cursor_drop(cursor, &range) < 0) { /* no memory for an extent behind the range */
                 cursor_first(cursor, UINT64_MAX, &range);
                 cursor_drop(cursor, &range);
         }
@@ -52,7 +52,7 @@ struct count spread_drop_beyond(struct spread *spread, struct cursor *cursor, ui
         return dropped;
 }
 
-/* ---- what is held ---- */
+/* ---- the backlog ---- */
 
 static void begin_backlog(struct spread *spread)
 {
@@ -80,7 +80,8 @@ static bool somebody_waits(const struct spread *spread)
         return false;
 }
 
-/* Who is there, but not trusted yet, does not lose what comes meanwhile. */
+/* While a reader waits, the limit is higher by the queue of a reader: no message is lost
+ * between the arrival of the reader and the trust. */
 void spread_limit_backlog(struct spread *spread)
 {
         uint64_t limit = spread->backlog_size;
@@ -92,7 +93,8 @@ void spread_limit_backlog(struct spread *spread)
         spread_drop_beyond(spread, &spread->backlog, limit, DROP_HOLD_FULL);
 }
 
-/* To the one with the shortest queue, in its place there; or to what is held. */
+/* Inserts the messages, in the order of the log, into the queue of the member with the shortest
+ * queue, or into the backlog. Returns 0 or -ENOMEM. */
 static int give_on(struct spread *spread, const struct log_range *range)
 {
         struct reader *to = spread->n_members ? spread->rank[0] : NULL;
@@ -144,7 +146,8 @@ struct count spread_return_all(struct spread *spread, struct cursor *cursor,
         return dropped;
 }
 
-/* Where a newcomer begins that came at this position, or what is left of what came since. */
+/* Where a waiting reader begins to read: at `pos`, where the reader came, but not before `least`.
+ */
 static struct log_place since_then(const struct spread *spread, uint64_t pos, uint64_t least)
 {
         return log_place(spread->log, pos > least ? pos : least);
@@ -188,10 +191,11 @@ void spread_mind_backlog(struct spread *spread)
         if (keep || !spread->image->has_backlog)
                 return;
         from = spread_backlog_from(spread);
-        /* After a crash while the last one went: what it had returned so far is its again. */
+        /* After a crash amid reader_done() of the last member: the member is back, and the messages
+         * returned to the backlog so far are for the member again. */
         if (spread->balance && spread->n_members)
                 spread_return_all(spread, &spread->backlog, DROP_HOLD_FULL);
-        /* First those who wait take hold of the log. */
+        /* First the cursors of the waiting readers pin their slabs of the log. */
         spread_admit_waiting(spread, from);
         end_backlog(spread);
 }

@@ -1,63 +1,75 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What spread.c (what comes, the mode), spread_backlog.c (what is held, given up and passed on),
- * spread_rank.c (who has the shortest queue) and spread_reader.c (a reader's life) have in common.
+ * Shared by the files of the spread: spread.c (new messages, the mode), spread_backlog.c (the
+ * backlog, drops, messages that a reader returns), spread_rank.c (the shortest queue) and
+ * spread_reader.c (the life of a reader).
  */
 #include "flow/spread.h"
 
+/* Returns the boundary at the end of the log, with time 0. */
 static inline struct log_place log_end(const struct log *log)
 {
         return (struct log_place){log->image->end, log->image->number, 0};
 }
 
+/* Returns the number of messages and bytes of the range. */
 static inline struct count range_count(const struct log_range *range)
 {
         return (struct count){range->to.number - range->from.number,
                               range->to.pos - range->from.pos};
 }
 
-/* ---- spread_rank.c: rank[0] is the member with the shortest queue; kept only in balance ---- */
+/* ---- spread_rank.c: rank[0] has the shortest queue; the order is kept in balance only ----
+ */
 
-/* A new one; its words say so already. */
+/* Adds a member, of which the image says READER_MEMBER already. */
 void spread_rank_add(struct spread *spread, struct reader *reader);
+/* Removes a member; its role is the caller's to set. */
 void spread_rank_remove(struct spread *spread, struct reader *reader);
 
-/* Its queue has become longer or shorter. */
+/* Moves the member to the new rank after the queue has grown or shrunk. */
 void spread_rank_mend(struct spread *spread, struct reader *reader);
 
-/* They stand in any order. */
+/* Orders all members by the length of their queues. */
 void spread_rank_all(struct spread *spread);
 
 /* ---- spread_backlog.c ---- */
 
-/* Messages that no cursor has any more, or ever had. Part of a transaction. */
+/* Books messages as accepted and dropped that are in no cursor any more, or never were. Part of a
+ * transaction. */
 void spread_book_dropped(struct spread *spread, enum drop_reason reason, struct count count);
 
-/* Drops what a cursor has not begun: `most` bytes of what stands together, one message at least.
- * Returns what was dropped: no messages when it has none. */
+/* Drops the first messages not begun by the cursor: of one range, at most `most` bytes but at least
+ * a message. Returns the count of messages dropped; 0 if no message waits. */
 struct count spread_drop_some(struct spread *spread, struct cursor *cursor, uint64_t most,
                               enum drop_reason reason);
 
-/* The oldest of it, until at most `limit` bytes wait, or one message alone. */
+/* Drops the oldest messages not begun by the cursor, until at most `limit` bytes wait, or a single
+ * message. Returns the count of messages dropped. */
 struct count spread_drop_beyond(struct spread *spread, struct cursor *cursor, uint64_t limit,
                                 enum drop_reason reason);
 
-/* What is held is not more than may be. */
+/* Drops the oldest messages of the backlog beyond its limit. */
 void spread_limit_backlog(struct spread *spread);
 
-/* Something is held exactly while nobody reads and it may be. */
+/* Begins or ends the backlog: afterwards a backlog exists exactly if the spread has no member and
+ * HoldSize= is not 0. */
 void spread_mind_backlog(struct spread *spread);
 
-/* Where what is held goes on without an end: the beginning of what may be told from the log. */
+/* Returns the position from which the backlog has every message of the in log (its cursor is open
+ * from here on); UINT64_MAX in balance. */
 uint64_t spread_backlog_from(const struct spread *spread);
 
-/* Who waited gets what came since it is there, from position `least` on. */
+/* Makes every waiting reader a member. In broadcast, the cursor of the reader starts where the
+ * reader came, but not before `least`. */
 void spread_admit_waiting(struct spread *spread, uint64_t least);
 
 /*
- * What a reader has not begun goes on to others, as long as there is anybody and memory. But what
- * came while each message was for all, the others have got; returns what was dropped of it.
+ * Moves the messages not begun by the cursor to the members with the shortest queues, or, without a
+ * member, to the backlog. Messages before `dealt_from` are dropped for `reason`: broadcast gave the
+ * messages to every member. Stops without memory; does nothing if the spread has neither a member
+ * nor a backlog. Returns the count of messages dropped.
  */
 struct count spread_return_all(struct spread *spread, struct cursor *cursor,
                                enum drop_reason reason);

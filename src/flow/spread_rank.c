@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The members, the one with the shortest queue first: a heap. */
+/* The members as a heap, the shortest queue on top. */
 #include "flow/spread_internal.h"
 
 static bool goes_before(const struct reader *a, const struct reader *b)
@@ -15,7 +15,7 @@ static void rank_put(struct spread *spread, uint32_t rank, struct reader *reader
         reader->rank = rank;
 }
 
-/* It goes behind those below it that are before it. */
+/* Moves the reader down, below every child with a shorter queue. */
 static void rank_sink(struct spread *spread, uint32_t at)
 {
         struct reader *reader = spread->rank[at];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of a reader: it joins, waits to be trusted, takes, leaves. */
+/* The life of a reader: join, wait to be trusted, advance, leave. */
 #include "flow/spread_internal.h"
 
 #include <assert.h>
@@ -80,7 +80,7 @@ void reader_trust(struct reader *reader, uint64_t taken)
         spread_rank_add(spread, reader);
         spread->news = true;
         spread_admit_waiting(spread, from);
-        /* Not before the others have hold of what it has taken already. */
+        /* Only now: the cursors of the other readers pin the slabs of the bytes taken. */
         store_begin(spread->store);
         reader_advance(reader, taken);
         store_put(spread->store, &reader->image->sending, 0);
@@ -121,8 +121,8 @@ struct count reader_shorten(struct reader *reader, uint64_t limit)
         return dropped;
 }
 
-/* In what is held: what stands before this is for one alone. Others who wait did not see it come,
- * or it came while each message was for one. */
+/* Returns the position before which messages of the backlog are for one reader alone: no other
+ * waiting reader had come yet, or the messages came in balance. */
 static uint64_t unseen(const struct spread *spread)
 {
         uint64_t least = UINT64_MAX, from = spread_backlog_from(spread);
@@ -137,9 +137,11 @@ static uint64_t unseen(const struct spread *spread)
 }
 
 /*
- * A crash cut a send short. Whatever it offered may be in the reader's socket, so that nobody else
- * may get it: each message before this position that begins there is dropped. The mark in the image
- * shrinks with what it marks, and stays until the client has gone, however often ftcpd ends here.
+ * A crash cut a send short. Any of the bytes offered may be in the reader's socket, and no other
+ * reader may get them: each message that begins within *offered bytes of the cursor and before
+ * position `before` is dropped. *offered, a word of the image, shrinks with each drop, and becomes
+ * IMAGE_SENT when all is dropped, however often ftcpd ends amid the drops. Returns the count of
+ * messages dropped.
  */
 static struct count drop_offered(struct spread *spread, struct cursor *cursor, uint64_t before,
                                  uint64_t *offered, enum drop_reason reason)
@@ -166,8 +168,9 @@ static struct count drop_offered(struct spread *spread, struct cursor *cursor, u
         return dropped;
 }
 
-/* What the only reader had is held, if it never took a byte: then nobody knows that it reads at
- * all, and after a crash it waits to be trusted again. Dealt messages go on to others anyway. */
+/* In broadcast, the messages of the only member become the backlog if the member never took a byte:
+ * whether its client reads at all is not known. After a crash amid reader_done(), the reader waits
+ * to be trusted again. In balance, spread_return_all() moves the messages. */
 static void hold_what_it_had(struct spread *spread, struct reader *reader)
 {
         const struct image_cursor *image = reader->cursor.image;

@@ -43,9 +43,9 @@ void taps_client_gone(struct taps *taps, uint64_t client_id)
         }
 }
 
-/* ---- who sees what ---- */
+/* ---- which tap sees which batch ---- */
 
-/* What is for everybody is for this client, too, if it reads. */
+/* True if messages for all readers are for this reader, too. */
 static bool reads(const struct reader *reader)
 {
         return reader->role == READER_MEMBER || reader->role == READER_WAITS;
@@ -67,7 +67,7 @@ static void refill(struct taps *taps, uint64_t now)
         if (span > 60 * USEC_PER_SEC)
                 span = 60 * USEC_PER_SEC;
         if (span < 1000)
-                return; /* what is left over must not get lost */
+                return; /* keep the fraction of a millisecond */
         taps->credit += (int64_t)(span / 1000 * rate);
         taps->credit_at = now - span % 1000;
         if (taps->credit > TAP_BURST)
@@ -99,18 +99,18 @@ bool taps_want(struct taps *taps, const struct tap_batch *batch)
         return any;
 }
 
-/* ---- what is written ---- */
+/* ---- replies ---- */
 
 static const char tail_none[] = "\",\"missed\":0},\"continues\":true}";
 
-/* What each reply begins with. */
+/* Writes the beginning of every reply. */
 static int write_begin(char *to, size_t room, enum tap_way way, uint64_t wall)
 {
         return snprintf(to, room, "{\"parameters\":{\"direction\":\"%s\",\"timeUsec\":%" PRIu64,
                         way == TAP_IN ? "in" : "out", wall);
 }
 
-/* The same for all of a batch. */
+/* Writes the head of a reply, up to the message; the same for all messages of a batch. */
 static size_t write_head(char *to, size_t room, const struct tap_batch *batch, uint64_t wall)
 {
         int n = write_begin(to, room, batch->way, wall);
@@ -121,7 +121,7 @@ static size_t write_head(char *to, size_t room, const struct tap_batch *batch, u
         return (size_t)n;
 }
 
-/* With its NUL. */
+/* Writes the tail of a reply, with a NUL; returns the size, with the NUL. */
 static size_t write_tail(char *to, uint64_t missed)
 {
         if (!missed) {
@@ -136,7 +136,7 @@ enum {
         TAIL_MAX = sizeof(tail_none) + 19,
 };
 
-/* A message that stands in the log, and what is written before it. */
+/* A message in the log, and the head of its reply. */
 struct shown {
         const struct log *log;
         uint32_t slab;
@@ -147,14 +147,14 @@ struct shown {
         size_t head_size;
 };
 
-/* Returns the size of the reply; 0: there is no room for it. */
+/* Gives the message to the tap. Returns the size of the reply; 0: no room. */
 static size_t give(struct tap *tap, const struct shown *shown)
 {
         size_t text = base64_size(shown->size);
         char *to, *bytes;
         size_t size;
 
-        /* One that is empty would read like the word of what was missed. */
+        /* An empty message with `missed` would read like a reply of tap_tell_missed(). */
         if (!shown->size && tap->missed)
                 tap_tell_missed(tap, shown->wall);
         to = tap->ops->room(tap->subject, shown->head_size + text + TAIL_MAX);
@@ -171,7 +171,8 @@ static size_t give(struct tap *tap, const struct shown *shown)
         return size;
 }
 
-/* To all that are open; false: none is any more. `left` messages stand here and behind. */
+/* Gives the message to all open taps. left: messages of the batch from this message on. False: no
+ * tap is open any more. */
 static bool give_all(struct taps *taps, const struct shown *shown, uint64_t left)
 {
         bool any = false;
@@ -184,7 +185,7 @@ static bool give_all(struct taps *taps, const struct shown *shown, uint64_t left
                         continue;
                 size = taps->credit > 0 ? give(tap, shown) : 0;
                 taps->credit -= (int64_t)size;
-                /* A large one that does not fit may have smaller ones behind it. */
+                /* A smaller message behind a large message may fit. */
                 tap->open = size || (taps->credit > 0 && tap->ops->room(tap->subject, TAP_ROOM));
                 if (!size)
                         miss(tap, tap->open ? 1 : left);

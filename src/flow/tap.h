@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Those who watch what passes. A tap is no reader of a log: it holds no slab, and nothing waits for
- * it. When messages were committed, those for which it has room are written out for it at once, as
- * Varlink replies; the others are counted, and the next reply says how many they were. Where none
- * follows, tap_tell_missed() says so.
+ * Taps, the observers of the messages that pass. A tap is no reader of a log: a tap pins no slab,
+ * and nothing waits for a tap. When messages are committed, each message for which the tap has room
+ * is written out at once, as a Varlink reply; other messages are missed and counted, and the next
+ * reply tells the count. Without a next reply, tap_tell_missed() tells the count.
  *
- * Where no tap has room, a batch costs an addition for each. All taps together are given so many
- * bytes a second at most, so that one that reads fast costs the relay no more than that.
+ * While no tap has room, a batch costs one addition for each tap. All taps together are given at
+ * most TAP_BYTES_A_SECOND, so that the cost of a fast tap to the relay is limited.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,19 +20,19 @@
 enum tap_way { TAP_IN, TAP_OUT, TAP_WAYS };
 
 enum {
-        TAP_ROOM = 64 * 1024,                  /* with less, it sees nothing: see taps_want() */
+        TAP_ROOM = 64 * 1024, /* with less room, a tap misses the batch: see taps_want() */
         TAP_BYTES_A_SECOND = 32 * 1024 * 1024, /* of replies to all taps together */
-        TAP_BURST = 4 * 1024 * 1024,           /* of these, at once; a larger reply begins it */
+        TAP_BURST = 4 * 1024 * 1024,           /* of these, at once; a larger reply may go beyond */
 };
 
 struct tap_ops {
-        /* Where a reply of at most `size` bytes may go; NULL: there is no room. */
+        /* Returns where a reply of at most `size` bytes may be written; NULL: no room. */
         char *(*room)(void *subject, size_t size);
-        /* So many bytes were written there. */
+        /* `size` bytes were written to the place that room() returned. */
         void (*given)(void *subject, size_t size);
-        /* It begins to miss messages. */
+        /* The tap begins to miss messages. */
         void (*misses)(void *subject);
-        /* The client that it watches has gone; it is no tap any more. */
+        /* The client of the tap has gone, and the tap was removed from the list. */
         void (*ended)(void *subject);
 };
 
@@ -42,9 +42,9 @@ struct tap {
         bool ways[TAP_WAYS];
         uint64_t client_id;          /* 0: of all clients */
         const struct reader *reader; /* of that client, borrowed; NULL: of all */
-        uint64_t missed;             /* messages since the last one given */
-        enum tap_way way;            /* of the last message that concerned it */
-        bool open;                   /* within a batch: it has room */
+        uint64_t missed;             /* messages missed since the last reply */
+        enum tap_way way;            /* of the last batch for the tap */
+        bool open;                   /* within a batch: the tap has room */
         LIST_ENTRY(tap) link;
 };
 
@@ -52,37 +52,41 @@ LIST_HEAD(tap_list, tap);
 
 struct taps {
         struct tap_list list;
-        int64_t credit; /* bytes of replies that may be given now; below 0: some were lent */
+        int64_t credit; /* bytes of replies that may be given now; negative after a large reply */
         uint64_t credit_at;
 };
 
-/* Messages that stand together in a log. */
+/* Messages that stand together in a log, committed just now. */
 struct tap_batch {
         enum tap_way way;
-        uint64_t client_id; /* whose they are: who sent them, or the only one who gets them; 0: of
-                               nobody alone */
+        uint64_t client_id; /* out: of the sender; in: of the only receiver, or 0 */
         struct log_place from;
         uint64_t messages;
 };
 
+/* Begins with an empty list. */
 void taps_init(struct taps *taps);
+/* True if the list has a tap. */
 bool taps_any(const struct taps *taps);
 
-/* The owner has filled in all but missed and link. */
+/* Adds a tap, borrowed, in which the owner has filled in all but `missed` and `link`. */
 void taps_add(struct taps *taps, struct tap *tap);
+/* Removes the tap from its list. */
 void taps_remove(struct tap *tap);
 
-/* A client goes: taps of it alone end. */
+/* A client ends: removes the taps of this client alone, and calls ended() of each. */
 void taps_client_gone(struct taps *taps, uint64_t client_id);
 
-/* Has any that sees this batch room? Those that have none have missed it: without some room to
- * spare, all messages would be walked for a tap that is just too full for each. */
+/* True if a tap that the batch concerns has TAP_ROOM bytes of room: taps_show() is next. Taps with
+ * less room miss the batch, else the walk over all messages may be for a tap too full for any. */
 bool taps_want(struct taps *taps, const struct tap_batch *batch);
 
-/* To one that has read what it was given: if messages were missed since, a reply says how many. Its
- * message is empty, and it is none: one that is empty is given behind it, and missed is 0 there. */
+/* Once the replies were read: if messages were missed since, and the tap has room, a reply with an
+ * empty message tells the count. An empty message of the log is always given with `missed` 0: if
+ * messages were missed, behind a reply with the count. */
 void tap_tell_missed(struct tap *tap, uint64_t wall_usec);
 
-/* Then shows the batch, all of which stands in the log. wall_usec is for people. */
+/* After taps_want(): gives the messages of the batch, all of which stand in the log, to the taps
+ * with room. wall_usec: the time told to people. */
 void taps_show(struct taps *taps, const struct log *log, const struct tap_batch *batch,
                uint64_t now_usec, uint64_t wall_usec);

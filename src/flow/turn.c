@@ -6,7 +6,7 @@
 
 #include "core/books.h"
 
-enum { OWN_LEAST = 16 * 1024 }; /* room for a message that was set aside */
+enum { OWN_LEAST = 16 * 1024 }; /* the least room for a message aside */
 
 void turn_init(struct turn *turn, struct log *log, struct image_turn *image)
 {
@@ -29,7 +29,7 @@ uint64_t writer_partial(const struct writer *writer)
         return 0;
 }
 
-/* Where a slab of an own chain ends, in the chain's space. */
+/* Returns where the bytes of a slab aside end, counted from the start of the chain. */
 static uint64_t aside_limit(const struct store *store, uint32_t slab)
 {
         uint32_t next = slab_next(store, slab);
@@ -73,7 +73,7 @@ size_t writer_peek(const struct writer *writer, void *to, size_t size)
         return size;
 }
 
-/* What its partial message says of its own size. */
+/* Reads the size of the partial message from the header, if the header is whole. */
 static void learn_size(struct writer *writer)
 {
         const struct frame_spec *spec = writer->turn->log->spec;
@@ -104,8 +104,8 @@ static void put_turn(struct turn *turn, struct writer *holder, uint64_t base)
         turn->holder = holder;
 }
 
-/* Of a large partial message, what stands on slabs of the log behind the end's moves over with
- * them. */
+/* Moves the slabs of a large partial message, behind the slab of the log's end, from the log to the
+ * chain aside. begun: bytes of the message in the slab of the end. */
 static void move_slabs(struct writer *writer, uint64_t begun, uint64_t partial)
 {
         struct log *log = writer->turn->log;
@@ -126,7 +126,7 @@ static void move_slabs(struct writer *writer, uint64_t begun, uint64_t partial)
         chain_join(store, &writer->image->aside.data, tail, last);
 }
 
-/* A partial message of the turn's holder moves to slabs of its own. */
+/* Moves the partial message of the turn's holder aside. False: no memory. Part of a transaction. */
 static bool move_partial(struct turn *turn, struct writer *writer, uint64_t partial)
 {
         struct log *log = turn->log;
@@ -152,9 +152,9 @@ static bool move_partial(struct turn *turn, struct writer *writer, uint64_t part
 }
 
 /*
- * The turn's holder gives it up. Final when it returns: what comes next overwrites the bytes behind
- * the end, and a crash then must not find them to be the holder's still. False without memory:
- * nothing has changed.
+ * Takes the turn from its holder, if any. The transaction has ended on return: the next writer
+ * overwrites the bytes behind the end, and after a crash these must not count as the holder's.
+ * False: no memory, and nothing has changed.
  */
 static bool set_aside(struct turn *turn)
 {
@@ -206,8 +206,8 @@ static void join_back(struct writer *writer)
         log_join(log, first, last);
 }
 
-/* Takes the turn, which nobody has, with the partial message that this writer may have. Part of a
- * transaction. */
+/* Gives the turn, which is free, to the writer, and puts its partial message, if any, behind the
+ * end. False: no memory. Part of a transaction. */
 static bool take_turn(struct writer *writer)
 {
         struct turn *turn = writer->turn;
@@ -225,8 +225,8 @@ static bool take_turn(struct writer *writer)
 
 /* ---- room ---- */
 
-/* Does its partial message go on where it stands set aside? Not where its size is unknown or
- * refused: in the log it is judged. */
+/* True if the partial message goes on growing aside. A message whose size is unknown or refused
+ * goes back to the log, where log_take() judges the header. */
 static bool stays_aside(const struct writer *writer)
 {
         return is_aside(writer) && (writer->turn->log->spec->type == FRAME_DELIMITER ||
@@ -284,10 +284,10 @@ int turn_room(struct writer *writer, size_t want, struct iovec *iov, int max)
                 return 0;
         store_begin(log->store);
         if (aside) {
-                /* Exactly what is missing: more would have to be copied behind it. */
+                /* Exactly the missing bytes: bytes of the next message would have to be copied. */
                 if (log->spec->type == FRAME_LENGTH)
                         most = writer->total - partial;
-                /* Memory follows what has arrived, not what was declared. */
+                /* Memory grows with the bytes received, not with the length declared. */
                 if (most > partial && most > OWN_LEAST)
                         most = partial > OWN_LEAST ? partial : OWN_LEAST;
                 n = aside_room(writer, want < most ? want : most, iov, max);
@@ -300,14 +300,14 @@ int turn_room(struct writer *writer, size_t want, struct iovec *iov, int max)
 
 /* ---- taking ---- */
 
-/* In its own chain, which holds so many bytes. */
+/* True if a delimiter ends in the chain aside, which has `fill` bytes. */
 static bool aside_has_delimiter(struct writer *writer, uint64_t fill)
 {
         const struct store *store = writer->turn->log->store;
         const struct frame_spec *spec = writer->turn->log->spec;
 
         if (fill >= spec->max_message_size + spec->delimiter_size)
-                return true; /* too large: the log's walk will say so */
+                return true; /* too large: log_take() will say so */
         for (uint32_t slab = chain_tail(&writer->image->aside.data); slab != SLAB_NONE;
              slab = store->slab[slab].prev) {
                 uint64_t at = store->image->slab[slab].aside_pos, limit = aside_limit(store, slab),
@@ -342,7 +342,7 @@ static bool aside_has_delimiter(struct writer *writer, uint64_t fill)
         return false;
 }
 
-/* With so many bytes more, is there something for the log? */
+/* True if, with `bytes` more bytes, the message aside is whole and has to go to the log. */
 static bool aside_is_whole(struct writer *writer, uint64_t bytes)
 {
         uint64_t fill = writer_partial(writer) + bytes;
@@ -353,7 +353,7 @@ static bool aside_is_whole(struct writer *writer, uint64_t bytes)
                                                                 : fill >= writer->total;
 }
 
-/* What comes while nothing may be queued: the count of a log_filter that leaves out everything. */
+/* The drop() of a log_filter for turn.discard: leaves out and counts every message. */
 static bool discard_frame(void *context, uint32_t slab, uint64_t pos, uint64_t size)
 {
         struct writer *writer = context;
