@@ -12,7 +12,7 @@
 #include "util/diag.h"
 
 enum {
-        PROBE_USEC = 100000, /* so long after it came it is asked whether it reads at all */
+        PROBE_USEC = 100000, /* from accept to the first test whether the client reads */
 };
 
 /* ---- events ---- */
@@ -56,7 +56,7 @@ static uint64_t earliest(uint64_t a, uint64_t b)
         return !a || (b && b < a) ? b : a;
 }
 
-/* When something of it could be due; 0: nothing. */
+/* Returns when the next check of the client could be due; 0: never. */
 static uint64_t due_at(const struct client *client)
 {
         uint64_t at = 0;
@@ -64,7 +64,7 @@ static uint64_t due_at(const struct client *client)
         if (!client->settled)
                 at = client->image->since + PROBE_USEC;
         else if (client->over)
-                at = client->probed + PROBE_USEC; /* the others wait for it */
+                at = client->probed + PROBE_USEC; /* all other clients wait for this client */
         if (client->blocked && client->class->limits.stall_usec)
                 at = earliest(at, client->last_taken + client->class->limits.stall_usec);
         if (client->over && client->class->limits.slow == SLOW_DISCONNECT &&
@@ -75,7 +75,6 @@ static uint64_t due_at(const struct client *client)
         return at;
 }
 
-/* It is due when something of it could be, if that is earlier than what was said before. */
 void client_look_after(struct client *client, uint64_t now)
 {
         uint64_t at = due_at(client);
@@ -87,8 +86,9 @@ void client_look_after(struct client *client, uint64_t now)
         deadlines_set(client->class->deadlines, &client->due, at);
 }
 
-/* The kernel calls a socket writable when three quarters of its buffer are free: who takes a little
- * at a time, or stopped to read, is seen here. */
+/* Tests whether the client still reads. The kernel reports a Unix socket as writable only when
+ * three quarters of its buffer are free: a write shows earlier that a client takes a little at a
+ * time, or shut down its reading side. */
 static void ask(struct client *client, uint64_t now)
 {
         if (!client->blocked) {
@@ -101,8 +101,9 @@ static void ask(struct client *client, uint64_t now)
                 client_check(client, now);
 }
 
-/* So long after it came it is no mere sender: what is held may go to it. Who came just before it
- * is asked in the same moment, and first. */
+/* A client that is connected for PROBE_USEC and still reads is trusted with the backlog. Waiting
+ * clients are trusted in the order of their connection: an earlier client is due at the same moment
+ * and goes first. */
 static void settle(struct client *client, uint64_t now)
 {
         if (client->settled || now < client->image->since + PROBE_USEC ||
@@ -130,7 +131,7 @@ void client_due(struct due *due, uint64_t at)
         if (client->fd >= 0)
                 settle(client, now);
         if (client->fd >= 0 && is_unfinished(client, now))
-                client_read_once(client); /* it may have gone on while we stood still */
+                client_read_once(client); /* bytes may have come during a stall of ftcpd */
         if (client->fd < 0)
                 return;
         if (client->blocked && client->class->limits.stall_usec &&
@@ -172,7 +173,7 @@ void client_configure(struct client *client, const struct client_limits *before)
         uint64_t now = clock_usec();
 
         if (client->over && limits->slow != before->slow)
-                client->credit_at = now; /* the time before was free */
+                client->credit_at = now; /* no credit is used for the time before */
         if (client->credit_usec > limits->grace_usec)
                 client->credit_usec = limits->grace_usec;
         client_check(client, now);
@@ -274,7 +275,7 @@ struct client *client_recover(const struct client_setup *setup)
         client->unplaced = image->unplaced;
         client->send_only = image->reading == READER_NONE;
         if (image->since > client->credit_at)
-                store_set(&image->since, client->credit_at); /* no time is yet to come */
+                store_set(&image->since, client->credit_at); /* no time lies in the future */
         if (image->reading == READER_LEAVING) {
                 client->leaving = "the link was lost";
                 client->ended = true;
@@ -305,7 +306,7 @@ void client_reconcile(struct client *client)
                 client->class->ops->partial(client->class->context, client, 0);
         }
         if (client->fd < 0)
-                return; /* PartialSize= is smaller now */
+                return; /* ended by partial(): a smaller PartialSize= */
         if (client->receive_only && (read > taken || writer_partial(&client->writer))) {
                 client_set_unplaced(client);
                 client_drop_partial(client);
@@ -334,7 +335,7 @@ void client_end(struct client *client, enum drop_reason drop, bool quiet, const 
         client_drop_partial(client);
         client_deafen(client, drop);
         store_set(&client->image->id, 0);
-        shutdown(fd, SHUT_RDWR); /* a successor's copy of the descriptor may be kept */
+        shutdown(fd, SHUT_RDWR); /* close() alone does not end it: an fd_bag may keep a copy */
         close(fd);
         client->class->ops->gone(client->class->context, client, quiet, why);
 }

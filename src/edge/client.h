@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * One local program: what it sends goes through the turn into the out log, what the in log has goes
- * to it at its own pace. It may stop doing either: a half-closed client goes on receiving, one that
- * shut down its reading side only sends. Limits and policies live here, filled from the
- * configuration.
+ * A client: one connection to the data socket. Bytes from the client go through the turn into the
+ * out log; messages of the in log go to the client at the client's own pace. Either direction may
+ * end alone: a half-closed client still receives, and a client with its reading side shut down
+ * still sends. Limits and policies stand in the client's class, filled from the configuration.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,23 +21,27 @@
 struct client;
 
 struct client_ops {
-        /* How many bytes of it may be read now; 0: none, and client_read_on() comes later. */
+        /* Returns how many bytes may be read from the client now; 0: none, until the callee calls
+         * client_read_on(). */
         size_t (*room)(void *context, struct client *client);
-        /* Messages of it were committed to the out log. */
+        /* Messages of the client were committed to the out log. */
         void (*accepted)(void *context, struct client *client, const struct log_taken *taken);
-        /* Messages were accepted, and what comes next is likely to be there in the next turn of
-         * the loop. */
+        /* Messages were accepted, and more bytes are likely to be readable in the next pass. */
         void (*more)(void *context);
-        /* Its partial message has grown, or ended (grown_from is its size before). */
+        /* The client's partial message has grown or ended; grown_from is the size before. May call
+         * client_end(). */
         void (*partial)(void *context, struct client *client, uint64_t grown_from);
-        /* It is beyond its limit, or no longer. */
+        /* The client went beyond its queue limit (over), or came back within. */
         void (*over)(void *context, struct client *client, bool over);
-        /* The last call: it is closed and is to be freed, later. As client_end() was told. */
+        /* The last call: the client is closed, and the callee calls client_free() later, from the
+         * event loop. quiet and why are those of client_end(). */
         void (*gone)(void *context, struct client *client, bool quiet, const char *why);
 };
 
-/* For the poller and the agenda of a class. */
+/* For poller_new(): the poller of a class. */
 extern const struct poller_ops client_poller_ops;
+
+/* For deadlines_new(): the deadlines of a class. `due` is part of a struct client. */
 void client_due(struct due *due, uint64_t at);
 
 struct client_limits {
@@ -45,7 +49,7 @@ struct client_limits {
         enum config_slow slow;
 };
 
-/* What those have in common that are treated alike; it outlives them. All is borrowed. */
+/* Settings and helpers that many clients share. Outlives its clients; all pointers are borrowed. */
 struct client_class {
         const struct client_ops *ops;
         void *context;
@@ -53,12 +57,12 @@ struct client_class {
         struct deadlines *deadlines; /* with client_due() */
         struct store *store;
         struct turn *turn;
-        struct spread *spread; /* with room for one reader more than there are */
+        struct spread *spread; /* the caller of client_new() calls spread_room() before */
         struct client_limits limits;
-        size_t takers; /* who get each message and took any a moment ago */
+        size_t takers; /* readers that get every message and took bytes a moment ago */
 };
 
-/* There may be tens of thousands: what goes in here costs each of them. */
+/* A daemon may have tens of thousands of clients: every field costs memory as many times. */
 struct client {
         const struct client_class *class;
         struct image_client *image;
@@ -68,92 +72,96 @@ struct client {
         struct due due;
         uint64_t id;
         int fd; /* -1: closed */
-        /* who */
+        /* identity */
         pid_t pid;
         uid_t uid;
         gid_t gid;
         union {
-                char program[SOCKET_PROGRAM]; /* of a local one */
-                char *peer;                   /* of another one, owned; NULL: not known */
+                char program[SOCKET_PROGRAM]; /* of a local client */
+                char *peer;                   /* a TCP client's address, owned; NULL: unknown */
         };
-        /* how */
+        /* state */
         bool local : 1;
-        bool send_only : 1, receive_only : 1; /* it shut down its reading side; it may not send */
-        bool ended : 1;                       /* it sends no more */
-        bool hung : 1;       /* its other end is gone; what it had sent is still taken */
-        bool waiting : 1;    /* in the relay's list of those who wait for room */
-        bool blocked : 1;    /* its socket is full */
-        bool over : 1;       /* beyond its limit */
-        bool called : 1;     /* what it had sent was taken at the stop */
-        bool settled : 1;    /* it has been there long enough, and it reads */
-        bool unplaced : 1;   /* bytes of it were thrown away: where its next message begins is not
-                                known */
-        const char *leaving; /* why it is to go, static; NULL: it is not */
-        uint64_t probed;     /* when it was asked whether it reads; 0: not yet */
-        uint64_t last_taken; /* it took bytes, or some began to wait */
+        bool send_only : 1, receive_only : 1; /* reading side shut down; may not send (Senders=) */
+        bool ended : 1;                       /* the client sends no more */
+        bool hung : 1;       /* the other end is gone; bytes sent before are still taken */
+        bool waiting : 1;    /* in the relay's list of clients that wait for room */
+        bool blocked : 1;    /* the socket is full */
+        bool over : 1;       /* beyond the queue limit */
+        bool called : 1;     /* bytes sent before the stop were taken */
+        bool settled : 1;    /* connected for long enough to be trusted */
+        bool unplaced : 1;   /* bytes were discarded: the start of the next message is unknown */
+        const char *leaving; /* why the client is to go, static; NULL: it stays */
+        uint64_t probed;     /* when ftcpd last tested whether the client reads; 0: not yet */
+        uint64_t last_taken; /* when the client last took bytes, or bytes began to wait */
         uint64_t last_byte, partial_since;
-        uint64_t rx_count_at; /* at so many bytes read the kernel's count needs care */
-        uint64_t credit_usec,
-                credit_at; /* so much is left as of then; if it is over, it is being used since */
-        uint64_t refused_bytes; /* of it, never accepted */
+        uint64_t rx_count_at;   /* when so many bytes were read, rx_count_go_on() is due */
+        uint64_t credit_usec,   /* of SlowClientGrace=, left at credit_at; */
+                credit_at;      /* while `over`, credit is used from here on */
+        uint64_t refused_bytes; /* read and never accepted */
         TAILQ_ENTRY(client)
-        all, queue,
-                begun; /* everybody; waiting for room; with a partial message, the oldest first */
+        all, queue, begun; /* lists: every client; clients that wait for room; clients with a
+                              partial message, the oldest first */
 };
 
 struct client_setup {
         const struct client_class *class;
         uint32_t slot;
         uint64_t id;
-        int fd;     /* taken, also on error */
+        int fd;     /* the client's from here on, also on error */
         bool local; /* a Unix socket */
 };
 
-/* A slot of the table is filled for it. NULL without memory. Reading begins at once; receive_only
- * is the caller's to set. */
+/* Makes a client for a new connection and fills its slot of the client table. Reading begins at
+ * once; the caller sets receive_only. Returns NULL without memory. */
 struct client *client_new(const struct client_setup *setup);
 
-/* For people; in static memory, one at a time. */
+/* Returns the client's name for log lines, in static memory: the next call overwrites the text. */
 const char *client_name(const struct client *client);
-/* Goes on with one that stands in the table, whose socket is fd. Events come once the loop runs;
- * before, client_reconcile() takes up what the kernel did and no store says yet. */
+/* Makes a client from its slot in a checked image; fd is the predecessor's socket. The caller calls
+ * client_reconcile() before the loop runs. Returns NULL without memory. */
 struct client *client_recover(const struct client_setup *setup);
+
+/* Reconciles a recovered client: counts and takes the bytes read by the predecessor and not booked.
+ * Ends the client if a crash cut a send short. */
 void client_reconcile(struct client *client);
 
-/* Sends what waits, as far as its socket takes it. */
+/* Writes waiting messages until the socket is full or none is left. May end the client. */
 void client_write(struct client *client, uint64_t now);
 
-/* Looks whether it is beyond its limit, after messages came for it or went to it, and does what
- * SlowClient= says. */
+/* Compares the client's queue with its limit and does as SlowClient= says. To be called after
+ * messages were queued or written. */
 void client_check(struct client *client, uint64_t now);
 
-/* The limits of its class are others now; `before` they were these. */
+/* Applies changed limits of the client's class; `before` are the old ones. */
 void client_configure(struct client *client, const struct client_limits *before);
 
-/* Those that waited for it. */
+/* Returns the count of messages that waited for the client and were dropped. */
 static inline struct count client_dropped(const struct client *client)
 {
         return (struct count){client->image->dropped_messages, client->image->dropped_bytes};
 }
 
-/* Whether its messages are taken. Who was refused some may send again only after it has connected
- * anew. */
+/* Sets whether messages of the client are taken. may_send must be false for an `unplaced` client,
+ * which has to connect anew before it may send again. */
 void client_permit(struct client *client, bool may_send);
 
-/* It is to go, once it has what waits for it; nothing more is taken from it. */
+/* Takes nothing more from the client, and ends the client after the queued messages are written.
+ * why is static. */
 void client_leave(struct client *client, const char *why);
 
-/* Reading was stopped for want of room; there is some again. */
+/* Reads on after room() returned 0: the out log has room again. */
 void client_read_on(struct client *client);
 
-/* Takes all that it has sent until now, as far as there is room. */
+/* Reads all bytes that the client has sent before the call, as far as the out log has room. */
 void client_call(struct client *client);
 
 /*
- * The one way to end one. why is logged (at debug level if it is quiet); what waits for it counts
- * as dropped for `drop`. Its partial message is discarded.
+ * The one way to end a client. Logs `why` (at debug level if quiet), drops the queued messages that
+ * go to no other client with the reason `drop`, discards the partial message, closes the socket and
+ * calls gone().
  */
 void client_end(struct client *client, enum drop_reason drop, bool quiet, const char *why);
 
-/* After gone(), from the event loop. */
+/* Frees the client, from the event loop; to be called after gone(). */
 void client_free(struct client *client);

@@ -15,7 +15,7 @@
 
 enum {
         READ_IOV = 5,
-        READS = 4, /* and then it is the next one's turn */
+        READS = 4, /* in a row; then the next client is read */
         EXPLAIN = 256,
 };
 
@@ -39,7 +39,7 @@ void client_drop_partial(struct client *client)
         client->class->ops->partial(client->class->context, client, partial);
         if (partial) {
                 refuse(client, 1, partial);
-                if (client->fd >= 0) /* else its end has been told, with the reason */
+                if (client->fd >= 0) /* client_end() has logged the reason otherwise */
                         diag_info("%s: %" PRIu64
                                   " bytes of a message that it did not finish are discarded",
                                   client_name(client), partial);
@@ -61,7 +61,7 @@ void client_set_unplaced(struct client *client)
         store_set(&client->image->unplaced, 1);
 }
 
-/* What a client sends that may only receive is read, so that it does not block, and thrown away. */
+/* Reads and discards bytes of a client that may only receive, so that the client does not block. */
 static void discard(struct client *client)
 {
         char bytes[65536];
@@ -70,7 +70,7 @@ static void discard(struct client *client)
         int there;
 
         if (first && ioctl(client->fd, FIONREAD, &there) == 0 && there > 0)
-                client_set_unplaced(client); /* before it is: a successor may let it send */
+                client_set_unplaced(client); /* before the read: a successor may permit sending */
         got = recv(client->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
         if (got > 0) {
                 if (first)
@@ -136,7 +136,6 @@ void client_take(struct client *client, size_t got)
                 client_probe(client, client->last_byte);
 }
 
-/* Returns whether more may be there. */
 bool client_read_once(struct client *client)
 {
         struct iovec iov[READ_IOV];
@@ -175,7 +174,7 @@ void client_read(struct client *client)
 
         while (n < READS && client_read_once(client))
                 n++;
-        /* A large message that goes on and on holds up nobody's small one. */
+        /* Only after whole messages: a large partial message must not delay the link's writes. */
         if (n > 0 && client->image->accepted_messages != messages)
                 client->class->ops->more(client->class->context);
 }
@@ -184,7 +183,7 @@ void client_read_on(struct client *client)
 {
         if (client->fd < 0 || client->ended)
                 return;
-        client->last_byte = clock_usec(); /* the pause was ours */
+        client->last_byte = clock_usec(); /* the pause was ftcpd's */
         client_want(client, POLLER_READ, true);
         client_look_after(client, client->last_byte);
         client_read(client);

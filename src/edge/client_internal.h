@@ -1,52 +1,59 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What client.c, a client's life, and its two directions, client_in.c and client_out.c, have in
- * common. */
+/* Functions that client.c (a client's life), client_in.c (bytes from the client) and client_out.c
+ * (messages to the client) share. */
 #include "edge/client.h"
 
-/* Whether it wants to read, or to write. */
+/* Switches events of the client's socket on or off; `what`: POLLER_READ or POLLER_WRITE. */
 void client_want(struct client *client, unsigned what, bool wanted);
 
-/* Notes when to look for what could be due earlier than it stands. */
+/* Moves the client's deadline forward if a check could be due earlier. */
 void client_look_after(struct client *client, uint64_t now);
 
-/* ---- client_out.c: what goes to it ---- */
+/* ---- client_out.c: messages to the client ---- */
 
-/* Nothing goes to it any more, as its other end is gone; what it had sent is still taken. */
+/* Stops writing, because the other end is gone. Ends the client if it sends no more; otherwise the
+ * bytes sent before are still read. */
 void client_end_hung(struct client *client);
 
-/* Asks whether it reads at all: its shutdown of the reading side raises no event. */
+/* Tests with an empty send whether the client still reads: a shutdown of the reading side raises no
+ * event. May end the client. */
 void client_probe(struct client *client, uint64_t now);
 
-/* What is held goes to it, if it takes any of it: its shutdown of the reading side before it
- * connected shows only then. */
+/* Trusts the client: a backlog goes to the client. If the first send of the backlog is refused, the
+ * client is marked as one without a reading side instead: a shutdown before the accept shows only
+ * in a send. */
 void client_trust(struct client *client, uint64_t now);
 
-/* Nothing goes to it any more: what waited for it is dropped for this reason. */
+/* Ends the client as a reader; queued messages that go to no other client are dropped for this
+ * reason. */
 void client_deafen(struct client *client, enum drop_reason reason);
 
-/* What was due then comes only now: our own stall is not the client's. */
+/* Moves the client's times forward by the delay if a deadline of `at` is told as late as `now`: a
+ * stall of ftcpd does not count as the client's. */
 void client_overslept(struct client *client, uint64_t at, uint64_t now);
 
-/* Ends it, because its credit is used up. */
+/* Ends the client because its credit is used up. */
 void client_end_too_slow(struct client *client);
 
-/* ---- client_in.c: what it sends ---- */
+/* ---- client_in.c: bytes from the client ---- */
 
-/* Reads what is there, several times at most. */
+/* Reads from the client, at most READS times. */
 void client_read(struct client *client);
 
-/* One read. Returns whether more may be there. */
+/* Reads once. Returns true if more bytes may be readable. May end the client. */
 bool client_read_once(struct client *client);
 
-/* So many bytes stand behind what was taken of it. May end it. */
+/* Takes `got` bytes that were read into the room of turn_room(): commits whole messages, and tells
+ * the class. May end the client. */
 void client_take(struct client *client, size_t got);
 
-/* It does not finish its message: it is refused. */
+/* Discards the client's partial message, if any, and counts the message as refused. */
 void client_drop_partial(struct client *client);
 
-/* What it sends has no place in a message any more, until it ends. */
+/* Notes that bytes of the client are discarded: until the client ends, its message boundaries are
+ * unknown. */
 void client_set_unplaced(struct client *client);
 
-/* Ends it, because it does not go on with its message. */
+/* Ends the client because its partial message does not go on ([Frame] Timeout=). */
 void client_end_unfinished(struct client *client, uint64_t now);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What goes to a client, and how long it is waited for. */
+/* Messages to a client: writing, the queue limit, and the credit of a slow client. */
 #include "edge/client_internal.h"
 
 #include <errno.h>
@@ -16,11 +16,13 @@
 enum {
         WRITE_SIZE = 1024 * 1024,
         WRITE_IOV = 18,
-        LEND_LEAST = 8192,        /* pages are lent of pieces of so many bytes, */
-        LEND_CROWD = 8,           /* where so many clients read, */
-        LEND_WAITING = 64 * 1024, /* and so much waits for this one, */
-        LEND_MANY = 48,           /* or so many read */
-        LATE_USEC = 50000, /* a deadline that is told so late says that the daemon stood still */
+        /* Pages are lent for pieces of at least LEND_LEAST bytes, if LEND_CROWD clients read and
+         * LEND_WAITING bytes wait for the client, or if LEND_MANY clients read. */
+        LEND_LEAST = 8192,
+        LEND_CROWD = 8,
+        LEND_WAITING = 64 * 1024,
+        LEND_MANY = 48,
+        LATE_USEC = 50000, /* a deadline told so late is a sign that ftcpd stood still */
         REFILL = 20,       /* credit comes back at 5 % of real time */
 };
 
@@ -69,8 +71,8 @@ void client_deafen(struct client *client, enum drop_reason reason)
                           units_were(dropped.messages), drop_reason_name(reason));
 }
 
-/* It shut down its reading side: it only sends from here on, and if it had stopped sending too,
- * that is its end. */
+/* The client shut down its reading side and only sends from here on. A client that has ended
+ * sending, too, is ended. */
 static void mark_deaf(struct client *client)
 {
         if (!client->hung)
@@ -88,7 +90,6 @@ void client_end_hung(struct client *client)
                 client_end(client, DROP_CLIENT_GONE, true, "closed");
 }
 
-/* Its shutdown of the reading side raises no event. */
 void client_probe(struct client *client, uint64_t now)
 {
         client->probed = now;
@@ -127,8 +128,9 @@ static ssize_t copy_to(struct client *client, struct iovec *iov, int n)
         return sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/* Its pages themselves, without a copy. They are given up afterwards, and fresh ones cost as much
- * as copies to 4 clients; with 16 clients half of the CPU remains, with 100 a third. */
+/* Lends the pages of the slab, without a copy. The store punches a hole for lent pages once the
+ * slab is free, and fresh pages cost as much as copies to 4 clients; with 16 clients half of the
+ * CPU remains, with 100 a third. */
 static ssize_t lend_to(struct client *client, struct iovec *iov)
 {
         struct store *store = client->class->store;
@@ -138,8 +140,9 @@ static ssize_t lend_to(struct client *client, struct iovec *iov)
         return sent < 0 && errno != EAGAIN && errno != EINTR ? copy_to(client, iov, 1) : sent;
 }
 
-/* To some who wait for just this message a copy costs a third less than a loan, as what they have
- * read before is in the cache still, and free. Where more waits, the copies push it out. */
+/* True if pages are to be lent. To a few clients with one message waiting, a copy costs a third
+ * less than a loan: memory of the messages read before is free and still in the cache. With more
+ * bytes waiting, the copies push each other out of the cache. */
 static bool is_to_lend(const struct client *client, const struct iovec *iov, size_t waiting)
 {
         const struct store *store = client->class->store;
@@ -151,8 +154,8 @@ static bool is_to_lend(const struct client *client, const struct iovec *iov, siz
                slab_is_lent(store, iov->iov_base);
 }
 
-/* The one thing that no counter of the kernel tells afterwards is how much of this was sent: until
- * the caller clears `sending`, a crash costs it its client. */
+/* Writes iov to the client, copied or lent. No counter of the kernel tells a successor how much of
+ * the send went out: a crash before the caller clears `sending` costs the client's connection. */
 static ssize_t send_to(struct client *client, struct iovec *iov, int n, size_t size)
 {
         ssize_t sum = 0;
@@ -220,7 +223,7 @@ void client_write(struct client *client, uint64_t now)
 
                 if (n == 0) {
                         set_blocked(client, false, now);
-                        if (client->image->inherited) /* and nobody looked while it was less */
+                        if (client->image->inherited) /* client_check() has not run since */
                                 store_set(&client->image->inherited, 0);
                         if (client->leaving)
                                 client_end(client, DROP_CLIENT_GONE, false, client->leaving);
@@ -247,17 +250,17 @@ void client_write(struct client *client, uint64_t now)
         }
 }
 
-/* ---- its limit ---- */
+/* ---- the queue limit ---- */
 
-/* A queue that was empty takes any one message; and what was held is not dropped for want of room.
- */
+/* True if the client's queue is beyond its limit. A single message is within any limit, and
+ * messages inherited from the backlog are not dropped because of the limit. */
 static bool is_beyond(const struct client *client)
 {
         const struct cursor *cursor = &client->reader.cursor;
         uint64_t waiting, limit = client->class->limits.queue_size;
 
         if (!client->image->reading)
-                return false; /* and after a restart it has no cursor */
+                return false; /* a recovered client that does not read has no cursor */
         waiting = cursor_waiting(cursor);
         if (waiting <= limit) {
                 if (client->image->inherited)
@@ -297,7 +300,8 @@ void client_overslept(struct client *client, uint64_t at, uint64_t now)
         client->last_taken = later(client->last_taken, late, now);
 }
 
-/* After a stall its socket may come before its deadline, which then is not late any more. */
+/* After a stall of ftcpd, the event of the client's socket may be told before the deadline:
+ * accounts for the delay, and sets the deadline to now. */
 static void notice_stall(struct client *client, uint64_t now)
 {
         uint64_t at = client->due.at;
@@ -308,7 +312,7 @@ static void notice_stall(struct client *client, uint64_t now)
         deadlines_set(client->class->deadlines, &client->due, now);
 }
 
-/* With SlowClient=drop nobody waits for it. */
+/* SlowClient=drop: drops the oldest queued messages beyond the limit, as no other client waits. */
 static void shorten(struct client *client)
 {
         count_dropped(client, reader_shorten(&client->reader, client->class->limits.queue_size +
