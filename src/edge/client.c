@@ -12,7 +12,7 @@
 #include "util/diag.h"
 
 enum {
-        PROBE_USEC = 100000, /* from accept to the first test whether the client reads */
+        PROBE_USEC = 100000, /* from accept to trust; between tests whether a slow client reads */
 };
 
 /* ---- events ---- */

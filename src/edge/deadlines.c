@@ -12,7 +12,7 @@ struct deadlines {
         void (*tell)(struct due *due, uint64_t at);
         struct due **heap;
         size_t n, room, subjects;
-        uint64_t armed; /* when the timer fires; 0: it does not */
+        uint64_t armed; /* when the timer fires; 0: the timer is off */
 };
 
 static void put(struct deadlines *deadlines, size_t place, struct due *due)
@@ -61,7 +61,7 @@ static void take_out(struct deadlines *deadlines, struct due *due)
         mend(deadlines, last);
 }
 
-/* A timer that fires early, as nothing is due any more at its time, does no harm. */
+/* An armed timer is not moved back when its deadline is removed: firing early does no harm. */
 static void arm(struct deadlines *deadlines)
 {
         uint64_t at = deadlines->n ? deadlines->heap[0]->at : 0, now;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * When something of many subjects is due, on one timer of the loop. A subject costs 24 bytes, where
- * a timer of its own takes 144 even while it is not armed.
+ * Deadlines of many subjects on one timer of the event loop. A subject costs 24 bytes; a libevent
+ * timer for each would take 144, even while not armed.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,22 +12,27 @@
 
 struct deadlines;
 
-/* In the subject. */
+/* Part of the subject. */
 struct due {
-        uint64_t at;  /* when it is due, clock_usec(); 0: it is not */
-        size_t place; /* of the agenda */
+        uint64_t at;  /* the deadline, clock_usec(); 0: none */
+        size_t place; /* in the heap */
 };
 
-/* tell() is called from the loop for each that is due, which is not due any more then: it was at
- * this time. NULL without memory. */
+/* Returns NULL without memory. The event loop calls tell() for each subject whose deadline `at` has
+ * come; the deadline is cleared before the call. */
 struct deadlines *deadlines_new(struct event_base *base,
                                 void (*tell)(struct due *due, uint64_t at));
+
+/* Frees the deadlines; subjects are not touched. May be NULL. */
 void deadlines_free(struct deadlines *deadlines);
 
-/* Makes room for it; false without memory. Then it may become due, and has to be removed before its
- * memory goes. */
+/* Adds a subject, without a deadline yet. Returns false without memory. */
 bool deadlines_add(struct deadlines *deadlines, struct due *due);
+
+/* Removes a subject that was added, with its deadline; to be called before the subject's memory is
+ * freed. */
 void deadlines_remove(struct deadlines *deadlines, struct due *due);
 
-/* It is due at this time, or at once if that is past, instead of when it was. */
+/* Sets the subject's deadline, in place of an earlier one. A deadline in the past is told from the
+ * event loop, at once. */
 void deadlines_set(struct deadlines *deadlines, struct due *due, uint64_t at);

@@ -24,9 +24,9 @@ struct dial {
         void *context;
         const struct config *config; /* borrowed while a round is under way */
         struct resolver *resolver;
-        size_t entry, address; /* where we are: a configured address, and of its numeric ones */
+        size_t entry, address; /* of the present try: index of the configured, numeric address */
         struct addrinfo *addresses; /* of the entry; owned; NULL: not resolved */
-        bool tried;                 /* anything, in this round */
+        bool tried;                 /* this round has tried an address */
         int fd;                     /* connecting; -1: none */
         struct event *writable, *timer;
         char peer[80];
@@ -74,7 +74,7 @@ static enum link_cause cause_of(int error)
         }
 }
 
-/* From the timer, so that a long row of failures is no deep recursion. */
+/* The next try begins from the timer, so that a long row of failures is no deep recursion. */
 static void try_failed(struct dial *dial, enum link_cause cause, const char *text)
 {
         drop_socket(dial);
@@ -102,7 +102,8 @@ static void source_failed(struct dial *dial, int error)
         connect_failed(dial, EADDRNOTAVAIL, why);
 }
 
-/* A loopback port in the ephemeral range can answer itself. */
+/* True if the socket is connected to itself: a loopback port in the ephemeral range can answer
+ * itself. */
 static bool is_ourselves(int fd)
 {
         struct sockaddr_storage here = {0}, there = {0};
@@ -150,7 +151,7 @@ static void connect_ends(evutil_socket_t fd, short what, void *arg)
                 finish_connect(dial);
 }
 
-/* Binds to the configured source; 0 or an errno. */
+/* Binds to SourceAddress=, if configured. Returns 0 or an errno. */
 static int bind_source(struct dial *dial, int fd, int family)
 {
         struct addrinfo hints = {
@@ -168,7 +169,7 @@ static int bind_source(struct dial *dial, int fd, int family)
         return error;
 }
 
-/* False: it came to nothing, and that was told. */
+/* Returns false after a failure, which was told to failed(). */
 static bool make_socket(struct dial *dial, int family)
 {
         int error;
@@ -259,7 +260,7 @@ static void next_try(struct dial *dial)
         struct addrinfo *to = dial->addresses;
 
         if (dial->entry >= dial->config->n_addresses && !dial->tried) {
-                dial->tried = true; /* it was to go on behind the last one: that is the first */
+                dial->tried = true; /* behind the last address comes the first */
                 dial_rewind(dial);
                 to = NULL;
         }
@@ -283,7 +284,7 @@ static void next_try(struct dial *dial)
         }
 }
 
-/* Our own stall is not the peer's. */
+/* True if the connection attempt has ended: after a stall of ftcpd the timer may come first. */
 static bool is_answered(int fd)
 {
         struct pollfd poller = {.fd = fd, .events = POLLOUT};

@@ -15,7 +15,7 @@
 #include "util/socket.h"
 
 enum {
-        ACCEPTS = 64, /* in a row, so that a crowd at the door stops nobody inside */
+        ACCEPTS = 64, /* in a row; then clients are served, however many connections come */
         PAUSE_USEC = 100000,
 };
 
@@ -24,8 +24,8 @@ struct listener {
         struct event *readable, *pause_end;
         listener_accepted *accepted;
         void *context;
-        uint64_t *mark; /* borrowed; NULL: there is none */
-        bool told;      /* that descriptors ran out */
+        uint64_t *mark; /* a word of the image, borrowed; NULL: none */
+        bool told;      /* the log says that descriptors ran out */
 };
 
 void listener_pause(struct listener *listener, uint64_t usec)
@@ -51,7 +51,7 @@ static void on_pause_end(evutil_socket_t fd, short what, void *arg)
         event_add(listener->readable, NULL);
 }
 
-/* A crash within the call of the system may cost somebody the connection that nobody knows of. */
+/* A crash in accept4() may cost a connection that no successor knows of: the mark tells of it. */
 static int accept_one(struct listener *listener)
 {
         int client, error;

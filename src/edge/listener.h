@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* A listening socket: accepts until there is nobody left, and rests while descriptors have run out.
- */
+/* A listening socket and its accept loop, which pauses for a moment when descriptors run out. */
 #include <stdint.h>
 
 #include <event2/event.h>
 
 struct listener;
 
-/* The connection is the callee's: non-blocking, closed on exec. */
+/* Told of a new connection. fd is the callee's, non-blocking, closed on exec. */
 typedef void listener_accepted(void *context, int fd);
 
-/* fd is taken, also on error; its path is not ours to remove. NULL without memory. */
+/* Accepts from fd and calls accepted() for each connection. fd is the listener's from here on, also
+ * on error; the path of a Unix socket is not removed. Returns NULL without memory. */
 struct listener *listener_new(struct event_base *base, int fd, listener_accepted *accepted,
                               void *context);
+
+/* Frees the listener and closes its socket. May be NULL. */
 void listener_free(struct listener *listener);
 
-/* This word of the image becomes 1 before each accept. Where somebody came it is the callee's to
- * clear, when a successor would know of the connection. */
+/* Sets a word of the image, borrowed, to 1 before each accept. The listener clears the word if no
+ * connection came; otherwise accepted() clears the word once a successor would know of the
+ * connection. */
 void listener_mark(struct listener *listener, uint64_t *word);
 
-/* Accepts nobody for so long. */
+/* Stops accepting for usec. */
 void listener_pause(struct listener *listener, uint64_t usec);

@@ -7,7 +7,7 @@
 
 enum {
         AT_ONCE = 256,
-        OVER = EPOLLHUP | EPOLLERR, /* told whether wanted or not */
+        OVER = EPOLLHUP | EPOLLERR, /* epoll tells these always */
 };
 
 struct poller {
@@ -16,8 +16,9 @@ struct poller {
         const struct poller_ops *ops;
 };
 
-/* One that is gone would be told for ever: while it wants nothing, it is told once more, which
- * nobody hears, and then no more. It keeps its place, so that nothing can fail. */
+/* epoll would report a subject that is gone in every pass. With EPOLLONESHOT, a gone subject that
+ * wants nothing is reported once more, which tell() ignores, and then never again. The subject
+ * stays in the set, so a later change of its wants cannot fail. */
 static int control(struct poller *poller, int op, struct polled *polled)
 {
         bool quiet = polled->gone && !polled->wants;

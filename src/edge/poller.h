@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Which of many descriptors are ready, in an epoll set of their own that is nested in the loop's. A
- * subject costs 8 bytes, where libevent takes 330 for one that is read from and written to; the
- * price is one more system call in a turn.
+ * Readiness of many descriptors, in an epoll set nested in the event loop's. A subject costs 8
+ * bytes, where libevent takes 330 for a descriptor that is read and written; the price is one more
+ * system call in a pass.
  *
- * It also tells when the other end is wholly gone, while nobody reads or writes: after a half-close
- * who wants to read would be told for ever, and who does not would hear of a full close no more.
+ * The poller also tells that the other end of a subject is wholly gone while the subject wants
+ * neither reading nor writing. With libevent, after a half-close a subject that wants to read is
+ * told in every pass, and a subject that does not is never told of the full close.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,31 +19,33 @@ struct poller;
 
 enum { POLLER_READ = EPOLLIN, POLLER_WRITE = EPOLLOUT };
 
-/* In the subject. */
+/* Part of the subject. */
 struct polled {
         int fd; /* borrowed; -1: not in a poller */
         uint8_t wants;
-        bool gone; /* it was told so */
+        bool gone; /* gone() was called */
 };
 
 struct poller_ops {
         void (*readable)(struct polled *polled);
         void (*writable)(struct polled *polled);
-        /* Once for each: both directions are shut, or broken. What came before may be read still.
-         */
+        /* Called once for a subject: both directions are shut, or the connection is broken. Bytes
+         * that came before may still be readable. */
         void (*gone)(struct polled *polled);
 };
 
-/* NULL without descriptors or memory. */
+/* Returns NULL without descriptors or memory. base and ops are borrowed. */
 struct poller *poller_new(struct event_base *base, const struct poller_ops *ops);
+
+/* Frees the poller; the descriptors stay open. May be NULL. */
 void poller_free(struct poller *poller);
 
-/* Returns 0 or a negative errno. */
+/* Adds a subject with its descriptor; wants as in poller_want(). Returns 0 or a negative errno. */
 int poller_add(struct poller *poller, struct polled *polled, int fd, unsigned wants);
 
-/* From now on it wants this: 0, POLLER_READ, POLLER_WRITE, or both. */
+/* Sets the wanted events of a subject: 0, POLLER_READ, POLLER_WRITE, or both. */
 void poller_want(struct poller *poller, struct polled *polled, unsigned wants);
 
-/* Before the descriptor is closed. Its memory has to stay until the loop has come round, unless
- * this is called from outside of the loop. */
+/* Removes a subject; to be called before the descriptor is closed. Within the event loop, the
+ * subject's memory must stay until the end of the pass. */
 void poller_remove(struct poller *poller, struct polled *polled);

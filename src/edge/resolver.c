@@ -18,14 +18,14 @@ struct resolver {
         void *context;
         int pipe[2];
         struct event *readable;
-        unsigned under_way; /* threads that will still send something */
-        uint64_t asked;     /* the number of the question that counts; 0: none */
-        uint64_t last;
+        unsigned under_way; /* threads that have not answered yet */
+        uint64_t asked;     /* the number of the question to be answered; 0: none */
+        uint64_t last;      /* the number of the last question */
 };
 
-/* Belongs to its thread until it is sent. */
+/* Owned by its thread until the thread sends the pointer through the pipe. */
 struct question {
-        int to; /* our own end, so that the thread depends on nobody's life */
+        int to; /* the thread's own copy of the pipe's end: a freed resolver does no harm */
         uint64_t number;
         const char *wrong; /* a constant, or NULL */
         struct addrinfo *addresses;
@@ -46,8 +46,8 @@ static void question_free(struct question *question)
 static void *look_up(void *arg)
 {
         struct question *question = arg;
-        /* No AI_ADDRCONFIG: it would hide ::1 on a host that has no other IPv6 address. The system
-         * sorts those last that can't be reached. */
+        /* No AI_ADDRCONFIG: the flag would hide ::1 on a host with no other IPv6 address. The
+         * system sorts unreachable addresses last. */
         struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
         int to = question->to, error;
 
@@ -120,7 +120,7 @@ static int start_thread(struct question *question)
         pthread_attr_init(&attr);
         pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
         pthread_attr_setstacksize(&attr, 256 * 1024);
-        pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the event loop's */
+        pthread_sigmask(SIG_SETMASK, &all, &old); /* the event loop handles signals */
         error = pthread_create(&thread, &attr, look_up, question);
         pthread_sigmask(SIG_SETMASK, &old, NULL);
         pthread_attr_destroy(&attr);

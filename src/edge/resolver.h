@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Names to addresses by the system's resolver, off the event loop: a thread for each question,
- * which shares nothing with us but the message that it sends back. One question at a time; an
- * abandoned one is forgotten when its answer comes.
+ * Resolves names with the system's resolver, off the event loop: a thread for each question shares
+ * nothing with the event loop but the message with the answer. One question at a time; the answer
+ * to an abandoned question is freed when the answer comes.
  */
 #include <netdb.h>
 #include <stdbool.h>
@@ -13,16 +13,23 @@
 
 struct resolver;
 
-/* wrong is NULL, or says in words why there are none; the addresses are the callee's to free with
- * freeaddrinfo(). */
+/* Told of the answer. The callee frees the addresses with freeaddrinfo(); wrong: why the question
+ * failed, in words; NULL: resolved. */
 typedef void resolver_answer(void *context, const char *wrong, struct addrinfo *addresses);
 
-/* Returns NULL without memory or descriptors. */
+/* Returns NULL without memory or descriptors. base and context are borrowed. */
 struct resolver *resolver_new(struct event_base *base, resolver_answer *answer, void *context);
 
-/* Asks; the answer comes from the event loop, never from within. Returns 0 or a negative errno
- * (-EBUSY: too many abandoned questions are still under way). */
+/* Asks for the addresses of host and port, which are copied; an earlier question is abandoned.
+ * answer() is called from the event loop, never from within resolver_ask(). Returns 0 or a negative
+ * errno (-EBUSY: too many abandoned questions are still under way). */
 int resolver_ask(struct resolver *resolver, const char *host, const char *port);
+
+/* True while a question waits for its answer. */
 bool resolver_is_asked(const struct resolver *resolver);
+
+/* Abandons the question under way, if any: answer() is not called for an abandoned question. */
 void resolver_abandon(struct resolver *resolver);
+
+/* Frees the resolver. Threads under way end on their own. May be NULL. */
 void resolver_free(struct resolver *resolver);

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * How many bytes were read from a client's socket, by the kernel's own count: what a successor
- * finds in it after a crash between a read and the store that says so. A Unix socket counts in its
- * SO_PEEK_OFF, which every read lowers by what it took: it begins high, and is raised by 1 << 29
- * now and then, so that the count holds modulo 1 << 29 at any instant.
+ * The kernel's own count of the bytes read from a client's socket. From the count a successor knows
+ * of a read whose store a crash prevented. A TCP socket has a counter. On a Unix socket SO_PEEK_OFF
+ * serves as the counter: every read lowers the offset by the bytes read. The offset begins high and
+ * is raised by 1 << 29 from time to time, so the count is valid modulo 1 << 29 at any instant.
  */
 #include <stdbool.h>
 #include <stdint.h>
 
-/* At the beginning of a connection; nothing was read from it yet. */
+/* Starts the count of a new Unix socket, before the first read. */
 void rx_count_begin(int fd);
 
-/* Keeps it going; taken is what was read so far. Returns at how many bytes to call it again. */
+/* Raises a Unix socket's offset if due; taken: bytes read so far. Returns the number of bytes read
+ * at which to call the function again; UINT64_MAX if the socket does not count. */
 uint64_t rx_count_go_on(int fd, uint64_t taken);
 
-/* The true count, where `known` were read for sure and less than 1 << 29 besides. */
+/* Returns the number of bytes read; `known`: a lower bound, less than 1 << 29 below the result.
+ * Returns `known` if the kernel does not tell. */
 uint64_t rx_count_read(int fd, bool local, uint64_t known);

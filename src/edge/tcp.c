@@ -16,10 +16,12 @@ enum {
         NOTSENT_LOWAT =
                 256 *
                 1024, /* by default 2 to 3 MB wait in the kernel, out of reach of any policy */
-        KEEPALIVE_COUNT = 127, /* the verdict is ours, not the kernel's */
+        KEEPALIVE_COUNT =
+                127, /* the kernel must not end the connection: ftcpd judges a dead path */
 };
 
-/* tcpi_state. linux/tcp.h has no names for them, and netinet/tcp.h, which has, goes not with it. */
+/* Values of tcpi_state. linux/tcp.h has no names for the values; netinet/tcp.h has names, but the
+ * two headers exclude each other. */
 enum {
         TCP_FIN_WAIT1 = 4,
         TCP_FIN_WAIT2,
@@ -35,11 +37,11 @@ static void set(int fd, int level, int option, int value)
         setsockopt(fd, level, option, &value, sizeof(value));
 }
 
-/* BBR, where it is the host's rule, has timers pace what is sent. Within the host there is nothing
- * to pace it for, and without it several writes in a row take a fifth less CPU. */
+/* BBR, where the host uses it by default, paces segments with timers. Within the host pacing is of
+ * no use, and without pacing several writes in a row take a fifth less CPU. */
 void tcp_connects(int fd, const struct sockaddr *to)
 {
-        static const char unpaced[] = "reno"; /* every kernel has it, and allows it everybody */
+        static const char unpaced[] = "reno"; /* in every kernel, and allowed to every user */
 
         if (socket_is_loopback(to))
                 setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, unpaced, sizeof(unpaced) - 1);
@@ -95,7 +97,8 @@ struct tcp_books tcp_books(int fd, uint64_t written)
         return books;
 }
 
-/* One reading of two counters of a live socket is skewed: until the first has not changed. */
+/* Reads the queue's counter and the TCP_INFO of a live socket. Two system calls give skewed values,
+ * so the reading is repeated until the first counter has not changed, at most 100 times. */
 static bool read_both(int fd, int request, struct tcp_info *info, int *queued)
 {
         for (int i = 0; i < 100; i++) {
@@ -121,7 +124,7 @@ static bool end_came(const struct tcp_info *info)
                info->tcpi_state == TCP_CLOSE;
 }
 
-/* Why it is lost; told once, by whatever asks first. */
+/* Takes the error of a lost connection from the socket, which tells an error once. */
 static int take_error(int fd)
 {
         int error = 0;
@@ -150,12 +153,12 @@ bool tcp_total(int fd, uint64_t read, uint64_t written, struct tcp_totals *total
                           info.tcpi_state == TCP_CLOSING || info.tcpi_state == TCP_LAST_ACK ||
                           info.tcpi_state == TCP_TIME_WAIT ||
                           (info.tcpi_state == TCP_CLOSE &&
-                           acked + (uint64_t)queued == written + 1); /* our end, as a byte */
+                           acked + (uint64_t)queued == written + 1); /* our FIN, as a byte */
         totals->error = got > read && gone && !totals->closing ? take_error(fd) : 0;
-        if (totals->error == EPIPE) /* a reset behind the peer's end, which is what is to be told */
+        if (totals->error == EPIPE) /* a reset behind the peer's FIN: the FIN is to be told */
                 totals->error = 0;
         if (got > read && ended && !totals->error)
-                got--; /* the peer's end counts as a byte */
+                got--; /* the peer's FIN counts as a byte */
         totals->read = got > read ? got : read;
         totals->written = acked + (uint64_t)queued;
         if (totals->written < written || totals->closing)
