@@ -19,15 +19,14 @@ enum { DRAIN_USEC = 5000 };
 #define LOSSES_USEC     (600 * USEC_PER_SEC)
 #define STAY_LEAST_USEC USEC_PER_SEC
 
-/* A crash of ours does not make it shorter. */
 void link_set_down(struct link *link, uint64_t since)
 {
         link->down_since = since;
         store_set(&link->ledger->totals->down_since, since);
 }
 
-/* A connection that says nothing and ends at once does not end an outage: only one that brought a
- * byte, or stayed. */
+/* Ends the outage if the connection brought a byte or stayed up for StableTime= (at least
+ * STAY_LEAST_USEC): a connection that ends at once without a byte does not end an outage. */
 static void note_life(struct link *link)
 {
         uint64_t stay = link->config->stable_time_usec;
@@ -53,7 +52,7 @@ void link_set_state(struct link *link, enum link_state state, enum link_cause ca
         link->ops->state(link->context, state, cause, text);
 }
 
-/* The next round after the delay that is due. */
+/* Begins the next round after the delay of the back-off. */
 static void wait_for_round(struct link *link, enum link_cause cause, const char *text)
 {
         uint64_t delay = backoff_wait(&link->backoff, clock_jitter());
@@ -95,7 +94,7 @@ static void on_exhausted(void *context)
         wait_for_round(link, link->last_cause, link->last_error);
 }
 
-/* What a successor needs stands there before the ledger has the connection. */
+/* Stores what a successor needs to recover the connection, before the ledger begins it. */
 static void fingerprint_next(struct link *link, int fd, const char *address)
 {
         struct image_session *image = link->ledger->image;
@@ -144,8 +143,8 @@ static void on_up(void *context)
                 evtimer_del(link->timer);
         store_set(&link->ledger->image->up_since, clock_usec());
         if (link->stopping || link->held || link->redial)
-                return; /* the greeting was answered after all; at a stop what is queued still goes
-                         */
+                return; /* the greeting was answered late: the session is closing, and at a stop
+                           still writes the queued messages */
         link_describe(link, text, sizeof(text));
         if (!link->quiet) {
                 diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_LINK_UP), "link: up: %s", text);
@@ -177,7 +176,8 @@ static void note_loss(struct link *link)
         link->losses[link->n_losses++ % LOSSES] = clock_usec();
 }
 
-/* Has the connection been up for long enough, and did the peer say anything? */
+/* True if the connection is up for long enough, and the peer has sent a byte or may be silent
+ * (Heartbeat Timeout= is off). */
 static bool has_proved(const struct link *link)
 {
         return link->state == LINK_UP &&
@@ -185,7 +185,6 @@ static bool has_proved(const struct link *link)
                clock_usec() - link->since >= backoff_stable_usec(&link->backoff);
 }
 
-/* What was not told is summed up when it is over. */
 static void on_stable(struct link *link)
 {
         if (!has_proved(link)) { /* no byte yet */
@@ -195,7 +194,8 @@ static void on_stable(struct link *link)
         link_tell_stable(link);
 }
 
-/* The connection proved itself, or its address counts as failed. */
+/* After a connection that proved itself, the back-off falls and the next round begins at the first
+ * address; otherwise the address counts as failed and is skipped. */
 static void judge_connection(struct link *link, enum link_cause cause, bool proved)
 {
         if (cause == CAUSE_GREETING)
@@ -211,7 +211,7 @@ static void judge_connection(struct link *link, enum link_cause cause, bool prov
 void link_enter_held(struct link *link)
 {
         link_set_state(link, LINK_HELD, CAUSE_HELD, link->held_text);
-        link->since = link->held_since; /* which may have been the last process's */
+        link->since = link->held_since; /* may be from the time of a predecessor */
 }
 
 static void on_lost(void *context, enum link_cause cause, const char *text,
@@ -236,7 +236,7 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
         if (link->draining)
                 timer_arm(link->timer, 0);
         if (link->stopping || link->draining)
-                return; /* the reaper, or the timer, says so */
+                return; /* the reaper, or drain() from the timer, calls stopped() */
         if (link->held) {
                 link_enter_held(link);
         } else if (link->redial) {
@@ -277,7 +277,8 @@ static void on_reaper(evutil_socket_t fd, short what, void *arg)
                 link->ops->stopped(link->context);
 }
 
-/* Everything is acknowledged, or the time is over, or there is no connection to do it with. */
+/* Calls stopped() if everything is acknowledged, the deadline has passed, or no session is left;
+ * looks again after DRAIN_USEC otherwise. */
 static void drain(struct link *link)
 {
         link_poll_acks(link);

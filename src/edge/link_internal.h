@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The link's own memory, for link.c (dialling, its session, time), link_steer.c (what it is told to
- * do) and link_tell.c (what the log is told of it). */
+/* The link's memory and the functions that link.c (dialling, the session, timers), link_steer.c
+ * (orders of the caller) and link_tell.c (lines in the program's log) share. */
 #include "config/wire_messages.h"
 #include "core/backoff.h"
 #include "core/failure_log.h"
@@ -11,7 +11,7 @@
 enum { LOSSES = 64 };
 
 struct link {
-        struct event_base *base; /* borrowed, as all pointers but those marked */
+        struct event_base *base; /* borrowed, as all pointers without a mark */
         const struct config *config;
         struct wire_messages *wire_messages; /* owned */
         struct log *in;
@@ -25,54 +25,58 @@ struct link {
         struct backoff backoff;
         enum link_state state;
         uint64_t since, next_attempt;
-        uint64_t down_since; /* or 0; while it is up, from when it counts as down if this fails */
+        uint64_t down_since; /* or 0; while up: the start of an outage if this connection fails */
         char address[280], peer[80];
         enum link_cause last_cause;
         char last_error[420];
         uint64_t last_error_at;
-        uint64_t losses[LOSSES]; /* when, the newest at n_losses - 1 modulo LOSSES */
+        uint64_t losses[LOSSES]; /* their times; the newest at n_losses - 1 modulo LOSSES */
         uint64_t n_losses;
         struct failure_log failure_log;
-        bool quiet;   /* the last loss was not news, so what follows is not told either */
-        bool told_up; /* the last that was told is that it is up */
-        bool paused, hurry, stopping, redial;
-        bool started;  /* it dials, or would if it were not held */
-        bool held;     /* by an operator: the connection ends, and none is made */
-        bool draining; /* what is queued still goes, and the connection stays */
+        bool quiet;   /* the last loss was no news, so the next "up" is not told either */
+        bool told_up; /* the last line in the program's log says that the link is up */
+        bool paused, hurry, stopping, redial; /* redial: at once when the session has ended */
+        bool started;                         /* the link dials unless held */
+        bool held;     /* by an operator: the connection ends, and no other is made */
+        bool draining; /* link_drain(): queued messages are written, the connection stays */
         char held_text[420];
         uint64_t held_since;
         uint64_t drained_by;
 };
 
-/* What a session of this link is made from; fd as in struct session_setup. */
+/* Returns the setup of a session of this link; fd as in struct session_setup. */
 struct session_setup link_session_setup(struct link *link, int fd);
 
-/* The link counts as down since then, clock_usec(); 0: it does not. */
+/* Sets since when the link counts as down, clock_usec(); 0: the link counts as up. The time stands
+ * in the image, so an outage goes on across a crash of ftcpd. */
 void link_set_down(struct link *link, uint64_t since);
 
-/* The one place where the state changes. */
+/* Changes the state and calls state(): the one place for both. */
 void link_set_state(struct link *link, enum link_state state, enum link_cause cause,
                     const char *text);
 
-/* Begins with the first of the addresses that are to be tried now. */
+/* Begins a round of dialling, without a delay. */
 void link_start_round(struct link *link);
 
-/* No connection is left, and none is made. */
+/* Sets the state to held; the link has no session and no round under way. */
 void link_enter_held(struct link *link);
 
-/* Somebody wanted it so: no fault of the link's. */
+/* True if a connection ended by an order (of an operator, of a stop): no fault of the link. */
 bool link_is_chosen(enum link_cause cause);
 
-/* Returns whether it was news. What is none is told, too, where the log would go on saying that the
- * link is up. */
+/* Logs a failure. A failure that is no news is logged only if the last line says that the link is
+ * up. Returns true if the failure is news and no failure of the same cause was left out since the
+ * last line of that cause. */
 bool link_tell_failure(struct link *link, enum link_cause cause, const char *text);
 
-/* The connection ended, and what becomes of what was under way. */
+/* Logs the end of a connection, and the fate of the messages that were begun and not acknowledged.
+ */
 void link_tell_loss(struct link *link, enum link_cause cause, const char *text,
                     const struct ledger_end *fate);
 
-/* What was not told is summed up when it is over. */
+/* Logs that the link is stable, if lines were left out before: with the number of failures not
+ * logged, or because the link's last "up" was not logged. */
 void link_tell_stable(struct link *link);
 
-/* The connection in words. */
+/* Writes the connection's address and peer in words into text. */
 void link_describe(const struct link *link, char *text, size_t size);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the link is told to do: to start, to go on, to be held, to change, to stop. */
+/* Orders to the link: start, recover, reconnect, hold, release, configure, stop. */
 #include "edge/link_internal.h"
 
 #include <errno.h>
@@ -40,7 +40,7 @@ void link_start(struct link *link)
         start_or_hold(link);
 }
 
-/* Is it of no use to close or to dial, because that comes later, or never? */
+/* True if an order to close or to dial has no effect now: the link has not started, or stops. */
 static bool has_no_say(const struct link *link)
 {
         return !link->started || link->stopping || link->draining;
@@ -83,11 +83,11 @@ void link_release(struct link *link, const char *text)
         link->held = false;
         if (has_no_say(link))
                 return;
-        if (link->session) { /* it is being closed still */
+        if (link->session) { /* still closing because of the hold */
                 link->redial = true;
                 return;
         }
-        link_set_down(link, clock_usec()); /* until now nobody wanted it to be up */
+        link_set_down(link, clock_usec()); /* the time of the hold is no outage */
         link_set_state(link, LINK_WAITING, CAUSE_NONE, text);
         dial_rewind(link->dial);
         link_start_round(link);
@@ -106,8 +106,8 @@ static bool recover_session(struct link *link, int fd)
         if (fd < 0 || !image->up_since)
                 return false;
         snprintf(link->address, sizeof(link->address), "%s", fingerprint_address_of(image));
-        /* One that was reset meanwhile has no peer any more, but still what the peer sent before.
-         */
+        /* A connection that was reset meanwhile has no peer address, but the bytes that came before
+         * the reset can still be read. */
         if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0)
                 socket_address_text((struct sockaddr *)&peer, size, link->peer, sizeof(link->peer));
         else
@@ -141,7 +141,8 @@ void link_recover(struct link *link, int fd)
         start_or_hold(link);
 }
 
-/* What closes a connection also writes to it, so first it must be known how far it was written. */
+/* Closing a session also writes, so the session is reconciled before: the written offset must be
+ * true. */
 void link_reconcile(struct link *link)
 {
         bool closed = link->session && session_reconcile(link->session);
