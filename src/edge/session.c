@@ -14,8 +14,8 @@
 
 enum {
         THROTTLE_USEC = 1000,
-        COURTESY_USEC = 250000, /* for the peer's end, when all is acknowledged: a close with unread
-                                   data would reset */
+        COURTESY_USEC = 250000, /* wait for the peer's FIN when everything is acknowledged: a close
+                                   with unread data would reset */
 };
 
 static_assert((int)LINK_CAUSES <= (int)IMAGE_CAUSES, "every cause has its counter");
@@ -62,11 +62,11 @@ void session_end(struct session *session, enum link_cause cause, const char *tex
                 fate = end_ledger(ledger, books, session->setup.config->resend,
                                   session->closing ? session->close_cause : cause);
                 if (cause == CAUSE_CLOSED && books.acked == ledger->image->written)
-                        close(fd); /* nothing is under way: no need to be rude */
+                        close(fd); /* nothing is under way: no reset is needed */
                 else
                         tcp_reset(fd);
         }
-        /* The rest of a message that has begun never comes: the next connection begins a new one.
+        /* The remainder of a partial message never comes: the next connection begins a new message.
          */
         slabs_free(ledger->log->store, log_cut(session->setup.in));
         if (session->closing) {
@@ -81,8 +81,8 @@ void session_close_on(struct session *session, uint64_t now)
         bool late = now >= session->close_deadline;
 
         if (!session->fin_sent && !session_has_waiting(session)) {
-                session->fin_sent = true; /* all is acknowledged: the books are closed, and the rest
-                                             is courtesy */
+                session->fin_sent = true; /* everything is acknowledged: the books do not change any
+                                             more, only the peer's FIN is awaited */
                 shutdown(session->fd, SHUT_WR);
                 if (session->close_deadline > now + COURTESY_USEC)
                         session->close_deadline = now + COURTESY_USEC;
@@ -98,7 +98,8 @@ void session_close(struct session *session, enum link_cause cause, const char *t
 {
         if (session->fd < 0)
                 return;
-        /* Asking again does not give the peer more time, but what is queued may need it. */
+        /* A repeated close gives the peer no more time, unless queued messages are to be written.
+         */
         if (session->closing && (!all || session->fin_sent) && session->close_deadline < deadline)
                 deadline = session->close_deadline;
         if (session->fin_sent && deadline > clock_usec() + COURTESY_USEC)
@@ -123,7 +124,7 @@ void session_pause(struct session *session, bool pause)
         session->throttled = false;
         evtimer_del(session->throttle_end);
         if (pause) {
-                session->beat_at = 0; /* what comes is not looked at */
+                session->beat_at = 0; /* an answer would be read too late */
                 event_del(session->readable);
                 return;
         }
@@ -227,7 +228,7 @@ struct session *session_new(const struct session_setup *setup)
                 return NULL;
         session->greeting = setup->config->greeting_expect.size != 0;
         ledger_begin(setup->ledger, setup->in->image->end);
-        /* Before the first flush, which comes from anywhere: greetings go first. */
+        /* Injected here, because the first write may come from any caller: greetings go first. */
         session->greeted = true;
         for (size_t i = 0; i < setup->wire_messages->n_greetings; i++)
                 session->greeted = session->greeted &&
@@ -246,8 +247,9 @@ struct session *session_recover(const struct session_setup *setup)
         return session;
 }
 
-/* The kernel is ahead of the image by at most one read and one write. Returns whether our end of it
- * is closed already; *error: why it is lost, if that was told here, and never again. */
+/* Books the bytes that the kernel counts and the image does not: at most one read and one write.
+ * Returns true if sending is shut down already. *error: the error of a lost connection, if taken
+ * from the socket here, which tells an error once; otherwise 0. */
 static bool reconcile(struct ledger *ledger, int fd, int *error)
 {
         struct image_session *image = ledger->image;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * One connection to the upstream, from connected to lost: its bytes into the in log, those of the
- * ledger out, heartbeats, and the verdict on its life. Created for the connection and disposed of
- * whole with it.
+ * A session: one TCP connection to the upstream, from connected to lost. The session receives into
+ * the in log, sends the bytes of the ledger and heartbeats, and judges whether the peer lives. A
+ * new session is made for each connection; no session is used twice.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,28 +17,28 @@
 #include "store/log.h"
 
 enum {
-        /* One write. The largest segment takes a little less than 64 K, on loopback too: what is
-         * left of a write goes in one of its own and wakes the peer once more. */
+        /* One write. The largest segment takes a little less than 64 K, on loopback too: the
+         * remainder of a larger write goes in another segment and wakes the peer once more. */
         SESSION_WRITE_SIZE = 60 * 1024,
 };
 
 struct session;
 
 struct session_ops {
-        /* It is greeted, or there was no answer to wait for: messages may go out. */
+        /* The greeting was answered, or no answer is expected: messages may go out. */
         void (*up)(void *context);
         /* Messages were committed to the in log. */
         void (*received)(void *context, const struct log_taken *taken);
-        /* Silent with OnSilence=report; and no longer. */
+        /* The peer became silent, with OnSilence=report; or sends again (silent is false). */
         void (*silent)(void *context, bool silent, const char *text);
-        /* The last call: the connection is closed, the ledger knows. It is to be freed from the
-         * event loop, later. */
+        /* The last call: the connection is closed, and `end` is the ledger's account. The callee
+         * calls session_free() later, from the event loop. */
         void (*lost)(void *context, enum link_cause cause, const char *text,
                      const struct ledger_end *end);
 };
 
 struct session_setup {
-        struct event_base *base; /* all borrowed, but for fd */
+        struct event_base *base; /* borrowed, as all but fd */
         const struct config *config;
         const struct wire_messages *wire_messages;
         struct log *in;
@@ -48,66 +48,80 @@ struct session_setup {
         int fd; /* connected; the session's from here on, also on error */
 };
 
-/* NULL without memory. Calls up() from the event loop. */
+/* Begins a session and its epoch in the ledger. up() is called from the event loop, never from
+ * within session_new(). Returns NULL without memory. */
 struct session *session_new(const struct session_setup *setup);
 
-/*
- * Goes on with the connection that the ledger has, which was up; fd is that. What the kernel did
- * and no store says yet is taken up by session_reconcile(), once received() may be called. up() is
- * not called. NULL without memory. session_reconcile() returns whether the predecessor had closed
- * it on our side: nothing can be sent any more, it is to be ended.
- */
+/* Recovers the session of the ledger, which was up; fd is the predecessor's connection. up() is not
+ * called. The caller then calls session_reconcile(), once received() may be called. Returns NULL
+ * without memory. */
 struct session *session_recover(const struct session_setup *setup);
+
+/* Reconciles a recovered session by the kernel's counters, and takes the bytes that the predecessor
+ * read and did not commit. Returns true if the predecessor had shut down sending: the session can
+ * send nothing more and is to be ended. May call received(), and lost(). */
 bool session_reconcile(struct session *session);
 
-/* Ends the connection that the ledger has and nobody goes on with. fd is taken; -1: it is gone. */
+/* Ends the predecessor's connection in the ledger without a session, and resets the connection. fd
+ * is closed; -1: lost. */
 void session_abandon(struct log *in, struct ledger *ledger, int fd, enum config_resend resend);
+
+/* Frees the session and closes a connection left open. May be NULL. */
 void session_free(struct session *session);
 
-/* Other values of the same wire: timeouts, limits. */
+/* Replaces the configuration and its wire messages, both borrowed: other timeouts and limits, the
+ * same connection. */
 void session_configure(struct session *session, const struct config *config,
                        const struct wire_messages *wire_messages);
 
-/* Reads what the socket holds already, before a timer judges: our own stall is not the peer's
- * silence. */
+/* Reads the bytes that the socket has already, before a timer judges: a stall of ftcpd is not the
+ * peer's silence. May end the session. */
 void session_catch_up(struct session *session);
 
-/* Hands to the kernel what it takes, unless its queue is full: then that is done when it has room.
- * Early: only what fills whole writes, as more is expected at once. */
+/* Writes until the kernel takes no more. No effect while the kernel's queue is full: the session
+ * writes on when the queue has room. May end the session. */
 void session_write(struct session *session);
+
+/* As session_write(), but only whole writes of SESSION_WRITE_SIZE, as more bytes are expected at
+ * once. Tries a full queue again after much was added to the out log. */
 void session_write_early(struct session *session);
 
-/* Is the kernel's queue full? */
+/* True if the kernel's send queue is full. */
 bool session_is_blocked(const struct session *session);
 
-/* We do not read while a client's queue is full; its silence is not judged then. */
+/* Stops or starts reading: the link is not read while a client's queue is full. The peer's silence
+ * is not judged while paused. */
 void session_pause(struct session *session, bool pause);
 
 /*
- * Every client has enough to take for now: reading rests until one of them has taken something, or
- * for a moment. Reading ahead of them fills their queues with what has left the cache by the time
- * they take it.
+ * Throttles or goes on reading: reading pauses until the caller ends the throttle, for 1 ms at
+ * most. For a time when every client has enough queued: messages read ahead would have left the
+ * cache when the clients take them.
  */
 void session_throttle(struct session *session, bool throttle);
 
-/* Somebody waits for acknowledgements: ask for them often. */
+/* Asks the kernel for acknowledgements more often (hurry), for a caller that waits for them. */
 void session_hurry(struct session *session, bool hurry);
+
+/* Asks the kernel now which bytes are acknowledged, and tells the ledger. */
 void session_poll_acks(struct session *session);
 
 /*
- * Ends it quietly: a message that is half written is finished, no other is begun (all: what is
- * queued goes out first), and until the deadline (clock_usec()) the peer may acknowledge what was
- * sent. Then lost() is called with this cause.
+ * Closes the session quietly: finishes a half-written message and begins no other (all: writes the
+ * whole out log first), waits until the deadline (clock_usec()) for acknowledgements, and calls
+ * lost() with this cause. After a failed write lost() is called from within.
  */
 void session_close(struct session *session, enum link_cause cause, const char *text,
                    uint64_t deadline, bool all);
 
-/* What status shows. */
+/* The session as status shows it. */
 struct session_view {
-        uint64_t since, last_byte, partial_since;
-        uint64_t partial, partial_total, declared; /* bytes; the second 0: unknown */
+        uint64_t since, last_byte, partial_since;  /* clock_usec() */
+        uint64_t partial, partial_total, declared; /* bytes; partial_total 0: unknown */
         uint64_t rtt_usec;                         /* the kernel's; 0: unknown */
         uint64_t transmitted;                      /* by the kernel, a TCP offset */
         bool paused, silent, got_byte;
 };
+
+/* Returns the present view of the session. */
 struct session_view session_look(const struct session *session);

@@ -13,12 +13,11 @@
 
 enum {
         READ_MOST = 1024 * 1024, /* with 256 K a message of 64 B or 4 K cost a quarter more */
-        READ_CROWD =
-                256 * 1024, /* with 1 M one to 100 clients cost 5 % more, and twice the memory */
+        READ_CROWD = 256 * 1024, /* with 1 M, 100 clients cost 5 % more, and twice the memory */
         READ_LEAST = 4096,
         CROWD = 8,
         PART = 8,
-        /* Answers that the peer has not taken; what it asks behind them gets none. */
+        /* Injected bytes that the kernel has not taken; beyond, heartbeats get no answer. */
         ANSWERS_MAX = 64 * 1024,
 };
 
@@ -59,7 +58,8 @@ static bool is_one_of(const struct session *session, uint32_t slab, uint64_t pos
         return false;
 }
 
-/* The first message that is no heartbeat answers all greetings. */
+/* Compares a message with GreetingExpect=: the first message that is no heartbeat answers all
+ * greetings. */
 static void judge_answer(struct session *session, uint32_t slab, uint64_t pos, uint64_t size)
 {
         const struct config *config = session->setup.config;
@@ -71,7 +71,7 @@ static void judge_answer(struct session *session, uint32_t slab, uint64_t pos, u
         if (frame) {
                 log_copy(session->setup.in, slab, pos, frame, size);
                 frame_message(&config->frame, frame, size, &message, &length);
-                if (!expect->size || /* it is expected no more */
+                if (!expect->size || /* a changed configuration expects no answer */
                     (length >= expect->size && memcmp(message, expect->data, expect->size) == 0))
                         session->greeting = false;
         }
@@ -116,7 +116,6 @@ static void framing_lost(struct session *session, const struct log_taken *taken)
         session_end(session, CAUSE_FRAMING, text);
 }
 
-/* Of what was read, commits what is whole. False: the session has ended. */
 bool session_take(struct session *session)
 {
         struct image_session *image = session->setup.ledger->image;
@@ -187,7 +186,8 @@ static void read_ends(struct session *session, int error)
                     text);
 }
 
-/* To a peer that answers heartbeats, this was the round trip. */
+/* Takes the time from the heartbeat to the first byte behind it: the round trip, if the peer
+ * answers heartbeats. */
 static void tell_answer(struct session *session)
 {
         struct image *image = session->setup.in->store->image;
@@ -196,8 +196,8 @@ static void tell_answer(struct session *session)
         session->beat_at = 0;
 }
 
-/* Not more at once than many clients take together, or than a good part of a client's queue: who is
- * quick must never find it full. */
+/* Returns the largest size of one read: less for many clients, and at most a part of a client's
+ * queue, so that the queue of a quick client is never full. */
 static size_t read_most(const struct session *session)
 {
         uint64_t part = session->setup.config->client_queue_size / PART;
@@ -208,7 +208,8 @@ static size_t read_most(const struct session *session)
         return part > READ_LEAST ? (size_t)part : READ_LEAST;
 }
 
-/* What comes fast is read in large pieces; what comes slowly keeps little memory. */
+/* Doubles the size of the next read after a full read, and halves the size after a small read, so
+ * that a slow peer takes little memory. */
 static void adapt(struct session *session, size_t got)
 {
         if (got >= session->read_size)
@@ -221,7 +222,6 @@ static void adapt(struct session *session, size_t got)
                 session->read_size = SESSION_READ_LEAST;
 }
 
-/* One read. Returns false when there was nothing, or the session has ended. */
 bool session_read(struct session *session)
 {
         struct image_session *image = session->setup.ledger->image;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A session's own memory, for its parts: session.c (from connected to lost), session_in.c (its
- * bytes into the in log), session_out.c (those of the ledger out) and session_life.c (whether it
- * lives).
+ * A session's memory and the functions that its parts share: session.c (from connected to lost),
+ * session_in.c (receives into the in log), session_out.c (sends the bytes of the ledger) and
+ * session_life.c (judges whether the peer lives, sends heartbeats).
  */
 #include "edge/session.h"
 #include "util/clock.h"
 
 enum {
         SESSION_EXPLAIN = 256,       /* bytes that a verdict looks at */
-        SESSION_CLOSING_USEC = 5000, /* how often a quiet close looks whether it is through */
+        SESSION_CLOSING_USEC = 5000, /* between two steps of a quiet close */
         SESSION_READ_LEAST = 64 * 1024,
 };
 
@@ -20,16 +20,16 @@ struct session {
         struct event *begin, *readable, *writable, *tick, *acks, *throttle_end;
         uint64_t since, last_byte, last_ack, last_sent, last_progress, partial_since, asked_at;
         uint64_t partial_total, declared;
-        uint64_t beat_at;    /* a heartbeat went out, and no byte came since; 0: none */
+        uint64_t beat_at;    /* when a heartbeat was sent, and no byte came since; 0: none */
         size_t read_size;    /* of the next read */
-        uint64_t tried;      /* the out log's end when the kernel was last offered something */
-        uint64_t hurry_usec; /* so often acknowledgements are asked for */
-        uint64_t rtt_at;     /* when the kernel's round trip was last looked at */
+        uint64_t tried;      /* the out log's end at the last attempt to write */
+        uint64_t hurry_usec; /* from one question for acknowledgements to the next */
+        uint64_t rtt_at;     /* when the kernel's round trip was last sampled */
         bool throttled, window_closed, was_waiting, paused, silent, got_byte, hurry, blocked;
-        bool greeting, wrong_answer; /* waits for the answer */
-        bool greeted;                /* the greetings are under way */
-        bool recovered;              /* it was up before */
-        int error; /* why it was lost before, which shows when all that came is read */
+        bool greeting, wrong_answer; /* the answer to the greeting is awaited; was a wrong one */
+        bool greeted;                /* the greetings are in the inject log */
+        bool recovered;              /* made by session_recover() */
+        int error; /* of a connection that was lost before; told after the last byte is read */
         size_t wrong_size;
         bool closing, closing_all, fin_sent;
         enum link_cause close_cause;
@@ -37,32 +37,61 @@ struct session {
         uint64_t close_deadline;
 };
 
-/* The one way to end: the kernel's numbers are read before anything changes them. */
+/* session.c: the one way to end a session. Reads the kernel's counters before anything changes
+ * them, ends the session in the ledger, closes the connection, and calls lost(). */
 void session_end(struct session *session, enum link_cause cause, const char *text);
 
-/* session_in.c: the in log's position behind what was received; bytes of a message that is not
- * whole; one read, which returns false when there was nothing or the session has ended; and the end
- * after a failed write, when everything that came was read: bytes before a reset are valid
- * messages. */
+/* session_in.c */
+
+/* Returns the in log's position behind the received bytes. */
 uint64_t session_received_to(const struct session *session);
+
+/* Returns the size of the partial message, in bytes; 0: none. */
 uint64_t session_partial(const struct session *session);
+
+/* Reads once, and takes. Returns false if no byte came or the session has ended. */
 bool session_read(struct session *session);
+
+/* Commits the whole messages of the received bytes. Returns false if the session has ended. */
 bool session_take(struct session *session);
+
+/* Ends the session after a failed write, an errno. Reads all received bytes before: bytes before a
+ * reset are valid messages. */
 void session_write_failed(struct session *session, int error);
+
+/* The event: the socket is readable. */
 void session_on_readable(evutil_socket_t fd, short what, void *arg);
 
-/* session_out.c: is anything to be sent, or to be acknowledged too; a fixed message at the next
- * boundary. */
+/* session_out.c */
+
+/* True if bytes are to be sent now; messages of the out log are not while the answer to the
+ * greeting is awaited or the session closes without them. */
 bool session_has_unsent(const struct session *session);
+
+/* True if bytes are to be sent, or were sent and are not acknowledged. */
 bool session_has_waiting(const struct session *session);
+
+/* Sends a frame at the next message boundary, besides the out log. Returns false without memory, or
+ * if too many frames are under way. */
 bool session_inject(struct session *session, const struct config_bytes *frame);
+
+/* Arms the timer for the next question for acknowledgements, if any are due. */
 void session_arm_acks(struct session *session);
+
+/* The event: the socket is writable. */
 void session_on_writable(evutil_socket_t fd, short what, void *arg);
+
+/* The timer of acknowledgements. */
 void session_on_acks(evutil_socket_t fd, short what, void *arg);
 
-/* session_life.c: looks again when something could be due. */
+/* session_life.c */
+
+/* Arms the tick for the time when a verdict or a heartbeat could be due. */
 void session_look_after(struct session *session);
+
+/* The tick: judges the session, sends a heartbeat if due, and goes on with a quiet close. */
 void session_on_tick(evutil_socket_t fd, short what, void *arg);
 
-/* One step of a quiet close. */
+/* session.c: one step of a quiet close. Shuts down sending when everything is acknowledged, and
+ * ends the session at the deadline. */
 void session_close_on(struct session *session, uint64_t now);

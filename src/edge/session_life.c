@@ -88,7 +88,8 @@ static void send_heartbeat(struct session *session)
                 return;
         store_set(&ledger->totals->heartbeats_sent, ledger->totals->heartbeats_sent + 1);
         session_write(session);
-        /* One that is still with us would make the answer look faster than it is. */
+        /* No time is taken of a heartbeat that was not sent yet: a byte that comes before the send
+         * is no answer. */
         if (!session->beat_at && session->fd >= 0 && !ledger_injected(ledger))
                 session->beat_at = session->last_sent;
 }
@@ -150,7 +151,6 @@ void session_on_tick(evutil_socket_t fd, short what, void *arg)
         session_look_after(session);
 }
 
-/* Looks again when something could be due. */
 void session_look_after(struct session *session)
 {
         uint64_t now = clock_usec(), wait;

@@ -10,18 +10,19 @@
 
 enum {
         WRITE_IOV = 20,
-        EARLY_USEC = 1000, /* a message's time is told to the millisecond; better early than late */
-        /* Acknowledgements are asked for when so much was sent since, or by the timer. Four times
-         * as much is as fast, and holds half a MiB more. */
+        EARLY_USEC =
+                1000, /* a message's time is exact to the millisecond: expires early, not late */
+        /* Bytes written from one question for acknowledgements to the next, if the timer does not
+         * come first. Four times as much is as fast, and keeps half a MiB more. */
         ASK_BYTES = SESSION_WRITE_SIZE,
         ACK_USEC = 50000,
-        HURRY_USEC = 1000,      /* at first; where nothing is acknowledged, less and less often */
-        TRY_BYTES = 256 * 1024, /* so much came since the kernel would take no more: within a long
-                                   turn of the loop it may take some again */
+        HURRY_USEC = 1000,      /* at first; doubled while nothing is acknowledged */
+        TRY_BYTES = 256 * 1024, /* added to the out log since the kernel's queue was full: within a
+                                   long pass the queue may have room again */
         RTT_USEC = 900000,      /* once a second, also where heartbeats alone are acknowledged */
 };
 
-/* Messages that are too old go no further. */
+/* Drops messages older than MessageTTL= that are not begun. */
 static void expire(struct session *session)
 {
         struct ledger *ledger = session->setup.ledger;
@@ -55,7 +56,7 @@ bool session_has_waiting(const struct session *session)
         return image->acked != image->written || session_has_unsent(session);
 }
 
-/* The kernel's own measure has news only when something was acknowledged. */
+/* Samples the kernel's round-trip time, which changes only when bytes are acknowledged. */
 static void sample_rtt(struct session *session, uint64_t now)
 {
         struct image *image = session->setup.in->store->image;
@@ -157,7 +158,8 @@ static void write_out(struct session *session, size_t least)
         }
         if (session->fd < 0)
                 return;
-        /* A heartbeat that fits into our own kernel is no sign that the peer takes anything. */
+        /* Only the out log counts as progress: a heartbeat in the near kernel's queue is no sign
+         * that the peer takes anything. */
         if (ledger_written(ledger) != before)
                 session->last_progress = session->last_sent;
         if (ledger->image->written - session->asked_at >= ASK_BYTES)
