@@ -61,7 +61,7 @@ void client_set_unplaced(struct client *client)
         store_set(&client->image->unplaced, 1);
 }
 
-/* Reads and discards bytes of a client that may only receive, so that the client does not block. */
+/* Reads and discards the bytes of a client without permission to send, which must not block. */
 static void discard(struct client *client)
 {
         char bytes[65536];

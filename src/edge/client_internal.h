@@ -25,8 +25,8 @@ void client_probe(struct client *client, uint64_t now);
  * in a send. */
 void client_trust(struct client *client, uint64_t now);
 
-/* Ends the client as a reader; queued messages that go to no other client are dropped for this
- * reason. */
+/* Ends the client as a reader. Queued messages go to other clients (balance) or are dropped with
+ * this reason. */
 void client_deafen(struct client *client, enum drop_reason reason);
 
 /* Moves the client's times forward by the delay if a deadline of `at` is told as late as `now`: a

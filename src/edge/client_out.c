@@ -71,8 +71,8 @@ void client_deafen(struct client *client, enum drop_reason reason)
                           units_were(dropped.messages), drop_reason_name(reason));
 }
 
-/* The client shut down its reading side and only sends from here on. A client that has ended
- * sending, too, is ended. */
+/* Marks a client whose reading side is shut down: from here on the client only sends. Ends a client
+ * that has ended sending, too. */
 static void mark_deaf(struct client *client)
 {
         if (!client->hung)

@@ -39,8 +39,8 @@ void dial_start(struct dial *dial, const struct config *config);
 /* Ends a round under way, without a call of ops. */
 void dial_stop(struct dial *dial);
 
-/* Replaces the configuration of a round under way by one with the same addresses; the old one is no
- * longer borrowed. */
+/* Replaces the configuration of a round under way; its addresses must be the same. The old
+ * configuration is no longer borrowed. */
 void dial_configure(struct dial *dial, const struct config *config);
 
 /* The next round begins at the first address. */

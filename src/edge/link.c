@@ -94,7 +94,7 @@ static void on_exhausted(void *context)
         wait_for_round(link, link->last_cause, link->last_error);
 }
 
-/* Stores what a successor needs to recover the connection, before the ledger begins it. */
+/* Stores the facts from which a successor recovers the connection, before the ledger begins. */
 static void fingerprint_next(struct link *link, int fd, const char *address)
 {
         struct image_session *image = link->ledger->image;

@@ -106,8 +106,8 @@ static bool recover_session(struct link *link, int fd)
         if (fd < 0 || !image->up_since)
                 return false;
         snprintf(link->address, sizeof(link->address), "%s", fingerprint_address_of(image));
-        /* A connection that was reset meanwhile has no peer address, but the bytes that came before
-         * the reset can still be read. */
+        /* A connection reset meanwhile has no peer address, but the bytes received before the reset
+         * can still be read. */
         if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0)
                 socket_address_text((struct sockaddr *)&peer, size, link->peer, sizeof(link->peer));
         else

@@ -25,7 +25,7 @@ struct listener {
         listener_accepted *accepted;
         void *context;
         uint64_t *mark; /* a word of the image, borrowed; NULL: none */
-        bool told;      /* the log says that descriptors ran out */
+        bool told;      /* a line was logged: descriptors ran out */
 };
 
 void listener_pause(struct listener *listener, uint64_t usec)
@@ -51,7 +51,7 @@ static void on_pause_end(evutil_socket_t fd, short what, void *arg)
         event_add(listener->readable, NULL);
 }
 
-/* A crash in accept4() may cost a connection that no successor knows of: the mark tells of it. */
+/* A crash in accept4() may lose a connection unknown to the successor: only the mark tells. */
 static int accept_one(struct listener *listener)
 {
         int client, error;

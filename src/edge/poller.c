@@ -16,9 +16,9 @@ struct poller {
         const struct poller_ops *ops;
 };
 
-/* epoll would report a subject that is gone in every pass. With EPOLLONESHOT, a gone subject that
- * wants nothing is reported once more, which tell() ignores, and then never again. The subject
- * stays in the set, so a later change of its wants cannot fail. */
+/* epoll would report a gone subject in every pass. With EPOLLONESHOT, a gone subject without wants
+ * is reported once more, which tell() ignores, and then never again. The subject stays in the set,
+ * so a later change of its wants cannot fail. */
 static int control(struct poller *poller, int op, struct polled *polled)
 {
         bool quiet = polled->gone && !polled->wants;

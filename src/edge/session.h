@@ -100,7 +100,7 @@ void session_pause(struct session *session, bool pause);
  */
 void session_throttle(struct session *session, bool throttle);
 
-/* Asks the kernel for acknowledgements more often (hurry), for a caller that waits for them. */
+/* Asks the kernel for acknowledgements more often (hurry), while a caller waits for some. */
 void session_hurry(struct session *session, bool hurry);
 
 /* Asks the kernel now which bytes are acknowledged, and tells the ledger. */

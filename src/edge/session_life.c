@@ -88,8 +88,7 @@ static void send_heartbeat(struct session *session)
                 return;
         store_set(&ledger->totals->heartbeats_sent, ledger->totals->heartbeats_sent + 1);
         session_write(session);
-        /* No time is taken of a heartbeat that was not sent yet: a byte that comes before the send
-         * is no answer. */
+        /* No time is taken of an unsent heartbeat: a byte received before the send is no answer. */
         if (!session->beat_at && session->fd >= 0 && !ledger_injected(ledger))
                 session->beat_at = session->last_sent;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The kernel's counters of a TCP connection, options of its socket, and ways to end a connection so
- * that the counters are exact. */
+/* The kernel's counters of a TCP connection, options of its socket, and ways to end a connection
+ * with exact counters. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -55,5 +55,5 @@ void tcp_silence(int fd);
 /* Undoes tcp_silence(), for a connection that is recovered. */
 void tcp_listen_again(int fd);
 
-/* Closes the socket with a reset, so that no half-open connection is left at the peer. */
+/* Closes the socket with a reset: no half-open connection stays at the peer. */
 void tcp_reset(int fd);
