@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who comes in, who is turned away, and what a client may do. */
+/* Admits connections as clients or turns connections away; decides whether a client may send. */
 #include "daemon/relay/relay_internal.h"
 
 #include <inttypes.h>
@@ -35,7 +35,8 @@ bool relay_slot_room(struct relay *relay, uint32_t slot)
         return true;
 }
 
-/* A free slot of the client table, with room to give it back; IMAGE_CLIENTS: none. */
+/* Takes a free slot of the client table, with room in free_slots for its return. Returns
+ * IMAGE_CLIENTS if the table is full or memory is short. */
 static uint32_t take_slot(struct relay *relay)
 {
         struct image_totals *totals = &relay->store.image->totals;
@@ -49,8 +50,8 @@ static uint32_t take_slot(struct relay *relay)
         return slot;
 }
 
-/* A TCP client has no user, and only receives where senders are named. Of whom a part was thrown
- * away, nobody knows any more where its messages begin. */
+/* True if Senders= lets the client send. A TCP client has no user: with Senders= set, the client
+ * only receives. An unplaced client only receives, for the boundaries of its messages are lost. */
 static bool may_send(const struct relay *relay, const struct client *client,
                      const struct socket_peer *peer)
 {
@@ -99,7 +100,7 @@ void relay_permit(struct relay *relay, struct client *client)
         socket_peer_done(&peer);
 }
 
-/* A crowd at the door is counted one by one, but must not flood the log. */
+/* Closes fd and counts the connection. A crowd is counted one by one, but must not flood diag. */
 static void turn_away(struct relay *relay, int fd, const char *why)
 {
         struct image_totals *totals = &relay->store.image->totals;
@@ -117,7 +118,7 @@ static void turn_away(struct relay *relay, int fd, const char *why)
         close(fd);
 }
 
-/* The link and the control socket must still find a descriptor when clients have taken the rest. */
+/* True if fd is among the last descriptors: these stay free for the link and the control socket. */
 static bool is_among_last(const struct relay *relay, int fd)
 {
         uint64_t reserve = relay->config->control_max_clients + RESERVE;
@@ -140,7 +141,7 @@ struct client_setup relay_client_setup(struct relay *relay, int fd)
                 .class = &relay->class, .fd = fd, .local = address.ss_family == AF_UNIX};
 }
 
-/* This one is in, or not. */
+/* Adds 1 to a counter of accepted or refused clients, and stores that client `id` is judged. */
 static void count_client(struct relay *relay, uint64_t *counter, uint64_t id)
 {
         store_begin(&relay->store);
@@ -149,7 +150,7 @@ static void count_client(struct relay *relay, uint64_t *counter, uint64_t id)
         store_commit(&relay->store);
 }
 
-/* Is it in the table? */
+/* True if the client table has client id. */
 static bool is_in(const struct image *image, uint64_t id)
 {
         for (uint64_t slot = 0; slot < image->totals.client_slots; slot++)
@@ -185,7 +186,7 @@ void relay_recover_door(struct relay *relay)
                 store_commit(&relay->store);
         }
         store_set(&totals->accepting, 0);
-        store_set(&totals->admitted, id + 1); /* by the first builds nothing was said */
+        store_set(&totals->admitted, id + 1); /* the first builds left 0 here */
 }
 
 void relay_admit(void *context, int fd)
@@ -213,7 +214,7 @@ void relay_admit(void *context, int fd)
                 return;
         }
         setup.id = totals->next_client_id + 1;
-        /* From here on the id tells, if a crash comes, that somebody was being let in. */
+        /* After a crash from here on, the id tells of a client that was being accepted. */
         store_set(&totals->next_client_id, setup.id);
         store_set(&totals->accepting, 0);
         if (relay->keeps &&
@@ -221,7 +222,7 @@ void relay_admit(void *context, int fd)
             relay->fd_bag.missed == 1)
                 diag_warning("not all clients can be kept: a restart will disconnect some "
                              "(LimitNOFILE= is to be four times MaxClients=)");
-        relay_deliver(relay); /* what came before it is not for it */
+        relay_deliver(relay); /* earlier messages are not for the new client */
         client = client_new(&setup);
         if (!client) {
                 relay->free_slots[relay->n_free_slots++] = setup.slot;

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* The way from the upstream to the clients. */
+/* The relay from the upstream to the clients. */
 #include "daemon/relay/relay_internal.h"
 
 #include "util/clock.h"
 
 enum {
         PLENTY_BYTES = 512 * 1024,
-        IN_VAIN = 8, /* rests, of some milliseconds each, after which they bring nothing */
+        IN_VAIN = 8, /* throttles in a row, of some milliseconds each, that no client used */
         THROTTLE_CREDIT_USEC = 200 * 1000,
-        THROTTLE_LEAST_USEC = 5000, /* what one may last */
-        REFILL = 20,                /* credit comes back at 5 % of real time */
+        THROTTLE_LEAST_USEC = 5000, /* one throttle may last this long */
+        REFILL = 20,                /* credit grows at 5 % of real time */
         TAKER_USEC = 1000 * 1000,
 };
 
-/* At most half of what is queued for a client: a small queue is not filled while it takes its own.
- */
+/* Bytes waiting that are plenty for a client: at most half of ClientQueueSize=, for a small
+ * queue must not fill up while the client reads. */
 static uint64_t plenty(const struct relay *relay)
 {
         uint64_t half = relay->config->client_queue_size / 2;
@@ -22,9 +22,9 @@ static uint64_t plenty(const struct relay *relay)
         return half < PLENTY_BYTES ? half : PLENTY_BYTES;
 }
 
-/* Has every client enough to take for now? What is read ahead of them all has left the cache when
- * they take it: throttling brought 10 % of the CPU at 64 B, a third at 4 K and 64 K. Where none
- * takes anything, there is nothing to rest for. */
+/* True if every client has plenty of bytes waiting; *taken is set to when a client last took bytes.
+ * Bytes read far ahead of all clients have left the cache when the clients take them: throttling
+ * brought 10 % of the CPU at 64 B, a third at 4 K and 64 K. */
 static bool all_have_plenty(const struct relay *relay, uint64_t *taken)
 {
         uint64_t enough = plenty(relay);
@@ -41,8 +41,9 @@ static bool all_have_plenty(const struct relay *relay, uint64_t *taken)
         return relay->spread.n_all > 0;
 }
 
-/* Only SlowClient=wait lets the upstream feel a slow client for good: else it is waited for in a
- * burst, and then for a twentieth of the time. */
+/* Settles the credit; returns true if the credit allows a throttle. Only with SlowClient=wait may
+ * slow clients throttle the upstream without limit: otherwise for one burst, and then for a
+ * twentieth of the time. */
 static bool may_throttle(struct relay *relay)
 {
         uint64_t now = clock_usec(), since = now - relay->throttle_credit_at;
@@ -56,6 +57,8 @@ static bool may_throttle(struct relay *relay)
                relay->throttle_credit >= THROTTLE_LEAST_USEC;
 }
 
+/* False after IN_VAIN throttles in a row in which no client took bytes: such a throttle saves
+ * nothing. */
 static bool is_worth_it(struct relay *relay, uint64_t taken)
 {
         relay->vain_throttles = taken > relay->taken_at_throttle ? 0 : relay->vain_throttles + 1;
@@ -69,12 +72,12 @@ static void deliver_once(struct relay *relay)
         size_t takers = 0;
 
         relay->spread.news = false;
-        /* Backwards: one that ends is replaced by the last. */
+        /* Backwards: the last client takes the place of a client that ends. */
         for (size_t i = relay->spread.n_all; i-- > 0;) {
                 struct client *client;
 
                 if (i >= relay->spread.n_all)
-                        continue; /* more than one has ended */
+                        continue; /* more than one client has ended */
                 client = relay_client_of(relay->spread.all[i]);
                 if (!client->blocked)
                         client_write(client, now);
@@ -91,8 +94,8 @@ void relay_deliver(struct relay *relay)
 
         if (!relay->spread.news)
                 return;
-        /* Who turns out to read no more leaves what it had to others, who may have had their turn:
-         * no event would remind of them. */
+        /* Messages of a client that turns out to read no more go to other clients. deliver_once()
+         * may have passed these clients already, and no event would come for these messages. */
         while (relay->spread.news)
                 deliver_once(relay);
         relay->throttled =
@@ -118,7 +121,7 @@ void relay_on_received(void *context, const struct log_taken *taken)
 
         relay_show_in(relay, taken);
         spread_taken(&relay->spread);
-        relay_deliver(relay); /* while it is in the cache */
+        relay_deliver(relay); /* while the messages are in the cache */
 }
 
 void relay_on_over(void *context, struct client *client, bool over)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is told as an event, and how often: every change of the link's state; clients and drops as
- * long as they are few, and then together, so that a crowd does not push everything else out.
+ * Turns changes into events. Each change of the link's state is an event. Clients and drops are
+ * told one by one while few, otherwise counted and told together: a crowd must not push all other
+ * events out of the ring.
  */
 #include "daemon/relay/relay_internal.h"
 
@@ -52,7 +53,7 @@ void relay_tell_link(struct relay *relay, enum link_state state, enum link_cause
 
 /* ---- clients ---- */
 
-/* Wakes the loop when something counted is to be told; relay_tell_news() does it then. */
+/* Arms the timer for the time `due`, when relay_tell_news() tells what was counted. */
 static void wake_at(struct relay *relay, uint64_t due, uint64_t now)
 {
         if (due >= relay->events.due)
@@ -116,8 +117,8 @@ static const uint64_t *dropped_of(const struct relay *relay, enum tell_way way, 
         return way == TELL_OUT ? totals->out_dropped[reason] : totals->in_dropped[reason];
 }
 
-/* What nobody chose is worse than what somebody configured; what waited for a client that left is
- * in the log with the client. */
+/* A drop that nobody chose is worse than a drop by configuration. Drops of a client that left
+ * have a diag line with the end of the client. */
 static const int levels[] = {
         [DROP_QUEUE_FULL] = LOG_WARNING, [DROP_HOLD_FULL] = LOG_WARNING,
         [DROP_EXPIRED] = LOG_NOTICE,     [DROP_LINK_DOWN] = LOG_NOTICE,
@@ -209,7 +210,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
         (void)fd;
         (void)what;
-        if (now < relay->events.due) /* else the turn that follows does it */
+        if (now < relay->events.due) /* else relay_tell_news() tells at the end of this pass */
                 timer_arm(relay->events.timer, relay->events.due - now);
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What becomes of messages and clients while the link is down or does not take them in time. */
+/* The fate of messages that grow too old, and of clients and messages while the link is down. */
 #include "daemon/relay/relay_internal.h"
 
 #include "util/clock.h"
 
-enum { EXPIRE_USEC = 50000 }; /* half of how late a message may be given up */
+enum { EXPIRE_USEC = 50000 }; /* half of how late a message may expire */
 
-/* ---- what is given up on the way to the upstream ---- */
+/* ---- drops ---- */
 
 void relay_note_drops(struct relay *relay)
 {
@@ -52,7 +52,7 @@ struct event *relay_expirer_new(struct relay *relay)
 
 /* ---- the link comes and goes ---- */
 
-/* Everybody gets what was received, and then the end. */
+/* Ends each client when the client has got the messages received so far. */
 static void dismiss_clients(struct relay *relay, const char *why)
 {
         struct client *client, *next;

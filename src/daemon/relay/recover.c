@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the last process left, and what is kept for the next one. */
+/* Recovers the state of a predecessor, and keeps the state for a successor. */
 #include "daemon/relay/relay_internal.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@ enum { TIDY_USEC = 100000, SETTLE_USEC = 200000 };
 
 /* ---- the state ---- */
 
-/* What waits for the upstream in a state that is sound, but of another frame. */
+/* Counts the messages that wait for the upstream in a sound state of another frame. */
 static struct count waiting(struct store *store, const struct frame_spec *spec)
 {
         struct books books = {0};
@@ -49,8 +49,8 @@ static const char *other_frame(struct relay *relay)
         return text;
 }
 
-/* *wrong: why the state that was left is not used, or NULL. Returns a negative errno where that
- * can't be told now. */
+/* Opens the predecessor's state. *wrong is the reason, static, why the state can't be used; NULL:
+ * the state is used. Returns 0, or a negative errno if the state can't be judged now. */
 static int open_left(struct relay *relay, struct handover *handover, const char **wrong)
 {
         int result;
@@ -78,7 +78,7 @@ static int open_new(struct relay *relay)
 
         if (result == 0) {
                 fingerprint_frame(relay->store.image, &relay->frame);
-                store_set(&relay->store.image->totals.admitted, 1); /* nobody, and says so */
+                store_set(&relay->store.image->totals.admitted, 1); /* id 0 plus one: none yet */
         }
         return result;
 }
@@ -126,11 +126,12 @@ static void on_found(void *context, const struct fd_bag_client *entry)
                 found->fd[entry->slot] = entry->fd;
                 return;
         }
-        shutdown(entry->fd, SHUT_RDWR); /* it left, or was not let in yet: relay_recover_door() */
+        /* The client has left, or was not admitted yet: see relay_recover_door(). */
+        shutdown(entry->fd, SHUT_RDWR);
         close(entry->fd);
 }
 
-/* In place of a descriptor that is gone: a connection whose other end has closed. */
+/* Returns a connection whose other end is closed, in place of a lost descriptor; -1: an error. */
 static int ended_socket(void)
 {
         int ends[2];
@@ -141,12 +142,13 @@ static int ended_socket(void)
         return ends[0];
 }
 
-/* Half a state is none. The next process finds it gone, ends its connections and begins anew. */
+/* Exits because the state can't be recovered as a whole. The service manager forgets the state; the
+ * successor ends the connections and begins anew. */
 static _Noreturn void exit_without_state(struct relay *relay)
 {
         diag_err("the state of the last run is given up: there are not enough descriptors "
                  "(LimitNOFILE=) or memory to go on with it");
-        close(relay->store.fd); /* saying so takes a descriptor */
+        close(relay->store.fd); /* service_forget() needs a descriptor */
         service_forget("state");
         diag_settle(SETTLE_USEC);
         _exit(EXIT_FAILURE);
@@ -173,9 +175,9 @@ static void recover_client(struct relay *relay, uint32_t slot, int fd)
 }
 
 /*
- * What the kernel did with each while nobody was there. Who was being sent to ends, and does so
- * first: as long as it is there, what another one leaves could become its, in the midst of what was
- * sent.
+ * Reconciles each client with the kernel's counters. Clients to which a send was under way end, and
+ * come first: otherwise messages that another ending client leaves could be dealt to such a client,
+ * into the middle of the send.
  */
 static void reconcile_clients(struct relay *relay)
 {
@@ -190,7 +192,7 @@ static void reconcile_clients(struct relay *relay)
         }
 }
 
-/* Returns how many are lost. */
+/* Recovers all clients of the table. Returns how many clients lost their descriptor. */
 static size_t recover_clients(struct relay *relay)
 {
         const struct image *image = relay->store.image;
@@ -215,13 +217,12 @@ static size_t recover_clients(struct relay *relay)
                 diag_warning(
                         "%zu clients of the last run are lost: their descriptors were not kept",
                         lost);
-        relay_apply_spread(
-                relay); /* goes on with what was under way, before anything else happens */
+        relay_apply_spread(relay); /* first: completes the spreading that was under way */
         reconcile_clients(relay);
         return lost;
 }
 
-/* ---- for the next one ---- */
+/* ---- for a successor ---- */
 
 static bool next_client(void *context, uint64_t *at, struct fd_bag_client *entry)
 {
@@ -246,7 +247,7 @@ void relay_forget(struct relay *relay, struct client *client)
                 return;
         fd_bag_forget(&relay->fd_bag);
         if (!client->hung && !evtimer_pending(relay->tidier, NULL))
-                evtimer_add(relay->tidier, &soon); /* it learns of the end when no copy is left */
+                evtimer_add(relay->tidier, &soon); /* the socket lives while a copy is left */
 }
 
 bool relay_is_recovered(const struct relay *relay)
@@ -268,7 +269,7 @@ static void on_tidier(evutil_socket_t fd, short what, void *arg)
         fd_bag_tidy(&relay->fd_bag);
 }
 
-/* What was counted and told stays so. */
+/* Drops before the restart are not new to health. */
 static void know_drops(struct relay *relay)
 {
         const struct image_totals *totals = &relay->store.image->totals;
@@ -318,6 +319,6 @@ int relay_recover(struct relay *relay, struct handover *handover)
         if (result < 0)
                 return result;
         handover_keep_bag(&relay->fd_bag);
-        handover_keep_state(relay->store.fd); /* the last: without it the rest is nothing */
+        handover_keep_state(relay->store.fd); /* last: the others need the state */
         return 0;
 }

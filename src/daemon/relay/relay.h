@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Both edges together: the only one that sees the link and the clients. It owns the store with its
- * two logs, hands what one edge committed to the other at the end of each turn of the event loop,
- * and decides who may read.
+ * The relay joins the two edges: no other part sees both the link and the clients. The relay owns
+ * the store with the two logs, hands messages that one edge committed to the other edge at the end
+ * of each pass, and decides which clients may be read.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,78 +20,90 @@ struct relay;
 struct tap;
 
 struct relay_ops {
-        /* The link's state has changed; text says it for people. */
+        /* The link's state has changed; text explains the change for people. */
         void (*state)(void *context, enum link_state state, enum link_cause cause,
                       const char *text);
-        /* After relay_stop(): everything is flushed or given up. left is what was not delivered to
-         * the upstream. */
+        /* After relay_stop(): the out log is flushed, or the deadline is over. left counts the
+         * messages not delivered to the upstream. */
         void (*stopped)(void *context, struct count left);
-        /* A position that relay_is_flushed() was asked with, and said no to, may be flushed now. */
+        /* A position for which relay_is_flushed() returned false may be flushed now. */
         void (*flushed)(void *context);
-        /* There is a new event. Nothing is to be done to the relay from here. */
+        /* The ring has a new event. The callback must not change the relay. */
         void (*event)(void *context);
 };
 
 /*
- * config is borrowed until relay_configure() or relay_free(). What the last process left in
- * `handover` is gone on with, if it can be trusted; else its connections are ended. Returns 0 or a
- * negative errno.
+ * Makes the relay in *relay, to be freed with relay_free(). config is borrowed until
+ * relay_configure() or relay_free(). Recovers the state that a predecessor left in `handover`, if
+ * the state can be trusted; otherwise ends the predecessor's connections. Returns 0 or a negative
+ * errno.
  */
 int relay_new(struct relay **relay, struct event_base *base, const struct config *config,
               struct handover *handover, const struct relay_ops *ops, void *context);
+/* Ends all clients and the link, and frees the relay with the store. */
 void relay_free(struct relay *relay);
 
-/* Serves a listening socket; fd is taken, also on error. Returns 0 or a negative errno. */
+/* Serves a listening socket. Takes fd, also on error. Returns 0 or a negative errno. */
 int relay_listen(struct relay *relay, int fd);
 
-/* Goes on with the connection of the last process, or begins to dial. */
+/* Recovers the predecessor's connection to the upstream, or begins to dial. */
 void relay_start(struct relay *relay);
 
-/* Another configuration with the same frame and sockets. Returns 0, or -ENOMEM and keeps the old
- * one. */
+/* Applies another configuration with the same frame and sockets, borrowed in place of the old one.
+ * Returns 0, or -ENOMEM and keeps the old configuration. */
 int relay_configure(struct relay *relay, const struct config *config);
 
-/* Does it go on with what a last process left? */
+/* True if the relay recovered the state of a predecessor. */
 bool relay_is_recovered(const struct relay *relay);
 
-/* Clients at most that a restart would disconnect, because there is no room to keep them. */
+/* The highest number of clients that a restart would disconnect, for want of room in the fd_bag. */
 uint64_t relay_unkept(const struct relay *relay);
 
-/* After each turn of the event loop: what was received goes out. True: the next turn is not to wait
- * for events. */
+/* Ends a pass of the event loop: hands the messages received to the other edge. Returns true if the
+ * next pass is not to wait for events. */
 bool relay_pass(struct relay *relay);
 
-/* Stops accepting, flushes until the deadline (clock_usec()), closes the link, or leaves it as it
- * is, and calls stopped(). Once more: with another deadline. */
+/* Stops accepting clients, flushes until the deadline (clock_usec()), closes the link (leave: keeps
+ * the connection open) and calls stopped(). A second call changes the deadline. */
 void relay_stop(struct relay *relay, uint64_t deadline, bool leave);
 
 /*
- * What an operator wants; by is who, for people. A hold ends by itself after for_usec (UINT64_MAX:
- * never); another one replaces its reason (NULL: none) and its time. To release what is not held is
- * nothing, and so is to reconnect what is held.
+ * Orders of an operator; `by` names the operator, for people.
+ *
+ * Keeps the link closed for for_usec (UINT64_MAX: until relay_release()). A second hold replaces
+ * the operator, the reason (NULL: none) and the time of the first.
  */
 void relay_hold(struct relay *relay, const char *by, const char *reason, uint64_t for_usec);
+/* Ends the hold and dials. Does nothing if the link is not held. */
 void relay_release(struct relay *relay, const char *by);
+/* Closes the connection and dials at once. Does nothing but log if the link is held. */
 void relay_reconnect(struct relay *relay, const char *by);
 
-/* Disconnects a client. Returns 0, or -ENOENT where there is none of this number. */
+/* Disconnects the client with number id. Returns 0, or -ENOENT if no client has this number. */
 int relay_drop_client(struct relay *relay, uint64_t id, const char *by);
 
-/* The end of what was accepted for the upstream so far, and whether everything before such an end
- * is acknowledged or given up; if not, flushed() is called when it may be. */
+/* The end of the out log: the position behind all messages accepted so far. */
 uint64_t relay_accepted(const struct relay *relay);
+/* True if every message before `position` is acknowledged or dropped; if not, flushed() is called
+ * when the answer may have changed. */
 bool relay_is_flushed(struct relay *relay, uint64_t position);
 
-/* Something that the relay knows nothing of is an event, too. */
+/* Adds an event that comes from outside the relay. */
 __attribute__((format(printf, 3, 4))) void relay_tell(struct relay *relay, enum event_kind kind,
                                                       const char *format, ...);
 
-/* Shows what passes to a tap, whose ops, subject, ways and client_id are filled in, until
- * relay_untap() or the tap's end. Returns 0, or -ENOENT where there is no such client. */
+/* Shows the messages that pass to a tap, until relay_untap() or ended() of the tap. The caller has
+ * filled in ops, subject, ways and client_id of the tap and owns the tap. Returns 0, or -ENOENT if
+ * client_id is not 0 and no client has this number. */
 int relay_tap(struct relay *relay, struct tap *tap);
+/* Stops showing messages to a tap. */
 void relay_untap(struct relay *relay, struct tap *tap);
 
-/* For control. */
+/* The ring of events, borrowed. */
 const struct events *relay_events(const struct relay *relay);
+/* Fills in a snapshot, without version, outdated and shut. Strings are borrowed until the event
+ * loop runs. */
 void relay_status(struct relay *relay, struct status *status);
+/* Fills in at most max clients; returns the number of all connected clients.
+ * Strings are borrowed until the event loop runs. */
 size_t relay_clients(struct relay *relay, struct status_client *clients, size_t max);

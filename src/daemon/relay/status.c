@@ -41,7 +41,7 @@ static void fill_hold(const struct relay *relay, struct status_upstream *up, uin
         hold = hold_look(relay->store.image, now);
         up->held_by = hold.by;
         up->held_reason = hold.reason;
-        up->held_for_usec = hold.left_usec; /* for ever is absent */
+        up->held_for_usec = hold.left_usec; /* UINT64_MAX is STATUS_NONE: absent */
 }
 
 static void fill_upstream(struct relay *relay, struct status_upstream *up, uint64_t now)

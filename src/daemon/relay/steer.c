@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an operator has done to the link and the clients; `by` is who, for people. */
+/* Orders of an operator to the link and the clients; `by` names the operator, for people. */
 #include "daemon/relay/relay_internal.h"
 
 #include <errno.h>
@@ -12,7 +12,8 @@
 #include "util/diag.h"
 #include "util/units.h"
 
-/* libevent's clock stands still while the machine sleeps, a hold's does not. */
+/* libevent's clock stands still while the machine sleeps, the clock of a hold does not: the timer
+ * looks again after LOOK_USEC at the latest. */
 #define LOOK_USEC (60 * USEC_PER_SEC)
 
 enum { TEXT = 160 };
@@ -129,7 +130,6 @@ int relay_drop_client(struct relay *relay, uint64_t id, const char *by)
 
 /* ---- flushes ---- */
 
-/* Acknowledgements are asked for often while somebody waits for them. */
 void relay_hurry(struct relay *relay)
 {
         link_hurry(relay->link, !TAILQ_EMPTY(&relay->queue) || relay->flush_at != RELAY_NO_FLUSH);

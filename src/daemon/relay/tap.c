@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The half of the relay that shows what passes to those who watch. */
+/* Shows the messages that pass to the taps. */
 #include "daemon/relay/relay_internal.h"
 
 #include <errno.h>
@@ -12,14 +12,15 @@ static void show(struct relay *relay, const struct log *log, const struct tap_ba
                 taps_show(&relay->taps, log, batch, clock_usec(), clock_wall_usec());
 }
 
-/* Where what was just committed begins. */
+/* The place where the messages that were just committed begin. */
 static struct log_place before(const struct log *log, const struct log_taken *taken)
 {
         return (struct log_place){log->image->end - taken->bytes,
                                   log->image->number - taken->messages, 0};
 }
 
-/* What is dealt to one of several clients is shown with its number, as it is dealt. */
+/* True if messages are dealt to single clients: on_dealt() shows each with the number of the
+ * client. */
 static bool is_dealt(const struct relay *relay)
 {
         return relay->spread.balance && spread_has_readers(&relay->spread);
@@ -51,6 +52,7 @@ void relay_show_out(struct relay *relay, const struct client *client, const stru
              &(struct tap_batch){TAP_OUT, client->id, before(&relay->out, taken), taken->messages});
 }
 
+/* Has the spread call on_dealt() while there are taps. */
 static void mind_taps(struct relay *relay)
 {
         relay->spread.dealt = taps_any(&relay->taps) ? on_dealt : NULL;

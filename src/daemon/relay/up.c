@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The way from the clients to the upstream. */
+/* The relay from the clients to the upstream. */
 #include "daemon/relay/relay_internal.h"
 
 #include "util/clock.h"
 
 enum {
         DISCARD_SIZE = 256 * 1024,
-        /* Whole writes. 120 KiB at a time take 5 % less CPU than 60, 240 a tenth less. A small
-         * message of somebody else waits for that: beside a client that sends all it can 0.14,
-         * 0.16 or 0.20 ms. */
+        /* Whole writes. Reads of 120 KiB take 5 % less CPU than reads of 60 KiB, of 240 KiB a tenth
+         * less. A small message of another client waits for such a read: beside a client that
+         * sends without pause 0.14 ms (60 KiB), 0.16 ms (120) or 0.20 ms (240). */
         READ_SIZE = 2 * SESSION_WRITE_SIZE,
         READ_SIZE_ALONE = 4 * SESSION_WRITE_SIZE,
         LEAST_SIZE = 64 * 1024,
@@ -26,17 +26,17 @@ static uint64_t unsent_bytes(const struct relay *relay)
         return relay->out.image->end - ledger_written(&relay->ledger);
 }
 
-/* Has the link enough to take for now? As with the clients, what is read ahead of it has left the
- * cache when it goes out: throttling brought 8 % of the CPU with one client, a third with 16 and
- * with 32, a quarter with 100. */
+/* True if the link has plenty of bytes to write. Bytes read far ahead of the link have left the
+ * cache when they are written: throttling the clients brought 8 % of the CPU with one client, a
+ * third with 16 and with 32, a quarter with 100. */
 static bool link_has_plenty(const struct relay *relay)
 {
         return link_is_blocked(relay->link) && unsent_bytes(relay) >= PLENTY_BYTES;
 }
 
-/* Reading rests for a moment, once for so much that was read, and only if the link has moved since
- * the last rest: where the peer takes nothing, everything that there is room for is taken at once.
- */
+/* Throttles the clients for a moment: once for each PLENTY_BYTES read, and only if the link has
+ * written since the last throttle. While the peer takes nothing, clients are read at once as far as
+ * the out log has room. */
 static void throttle_clients(struct relay *relay)
 {
         uint64_t written = ledger_written(&relay->ledger);
@@ -57,9 +57,9 @@ static void unthrottle_clients(struct relay *relay)
         relay->up_throttle.from = relay->out.image->end + PLENTY_BYTES;
 }
 
-/* Judged on what stands there already, with what was given up behind what is under way: that takes
- * memory still, what is discarded takes none. While there is any room, there is some for a message,
- * or for a good part of one. */
+/* Returns how many bytes may be read from a client now. Bytes from the acknowledged position to the
+ * out log's end count as queued, with holes, for holes still take memory; discarded messages take
+ * none. If there is any room, the room is for a whole message or for LEAST_SIZE bytes. */
 static size_t room(const struct relay *relay)
 {
         uint64_t queued = relay_queued_bytes(relay), limit = relay->config->upstream_queue_size;
@@ -79,7 +79,7 @@ static size_t room(const struct relay *relay)
 size_t relay_on_room(void *context, struct client *client)
 {
         struct relay *relay = context;
-        /* Whoever comes while others wait goes to the end of the line. */
+        /* While other clients wait, a newcomer goes to the end of the queue. */
         size_t left = relay->reading_on || TAILQ_EMPTY(&relay->queue) ? room(relay) : 0;
 
         if (left)
@@ -92,7 +92,8 @@ size_t relay_on_room(void *context, struct client *client)
         return 0;
 }
 
-/* Who waited longest reads first, each as much as one read takes: nobody starves. */
+/* Reads the waiting clients, the longest wait first. A client that wants more goes to the end of
+ * the queue: no client starves. */
 static void read_waiting_clients(struct relay *relay)
 {
         struct client *client;
@@ -146,12 +147,12 @@ void relay_on_partial(void *context, struct client *client, uint64_t before)
         }
         if (after && !listed)
                 TAILQ_INSERT_TAIL(&relay->begun, client, begun);
-        if (after > before) /* who is ended for it ends nobody else: no stack is made for a crowd */
+        if (after > before) /* not when a client ends: no recursion over a crowd of clients */
                 relay_limit_partials(relay);
 }
 
-/* What does not fill a write goes with what the next turn reads: that brought 10 % of the CPU at
- * 64 K. */
+/* While more bytes of clients are expected, bytes too few for a write wait for the next pass:
+ * the wait brought 10 % of the CPU at 64 K. */
 bool relay_write(struct relay *relay)
 {
         bool more = relay->more;
@@ -187,7 +188,7 @@ void relay_last_call(struct relay *relay)
                 client->called = true;
                 if (!client->waiting)
                         client_call(client);
-                if (next && next->fd < 0) /* what one sends may end another (PartialSize=) */
+                if (next && next->fd < 0) /* a client may end another one (PartialSize=) */
                         next = TAILQ_FIRST(&relay->all);
         }
 }
