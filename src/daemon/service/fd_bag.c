@@ -10,9 +10,9 @@
 
 enum {
         BATCH = 253, /* descriptors in a message, the kernel's limit */
-        LEAST = 16,  /* fewer that left are not worth the work */
+        LEAST = 16,  /* with fewer clients that left, a refill is not worth the work */
         BUFFER = 8 << 20,
-        SINGLES = 256, /* messages at least before they are put together */
+        SINGLES = 256, /* no refill for scattered entries up to this number of messages */
 };
 
 union control {
@@ -95,7 +95,7 @@ static bool batch_send(int fd, const struct batch *batch)
         return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
 }
 
-/* Looks at the next message without taking it. False: there is none. */
+/* Copies the next message and leaves the message in the bag. Returns false if there is none. */
 static bool batch_peek(int fd, struct batch *batch)
 {
         union control control;
@@ -121,7 +121,7 @@ static bool batch_peek(int fd, struct batch *batch)
         return true;
 }
 
-/* Without room for descriptors the kernel closes them. */
+/* Reads all messages without room for descriptors: the kernel closes the descriptors. */
 static void empty(int fd)
 {
         char byte;
@@ -170,7 +170,8 @@ static void batch_put(struct batch *batch, const struct fd_bag_client *client)
         batch->fd[batch->n++] = client->fd;
 }
 
-/* All who are there, and one that comes, into the other bag. */
+/* Puts all present clients, and the new client `one` unless NULL, into the other bag, and selects
+ * that bag. Returns false without room; the selected bag is as before. */
 static bool refill(struct fd_bag *fd_bag, const struct fd_bag_client *one)
 {
         uint64_t other = !*fd_bag->selected, at = 0, n = 0;
@@ -209,8 +210,8 @@ static bool refill(struct fd_bag *fd_bag, const struct fd_bag_client *one)
         return true;
 }
 
-/* The walk looks past every message before the one it reads: 10,000 of them would take it half a
- * second. */
+/* True if the entries are in too many messages. To peek at a message, the kernel walks over all
+ * messages before: 10,000 messages would take half a second. */
 static bool is_scattered(const struct fd_bag *fd_bag)
 {
         return fd_bag->messages > SINGLES + fd_bag->inside / 16;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The clients' descriptors, where a successor finds them: inside one of two pairs of sockets, whose
- * four ends the service manager keeps. It could keep each client itself, but its cost grows with
- * the square of their number: 10,000 stall it for half a minute.
+ * The fd_bag keeps the clients' descriptors for a successor, inside two pairs of sockets, the bags.
+ * The service manager keeps the four ends of the pairs. The service manager could keep each client
+ * itself, but at a cost that grows with the square of the number: 10,000 clients stall systemd for
+ * half a minute.
  *
- * A client goes in before anything is read from it. It cannot be taken out singly: when half of
- * what is inside are clients that left, or too many messages have few, all who are there go into
- * the other bag, that one is selected by one store in the image, and the first is emptied.
+ * A client goes in before ftcpd reads any byte of the client. A single client cannot be taken out.
+ * When half of the entries are clients that left, or too many messages hold few entries each, all
+ * present clients go into the other bag, one store in the image selects the other bag, and the
+ * first bag is emptied.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,44 +20,50 @@ struct fd_bag_client {
 };
 
 struct fd_bag_ops {
-        /* The clients that are there, one after the other; *at is 0 at first. False: no more. */
+        /* Fills in the next client to keep; *at is 0 for the first client. Returns false after the
+         * last client. */
         bool (*next)(void *context, uint64_t *at, struct fd_bag_client *client);
 };
 
-enum { FD_BAG_ENDS = 4 }; /* of the first pair, of the second */
+enum { FD_BAG_ENDS = 4 }; /* two of the first pair, two of the second */
 
 struct fd_bag {
         uint64_t *selected;   /* in the image, borrowed: 0 or 1 */
-        int end[FD_BAG_ENDS]; /* owned; -1: there is none */
-        uint64_t inside;      /* entries in the selected one */
-        uint64_t there;       /* of these, clients that have not left */
-        uint64_t messages;    /* in which they are */
+        int end[FD_BAG_ENDS]; /* owned; -1: none */
+        uint64_t inside;      /* entries in the selected bag */
+        uint64_t there;       /* entries of clients that have not left */
+        uint64_t messages;    /* messages that carry the entries */
         const struct fd_bag_ops *ops;
         void *context;
-        uint64_t missed; /* clients that found no room, some of which may have left */
+        uint64_t missed; /* clients without room, some of which may have left */
 };
 
-/* Two empty pairs. Returns 0 or a negative errno. */
+/* Makes two empty pairs. ops, selected and context are borrowed for life. Returns 0 or a negative
+ * errno. */
 int fd_bag_init(struct fd_bag *fd_bag, uint64_t *selected, const struct fd_bag_ops *ops,
                 void *context);
 
-/* The pairs of a predecessor; the descriptors are taken. */
+/* Takes the pairs of a predecessor; end[] may have -1. ops is only for fd_bag_add(),
+ * fd_bag_forget() and fd_bag_tidy(). */
 void fd_bag_recover(struct fd_bag *fd_bag, uint64_t *selected, const int end[FD_BAG_ENDS],
                     const struct fd_bag_ops *ops, void *context);
+/* Closes the ends. The copies that the service manager keeps live on. */
 void fd_bag_done(struct fd_bag *fd_bag);
 
-/* What is in the selected one, each entry once; its descriptor is the callee's. */
+/* Calls found() for each entry of the selected bag, which stays as full as before. The callee owns
+ * the descriptor of the entry. */
 void fd_bag_walk(struct fd_bag *fd_bag,
                  void (*found)(void *context, const struct fd_bag_client *client), void *context);
 
-/* Nobody is in either of them any more. */
+/* Empties both bags. */
 void fd_bag_empty(struct fd_bag *fd_bag);
 
-/* A client comes. False: it has no room, and a restart will lose it. */
+/* Adds a copy of the client's descriptor. Returns false without room: a restart will lose the
+ * client. Does nothing and returns true if no pairs were made. */
 bool fd_bag_add(struct fd_bag *fd_bag, const struct fd_bag_client *client);
 
-/* One has left, and its descriptor is closed, but for the copy in here. */
+/* A client has left: one entry less is of use. The copy of the descriptor may stay for a while. */
 void fd_bag_forget(struct fd_bag *fd_bag);
 
-/* Closes the copies of those who left. */
+/* Closes the copies of clients that left. */
 void fd_bag_tidy(struct fd_bag *fd_bag);

@@ -44,7 +44,7 @@ static bool add_upstream(struct handover *handover, uint64_t epoch, int fd)
         return true;
 }
 
-/* An entry that was sent twice is there twice. */
+/* The service manager may pass a descriptor twice: the last one counts. */
 static void put(int *place, int fd)
 {
         if (*place >= 0)
@@ -145,11 +145,11 @@ void handover_refuse(struct handover *handover)
         uint64_t which = 0;
         struct fd_bag fd_bag;
 
-        /* As far as they are there. */
+        /* An end that was not left is -1, and the walk finds no client. */
         fd_bag_recover(&fd_bag, &which, handover->fd_bag, NULL, NULL);
         for (; which < 2; which++)
                 fd_bag_walk(&fd_bag, turn_out, NULL);
-        fd_bag_empty(&fd_bag); /* what is under way in them counts against what we keep */
+        fd_bag_empty(&fd_bag); /* descriptors in flight count against our limit */
         if (handover->state >= 0)
                 service_forget("state");
         for (int i = 0; i < FD_BAG_ENDS; i++)

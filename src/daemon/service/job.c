@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether we are to stop or to be started anew: systemd knows, and says so over the bus. */
+/* Asks systemd over the bus whether SIGTERM means a stop or a restart. */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -17,7 +17,7 @@
 
 enum { ASK_MSEC = 200, AGAIN_USEC = 5000 };
 
-/* The type of our unit's job, to be freed; NULL: none, or no answer. */
+/* Returns the type of the job of our unit, to be freed; NULL: no job, or no answer. */
 static char *ask_once(sd_bus *bus, const char *path)
 {
         sd_bus_message *reply = NULL;
@@ -34,7 +34,7 @@ static char *ask_once(sd_bus *bus, const char *path)
         return type;
 }
 
-/* Does it have all that the next process needs? What was not asked for counts as yes. */
+/* True if systemd keeps n_needed descriptors, or does not answer. */
 static bool is_kept(sd_bus *bus, const char *path, unsigned n_needed)
 {
         uint32_t n;
@@ -56,8 +56,8 @@ static enum service_job judge(char *type, bool kept)
         return job;
 }
 
-/* Our unit, to be freed; NULL: no answer. The way over our control group ends where /proc hides the
- * first process. */
+/* Returns the bus path of our unit, to be freed; NULL: no answer. The control group would tell the
+ * unit, too, but not where /proc hides process 1. */
 static char *find_unit(sd_bus *bus)
 {
         sd_bus_message *reply = NULL;
@@ -80,7 +80,7 @@ static enum service_job ask_bus(unsigned n_needed)
         uint64_t until = clock_usec() + ASK_MSEC * 1000;
 
         if (sd_bus_open_system(&bus) >= 0 && (path = find_unit(bus)) != NULL)
-                /* One first question in eight came back empty. */
+                /* The first answer came without a job one time in eight. */
                 while ((job = judge(ask_once(bus, path), is_kept(bus, path, n_needed))) ==
                                SERVICE_JOB_UNKNOWN &&
                        clock_usec() < until)
@@ -106,7 +106,7 @@ static void *ask(void *arg)
         return NULL;
 }
 
-/* A bus that hangs must not hold us up: who asks it is left behind. */
+/* A thread asks, and is left behind if the bus hangs. */
 enum service_job service_job(unsigned n_needed)
 {
         static struct question question;

@@ -12,8 +12,8 @@
 #include "util/diag.h"
 
 /*
- * A word that says which of two places holds, and how many bytes: place << 63 | size. The other
- * place is written first, then the word.
+ * The memfd begins with a word that selects one of two places and tells the number of bytes there:
+ * place << 63 | size. The other place is written first, then the word.
  */
 #define PLACE_SIZE (UINT64_C(64) << 20)
 #define PLACE_BIT  (UINT64_C(1) << 63)

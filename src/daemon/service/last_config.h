@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The configuration in force, kept by the service manager beside the state: a process that takes
- * over while the files are broken goes on with it. A restart must not end everybody's connections
- * for a slip of somebody's pen.
+ * The configuration in force, kept by the service manager beside the state. A successor that finds
+ * the files broken uses the kept configuration: a typing error in a file must not end all
+ * connections at a restart.
  */
 #include "config/config.h"
 
 struct last_config {
         int fd;    /* owned; -1: none */
-        char *map; /* what was read from it, owned */
+        char *map; /* the bytes read from fd, owned */
 };
 
-/* Takes what the last process left; fd -1: it left none. */
+/* Takes fd, the predecessor's configuration; -1: none. */
 void last_config_init(struct last_config *last, int fd);
+/* Closes and frees. */
 void last_config_done(struct last_config *last);
 
-/* Makes a source of it, valid until last_config_done(). False: there is none. */
+/* Has `source` read the predecessor's configuration, borrowed until last_config_done(). Returns
+ * false if there is none. */
 bool last_config_source(struct last_config *last, struct config_source *source);
 
-/* This one is in force now. The next process finds it or the one before, whenever this one ends. */
+/* Keeps `config`, which is in force now, for a successor. After a crash at any moment the successor
+ * finds `config` or the configuration kept before. An error is only logged.
+ * Does nothing without a service manager. */
 void last_config_put(struct last_config *last, const struct config *config);

@@ -14,7 +14,7 @@
 
 #include "util/clock.h"
 
-/* False: it is no address of a Unix socket. */
+/* Returns false if `name` is no address of a Unix socket. */
 static bool set_address(struct sockaddr_un *address, socklen_t *size, const char *name)
 {
         size_t length = strlen(name);
@@ -29,8 +29,8 @@ static bool set_address(struct sockaddr_un *address, socklen_t *size, const char
         return true;
 }
 
-/* A socket that does not block, or a negative errno; 0: there is no manager. Connected, as poll()
- * then tells when the other end has room. */
+/* Returns a non-blocking socket, the caller's to close; 0 without a manager; or a negative errno.
+ * The socket is connected, because poll() then tells when the other end has room. */
 static int open_manager(void)
 {
         const char *name = getenv("NOTIFY_SOCKET");
@@ -97,7 +97,7 @@ int notify_send(const char *words, int fd, uint64_t usec)
         return result;
 }
 
-/* It closes our pipe when it comes to it. */
+/* The message carries an end of a pipe; the manager closes this end when reading the message. */
 void notify_settle(uint64_t usec)
 {
         uint64_t deadline = clock_deadline(usec);

@@ -21,8 +21,8 @@
 #include "util/socket.h"
 #include "util/text.h"
 
-#define STOP_SLACK_USEC (5 * USEC_PER_SEC) /* for all but the flush */
-#define SURELY_USEC     USEC_PER_SEC       /* so long a manager may take to listen */
+#define STOP_SLACK_USEC (5 * USEC_PER_SEC) /* for the stop besides the flush */
+#define SURELY_USEC     USEC_PER_SEC       /* wait for a manager that does not read */
 
 enum { STATE_BYTES = 96, STATUS_BYTES = 512 };
 
@@ -35,7 +35,7 @@ static bool is_loopback(int fd)
                socket_is_loopback((struct sockaddr *)&address);
 }
 
-/* What is wrong with a passed socket, or NULL. */
+/* Returns the fault of a passed socket, static, or NULL. */
 static const char *find_fault(int fd, const char *name)
 {
         bool data = strcmp(name, "data") == 0;
@@ -57,14 +57,14 @@ static const char *find_fault(int fd, const char *name)
         return NULL;
 }
 
-/* Not a listening socket, but one that was kept for us. */
+/* True if the name is of a kept descriptor, not of a listening socket. */
 static bool is_kept(const char *name)
 {
         return strcmp(name, "state") == 0 || strcmp(name, "config") == 0 ||
                strncmp(name, "bag-", 4) == 0 || strncmp(name, "upstream-", 9) == 0;
 }
 
-/* The name is taken where it says so. */
+/* Takes fd. For a kept descriptor takes the name, too, and sets *name_ to NULL. */
 static void sort_socket(struct service_sockets *sockets, int fd, char **name_)
 {
         const char *name = *name_;
@@ -138,7 +138,7 @@ bool service_keeps(void)
         return getenv("NOTIFY_SOCKET") != NULL;
 }
 
-/* What must not get lost is waited for, but in a manager that does not listen only once. */
+/* Sends words that must not get lost: waits for a manager that does not read, but only once. */
 static int tell_surely(const char *words, int fd)
 {
         static bool deaf;
@@ -148,8 +148,8 @@ static int tell_surely(const char *words, int fd)
         return result;
 }
 
-/* Without FDPOLL=0 it would be dropped as soon as its other end is gone, with what is still in it.
- */
+/* Without FDPOLL=0 systemd would close the copy as soon as the other end is gone, with the bytes
+ * still unread. */
 void service_keep(const char *name, int fd)
 {
         char words[128];
@@ -172,8 +172,8 @@ void service_settle(void)
         notify_settle(SURELY_USEC);
 }
 
-/* How things are, as far as the manager has not taken it: it goes with the next words. Of each the
- * last counts. */
+/* The latest state and the latest status that the manager has not taken: both go with the next
+ * words. */
 static struct {
         char state[STATE_BYTES], status[STATUS_BYTES];
 } owed;

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What ftcpd has to do with its service manager: words to it (sd_notify(3)), the watchdog, and the
- * sockets that it passed. Without systemd the words go nowhere and no sockets are there. A manager
- * that does not listen stops nothing: how things are it hears with the next words that it takes.
+ * Everything between ftcpd and the service manager: words to the manager (sd_notify(3)), the
+ * watchdog, the passed sockets and the kept descriptors. Without systemd the words go nowhere and
+ * there are no sockets. A manager that does not read stops nothing: the latest state and status go
+ * with the next words that the manager takes.
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Listening stream sockets that systemd passed, by the name of their unit's FileDescriptorName=;
- * non-blocking, closed on exec. Whoever takes one puts -1 in its place. */
+/* Listening stream sockets that systemd passed, by FileDescriptorName= of the socket unit;
+ * non-blocking, closed on exec. A function that takes a descriptor puts -1 in its place. */
 struct service_sockets {
         int *data; /* Unix or TCP */
         size_t n_data;
@@ -19,50 +20,53 @@ struct service_sockets {
         struct service_kept {
                 char *name; /* owned */
                 int fd;
-        } * kept; /* what the last process had kept */
+        } * kept; /* descriptors that a predecessor had kept */
         size_t n_kept;
 };
 
-/* Sorts what was passed; to be called once. What has another name or is no such socket is logged
- * and closed. Returns 0 or a negative errno; sockets is to be freed in both cases. */
+/* Sorts the passed descriptors; to be called once. A descriptor of another name or kind is logged
+ * and closed. Returns 0 or a negative errno; service_sockets_done() is to follow in both cases. */
 int service_take_sockets(struct service_sockets *sockets);
 
-/* Frees, and closes what nobody took. */
+/* Frees, and closes the descriptors that nobody took. */
 void service_sockets_done(struct service_sockets *sockets);
 
-/* The sockets listen and the configuration holds, at the start and after a reload. */
+/* Says that the sockets listen and the configuration is in force: at start and after a reload. */
 void service_ready(void);
 
-/* Is there a service manager that keeps descriptors? */
+/* True if a service manager is there to keep descriptors. */
 bool service_keeps(void);
 
-/* Has a copy of the descriptor kept under this name for the next process, also after a crash; and
- * no longer. A manager that does not listen is waited for, for a second once. */
+/* Has the manager keep a copy of fd under `name` for a successor, also after a crash. Waits a
+ * second for a manager that does not read, but not again until the manager reads. */
 void service_keep(const char *name, int fd);
+/* Has the manager close the copies kept under `name`. Waits as service_keep() does. */
 void service_forget(const char *name);
 
-/* Waits until the service manager has heard all of it, for a second at most. */
+/* Waits until the manager has read all words, for a second at most. */
 void service_settle(void);
 
-/* Why SIGTERM came. Without a service manager it is a stop. A bare restart is one for which fewer
- * than n_needed descriptors are kept. Takes up to a quarter of a second. */
+/* Why SIGTERM came. A bare restart is a restart for which the manager keeps too few descriptors. */
 enum service_job {
         SERVICE_JOB_UNKNOWN,
         SERVICE_JOB_STOP,
         SERVICE_JOB_RESTART,
         SERVICE_JOB_RESTART_BARE,
 };
+/* Asks the manager over the bus, for up to a quarter of a second. n_needed: descriptors below which
+ * a restart is bare. Returns SERVICE_JOB_STOP without a manager. */
 enum service_job service_job(unsigned n_needed);
 
-/* One line about the link for "systemctl status". */
+/* Sets the line about the link in "systemctl status". */
 void service_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* A reload begins; service_ready() ends it, whatever came of it. */
+/* Says that a reload begins; service_ready() is to follow, also if the reload fails. */
 void service_reloading(void);
 
-/* We end, and it may take so long: no TimeoutStopSec= is to cut that short. */
+/* Says that ftcpd ends, which may take up to usec: TimeoutStopSec= must not cut the stop short. */
 void service_stopping(uint64_t usec);
 
-/* How often service_watchdog() should be called, half of what the unit allows; 0: never. */
+/* The time between two calls of service_watchdog(), half of WatchdogSec=; 0: no watchdog. */
 uint64_t service_watchdog_usec(void);
+/* Says that ftcpd is alive. */
 void service_watchdog(void);
