@@ -22,8 +22,8 @@
 #include "util/units.h"
 
 enum {
-        SETTLE_USEC = 20000, /* the pause of a restart is to be short */
-        TELL_MAX = 30,       /* errors of a configuration in the log */
+        SETTLE_USEC = 20000, /* short, as clients wait during a restart */
+        TELL_MAX = 30,       /* diag lines for the errors of a configuration */
 };
 
 struct config_source daemon_source(const struct options *options, bool strict)
@@ -49,7 +49,7 @@ static void on_state(void *context, enum link_state state, enum link_cause cause
 {
         (void)context;
         (void)cause;
-        if (state != LINK_UP) /* which the link tells itself, where it is news */
+        if (state != LINK_UP) /* the link itself logs an up that is news */
                 diag_debug("link: %s: %s", link_state_name(state), text);
         service_status("%s: %s", link_state_name(state), text);
 }
@@ -125,7 +125,7 @@ static void on_term(evutil_socket_t number, short what, void *arg)
 
         (void)what;
         if (daemon->stopping && number == SIGTERM)
-                return; /* it has its time, however often it is asked for */
+                return; /* a second SIGTERM does not shorten StopTimeout= */
         if (daemon->stopping) {
                 diag_notice("SIGINT again: what is left is not waited for");
                 relay_stop(daemon->relay, 0, daemon->leaves);
@@ -249,7 +249,8 @@ static void block_signals(bool block)
         sigprocmask(block ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
 }
 
-/* The files are broken, but what the last process had in force is known. */
+/* Returns the configuration that the predecessor kept, the caller's to free; NULL: none is usable.
+ * For broken files. */
 static struct config *load_last(struct daemon *daemon)
 {
         struct config_source source = daemon_source(daemon->options, false);
@@ -270,7 +271,8 @@ static struct config *load_last(struct daemon *daemon)
         return config;
 }
 
-/* Sockets that are passed have the next one who knocks start us again, at once: not too often. */
+/* Ends ftcpd without a configuration. The next client that connects to a passed socket has systemd
+ * start ftcpd at once: the pause keeps such starts rare. */
 static int refuse(struct daemon *daemon)
 {
         size_t n = doors_turn_away(&daemon->passed);
@@ -306,7 +308,7 @@ static void announce(struct daemon *daemon)
                            daemon->config->path);
 }
 
-/* What systemd passed. False: there is no memory for it. */
+/* Takes the descriptors that systemd passed. Returns false without memory. */
 static bool take(struct daemon *daemon)
 {
         doors_init(&daemon->doors);
@@ -319,8 +321,8 @@ static bool take(struct daemon *daemon)
         return true;
 }
 
-/* As a crash leaves it: with nothing closed, for another try. Not at once: what is short now may be
- * there in a moment. */
+/* Ends ftcpd as a crash does, with the predecessor's state kept and no connection closed, for
+ * another try. Sleeps first, because memory or descriptors may be short only for a moment. */
 static _Noreturn void leave(void)
 {
         diag_err("what the last process left is kept: ftcpd ends, to be started again");
@@ -336,8 +338,7 @@ int daemon_run(const struct options *options, struct config *config)
         int how = EVLOOP_ONCE;
 
         signal(SIGPIPE, SIG_IGN);
-        signal(SIGXFSZ,
-               SIG_IGN); /* the store's memory counts as a file: a limit is an error there */
+        signal(SIGXFSZ, SIG_IGN); /* the store is a file: an error tells of LimitFSIZE= */
         if (!take(&daemon)) {
                 tear_down(&daemon);
                 return EXIT_FAILURE;
@@ -347,7 +348,7 @@ int daemon_run(const struct options *options, struct config *config)
         if (!daemon.config)
                 return refuse(&daemon);
         limits_raise(daemon.config);
-        block_signals(true); /* a stop that comes now is one all the same */
+        block_signals(true); /* until the handlers are there, a stop waits */
         left = daemon.handover.state >= 0;
         if (build(&daemon) < 0) {
                 if (left && (!daemon.relay || relay_is_recovered(daemon.relay)))
@@ -364,7 +365,7 @@ int daemon_run(const struct options *options, struct config *config)
                 how = EVLOOP_ONCE | (relay_pass(daemon.relay) ? EVLOOP_NONBLOCK : 0);
         if (daemon.leaves) {
                 diag_settle(SETTLE_USEC);
-                _exit(EXIT_SUCCESS); /* the kernel closes our copies, and says nothing to anybody */
+                _exit(EXIT_SUCCESS); /* the kept copies keep the connections open */
         }
         if (service_keeps())
                 handover_forget_all();

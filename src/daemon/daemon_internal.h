@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The daemon's own memory, for daemon.c (from the start to the end) and ops.c (what control
- * asks of it). */
+/* The daemon's memory, for daemon.c (from the start to the end) and ops.c (the control_ops). */
 #include "daemon/control/control.h"
 #include "daemon/daemon.h"
 #include "daemon/doors.h"
@@ -19,19 +18,20 @@ struct daemon {
         struct doors doors;
         struct event *hup, *term, *intr, *watchdog;
         struct service_sockets passed;
-        struct handover handover; /* what the last process left, until the relay takes it */
+        struct handover handover; /* the predecessor's descriptors, until the relay takes them */
         struct last_config last;
-        bool shut;     /* a socket could not be opened: only those are served who are there */
-        bool outdated; /* the files are broken: what was in force before still is */
-        bool loud;     /* an operator has set the level of the log */
-        bool stopping; /* a signal has said so */
-        bool done;
-        bool leaves; /* everything to the next process: nothing is closed */
+        bool shut;     /* a socket could not be opened: only connected clients are served */
+        bool outdated; /* the files are broken: the predecessor's configuration is in force */
+        bool loud;     /* an operator has set the level of the diag lines */
+        bool stopping; /* SIGTERM or SIGINT came */
+        bool done;     /* the event loop is to end */
+        bool leaves;   /* a successor recovers everything: no connection is closed */
         int exit_code;
 };
 
 extern const struct control_ops daemon_control_ops;
 
-/* Reads the files anew; whole or not at all. context is the struct daemon. Returns 0 or a negative
- * errno; the errors go into report, and to whoever listens. */
+/* Reads the files again and applies the configuration as a whole, or changes nothing. context is
+ * the struct daemon. Returns 0 or a negative errno; errors and warnings go into report, the
+ * caller's to free, to diag and into the events. */
 int daemon_reload(void *context, struct config_report *report);

@@ -28,7 +28,7 @@ static int own_socket(struct socket_path *own, const char *section, const char *
         char text[512];
         int result;
 
-        /* Where instances have their sockets by default: a unit has made it, a shell has not. */
+        /* The default folder for the sockets of instances, made by a unit but not by a shell. */
         if (strncmp(path, of_instances, sizeof(of_instances) - 1) == 0)
                 mkdir("/run/ftcpd", 0755);
         result = socket_path_listen(own, path, mode, gid, text, sizeof(text));

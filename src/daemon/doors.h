@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Where people come in: the sockets that systemd passed, or else our own, under their lock. */
+/* The listening sockets, for data and for control: the sockets that systemd passed, or else our
+ * own, each under a lock. */
 #include "config/config.h"
 #include "daemon/control/control.h"
 #include "daemon/relay/relay.h"
@@ -8,19 +9,22 @@
 #include "util/socket.h"
 
 struct doors {
-        struct socket_path data, varlink; /* our own; the path is NULL where systemd passed them */
-        char data_socket[160];            /* what clients connect to */
+        struct socket_path data, varlink; /* our own; path NULL: systemd passed the socket */
+        char data_socket[160];            /* the address for clients */
 };
 
+/* Begins without sockets. */
 void doors_init(struct doors *doors);
 
-/* Takes the passed sockets. Returns 0, or a negative errno where one of them is missing, which is
- * told. */
+/* Takes the passed sockets, or opens our own where systemd passed none of a kind, and has relay and
+ * control serve the sockets. Returns 0, or a negative errno if a socket is missing; errors of our
+ * own sockets are logged. */
 int doors_open(struct doors *doors, const struct config *config, struct service_sockets *passed,
                struct relay *relay, struct control *control);
 
-/* Removes the paths of our own. */
+/* Closes our own sockets and removes their paths. */
 void doors_done(struct doors *doors);
 
-/* Ends who waits at passed sockets, for a process that can't serve anybody. Returns how many. */
+/* Accepts and closes the connections that wait at passed sockets, for a process that can't serve
+ * clients. Returns the number of these connections. */
 size_t doors_turn_away(const struct service_sockets *passed);

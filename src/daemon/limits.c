@@ -9,8 +9,8 @@
 #include "daemon/service/service.h"
 #include "util/diag.h"
 
-/* Clients, control connections and what the daemon itself needs; four of each client's where a
- * restart hands them over: ours, a copy in either bag, the next process's. */
+/* Needs descriptors for clients, control connections and 32 more. Where a service manager keeps
+ * descriptors, a client counts four times: ours, a copy in each bag, the successor's. */
 void limits_raise(const struct config *config)
 {
         uint64_t each = service_keeps() ? 4 : 1, clients = config->max_clients;
@@ -30,8 +30,8 @@ void limits_raise(const struct config *config)
                              (unsigned long long)limit.rlim_max, clients);
 }
 
-/* Both limits surprise: one counts the memory of a memfd, the other what is reserved and not used.
- */
+/* Both limits surprise: LimitFSIZE= counts the memory of a memfd, LimitAS= counts addresses that
+ * are reserved and not used. */
 void limits_tell_no_store(int error)
 {
         struct rlimit space;

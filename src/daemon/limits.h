@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What the process may use, and whether that is enough for what is configured. */
+/* The limits of the process: descriptors, memory, file size. */
 #include "config/config.h"
 
-/* Raises what may be raised, and warns of what is too little: at the start and after a reload. */
+/* Raises the limit of descriptors as far as allowed, and warns if the limit is too low for
+ * MaxClients=; at the start and after a reload. */
 void limits_raise(const struct config *config);
 
-/* Why there is no memory for the store; error: an errno. */
+/* Logs why the store can't be made, with the limit to change. error is an errno. */
 void limits_tell_no_store(int error);

@@ -15,7 +15,7 @@
 #include "util/diag.h"
 #include "util/std_fds.h"
 
-/* In a child that is the user for good. */
+/* Notes the files that `user` can't read. For a child process, which becomes `user` and exits. */
 static _Noreturn void look_as(const struct passwd *user, const struct config *config)
 {
         if (initgroups(user->pw_name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 ||
@@ -30,7 +30,7 @@ static _Noreturn void look_as(const struct passwd *user, const struct config *co
         _exit(EXIT_SUCCESS);
 }
 
-/* What root may read is not what the service may. */
+/* Notes the files that the packaged service can't read, because root can read more. */
 static void note_unreadable(const struct config *config)
 {
         struct passwd *user = geteuid() == 0 ? getpwnam("ftcpd") : NULL;

@@ -72,7 +72,7 @@ static void report_error(struct config_report *report, char *text)
         errors[report->n_errors++] = text;
 }
 
-/* Whole or not at all: the errors go to whoever asked. */
+/* Applies the files as a whole, or changes nothing; adds the errors to report. */
 static int apply(struct daemon *daemon, struct config_report *report)
 {
         struct config_source source = daemon_source(daemon->options, false);
@@ -104,7 +104,7 @@ static int apply(struct daemon *daemon, struct config_report *report)
         return 0;
 }
 
-/* Whoever asked for it finds the warnings just before. */
+/* The events of the warnings come just before the event of the reload. */
 static void tell_reloaded(struct daemon *daemon, const struct config_report *report)
 {
         size_t n = report->n_warnings;
@@ -118,7 +118,7 @@ static void tell_reloaded(struct daemon *daemon, const struct config_report *rep
                    n ? ", with warnings" : "");
 }
 
-/* Of many errors the first, with how many there are. */
+/* An event for the reload; of many errors, the first error and the number. */
 static void tell_reload(struct daemon *daemon, int result, const struct config_report *report)
 {
         const char *first = report->n_errors ? report->errors[0] : strerror(-result);
@@ -181,7 +181,7 @@ static int drop_client(void *context, uint64_t id, const char *by)
         return relay_drop_client(daemon->relay, id, by);
 }
 
-/* Until a reload, or the next process, takes the one of the configuration again. */
+/* The level holds until a reload or a restart sets LogLevel= again. */
 static int set_log_level(void *context, const char *name, const char *by)
 {
         struct daemon *daemon = context;
