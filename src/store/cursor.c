@@ -34,7 +34,7 @@ uint32_t cursor_pin_for(struct cursor *cursor, uint64_t pos)
         return (uint32_t)(mark->where >> 32);
 }
 
-/* Moves an open cursor's hold to where it is now. */
+/* Moves the pin of an open cursor to the slab for its position. */
 static void repin(struct cursor *cursor)
 {
         uint32_t pin = cursor_pin_for(cursor, cursor->image->pos);
@@ -46,7 +46,7 @@ static void repin(struct cursor *cursor)
         cursor->pin = cursor->slab = pin;
 }
 
-/* A reader of a log that is empty yet must hold the slab that its first bytes will be in. */
+/* Gives an empty log a slab: a reader must pin the slab in which the first bytes will be. */
 static void pin_something(struct log *log)
 {
         if (!log_ready(log))
@@ -140,8 +140,8 @@ void cursor_done(struct cursor *cursor)
         cursor->pin = cursor->open_pin = SLAB_NONE;
 }
 
-/* What of the extents fits behind a range that is gathered whole: messages dealt out one by one go
- * in one call of the system all the same. */
+/* Adds extents behind a range that is gathered whole, as far as they fit: messages dealt one by one
+ * still go in one system call. */
 static int gather_extents(struct cursor *cursor, size_t limit, struct iovec *iov, int max)
 {
         uint64_t hint = cursor->mark;
@@ -175,8 +175,7 @@ int cursor_gather(struct cursor *cursor, size_t limit, struct iovec *iov, int ma
 
         if (!left)
                 return 0;
-        /* A cursor that had read everything may hold the slab before; the one it finds now
-         * holds it. */
+        /* The pinned slab may be before the slab of pos: log_gather() seeks from there. */
         if (cursor->slab == SLAB_NONE)
                 cursor->slab = cursor->pin;
         n = log_gather(cursor->log, &cursor->slab, image->pos, to, limit, iov, max);
@@ -252,7 +251,7 @@ void cursor_range_done(struct cursor *cursor, uint64_t pos, uint64_t number)
         store_put(store, &image->from_number, number);
 }
 
-/* So many bytes of a closed range; returns how many of them it had. */
+/* Advances in a closed range by at most `bytes`. Returns how many bytes the range had. */
 static uint64_t range_advance(struct cursor *cursor, uint64_t bytes)
 {
         struct image_cursor *image = cursor->image;
@@ -284,7 +283,7 @@ void cursor_advance(struct cursor *cursor, uint64_t bytes)
         store_commit(store);
 }
 
-/* Of the range from this boundary on, everything before pos is read. */
+/* Tells the histogram of the range that begins at `from`, up to pos. */
 static void tell_range(struct cursor *cursor, struct log_place from, uint64_t pos, uint64_t number,
                        uint64_t now, struct image_histogram *histogram)
 {
@@ -380,12 +379,12 @@ uint64_t cursor_oldest(struct cursor *cursor)
         const struct image_cursor *image = cursor->image;
         uint64_t to = is_open(cursor) ? cursor->log->image->end : image->stop;
 
-        /* A closed range is never left empty while something waits behind it. */
+        /* A closed range is empty only where no extent and no open_from waits. */
         return image->pos < to ? log_find_mark(cursor->log, image->pos, &cursor->mark)->time_usec
                                : 0;
 }
 
-/* Only what is left of the message that is begun, and then from `to` on. */
+/* Closes the range behind the message that is begun, at `end`, and goes on from `to`. */
 static void finish_then(struct cursor *cursor, struct log_place end, struct log_place to)
 {
         struct image_cursor *image = cursor->image;
@@ -401,7 +400,7 @@ static void finish_then(struct cursor *cursor, struct log_place end, struct log_
         log_shut(cursor->log, cursor->pin);
 }
 
-/* The message that is begun is finished already; what comes then begins later. */
+/* Moves open_from to the boundary `to`. Returns the messages in between. */
 static struct count open_later(struct cursor *cursor, struct log_place to)
 {
         struct image_cursor *image = cursor->image;
@@ -424,7 +423,7 @@ struct count cursor_jump(struct cursor *cursor, uint64_t to)
         struct count skipped = {0, 0};
         struct log_place target, at, begun;
 
-        /* What is behind the cursor may be gone. */
+        /* Slabs behind the cursor may be gone, where log_place() can't walk. */
         if (to <= (is_open(cursor) ? image->pos : image->open_from))
                 return skipped;
         target = log_place(log, to);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What is given to a cursor, and what is taken from it unread. */
+/* Messages given to a cursor, and messages dropped from a cursor unread. */
 #include "store/cursor_internal.h"
 
 #include <assert.h>
 #include <errno.h>
 
-/* ---- given ---- */
+/* ---- giving ---- */
 
-/* The slabs that [from, to) needs beyond those of a range that ends at `from`. */
+/* Pins the slabs that [from, to) needs beyond the slabs of a range that ends at `from`. */
 static void pin_range(struct cursor *cursor, uint64_t from, uint64_t to)
 {
         const struct store *store = cursor->log->store;
@@ -22,7 +22,8 @@ static void pin_range(struct cursor *cursor, uint64_t from, uint64_t to)
         cursor_range_pin(cursor, slab, to, true);
 }
 
-/* A new extent behind this one (0: in front). Its number plus one, or 0 without memory. */
+/* Adds an extent behind the extent `prev` (0: in front). Returns its number plus one, or 0 without
+ * memory. */
 static uint64_t extent_insert(struct cursor *cursor, uint64_t prev, struct log_place from,
                               struct log_place to)
 {
@@ -55,8 +56,8 @@ static void count_extents(struct cursor *cursor, uint64_t messages, uint64_t byt
         store_add(cursor->log->store, &image->extent_bytes, bytes);
 }
 
-/* Into the list, in its place, not before the extent *at; a neighbour that ends where it begins
- * grows. */
+/* Adds [from, to) to the list of extents, in the order of the log, searching behind the extent *at.
+ * A range or extent that ends at `from` grows instead. */
 static int insert(struct cursor *cursor, struct log_place from, struct log_place to, uint64_t *at)
 {
         struct image_cursor *image = cursor->image;
@@ -87,7 +88,7 @@ static int insert(struct cursor *cursor, struct log_place from, struct log_place
         return 0;
 }
 
-/* Where what it has not begun begins, in the range that it reads. */
+/* Returns the first boundary at or behind the position. */
 static struct log_place unbegun(const struct cursor *cursor)
 {
         struct log_place at = log_place(cursor->log, cursor->image->pos);
@@ -104,7 +105,7 @@ uint64_t cursor_begun(const struct cursor *cursor)
         return unbegun(cursor).pos - image->pos;
 }
 
-/* The range to read, where there is none. */
+/* Makes [from, to) the range of a cursor that has read all. */
 static void begin_range(struct cursor *cursor, struct log_place from, struct log_place to)
 {
         struct image_cursor *image = cursor->image;
@@ -119,8 +120,8 @@ static void begin_range(struct cursor *cursor, struct log_place from, struct log
         cursor_range_pin(cursor, cursor->pin, to.pos, true);
 }
 
-/* The range to read ends at the boundary `at`, behind which it has begun nothing; the rest becomes
- * the first extent. What is left of the range may be empty. */
+/* Ends the range at the boundary `at`, at or behind pos; the remainder becomes the first extent.
+ * The range may be empty then. -ENOMEM: nothing has changed. */
 static int split_range(struct cursor *cursor, struct log_place at)
 {
         struct image_cursor *image = cursor->image;
@@ -172,7 +173,7 @@ int cursor_extend(struct cursor *cursor, struct log_place from, struct log_place
 
 /* ---- open and closed ---- */
 
-/* What was to be read of an open end later on becomes an extent. */
+/* Replaces open_from by an extent up to the log's end. -ENOMEM: nothing has changed. */
 static int close_later(struct cursor *cursor)
 {
         struct image_cursor *image = cursor->image;
@@ -259,7 +260,7 @@ void cursor_inherit(struct cursor *heir, struct cursor *cursor)
         cursor->pin = cursor->open_pin = SLAB_NONE;
 }
 
-/* ---- taken ---- */
+/* ---- dropping ---- */
 
 bool cursor_first(const struct cursor *cursor, uint64_t most, struct log_range *range)
 {
@@ -295,8 +296,8 @@ bool cursor_first(const struct cursor *cursor, uint64_t most, struct log_range *
         return true;
 }
 
-/* From the front of the range that it reads, or, where that begins with half a message, behind
- * that. */
+/* Drops messages at the front of the range, or behind the message that is begun. -ENOMEM: nothing
+ * has changed. */
 static int drop_read(struct cursor *cursor, const struct log_range *range)
 {
         struct image_cursor *image = cursor->image;
@@ -326,7 +327,7 @@ static int drop_read(struct cursor *cursor, const struct log_range *range)
         return 0;
 }
 
-/* From the front of the first extent. */
+/* Drops messages at the front of the first extent. */
 static void drop_extent(struct cursor *cursor, const struct log_range *range)
 {
         struct image_cursor *image = cursor->image;

@@ -9,7 +9,7 @@
 enum {
         PART_BITS = 4, /* 16 buckets to each doubling */
         PARTS = 1 << PART_BITS,
-        COUNT_BITS = 48, /* no bucket comes to more in a hundred years */
+        COUNT_BITS = 48, /* of a bucket, enough for a hundred years */
 };
 
 static const char *const kinds[] = {
@@ -26,7 +26,7 @@ const char *latency_kind_name(enum latency_kind kind)
         return kinds[kind];
 }
 
-/* Below 16 each value has its own bucket; the last one also takes what is larger. */
+/* Below 16 each value has its own bucket; the last bucket takes all larger values, too. */
 static unsigned bucket_of(uint64_t usec)
 {
         unsigned top, bucket;
@@ -38,7 +38,7 @@ static unsigned bucket_of(uint64_t usec)
         return bucket < IMAGE_BUCKETS ? bucket : IMAGE_BUCKETS - 1;
 }
 
-/* The least value of a bucket, and how many it holds. */
+/* Returns the least value of a bucket. */
 static uint64_t bucket_from(unsigned bucket)
 {
         unsigned shift = bucket < 2 * PARTS ? 0 : bucket / PARTS - 1;
@@ -46,6 +46,7 @@ static uint64_t bucket_from(unsigned bucket)
         return (uint64_t)(bucket - shift * PARTS) << shift;
 }
 
+/* Returns the number of values of a bucket. */
 static uint64_t bucket_width(unsigned bucket)
 {
         return bucket < 2 * PARTS ? 1 : UINT64_C(1) << (bucket / PARTS - 1);
@@ -112,7 +113,7 @@ uint64_t histogram_quantile(const struct image_histogram *histogram, unsigned pe
         return value < histogram_min(histogram) ? histogram_min(histogram) : value;
 }
 
-/* Is this value one of the bucket's? The last one has no upper end. */
+/* True if this value belongs to the bucket. The last bucket has no upper end. */
 static bool is_in(unsigned bucket, uint64_t usec)
 {
         return usec >= bucket_from(bucket) && bucket_of(usec) == bucket;

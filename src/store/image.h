@@ -1,19 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The memory that outlives a process: what stands where in the memfd. Every word is an aligned
- * 64-bit store; several words that must change together change in one transaction of the store. A
- * successor maps the same bytes, and it may be of a later build: every 1.y takes over what any
- * earlier 1.x left. So the rule for changing this file:
+ * The image: what stands where in the memfd, the memory that outlives a process:
  *
- * - Nothing moves, shrinks or changes its meaning.
- * - A new word takes the place of a spare one. There, 0 must mean what a build without the word
- *   would have done.
- * - What can't be said so needs a new IMAGE_VERSION, and in store_open() the conversion of every
- *   earlier one. tests/unit/test_upgrade.c holds a state of each, as the first build
- * left it.
+ *   header | undo list | frame | fd_bag | logs in, out | cursor acked | turn | session | spread
+ *   | totals | events | hold | small | spare words | histograms | event[], link_event[]
+ *   | client table | slab table | extent table        <- memory as entries come into use
+ *   | slab | slab | slab | ...                        <- memory as bytes come into use
  *
- * References to slabs and clients are numbers plus one, so that zeroed memory says "none".
+ * The first two lines have memory from the start.
+ *
+ * A *word* is an aligned 64-bit integer, and one store changes it. Several words that must change
+ * together change in one transaction of the store; only words from `in` on may. References to
+ * slabs, extents and client slots are numbers plus one: zeroed memory says "none".
+ *
+ * A successor maps the same bytes, and it may be of a later build: every 1.y recovers an image that
+ * any earlier 1.x left. The rule for changing this file:
+ *
+ * - No word moves, shrinks or changes its meaning.
+ * - A new word takes the place of the first spare word of its structure, and the spare array
+ *   shrinks by one. In a new word, 0 means what a build without the word would have done.
+ * - A change that can't keep these two rules needs a new IMAGE_VERSION. store_open(), which
+ *   refuses other versions now, must then roll back and convert images of every earlier version.
+ * - tests/unit/test_upgrade.c recovers the image that the first build of each version left.
+ *
+ * Spare words, which only the modules named here may take:
+ *
+ *   image_client       5  flow/spread, flow/turn, edge/client; client slots are used again, and
+ *                         fill_slot() must set a new word
+ *   image_session     32  flow/ledger, edge/session, edge/link; ledger_begin() must set a word that
+ *                         one connection must not leave to the next
+ *   image_totals      61  any module: counts and times of the daemon, which outlive connections
+ *   image_spread       8  flow/spread
+ *   image_histogram    5  store/histogram, in each of IMAGE_LATENCIES histograms
+ *   image            469  any module; a new structure takes the place of its size in spare words
+ *
+ * The other structures have no spare word and keep their size. IMAGE_CAUSES, IMAGE_REASONS and
+ * IMAGE_LATENCIES leave room for new values at the end of their enums.
  */
 #include <stdint.h>
 
@@ -21,19 +44,19 @@ enum {
         IMAGE_VERSION = 1,
         IMAGE_UNDO = 4096,           /* words one transaction may change */
         IMAGE_CLIENTS = 65536,       /* client slots */
-        IMAGE_EXTENTS = 4 << 20,     /* ranges queued for single clients */
+        IMAGE_EXTENTS = 4 << 20,     /* ranges of the in log queued for single cursors */
         IMAGE_SLABS = 1 << 20,       /* 64 GiB of messages */
-        IMAGE_PIECES = 1024,         /* of the ledger's map */
+        IMAGE_PIECES = 1024,         /* of the ledger's map of one connection */
         IMAGE_SLAB_SIZE = 64 * 1024, /* bytes of messages in a slab */
-        IMAGE_EVENTS = 256,          /* that are kept */
+        IMAGE_EVENTS = 256,          /* kept for readers of events */
         IMAGE_EVENT_TEXT = 264,      /* bytes with the NUL */
-        IMAGE_CAUSES = 32,           /* of enum link_cause, with room for more */
+        IMAGE_CAUSES = 32,           /* enum link_cause, with room for more */
         IMAGE_BUCKETS = 544,         /* of a histogram: up to 38 hours */
 };
 
 #define IMAGE_MAGIC UINT64_C(0x3164706374665e2e)
-#define IMAGE_OPEN  UINT64_MAX /* a cursor's stop: reads whatever comes */
-#define IMAGE_SENT  UINT64_MAX /* of a send that a crash cut short: what it offered is booked */
+#define IMAGE_OPEN  UINT64_MAX /* no position: a cursor's stop or open_from, a piece's inject */
+#define IMAGE_SENT  UINT64_MAX /* in `sending`: all bytes of a send cut short are booked */
 
 struct image_header {
         uint64_t magic, version;
@@ -41,7 +64,7 @@ struct image_header {
         uint64_t checksum; /* over the three words above */
 };
 
-/* What the words were before the transaction under way; count is 0 where there is none. */
+/* The undo list: the old words of the transaction under way. count 0: no word was changed. */
 struct image_undo {
         uint64_t count;
         struct {
@@ -56,52 +79,52 @@ struct image_chain {
 
 struct image_slab {
         uint64_t next;
-        uint64_t pos;       /* of its first byte, in the space of the log that it is in */
-        uint64_t aside_pos; /* the same for the chain of a partial message; two words, so that
-                         either is set up beforehand */
+        uint64_t pos;       /* of the slab's first byte in its log, or in its chain of marks */
+        uint64_t aside_pos; /* of the same byte in a partial message aside; a second word, so that
+                         the next position of the slab is set before the slab moves */
 };
 
-/* One for each run of messages of one origin, in one slab, within one millisecond. */
+/* A mark for each run of messages of one origin, in one slab, within one millisecond (50 ms where a
+ * log has very many marks, unless log.exact). */
 struct image_mark {
         uint64_t pos, number; /* of the run's first message */
-        uint64_t time_usec;   /* of its last message */
-        uint64_t where;       /* slab << 32 | client of origin + 1 */
+        uint64_t time_usec;   /* of the run's last message */
+        uint64_t where;       /* slab << 32 | slot of the client of origin + 1, or 0 */
 };
 
-/* Bytes that stand in a slab of nobody's and belong at this place of the log, behind its end. */
+/* A move under way: `size` bytes of a slab in no chain go to `pos`, behind the end of the log. */
 struct image_move {
-        uint64_t slab, pos, size; /* slab 0: there are none */
+        uint64_t slab, pos, size; /* slab 0: no move */
 };
 
 struct image_log {
         struct image_chain data;
-        uint64_t end, number; /* committed: bytes and messages since the start */
+        uint64_t end, number; /* committed bytes and messages since the start */
         struct image_chain marks;
-        uint64_t mark_first, mark_next; /* since the start; 32 bytes each in the chain's space */
+        uint64_t mark_first, mark_next; /* numbers since the start; mark k is at byte 32 * k */
         struct image_move move;
 };
 
 struct image_cursor {
         uint64_t pos, stop,
-                stop_number; /* reads [pos, stop), then the extents, then from open_from on */
+                stop_number; /* the range [pos, stop); then the extents, then from open_from on */
         uint64_t from, from_number;             /* where the current range begins */
-        uint64_t open_from, open_from_number;   /* IMAGE_OPEN: nothing more than the extents */
+        uint64_t open_from, open_from_number;   /* IMAGE_OPEN: nothing behind the extents */
         uint64_t extent_head, extent_tail;      /* numbers plus one */
-        uint64_t done_messages, done_bytes;     /* of the ranges read so far */
-        uint64_t extent_messages, extent_bytes; /* waiting in the list */
+        uint64_t done_messages, done_bytes;     /* read up to `from` */
+        uint64_t extent_messages, extent_bytes; /* in the list of extents */
 };
 
 struct image_extent {
         uint64_t from, to, from_number, to_number, next;
 };
 
-/* Whose bytes grow behind the out log's end: byte k of that client's stream goes to base + k. */
+/* Whose bytes grow behind the out log's end: byte k of the holder's stream goes to base + k. */
 struct image_turn {
         uint64_t holder, base;
 };
 
-/* A partial message that stands on slabs of its own: byte k of the stream is byte k - base of the
- * chain. */
+/* A partial message aside: byte k of the client's stream is byte k - base of the chain. */
 struct image_aside {
         struct image_chain data;
         uint64_t base;
@@ -109,53 +132,55 @@ struct image_aside {
 
 struct image_client {
         uint64_t id;       /* 0: the slot is free */
-        uint64_t since;    /* when it was accepted, clock_usec() */
-        uint64_t unplaced; /* 1: bytes of it were thrown away */
-        uint64_t taken;    /* bytes read from its socket; the kernel's count is the truth */
-        uint64_t reading;  /* enum reader_role; 0: nothing is for it, else its cursor
-                              holds */
-        uint64_t waits;    /* it reads nothing until it is trusted with what is held, and then from
-                              here on: a position of the in log plus one; 0: it does not wait */
-        uint64_t sending;  /* bytes that the send under way offers it, from its cursor on, or, while
-                              it waits, of what is held; 0: none is. After a crash any of them may
-                              have gone. The first builds said 1 for any number */
+        uint64_t since;    /* when the client was accepted, clock_usec() */
+        uint64_t unplaced; /* 1: bytes of the stream were thrown away, no boundary is known */
+        uint64_t taken;    /* bytes read from the socket; the kernel's count is the truth */
+        uint64_t reading;  /* enum reader_role; 0: no reader, `cursor` is stale */
+        uint64_t waits; /* a position of the in log plus one: the reader waits for trust, and reads
+                           from here on if another reader gets the backlog; 0: no waiting */
+        uint64_t sending; /* bytes that the send under way offers, from the client's cursor on or,
+                             while the client waits for trust, from the backlog's; 0: no send. After
+                             a crash any of the bytes may have gone. The first builds set 1 for any
+                             number */
         struct image_aside aside;
         struct image_cursor cursor;
-        uint64_t accepted_messages, accepted_bytes; /* received from it, whole */
-        uint64_t gone_messages, gone_bytes; /* delivered to it, where its cursor holds no more */
-        uint64_t dropped_messages, dropped_bytes; /* that waited for it */
-        uint64_t inherited; /* so many bytes were held and are its: until what waits is within its
-                               limit, none of them is dropped for that */
+        uint64_t accepted_messages, accepted_bytes; /* whole messages received from the client */
+        uint64_t gone_messages, gone_bytes;         /* delivered, once `cursor` is stale */
+        uint64_t dropped_messages, dropped_bytes;   /* dropped from the client's queue */
+        uint64_t inherited; /* bytes that the client got from the backlog: with SlowClient=drop the
+                               queue's limit is larger by as much, until the queue is within the
+                               limit alone */
         uint64_t spare[5];
 };
 
 /*
- * From this TCP offset on, the bytes are the out log's from `log` on; or, where inject is not
- * IMAGE_OPEN, those of the inject log from there on, while the out log waits at `log`.
+ * From this TCP offset on, the connection carries the out log from `log` on; or, where inject is
+ * not IMAGE_OPEN, the inject log from `inject` on, while the out log waits at `log`.
  */
 struct image_piece {
         uint64_t offset, log, inject;
 };
 
 struct image_session {
-        uint64_t epoch;       /* grows by one a connection; 0 before the first */
-        uint64_t live;        /* 1: there is a connection */
-        uint64_t up_since;    /* when messages were let through, clock_usec(); 0: not yet */
-        uint64_t made_from;   /* a sum over the keys that it was made from */
-        uint64_t address[32]; /* the configured one, text ended by a NUL */
+        uint64_t epoch;       /* grows by one a connection; 0 before the first connection */
+        uint64_t live;        /* 1: the session has a connection */
+        uint64_t up_since;    /* since when messages are let through, clock_usec(); 0: not yet */
+        uint64_t made_from;   /* a checksum over the keys of the configuration for the connection */
+        uint64_t address[32]; /* as configured, text ended by a NUL */
         uint64_t rx_base;     /* byte k of the connection goes to rx_base + k of the in log */
-        uint64_t rx_read; /* bytes read from it; the kernel's count is the truth, as for written */
+        uint64_t rx_read; /* bytes read from the connection; the kernel's count is the truth, as for
+                             written */
         uint64_t written, acked; /* TCP offsets */
         uint64_t piece_first, piece_next;
         struct image_piece piece[IMAGE_PIECES];
-        struct image_log inject; /* heartbeats and greetings; it has no marks */
-        uint64_t inject_next; /* from here on it has not been begun, unless the last piece says more
-                               */
-        uint64_t start, start_number; /* of the out log, where this connection began */
-        uint64_t skip_from, skip_to;  /* boundaries of the out log: given up, behind a message that
-                                         is  half written; 0: nothing */
-        uint64_t skipped_messages, skipped_bytes; /* of it, holes of this connection's map */
-        uint64_t skipped_begun_messages, skipped_begun_bytes; /* and of these, before `begun` */
+        struct image_log inject; /* heartbeats, greetings and answers; a log without marks */
+        uint64_t inject_next; /* from here on the inject log is not begun, where the last piece is
+                               the out log's */
+        uint64_t start, start_number; /* of the out log, where the connection began */
+        uint64_t skip_from, skip_to;  /* boundaries of the out log: messages dropped behind a
+                                         message that is half written; 0: none */
+        uint64_t skipped_messages, skipped_bytes; /* in holes that the connection passed */
+        uint64_t skipped_begun_messages, skipped_begun_bytes; /* the part before `begun` */
         uint64_t begun, begun_number; /* the boundary behind the last message begun on any earlier
                                          connection */
         uint64_t spare[32];
@@ -163,10 +188,10 @@ struct image_session {
 
 enum { IMAGE_REASONS = 16 };
 
-/* What the cursors can't tell any more. */
+/* Counts and times that no cursor tells (any more). */
 struct image_totals {
-        uint64_t in_messages, in_bytes; /* accepted for readers that are gone, or that never were */
-        uint64_t in_done_messages, in_done_bytes; /* delivered to them */
+        uint64_t in_messages, in_bytes; /* accepted: delivered to readers now gone, or dropped */
+        uint64_t in_done_messages, in_done_bytes; /* delivered to readers that are gone */
         uint64_t in_dropped[IMAGE_REASONS][2];    /* messages and bytes, by enum drop_reason */
         uint64_t out_dropped[IMAGE_REASONS][2];
         uint64_t refused_messages, refused_bytes;
@@ -177,35 +202,37 @@ struct image_totals {
         uint64_t connects, disconnects;
         uint64_t clients_accepted, clients_refused;
         uint64_t next_client_id;
-        uint64_t client_slots; /* entries of the client table that were ever used */
-        uint64_t last_drop; /* when something was dropped for a reason nobody chose, clock_usec() */
-        uint64_t lost[IMAGE_CAUSES]; /* connections by enum link_cause; their sum is disconnects */
-        uint64_t failed[IMAGE_CAUSES]; /* attempts that became none */
-        uint64_t admitted;   /* id plus one of the last client that was let in, and counted, or
-                                refused; 0: nobody says */
-        uint64_t accepting;  /* 1: the next one may be accepted already, and has no id yet */
-        uint64_t down_since; /* since then the link counts as down, clock_usec(); 0: it does not */
+        uint64_t client_slots; /* entries of the client table ever used */
+        uint64_t last_drop;    /* when a message was last dropped for a reason that nobody chose,
+                                  clock_usec() */
+        uint64_t lost[IMAGE_CAUSES];   /* connections by enum link_cause; the sum is disconnects */
+        uint64_t failed[IMAGE_CAUSES]; /* attempts without a connection, by enum link_cause */
+        uint64_t admitted;   /* id plus one of the last client that was counted as accepted or
+                                refused; 1: no client yet; 0: a build that did not count */
+        uint64_t accepting;  /* 1: a client may be accepted already that has no id yet */
+        uint64_t down_since; /* since when the link counts as down, clock_usec(); 0: not down */
         uint64_t spare[61];
 };
 
-/* How messages are told from each other: what stands in the logs means nothing without it. */
+/* The frame of the link (struct frame_spec), without which the logs can't be read. */
 struct image_frame {
         uint64_t type, format, length_size, length_offset, length_adjust, delimiter_size, delimiter;
 };
 
-/* Who gets what the upstream sent. */
+/* The spread. Positions are of the in log. */
 struct image_spread {
-        uint64_t given; /* the in log, up to here, was given to its readers or counted as dropped */
-        uint64_t balance;            /* 1: each message to one reader; 0: to all */
-        uint64_t dealt_from;         /* what came before this was for all */
-        uint64_t has_backlog;        /* 1: the cursor below keeps what comes while nobody reads */
-        struct image_cursor backlog; /* for the next one who does */
-        uint64_t admit; /* who waits while nothing is held gets what came from here on, and since
-                           it came */
+        uint64_t given;       /* messages before are given to readers or the backlog, or counted as
+                                 dropped */
+        uint64_t balance;     /* 1: balance; 0: broadcast */
+        uint64_t dealt_from;  /* messages before were broadcast */
+        uint64_t has_backlog; /* 1: the cursor below keeps messages while no client reads */
+        struct image_cursor backlog; /* for the next reader */
+        uint64_t admit; /* without a backlog: a reader that still waits for trust reads from here or
+                           from its `waits` on, whichever is later */
         uint64_t spare[8];
 };
 
-/* What has happened, by the words of core/events.h and core/state.h. */
+/* The facts of an event: enum event_kind, enum link_state, enum link_cause. */
 struct image_facts {
         uint64_t time_usec; /* CLOCK_REALTIME, for people */
         uint64_t kind, state, cause, client_id, messages;
@@ -218,50 +245,49 @@ struct image_event {
 };
 
 /*
- * Event number n stands at n modulo IMAGE_EVENTS + 1. The one place more is for the event that is
- * being written: nobody looks at it before seq, which is stored last, says that it is there.
+ * Event number n stands in event[n modulo (IMAGE_EVENTS + 1)]. The place beyond IMAGE_EVENTS is for
+ * the event that is being written: readers go by seq, which is stored last.
  */
 struct image_events {
         uint64_t seq;  /* of the last event; 0: none yet */
-        uint64_t link; /* which of two is the last event of the link; 0: none yet */
+        uint64_t link; /* 1 or 2: which link_event is the link's last event; 0: none yet */
 };
 
-/* An operator keeps the link closed. */
+/* The operator's hold: the link is kept closed. */
 struct image_hold {
         uint64_t since;      /* clock_usec(); 0: the link is not held */
-        uint64_t until;      /* when it ends by itself; 0: when it is released */
-        uint64_t by[8];      /* who asked for it, text ended by a NUL */
-        uint64_t reason[32]; /* the same; empty: none was given */
+        uint64_t until;      /* when the hold ends by itself; 0: at its release */
+        uint64_t by[8];      /* the operator, text ended by a NUL */
+        uint64_t reason[32]; /* text ended by a NUL; empty: no reason was given */
 };
 
-/* How often something lasted how long, by the buckets of core/histogram.h. Plain stores: what a
- * crash leaves between two of them is put in order by histogram_mend(). */
+/* Durations, counted by the buckets of store/histogram.c, with plain stores: histogram_mend() mends
+ * the words after a crash between two stores. */
 struct image_histogram {
-        uint64_t least; /* microseconds plus one; 0: nothing yet */
+        uint64_t least; /* microseconds plus one; 0: no duration yet */
         uint64_t most, sum;
         uint64_t spare[5];
         uint64_t bucket[IMAGE_BUCKETS];
 };
 
-/* By enum latency_kind; the rest is room for more. */
+/* Histograms, by enum latency_kind, with room for more. */
 enum { IMAGE_LATENCIES = 16 };
 
 struct image {
         struct image_header header;
         struct image_undo undo;
         struct image_frame frame;
-        uint64_t fd_bag; /* which of the two bags has the descriptors of the clients */
+        uint64_t fd_bag; /* which of the two fd_bags has the clients' descriptors */
         struct image_log in, out;
-        struct image_cursor acked; /* the out log's reader: everything before it is in the peer's
-                                      kernel, or given up */
+        struct image_cursor acked; /* the out log's reader: all messages before are in the peer's
+                                      kernel or dropped */
         struct image_turn turn;
         struct image_session session;
         struct image_spread spread;
         struct image_totals totals;
         struct image_events events;
         struct image_hold hold;
-        uint64_t small; /* 1: no memory of it is in huge pages, of which a part cannot be given back
-                         */
+        uint64_t small; /* 1: no page of the memfd is huge; no part of a huge page can be freed */
         uint64_t spare[469];
         struct image_histogram latency[IMAGE_LATENCIES];
         struct image_event event[IMAGE_EVENTS + 1] __attribute__((aligned(4096)));

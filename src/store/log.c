@@ -6,7 +6,7 @@
 
 #include "store/marks.h"
 
-enum { PASS_MOST = IMAGE_UNDO / 4 }; /* slabs that one transaction lets go */
+enum { PASS_MOST = IMAGE_UNDO / 4 }; /* slabs freed in one transaction */
 
 void log_init(struct log *log, struct store *store, struct image_log *image,
               const struct frame_spec *spec)
@@ -35,7 +35,7 @@ uint32_t log_seek(const struct log *log, uint32_t slab, uint64_t pos)
         return slab;
 }
 
-/* A slab more behind the last one, or the first, at the end. */
+/* Appends a new slab to the chain; an empty chain gets its first slab at the end of the log. */
 static bool attach(struct log *log)
 {
         struct image_chain *data = &log->image->data;
@@ -78,7 +78,7 @@ int log_room(struct log *log, uint64_t fill, size_t want, struct iovec *iov, int
                 }
                 if (room > want)
                         room = want;
-                /* Slabs that a partial message brought along have as much memory as it had. */
+                /* A slab that joined the log with a partial message may have less memory. */
                 if (!slab_commit(store, slab, from + room))
                         break;
                 iov[n++] = (struct iovec){slab_data(store, slab) + from, room};
@@ -155,7 +155,6 @@ void log_drop(struct log *log, uint32_t slab)
                 log->fill_slab = log->end_slab;
 }
 
-/* May it go out of the middle? Not where it tells that the slab before it ends early. */
 bool log_may_drop(const struct log *log, uint32_t slab)
 {
         const struct store *store = log->store;
@@ -188,7 +187,8 @@ void log_unpin(struct log *log, uint32_t slab)
                 log_drop(log, slab);
 }
 
-/* Slabs that lost all their bytes to a filter stand at the same position. */
+/* True if `slab` is `other` or before it in the chain. Slabs that lost all their bytes to a filter
+ * have the position of the next slab. */
 static bool is_before(const struct store *store, uint32_t slab, uint32_t other)
 {
         while (slab != SLAB_NONE && slab != other &&
@@ -207,7 +207,8 @@ void log_open(struct log *log, uint32_t slab)
                 log->open_slab = slab;
 }
 
-/* Up to the next slab that a reader of whatever comes is in, nobody needs what nobody is in. */
+/* Frees slabs without readers between `slab`, which the last open cursor left, and the next slab
+ * with an open cursor. */
 static void pass(struct log *log, uint32_t slab)
 {
         struct store *store = log->store;
@@ -217,7 +218,7 @@ static void pass(struct log *log, uint32_t slab)
                 to = slab_next(store, to);
         log->open_slab = to;
         if (slab == chain_head(&log->image->data) && store->slab[slab].refs == 1)
-                return; /* log_trim() does it at once */
+                return; /* log_trim() frees the slabs, all at once */
         slab = slab_next(store, slab);
         for (unsigned n = 0; slab != to && n < PASS_MOST; n++) {
                 uint32_t next = slab_next(store, slab);
@@ -243,7 +244,7 @@ void log_trim(struct log *log)
 
         if (keep == SLAB_NONE || keep == log->end_slab || log->store->slab[keep].refs)
                 return;
-        /* However many they are, it is one word that changes. */
+        /* The undo list gets the same words for any number of slabs. */
         store_begin(log->store);
         while (keep != log->end_slab && !log->store->slab[keep].refs) {
                 uint32_t next = slab_next(log->store, keep);

@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * All messages of one direction, once, in the link's own frame: an append-only log on recycled
- * slabs. A position is a 64-bit count of bytes since the start. Bytes are received straight behind
- * the end; log_take() walks their headers and commits the run of whole frames by moving the end.
- * What stands behind the end is a partial message.
+ * A log: all messages of one direction, once, in the link's own frame, append-only, on recycled
+ * slabs.
  *
- * Marks, one for each run of one origin in one slab and one millisecond, tell the number and the
- * time of a message.
+ *   slabs   |                    |                    |                    |
+ *   frames  [frame][frame][frame straddles a slab][frame][frame][partial m
+ *   marks   ^      ^                              ^      ^      |         |
+ *           each at the first message of a run                  end       fill
+ *
+ *   committed frames stand before `end`, a partial message behind; the next byte goes to `fill`
+ *
+ * A position is a 64-bit count of bytes since the start. Bytes are received straight behind the
+ * end; log_take() walks the headers and commits the run of whole frames by moving the end. A mark,
+ * one for each run of one origin in one slab and one millisecond, tells the number, the time and
+ * the origin of messages. Slabs that no reader pins are freed, also between slabs in use.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,103 +28,111 @@ struct log {
         struct store *store;           /* borrowed */
         struct image_log *image;       /* in the store */
         const struct frame_spec *spec; /* borrowed */
-        uint32_t end_slab;             /* where the end is; SLAB_NONE while there was none */
-        uint32_t fill_slab;            /* a slab at or before the last place asked for */
-        uint64_t scanned;              /* no delimiter begins and ends between the end and here */
-        unsigned open; /* cursors that read whatever comes: they need all slabs from theirs on */
-        uint32_t open_slab; /* the first that one of them is in, or SLAB_NONE */
-        uint64_t left;      /* the end, when its slab lost its last reader */
-        bool exact; /* times matter: they stay exact to the millisecond however much waits */
+        uint32_t end_slab;             /* with the end; SLAB_NONE before the first slab */
+        uint32_t fill_slab;            /* a hint: at or before the last `fill` of log_room() */
+        uint64_t scanned;              /* no delimiter stands whole between the end and here */
+        unsigned open;                 /* open cursors: each needs its slab and all slabs behind */
+        uint32_t open_slab;            /* the first slab that an open cursor pins, or SLAB_NONE */
+        uint64_t left;                 /* the end, when the end's slab lost its last reader */
+        bool exact; /* times of messages stay exact to the millisecond in a long log, too */
 };
 
-/* Frames that are looked at before they are committed: heartbeats, answers. */
+/* Frames to look at before they are committed: heartbeats, answers. */
 struct log_filter {
         struct frame_range range; /* only bodies of these sizes */
-        /* True: this frame is left out. Asked once a frame; `pos` and `slab` are for log_copy(). */
+        /* True: the frame is left out. Called once a frame; `pos` and `slab` are for log_copy(). */
         bool (*drop)(void *context, uint32_t slab, uint64_t pos, uint64_t size);
         void *context;
 };
 
 struct log_taken {
         uint64_t messages, bytes; /* committed */
-        enum frame_result result; /* FRAME_MORE; or what is wrong with the frame behind the end */
-        uint64_t total;           /* size of the partial frame; 0: unknown, or there is none */
-        uint64_t declared;        /* its length as the peer wrote it */
-        bool no_memory;           /* nothing was taken */
+        enum frame_result result; /* FRAME_MORE; or the fault of the frame behind the end */
+        uint64_t total;           /* size of the partial frame; 0: unknown, or no frame */
+        uint64_t declared;        /* the partial frame's length as the peer wrote it */
+        bool no_memory;           /* no memory: all fields above are 0 */
 };
 
-/* A message boundary and how many messages stand before it. */
+/* A message boundary and the number of messages before it. */
 struct log_place {
         uint64_t pos, number;
-        uint64_t time_usec; /* of the message behind it, when it was committed; 0 at the end */
+        uint64_t time_usec; /* when the message behind was committed; 0: not told, or at the end */
 };
 
-/* On an image that is new or that was checked. */
+/* Sets up a log on an image that is new, or that recover_image() checked. */
 void log_init(struct log *log, struct store *store, struct image_log *image,
               const struct frame_spec *spec);
 
-/* Sees to it that there is a slab, for a reader to hold. False: no memory. */
+/* Gives the log a first slab, for a reader to pin. False: no memory. */
 bool log_ready(struct log *log);
 
 /*
- * Room for bytes that go to position `fill` and on, up to `want`: returns how many of max iov were
- * filled in, or 0 without memory. What was room before is still the same room.
+ * Points iov to room for `want` bytes, or fewer, from position `fill` on. Returns the number of
+ * entries filled in, at most max; 0 without memory. Repeated calls give the same room.
  */
 int log_room(struct log *log, uint64_t fill, size_t want, struct iovec *iov, int max);
 
 /*
- * Commits what is whole up to `*base + read`. Where the filter leaves frames out, what stands
- * behind them moves up and *base, a word of the image, falls by their size. One transaction.
+ * Commits the whole frames up to position `*base + read`. Where the filter (or NULL) leaves frames
+ * out, the bytes behind move up and *base, a word of the image, falls by the size left out. Marks
+ * get now_usec and origin (a client slot plus one, or 0). Runs in a transaction of its own or in
+ * the caller's.
  */
 struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
                           const struct log_filter *filter, uint64_t now_usec, uint32_t origin);
 
-/* Copies size bytes that stand at pos; slab is one at or before it. */
+/* Copies the `size` bytes at `pos` to `to`. slab: at or before pos; SLAB_NONE: the first slab. */
 void log_copy(const struct log *log, uint32_t slab, uint64_t pos, void *to, size_t size);
 
-/* The other way round, into room behind the end. */
+/* Copies `size` bytes into the room at `pos`, behind the end. slab: as for log_copy(). */
 void log_write(const struct log *log, uint32_t slab, uint64_t pos, const void *from, size_t size);
 
-/* The slab that holds pos, searching from `slab` (at or before it; SLAB_NONE: the
- * first). */
+/* Returns the slab that holds pos, searching from `slab` (at or before pos; SLAB_NONE: the first
+ * slab); the last slab where pos is behind all. SLAB_NONE: the log has no slab. */
 uint32_t log_seek(const struct log *log, uint32_t slab, uint64_t pos);
 
 /*
- * What stands from pos up to `to`, at most `limit` bytes, as iov; *slab is a hint that is kept up.
- * Returns how many were filled in.
+ * Points iov to the bytes from pos up to `to`, at most `limit` bytes. *slab is a hint, at or before
+ * pos or SLAB_NONE, and is kept up to date. Returns the number of entries filled in, at most max.
  */
 int log_gather(const struct log *log, uint32_t *slab, uint64_t pos, uint64_t to, size_t limit,
                struct iovec *iov, int max);
 
-/* The boundary of the message that holds pos, or of the one that begins there. */
+/* Returns the boundary in front of the message that holds pos or begins at pos; or the end. */
 struct log_place log_place(const struct log *log, uint64_t pos);
 
-/* The boundary behind the message that begins at this one, which is before the end. Its time is not
- * told. */
+/* Returns the boundary behind the message that begins at `place`, which is before the end; without
+ * a time. */
 struct log_place log_behind(const struct log *log, struct log_place place);
 
-/* The same, again and again: *slab is a hint that is kept up, SLAB_NONE at first. */
+/* As log_behind(), for repeated calls: *slab is a hint, SLAB_NONE at first, and is kept up. */
 struct log_place log_step(const struct log *log, uint32_t *slab, struct log_place place);
 
-/* The last mark at or before pos, searching from mark *hint on; NULL: none (pos is the end). */
+/* Returns the last mark at or before pos, searching from mark number *hint on, and sets *hint to
+ * its number. NULL: no mark stands there. */
 const struct image_mark *log_find_mark(const struct log *log, uint64_t pos, uint64_t *hint);
 
-/* The last boundary at or before `to`, by walking the headers from this mark on; nothing may be
- * missing in between. */
+/* Returns the last boundary at or before `to`, by a walk over the headers from `mark` on; the log
+ * must have all slabs in between. The time is the mark's. */
 struct log_place log_walk(const struct log *log, const struct image_mark *mark, uint64_t to);
 
-/* One more or less reader of this slab; frees what nobody needs. */
+/* Counts one reader more in this slab (SLAB_NONE: nothing). */
 void log_pin(struct log *log, uint32_t slab);
+/* Counts one reader less in this slab, and frees the slabs that no reader needs any more. */
 void log_unpin(struct log *log, uint32_t slab);
 
-/* The same, of one that reads whatever comes. */
+/* Pins this slab for an open cursor, which needs all slabs behind, too. */
 void log_open(struct log *log, uint32_t slab);
+
+/* Undoes a log_open(), and frees slabs that no reader needs any more. */
 void log_shut(struct log *log, uint32_t slab);
+
+/* Frees the slabs before the first that is pinned or has the end, and their marks. */
 void log_trim(struct log *log);
 
-/* Cuts off what stands behind the end, for who takes the turn; returns its first slab or SLAB_NONE.
- * The end's slab stays. */
+/* Cuts off the slabs behind the end's slab, for a writer that takes the turn. Returns the first of
+ * them, still linked, which the caller owns; SLAB_NONE: none. */
 uint32_t log_cut(struct log *log);
 
-/* Puts a chain of slabs, whose positions are set, behind the end. */
+/* Puts linked slabs, from first to last, with positions set, behind the end's slab. */
 void log_join(struct log *log, uint32_t first, uint32_t last);

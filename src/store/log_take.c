@@ -3,7 +3,8 @@
 
 #include "store/marks.h"
 
-/* A walk that leaves a mark for every slab in which frames begin. */
+/* Walks over whole frames up to `to`, as log_walk_slab(), and adds a mark in each slab. Without
+ * memory for a mark, sets *no_memory. */
 static int walk_and_mark(struct log *log, struct walk *walk, uint64_t to, struct frame_range stop,
                          uint64_t now, uint32_t origin, bool *no_memory)
 {
@@ -30,14 +31,15 @@ static void set_end(struct log *log, const struct walk *walk)
         store_put(log->store, &log->image->number, walk->number);
         log->end_slab = walk->slab;
         log->scanned = walk->scanned;
-        /* Its readers were through with it while it was the end's, and nothing came behind. */
+        /* The old end's slab lost its last reader at the old end, and has no byte behind the old
+         * end. */
         if (before != SLAB_NONE && log->left == end && !log->store->slab[before].refs &&
             slab_limit(log->store, before) == end && before != chain_head(&log->image->data) &&
             log_may_drop(log, before))
                 log_drop(log, before);
 }
 
-/* Slabs that are being filled with a copy. */
+/* Linked slabs, in no chain, that are filled with a copy. */
 struct copy {
         uint32_t first, last;
         uint64_t pos; /* of the next byte */
@@ -77,9 +79,9 @@ static bool copy_out(struct log *log, struct copy *copy, uint32_t slab, uint64_t
 }
 
 /*
- * From a frame on that is left out: what is wanted of the rest goes into slabs of its own, in one
- * pass, so that a crash in the middle finds the received bytes as they were. Returns how the rest
- * ends.
+ * Copies the tail behind the frame at walk.pos, which is left out, to slabs of the copy, in one
+ * walk, without other frames that the filter drops: a crash in between leaves the received bytes
+ * as they were. Returns the enum frame_result at the end of the tail.
  */
 static int filter_tail(struct log *log, struct walk walk, uint64_t fill,
                        const struct log_filter *filter, struct copy *copy, bool *no_memory)
@@ -100,7 +102,7 @@ static int filter_tail(struct log *log, struct walk walk, uint64_t fill,
                         return FRAME_MORE;
                 }
                 if (result == FRAME_TOO_LARGE ||
-                    result == FRAME_BROKEN) { /* its bytes explain it */
+                    result == FRAME_BROKEN) { /* the bytes explain the fault */
                         *no_memory = !copy_out(log, copy, walk.slab, walk.pos, fill);
                         return result;
                 }
@@ -113,7 +115,8 @@ static int filter_tail(struct log *log, struct walk walk, uint64_t fill,
         }
 }
 
-/* What put_tail() replaces; a slab that would become empty goes too, unless somebody is in it. */
+/* Returns the slab behind which put_tail() replaces the chain: the walk's slab, or the slab before
+ * if the walk's slab would become empty and has no reader. */
 static uint32_t kept_slab(struct log *log, const struct walk *walk)
 {
         uint32_t slab = walk->slab, prev = log->store->slab[slab].prev;
@@ -126,8 +129,8 @@ static uint32_t kept_slab(struct log *log, const struct walk *walk)
         return prev;
 }
 
-/* Puts what filter_tail() kept in the place of what was received. Without memory for its marks,
- * all is as it was. */
+/* Puts the copy of filter_tail() in the place of the received bytes and commits its frames. Without
+ * memory for marks, restores the received bytes and sets *no_memory. */
 static int put_tail(struct log *log, struct walk *walk, const struct copy *copy, uint64_t now,
                     uint32_t origin, bool *no_memory)
 {
@@ -155,9 +158,9 @@ static int put_tail(struct log *log, struct walk *walk, const struct copy *copy,
 }
 
 /*
- * A rest of at most a slab goes back to where it was received, just without what was left out. Its
- * bytes overlap there, so what was committed so far and where they belong is made final first: a
- * successor then does it again. Leaves another transaction open.
+ * Copies a tail of at most a slab back to the place where it was received, without the frames that
+ * were left out. The bytes overlap the old ones, so the frames before and the move are committed
+ * first: a successor repeats the move. Leaves a new transaction open.
  */
 static void move_back(struct log *log, struct walk *walk, const struct copy *copy)
 {

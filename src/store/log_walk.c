@@ -46,7 +46,7 @@ static int walk_lengths(const struct log *log, struct walk *walk, uint64_t to,
         return step_over(log, walk, to, walk->total - header, stop);
 }
 
-/* Do the bytes before `end`, the last of them in this slab, end a delimiter? */
+/* True if the bytes before `end`, the last of which is in this slab, are a delimiter. */
 static bool ends_delimiter(const struct log *log, const struct walk *walk, uint32_t slab,
                            uint64_t end)
 {
@@ -63,7 +63,7 @@ static bool ends_delimiter(const struct log *log, const struct walk *walk, uint3
         return memcmp(bytes, spec->delimiter, size) == 0;
 }
 
-/* Where the first delimiter ends that lies whole between the walk's place and `to`; 0: nowhere. */
+/* Returns the end of the first delimiter that stands whole between walk->pos and `to`; 0: none. */
 static uint64_t find_delimiter(const struct log *log, struct walk *walk, uint64_t to)
 {
         unsigned char last = log->spec->delimiter[log->spec->delimiter_size - 1];
@@ -126,7 +126,7 @@ int log_walk_slab(const struct log *log, struct walk *walk, uint64_t to, struct 
                                                   : walk_lengths(log, walk, to, stop);
 }
 
-/* What was accepted stays so, whatever a reload says of the largest size. */
+/* Walks over committed frames: a smaller MaxMessageSize= does not make them too large. */
 static int walk_committed(const struct log *log, struct walk *walk, uint64_t to,
                           struct frame_range stop)
 {

@@ -3,11 +3,10 @@
 
 enum {
         RUN_USEC = 1000,
-        RUN_USEC_DEEP =
-                50000, /* when so many are waiting that the marks themselves begin to weigh */
+        RUN_USEC_DEEP = 50000, /* with more than DEEP marks, whose memory begins to weigh */
         DEEP = 65536,
-        MIXED_BYTES = 256, /* a run shorter than this is not cut off for a change of origin: it is
-                              told as of nobody */
+        MIXED_BYTES = 256, /* a change of origin does not end a shorter run: the run's origin
+                              becomes 0 */
 };
 
 struct image_mark *marks_get(const struct log *log, uint64_t k)
@@ -25,7 +24,7 @@ struct image_mark *marks_get(const struct log *log, uint64_t k)
                                      (k * sizeof(struct image_mark) - slab_pos(log->store, slab)));
 }
 
-/* Do these messages go on with the last mark's run? */
+/* True if these messages extend the last mark's run; updates that mark. */
 static bool run_goes_on(struct log *log, uint64_t pos, uint32_t slab, uint64_t now, uint32_t origin)
 {
         const struct image_log *image = log->image;
@@ -39,7 +38,7 @@ static bool run_goes_on(struct log *log, uint64_t pos, uint32_t slab, uint64_t n
         if (last->where >> 32 != slab || last->time_usec / grain != now / grain)
                 return false;
         if (last->pos < slab_pos(log->store, slab))
-                return false; /* the slab went out of the middle and came again */
+                return false; /* the slab left the chain and came back */
         if ((uint32_t)last->where != origin) {
                 if (pos - last->pos >= MIXED_BYTES)
                         return false;
@@ -104,7 +103,7 @@ const struct image_mark *log_find_mark(const struct log *log, uint64_t pos, uint
         }
         if (!mark || mark->pos > pos)
                 return NULL;
-        while (high - low > 1) { /* mark, number low, is at or before pos, high behind it */
+        while (high - low > 1) { /* mark number low is at or before pos, number high behind pos */
                 uint64_t middle = low + (high - low) / 2;
                 const struct image_mark *at = marks_get(log, middle);
 

@@ -19,8 +19,8 @@ void store_begin(struct store *store)
         store->depth++;
 }
 
-/* Was this word's old value noted a moment ago? So a run of slabs that leave a chain, however long,
- * takes no more of the journal than one. */
+/* True if one of the last four entries of the undo list has this word. A run of slabs that leave
+ * a chain, of any length, takes as many entries as one slab. */
 static bool is_noted(const struct image_undo *undo, uint64_t offset)
 {
         uint64_t n = undo->count;
@@ -42,8 +42,8 @@ void store_put(struct store *store, uint64_t *word, uint64_t value)
                 return;
         if (!is_noted(undo, offset)) {
                 if (n == IMAGE_UNDO)
-                        abort(); /* fixed bookkeeping: no transaction grows with anything that a
-                                    peer chooses */
+                        abort(); /* fixed bookkeeping: no transaction grows with a peer's
+                                    choice */
                 undo->entry[n].offset = offset;
                 undo->entry[n].old = *word;
                 put_word(&undo->count, n + 1);
@@ -69,7 +69,7 @@ static void push(uint32_t **items, uint32_t *n, uint32_t *room, uint32_t item)
         (*items)[(*n)++] = item;
 }
 
-/* More than this much memory is not kept for later: it is given back. */
+/* Free slabs keep at most this much memory; more goes back to the kernel. */
 enum { FREE_KEEP = 8 << 20 };
 
 static bool punch_hole(struct store *store, size_t offset, size_t size)
@@ -89,7 +89,7 @@ static void free_now(struct store *store, uint32_t slab)
                                IMAGE_SLAB_SIZE))
                         s->committed = 0;
                 else if (s->lent)
-                        return; /* for good */
+                        return; /* the slab is never used again */
                 s->lent = false;
         }
         store->free_bytes += s->committed;
@@ -110,8 +110,8 @@ void store_commit(struct store *store)
                 free_now(store, store->late[--store->n_late]);
 }
 
-/* By touching it: fallocate() does not heed that this mapping is to have no huge pages, and leaves
- * each page to a fault of its own: a third of what fresh memory costs. */
+/* Touches the pages. fallocate() would ignore MADV_NOHUGEPAGE, and leave each page to a fault of
+ * its own: a third of the price of fresh memory. */
 bool store_has_memory(struct store *store, size_t offset, size_t size)
 {
         size_t ahead = offset % PAGE;

@@ -48,8 +48,8 @@ static uint64_t header_sum(const struct image_header *header)
                    header->layout);
 }
 
-/* Does sendfile() to a Unix socket hand over whole pages? Before Linux 6.5 it goes page by page and
- * waits while the other end reads, however long that takes. */
+/* True if sendfile() hands the pages of the memfd to a Unix socket. Before Linux 6.5 sendfile()
+ * goes page by page and waits while the other end reads, for any time. */
 static bool lends_pages(void)
 {
         struct utsname name;
@@ -66,8 +66,8 @@ static bool map_image(struct store *store)
 
         if (p == MAP_FAILED)
                 return false;
-        /* Else a core would have all that is reserved, and take minutes. Its head, which has no
-         * messages, helps to see what went wrong. */
+        /* Else a core dump would have all reserved memory, and take minutes. The head of the image
+         * has no messages, and helps to see the fault. */
         madvise(p, IMAGE_SIZE, MADV_DONTDUMP);
         madvise(p, offsetof(struct image, client), MADV_DODUMP);
         madvise(p, IMAGE_SIZE, MADV_NOHUGEPAGE);
@@ -108,7 +108,8 @@ static bool header_good(const struct image_header *header)
                header->layout == layout_sum() && header->checksum == header_sum(header);
 }
 
-/* Puts back the words of an unfinished transaction, the last first; doing so twice does no harm. */
+/* Puts back the old words of an unfinished transaction, the last first. Safe to repeat. False: the
+ * undo list is out of range. */
 static bool roll_back(struct store *store)
 {
         struct image_undo *undo = &store->image->undo;

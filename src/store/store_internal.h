@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What store.c (transactions, slabs, chains, extents) and store_image.c (a new image, and that of a
- * predecessor) have in common. */
+/* Shared by store.c (transactions, slabs, chains, extents) and store_image.c (a new image, and the
+ * image of a predecessor). */
 #include "store/store.h"
 
 #define DATA_OFFSET offsetof(struct image, data)
 #define IMAGE_SIZE  (DATA_OFFSET + (size_t)IMAGE_SLABS * IMAGE_SLAB_SIZE)
 
+/* Stores a word, and calls the tests' hook. */
 static inline void put_word(uint64_t *word, uint64_t value)
 {
         __atomic_store_n(word, value, __ATOMIC_RELEASE);
@@ -14,5 +15,5 @@ static inline void put_word(uint64_t *word, uint64_t value)
                 store_hook();
 }
 
-/* Gives memory to these bytes of the memfd; false without memory. */
+/* Gives these bytes of the memfd memory. False: no memory. */
 bool store_has_memory(struct store *store, size_t offset, size_t size);

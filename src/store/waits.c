@@ -13,9 +13,9 @@ void waits_skip(struct waits *waits, uint64_t pos, uint64_t number)
         waits->number = number;
 }
 
-/* Tells what was passed up to this boundary, run by run. Those that one read brought are told
- * together, as the same is to do for each of many readers: it halves the price of what is told of
- * 256 KiB. */
+/* Tells the histogram of the messages before this number, run by run. Runs of one time, which one
+ * read brought, are told together, because each of many readers repeats the work: half the price
+ * for 256 KiB. */
 static void tell(struct waits *waits, const struct log *log, uint64_t number, uint64_t now,
                  struct image_histogram *histogram)
 {
