@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A drained buffer above this is given back: a connection that idles shall cost nothing. */
+/* A drained buffer of more than KEEP bytes is freed: an idle connection shall cost little. */
 enum { KEEP = 16 * 1024, ROOM_MIN = 4096 };
 
 void varlink_reader_init(struct varlink_reader *reader)
@@ -61,7 +61,8 @@ static void drained(struct varlink_reader *reader)
                 varlink_reader_done(reader);
 }
 
-/* Each value stands behind one of these, but for the first. What is no JSON is counted somehow. */
+/* Returns the number of values in JSON text, or a little more: each value but the first stands
+ * behind a brace, a bracket or a comma. Text that is no JSON gets some number. */
 static size_t count_values(const char *text, size_t size)
 {
         bool in_string = false;
@@ -80,7 +81,8 @@ static size_t count_values(const char *text, size_t size)
         return n;
 }
 
-/* Numbers that are whole and small enough to be exact become integers again. */
+/* Turns reals back into integers where a real is whole and small enough to be exact, in objects
+ * inside objects, too, not in arrays. */
 static void mend_numbers(json_t *object)
 {
         const json_int_t most = (json_int_t)1 << 53;
@@ -99,8 +101,8 @@ static void mend_numbers(json_t *object)
         }
 }
 
-/* Well-formed JSON may have what our types do not hold, a NUL in a string and integers of any size:
- * these are told from what is malformed, and are to be judged by who knows what is asked. */
+/* Parses JSON; NULL: malformed. A NUL in a string and an integer of any size are well-formed, and
+ * pass (the integer as a real): the caller, which knows the method, judges the values. */
 static json_t *load(const char *text, size_t size)
 {
         json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
