@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Values that are bytes: messages and the delimiter. They may be secrets, so that no text here
- * quotes one.
+ * Values that are bytes: messages, the expected answer to the greeting, the delimiter. The bytes
+ * may be a secret: no error quotes them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include "util/need.h"
 #include "util/units.h"
 
-enum { CONFIG_FILE_MESSAGE_MAX = 1 << 20 }; /* of a message that stands in a file of its own */
+enum { CONFIG_FILE_MESSAGE_MAX = 1 << 20 }; /* bytes of a message in a separate file */
 
 static int bytes_from_text(struct config_reading *reading, const char *text,
                            struct config_bytes *bytes)
@@ -32,7 +32,7 @@ static int bytes_from_text(struct config_reading *reading, const char *text,
         return 0;
 }
 
-/* At most one byte more than the limit, so that nothing endless is read. */
+/* Reads at most one byte more than CONFIG_FILE_MESSAGE_MAX: the file may be endless. */
 static ssize_t read_bounded(int fd, unsigned char *data)
 {
         size_t size = 0;
@@ -90,7 +90,7 @@ static int bytes_from_credential(struct config_reading *reading, const char *nam
                                     "@credential:NAME",
                                     config_quote(name).text);
         if (!directory && reading->strict) {
-                /* The check is run by a person, the credential is there for the service alone. */
+                /* A person runs the check; only the service has the credential. */
                 *bytes = (struct config_bytes){.data = need(calloc(1, 1))};
                 reading->unread = true;
                 snprintf(reading->note, sizeof(reading->note),
@@ -111,7 +111,7 @@ static int bytes_from_credential(struct config_reading *reading, const char *nam
         return result;
 }
 
-/* Only what may be a secret can stand elsewhere. */
+/* Reads bytes from text, or, for the row of a secret only, from a file or a credential. */
 static int bytes_read(struct config_reading *reading, const char *text, struct config_bytes *bytes)
 {
         static const char credential[] = "@credential:";

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What no key can tell alone: defaults that follow from other keys, and rules across keys. */
+/* The checks after all values are read: defaults that follow from other keys, and rules across
+ * keys. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +23,8 @@ static bool section_wrong(const struct config_draft *draft, const char *section)
         return false;
 }
 
-/* Where somebody made the default of another key impossible: the last line of [Frame]. */
+/* The origin to name where a default does not fit the frame: the assignment of the last assigned
+ * [Frame] key in the table's order. */
 static struct config_origin origin_in_frame(const struct config_draft *draft)
 {
         struct config_origin origin = {0};
@@ -56,7 +58,8 @@ static void copy_message(struct config_messages *to, const struct config_bytes *
         to->n = 1;
 }
 
-/* The heartbeat and what counts as one: they follow from Interval= and from each other. */
+/* Fills in the defaults of Message=, which follows from Interval=, and of Received=, which follows
+ * from Interval= and Message=. */
 static void derive_heartbeat(struct config_draft *draft)
 {
         const struct config_row *message = config_row_find("Heartbeat", "Message");

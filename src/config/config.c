@@ -153,7 +153,7 @@ void config_print_defaults(FILE *to)
                 if (strcmp(section, row->section) != 0)
                         fprintf(to, "%s[%s]\n", *section ? "\n" : "", row->section);
                 section = row->section;
-                /* To write a derived key down would be to assign it. */
+                /* A derived key stays a comment: a written key would be an assignment. */
                 fprintf(to, "# %s\n%s%s=%s\n", row->doc, row->derived ? "#" : "", row->key,
                         row->fallback);
         }

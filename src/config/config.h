@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The configuration in force: plain data, read whole from its files, checked whole, and never
- * changed afterwards; a reload makes a new one. One table row a key (table.c) drives
- * parsing, defaults, printing and the tests that the sample file and the manual name it.
+ * The configuration in force: plain data, read as a whole from the files, checked as a whole, and
+ * never changed afterwards; a reload makes a new configuration. One table row for each key
+ * (table.c) drives parsing, defaults, printing, and the tests that the sample file and the manual
+ * name the key.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,9 +16,9 @@
 
 #define CONFIG_INFINITY UINT64_MAX /* of a span or a size */
 
-enum { CONFIG_CLIENTS_MAX = 65536 }; /* the image has as many slots for clients */
+enum { CONFIG_CLIENTS_MAX = 65536 }; /* also the number of client slots of the image */
 
-/* Bytes that may hold NUL. As an element of a list, owned by the list. */
+/* Bytes, NUL among them. A list owns the bytes of its elements. */
 struct config_bytes {
         unsigned char *data;
         size_t size;
@@ -26,7 +27,7 @@ struct config_bytes {
 struct config_messages {
         struct config_bytes *items; /* messages as people write them; not framed */
         size_t n;
-        bool set; /* assigned, perhaps to nothing; false: the default */
+        bool set; /* the files assign the key, perhaps an empty list; false: the default */
 };
 
 struct config_address {
@@ -35,7 +36,7 @@ struct config_address {
         char *port; /* digits or a service name */
 };
 
-/* Users and @groups, resolved to ids when the file was read. */
+/* Users and @groups, resolved to ids when the configuration is loaded. */
 struct config_people {
         uid_t *uids;
         size_t n_uids;
@@ -60,7 +61,7 @@ struct config {
         size_t n_addresses;
         uint64_t connect_timeout_usec;
         uint64_t reconnect_delay_usec, reconnect_delay_max_usec, stable_time_usec;
-        uint64_t path_timeout_usec, stall_timeout_usec; /* 0: off */
+        uint64_t path_timeout_usec, stall_timeout_usec; /* 0: no timeout */
         char *source_address;                           /* NULL: none */
         struct config_messages greeting;
         struct config_bytes greeting_expect; /* size 0: none */
@@ -71,9 +72,8 @@ struct config {
         /* [Heartbeat] */
         uint64_t heartbeat_interval_usec, heartbeat_timeout_usec; /* 0: off */
         enum config_silence on_silence;
-        struct config_messages
-                heartbeat_message; /* n is 1, or 0 where there is none to send (Interval=0) */
-        struct config_messages heartbeat_received; /* the effective list: defaults are filled in */
+        struct config_messages heartbeat_message; /* n is 1, or 0 with Interval=0 and no Message= */
+        struct config_messages heartbeat_received; /* the list in force, the default filled in */
         struct config_messages heartbeat_answer;   /* n is 0 or 1 */
         bool heartbeat_relay;
         /* [Delivery] */
@@ -81,10 +81,10 @@ struct config {
         enum config_slow slow_client;
         uint64_t slow_client_grace_usec, client_stall_timeout_usec; /* the second: 0 is off */
         uint64_t client_queue_size, upstream_queue_size;
-        uint64_t hold_size; /* 0: nothing is held */
+        uint64_t hold_size; /* bytes of the backlog; 0: no backlog */
         enum config_down when_down;
         enum config_loss on_link_loss;
-        uint64_t message_ttl_usec; /* CONFIG_INFINITY: for ever */
+        uint64_t message_ttl_usec; /* CONFIG_INFINITY: no limit */
         enum config_resend resend;
         /* [Local] */
         char *local_socket;
@@ -108,18 +108,19 @@ struct config {
         uint64_t stop_timeout_usec;
         int log_level; /* LOG_EMERG to LOG_DEBUG of syslog.h */
 
-        char *instance; /* NULL: the unnamed one */
+        char *instance; /* NULL: the instance without a name */
         char *path;     /* the main file */
-        char **files;   /* that were read, those of secrets too */
+        char **files;   /* the files that were read, with the files of secrets */
         size_t n_files;
-        char *kept; /* what was assigned, for a successor: see config_source */
+        char *kept; /* the assignments in force, as config_source.kept of a successor */
         size_t kept_size;
         struct config_setting
                 *settings; /* every key in force, in table order: section, key, value, file, line */
         size_t n_settings;
 };
 
-/* As GetConfig shows it. A list has one row a value. Secrets read "(set, N messages)". */
+/* One value as GetConfig shows it. A list has one setting for each value. A secret has the value
+ * "(set, N messages)". */
 struct config_setting {
         const char *section, *key; /* static */
         char *value;
@@ -127,47 +128,52 @@ struct config_setting {
         unsigned line;
 };
 
-/* What was found wrong, in the order of the files; each line is whole: "FILE:LINE: [Section] Key:
- * what, expected what". */
+/* The errors and warnings of a load, in the order of the files. Each text is a whole line:
+ * "FILE:LINE: [Section] Key: fault, expected ..."; a fault without a file has no such prefix. */
 struct config_report {
         char **errors;
         size_t n_errors;
-        char **warnings; /* also what follows from the values (worst case to notice a dead peer
-                            ...), prefixed "note: " */
+        char **warnings; /* with --check-config also notes on the effect of the values (worst case
+                            to notice a dead peer ...), prefixed "note: " */
         size_t n_warnings;
 };
 
 struct config_source {
-        const char *path;     /* NULL: by instance */
-        const char *instance; /* NULL: the unnamed one */
+        const char *path;     /* the main file; NULL: the default path of the instance */
+        const char *instance; /* NULL: the instance without a name */
         bool strict;          /* --check-config: an unknown key or section is an error */
         const char *root;     /* prefix for /etc, /run, /usr/lib (tests); NULL: none */
-        const char *kept;     /* what another process had assigned, instead of any file; borrowed */
+        const char *kept;     /* config.kept of a predecessor, in place of all files; borrowed */
         size_t kept_size;
 };
 
 /*
- * Reads the main file and its drop-ins. Returns a configuration to be freed with config_free(), or
- * NULL when anything was an error; report is filled in both cases and is freed with
- * config_report_done(). Names of users, groups and credentials are resolved here, and only here.
+ * Reads the main file and the drop-ins of source, or source->kept. Returns a configuration to be
+ * freed with config_free(), or NULL after any error. Fills report in both cases; the caller frees
+ * report with config_report_done(). Names of users, groups and credentials are resolved during the
+ * load, and never later.
  */
 struct config *config_load(const struct config_source *source, struct config_report *report);
+
+/* Frees config, which may be NULL. */
 void config_free(struct config *config);
+
+/* Frees the texts of report and empties the report. */
 void config_report_done(struct config_report *report);
 
-/* Every key with its default and a comment of one line, as a file that could be used after setting
- * Address=. */
+/* Writes every key with its default and a comment of one line: a file ready for use as soon as
+ * Address= is set. */
 void config_print_defaults(FILE *to);
 
-/* What a running daemon can't change (a list of "[Section] Key" for people, in text of size bytes);
- * true if there is any. */
+/* True if a key differs that only a restart changes. text, of size bytes, gets the list of these
+ * keys for people: "[Section] Key, ...". */
 bool config_refuses_reload(const struct config *old, const struct config *new, char *text,
                            size_t size);
 
-/* Was the link made from a key that differs (its addresses, source address, greeting)? Then it is
- * redialled. */
+/* True if a key differs from which the link was made (addresses, source address, greeting and the
+ * expected answer): the link must be dialled again. */
 bool config_changes_link(const struct config *old, const struct config *new);
 
-/* Is this peer one of the people? Empty list: false. */
+/* True if people has the user uid or one of the n_gids groups. An empty list has nobody. */
 bool config_people_have(const struct config_people *people, uid_t uid, const gid_t *gids,
                         size_t n_gids);

@@ -10,7 +10,7 @@
 #include "config/type.h"
 #include "util/need.h"
 
-enum { CONFIG_FINDINGS_MAX = 1000 }; /* nobody reads more, and a hostile file has no end of them */
+enum { CONFIG_FINDINGS_MAX = 1000 }; /* nobody reads more, and a hostile file has no limit */
 
 void config_draft_init(struct config_draft *draft, bool strict)
 {
@@ -106,7 +106,7 @@ static void add_finding(struct config_findings *findings, struct config_origin o
         findings->n++;
 }
 
-/* A name as somebody wrote it, who may have written anything. */
+/* name, or a cut quotation of name in *quoted: a name from a file may have any length. */
 static const char *shortened(const char *name, struct config_quoted *quoted)
 {
         if (!name || strlen(name) <= CONFIG_QUOTE_MAX / 2)
@@ -115,7 +115,7 @@ static const char *shortened(const char *name, struct config_quoted *quoted)
         return quoted->text;
 }
 
-/* Where, as in "FILE:LINE: [Section] Key: "; to be freed. */
+/* Returns "FILE:LINE: [Section] Key: ", to be freed. */
 static char *place_of(const struct config_draft *draft, struct config_origin origin,
                       const char *section, const char *key)
 {

@@ -42,7 +42,7 @@ char *config_main_path(const struct config_source *source)
         return joined(source->root, etc, "ftcpd.conf", "");
 }
 
-/* What follows /etc/ in the path, or NULL. */
+/* The part of path behind /etc/ (behind ROOT/etc/ with a root), or NULL if path is not below. */
 static const char *below_etc(const struct config_source *source, const char *path)
 {
         size_t root = source->root ? strlen(source->root) : 0;
@@ -70,7 +70,8 @@ static int compare_base(const void *a, const void *b)
         return strcmp(base_of(*(char *const *)a), base_of(*(char *const *)b));
 }
 
-/* Adds what stands in folder and is not hidden by what was found before; frees folder. */
+/* Adds the drop-ins of folder to *paths, except those with the name of an earlier folder's drop-in.
+ * Frees folder. */
 static void add_folder(char *folder, char ***paths, size_t *n)
 {
         struct dirent **entries;
@@ -91,7 +92,7 @@ static void add_folder(char *folder, char ***paths, size_t *n)
         if (n_entries >= 0)
                 free(entries);
         else if (errno != ENOENT && errno != ENOTDIR) {
-                /* As a path that can't be read it gets its error where all files get theirs. */
+                /* The list gets the folder itself: config_file_read() then returns the error. */
                 *paths = need_room(*paths, *n, sizeof(**paths));
                 (*paths)[(*n)++] = need(strdup(folder));
         }
@@ -114,7 +115,7 @@ char **config_drop_ins(const struct config_source *source, const char *main, siz
         return paths;
 }
 
-/* A regular file, or /dev/null, which is how people mask a drop-in. */
+/* True for a regular file and for /dev/null, with which people mask a drop-in. */
 static bool may_be_read(int fd)
 {
         struct stat st;
@@ -141,7 +142,7 @@ static int read_all(int fd, char *data, size_t *size)
 
 char *config_file_read(const char *path, size_t *size, int *error)
 {
-        /* Never waits: a pipe that somebody left there has no writer. */
+        /* O_NONBLOCK: the path may be a pipe without a writer, and open() would wait. */
         int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         char *data;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Which files make a configuration, and their bytes: the main file and its drop-ins. A drop-in
- * hides those of its name in directories of lower rank; what remains is read in order of name.
+ * The files of a configuration and their bytes: the main file and the drop-ins, MAIN.d/NAME.conf.
+ * A drop-in hides the drop-ins of the same name in directories of lower rank; the others are read
+ * in order of name.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,15 +12,18 @@
 
 enum { CONFIG_FILE_MAX = 4 << 20 }; /* bytes of one file */
 
-/* May this name an instance? Else path_of_main() would lead anywhere. */
+/* True if instance is a valid name. With any other name, config_main_path() could lead out of
+ * /etc/ftcpd. */
 bool config_instance_valid(const char *instance);
 
-/* The path of the main file, to be freed. */
+/* The path of the main file of source, to be freed. */
 char *config_main_path(const struct config_source *source);
 
-/* The paths of the drop-ins of main in order, to be freed, each and all; *n is their number. */
+/* The *n paths of the drop-ins of main, in the order of reading. The caller frees each path and
+ * the array. A directory that can't be read is in the list, too. */
 char **config_drop_ins(const struct config_source *source, const char *main, size_t *n);
 
-/* The bytes of a file of at most CONFIG_FILE_MAX, to be freed; NULL with *error set to a negative
- * errno, -EFBIG where it is larger, -EINVAL where it is no regular file. */
+/* Returns the *size bytes of a file, to be freed; or NULL, with a negative errno in *error: -EFBIG
+ * if the file has more than CONFIG_FILE_MAX bytes, -EINVAL if path is neither a regular file nor
+ * /dev/null. */
 char *config_file_read(const char *path, size_t *size, int *error);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What was assigned and is in force, as bytes that another process can take in place of the files:
- * for each value its file, line, section, key and text, each ended by a NUL. Nothing in it has to
- * be looked up again.
+ * The assignments in force as bytes, which a successor reads in place of the files: for each value
+ * the file, line, section, key and text, each ended by a NUL. No value has to be looked up again.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +20,8 @@ static void put(FILE *to, const struct config_draft *draft, const struct config_
                 row->section, 0, row->key, 0, value, 0);
 }
 
-/* As it is in force: a user may be deleted since, a file with a greeting gone. */
+/* Writes the values of row that are in force, not the text of the files: a user may be deleted
+ * since the load, a file with a greeting removed. */
 static void put_row(FILE *to, const struct config_draft *draft, const struct config_row *row)
 {
         const struct config_row_state *state = &draft->states[config_row_index(row)];
@@ -53,7 +53,7 @@ char *config_kept_write(const struct config_draft *draft, size_t *size)
         return kept;
 }
 
-/* The next field, or NULL at the end. */
+/* Returns the field at *at and moves *at and *left behind the field; NULL at the end. */
 static const char *take(const char **at, size_t *left)
 {
         const char *text = *at;
@@ -90,7 +90,7 @@ void config_kept_read(struct config_draft *draft, const char *kept, size_t size)
 {
         const char *field[FIELDS];
 
-        config_draft_file(draft, draft->config->path); /* the first one is the main one */
+        config_draft_file(draft, draft->config->path); /* the first file is the main file */
         for (;;) {
                 for (int i = 0; i < FIELDS; i++) {
                         field[i] = take(&kept, &size);

@@ -37,7 +37,7 @@ static bool is_host(const char *host)
         return size > 0 && size <= CONFIG_HOST_MAX && *host != '-' && *host != '.';
 }
 
-/* Digits from 1 to 65535, or what may name a service. */
+/* True for a number from 1 to 65535, and for a text that may name a service. */
 static bool is_port(const char *port)
 {
         uint64_t number;
@@ -53,7 +53,7 @@ static bool is_port(const char *port)
         return letter && strlen(port) <= 64;
 }
 
-/* Cuts text into host and port where it stands; NULL, or what is wrong with it. */
+/* Cuts text, in place, into *host and *port. Returns NULL, or the fault of text. */
 static const char *split_address(char *text, const char **host, const char **port)
 {
         char *colon = strrchr(text, ':'), *bracket = strrchr(text, ']');

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What follows from the values together, for who asks with --check-config. */
+/* The notes of --check-config: effects of several values together, and keys without effect. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +19,7 @@ static struct span_text span(uint64_t usec)
         return text;
 }
 
-/* What is above some MiB, rounded up to one. */
+/* bytes; from 4 MiB on rounded up to whole MiB. */
 static uint64_t rounded(uint64_t bytes)
 {
         const uint64_t mib = 1 << 20;
@@ -42,7 +42,7 @@ static bool assigned(const struct config_draft *draft, const char *section, cons
         return row && draft->states[config_row_index(row)].last.line;
 }
 
-/* The shorter of two timeouts, where 0 is none. */
+/* The shorter of two timeouts; 0 is no timeout. */
 static uint64_t sooner(uint64_t a, uint64_t b)
 {
         return !a ? b : !b || a < b ? a : b;
@@ -77,7 +77,8 @@ static void note_dead_peer(struct config_draft *draft)
                                    "Timeout= and [Upstream] StallTimeout= are off");
 }
 
-/* All clients read from one copy, but in balance each has its own. */
+/* The number of full client queues: with broadcast all clients read one copy, with balance the
+ * queue of each client has other messages. */
 static uint64_t copies(const struct config *config)
 {
         return config->to_clients == TO_BALANCE ? config->max_clients : 1;

@@ -17,7 +17,7 @@ static void show_number(uint64_t value, char text[UNITS_TEXT_MAX])
         snprintf(text, UNITS_TEXT_MAX, "%" PRIu64, value);
 }
 
-/* "0 (off) or at least 2s", "1 to 4": what the row lets stand there. */
+/* Writes the range of the row into text: "0 (off) or at least 2s", "1 to 4". */
 static void describe_range(const struct config_row *row, show_fn *show, char *text, size_t size)
 {
         static const char *const zeros[] = {
@@ -38,7 +38,7 @@ static void describe_range(const struct config_row *row, show_fn *show, char *te
                 snprintf(text, size, "%sat least %s", zero, min);
 }
 
-/* A value of the row's kind: may it stand there? Where not, says so. */
+/* Returns 0 if value is in the range of the row, else config_wrong(). */
 static int accept(struct config_reading *reading, const char *text, uint64_t value, show_fn *show)
 {
         const struct config_row *row = reading->row;

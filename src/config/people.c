@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Users and groups by name or number, resolved once, when the file is read. */
+/* Users and groups by name or number, resolved once, at the load. */
 #include <errno.h>
 #include <grp.h>
 #include <inttypes.h>
@@ -12,7 +12,8 @@
 #include "util/need.h"
 #include "util/units.h"
 
-/* A number that is an id: the greatest one stands for "none" in the system's calls. */
+/* True if text is the number of a user or group. The greatest 32-bit number is none: system calls
+ * take it for "no id". */
 static bool is_id(const char *text, uint64_t *id)
 {
         return strspn(text, "0123456789") == strlen(text) && units_number_parse(text, id) == 0 &&
@@ -154,7 +155,7 @@ bool config_people_have(const struct config_people *people, uid_t uid, const gid
         return false;
 }
 
-/* A group's row: the name in its place, the id beside it. */
+/* The gid of a group's row; the name is at config_place(). */
 static gid_t *gid_place(const struct config_row *row, struct config *config)
 {
         return (gid_t *)((char *)config + row->id_offset);

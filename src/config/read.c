@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From files to entries: which section and key each line means, and what means none. */
+/* From files to entries: finds the section and the key of each line, and the lines without. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,14 +11,14 @@
 #include "util/need.h"
 #include "util/suggest.h"
 
-/* The section that lines belong to, while a file is read. */
+/* The section of the lines being read. */
 struct section {
-        const char *name; /* the table's; NULL: none, or none of ours */
-        bool ignored;     /* what stands in it was judged at its header */
+        const char *name; /* a string of the table; NULL: no section yet, or an unknown one */
+        bool ignored;     /* the header had a finding, or an X- name: the lines get none */
 };
 
-/* An error in a check, a warning at run time: a daemon shall start with tomorrow's configuration.
- */
+/* Adds a finding for an unknown section or key, with a suggestion: an error in a check, a warning
+ * at run time, because a daemon must start with the configuration of a newer ftcpd. */
 static void unknown(struct config_draft *draft, struct config_origin origin, const char *section,
                     const char *key, const char *suggest_section, const char *suggest_key)
 {
@@ -54,7 +54,8 @@ static void unknown_section(struct config_draft *draft, struct config_origin ori
         unknown(draft, origin, name, NULL, suggest_best(&near), NULL);
 }
 
-/* The same key of another section is nearer than another key of the same one. */
+/* Suggests the section that has the same key; if there is none, a similar key of the same section.
+ */
 static void unknown_key(struct config_draft *draft, struct config_origin origin,
                         const char *section, const char *key)
 {
@@ -164,7 +165,7 @@ void config_files_read(struct config_draft *draft, const struct config_source *s
         char *main = config_main_path(source), **drop_ins;
         size_t n;
 
-        /* The file of the default path may be missing, its drop-ins may say all. */
+        /* The main file may be missing at the default path: the drop-ins may have all keys. */
         read_file(draft, main, !source->path);
         drop_ins = config_drop_ins(source, main, &n);
         for (size_t i = 0; i < n; i++) {

@@ -11,7 +11,7 @@ static const char blanks[] = " \t";
 
 void config_scan_begin(struct config_scan *scan, const char *text, size_t size)
 {
-        static const char mark[] = "\xef\xbb\xbf"; /* what some editors put before UTF-8 */
+        static const char mark[] = "\xef\xbb\xbf"; /* some editors put this mark before UTF-8 */
 
         *scan = (struct config_scan){.rest = text, .end = text + size};
         if (size >= strlen(mark) && memcmp(text, mark, strlen(mark)) == 0)
@@ -23,7 +23,7 @@ void config_scan_done(struct config_scan *scan)
         free(scan->joined);
 }
 
-/* The next line of the file, without what ends it; false at the end. */
+/* Finds the next line of the text, without the line end. False at the end of the text. */
 static bool next_line(struct config_scan *scan, const char **line, size_t *size)
 {
         size_t left = (size_t)(scan->end - scan->rest);
@@ -60,7 +60,7 @@ static size_t blanks_before(const char *line, size_t size)
         return n;
 }
 
-/* Does a backslash end the line that no other one stands before? */
+/* True if the line ends with an odd number of backslashes: the last is not escaped. */
 static bool continues(const char *line, size_t size)
 {
         size_t n = 0;
@@ -70,7 +70,8 @@ static bool continues(const char *line, size_t size)
         return n % 2;
 }
 
-/* Puts the next line that is neither blank nor a comment together; *first is its number. */
+/* Joins the next line that is neither blank nor a comment with its continuations. *first is the
+ * number of the first line. False at the end of the text. */
 static bool join_lines(struct config_scan *scan, unsigned *first)
 {
         const char *line;
@@ -96,7 +97,7 @@ static bool join_lines(struct config_scan *scan, unsigned *first)
         return more;
 }
 
-/* The size of the character that text begins with, or 0 where it is not UTF-8. */
+/* The bytes of the first UTF-8 character of text, or 0 if there is no valid character. */
 static size_t character_size(const unsigned char *text, size_t left)
 {
         static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -117,7 +118,7 @@ static size_t character_size(const unsigned char *text, size_t left)
         return code >= least[size] && code <= 0x10ffff && code >> 11 != 0x1b ? size : 0;
 }
 
-/* What keeps a line from being text that can be shown, or NULL. */
+/* Returns the fault of a line that is not printable UTF-8 text, or NULL. */
 static const char *text_fault(const char *line, size_t size)
 {
         const unsigned char *text = (const unsigned char *)line;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The kinds of value that a key can have: how each is read from text, shown again, and freed. A
- * value lies in struct config where its row says.
+ * The types of values: functions to read a value from text, to show the value again, and to free
+ * it. The row of a key tells the place of the value in struct config.
  */
 #include <stddef.h>
 
@@ -15,34 +15,34 @@ enum { CONFIG_TEXT_MAX = 512, CONFIG_QUOTE_MAX = 64 };
 struct config_reading {
         struct config *config;
         const struct config_row *row;
-        bool strict;   /* --check-config: may run where the service's secrets are not */
-        bool fallback; /* the value is the default, nobody wrote it */
-        bool unread;   /* the value is a secret that is not here */
-        char wrong[CONFIG_TEXT_MAX]; /* after -EINVAL: what is wrong, and what was expected */
-        char note[CONFIG_TEXT_MAX];  /* what the reader of a check should know; "": nothing */
+        bool strict;   /* --check-config: the credentials of the service may be absent */
+        bool fallback; /* the value is the default, from no file */
+        bool unread;   /* result: the value is a credential that only the service can read */
+        char wrong[CONFIG_TEXT_MAX]; /* after -EINVAL: the fault, and the expected value */
+        char note[CONFIG_TEXT_MAX];  /* a note for the reader of a check; "": none */
 };
 
 struct config_type {
         /*
-         * Reads text, which is never empty, and puts it into the configuration: a scalar in place
-         * of what stood there, a list behind it. Returns 0, or -EINVAL with reading->wrong filled
-         * and the configuration as it was.
+         * Reads text, which is never empty, into the configuration: replaces a scalar, or appends
+         * to a list. Returns 0, or -EINVAL with reading->wrong filled. The configuration is
+         * unchanged then, but a list keeps the words of text before the wrong word.
          */
         int (*read)(struct config_reading *reading, const char *text);
 
-        /* How many values there are; NULL: always one. */
+        /* Returns the number of values; NULL: always one. */
         size_t (*count)(const struct config_row *row, const struct config *config);
 
-        /* The value number i as it could be written in a file, to be freed; secrets in clear. */
+        /* Returns value number i as text for a file, to be freed; a secret in clear. */
         char *(*show)(const struct config_row *row, const struct config *config, size_t i);
 
-        /* The same, but nothing in it is a name that must be looked up; NULL: as show does. */
+        /* As show, but without a name that must be looked up again; NULL: show is used. */
         char *(*keep)(const struct config_row *row, const struct config *config, size_t i);
 
-        /* Frees what the value owns; NULL: nothing. */
+        /* Frees the memory of the values; NULL: the value owns none. */
         void (*clear)(const struct config_row *row, struct config *config);
 
-        /* Somebody has assigned nothing to the list; NULL: that says no more than no value. */
+        /* Notes that the files assign an empty list; NULL: an empty list is as no assignment. */
         void (*reset)(const struct config_row *row, struct config *config);
 };
 
@@ -68,26 +68,29 @@ extern const struct config_type config_type_socket;  /* char *, a path */
 extern const struct config_type config_type_group;   /* char *, and its gid */
 extern const struct config_type config_type_people;  /* struct config_people */
 
-/* Where the row's value lies. Who reads a configuration takes it as const. */
+/* The address of the row's value in config. A caller that only reads casts to a const type. */
 static inline void *config_place(const struct config_row *row, const struct config *config)
 {
         return (char *)config + row->offset;
 }
 
-/* Fills reading->wrong; returns -EINVAL. */
+/* Fills reading->wrong. Returns -EINVAL. */
 int config_wrong(struct config_reading *reading, const char *format, ...)
         __attribute__((format(printf, 2, 3)));
 
-/* Gives add each of the values that stand in one assignment, with blanks between them. */
+/* Calls add for each word of text, between blanks, until one call fails. Returns 0 or the result of
+ * the failed call. */
 int config_read_words(struct config_reading *reading, const char *text,
                       int (*add)(struct config_reading *reading, const char *word));
 
-/* text in double quotes, cut where it is long, never inside a character. */
+/* A text in double quotes. A long text is cut, never inside a character. */
 struct config_quoted {
         char text[CONFIG_QUOTE_MAX];
 };
 struct config_quoted config_quote(const char *text);
 
-/* How many values the row has, and whether a and b hold the same ones. */
+/* The number of values of the row in config. */
 size_t config_count(const struct config_row *row, const struct config *config);
+
+/* True if a and b have the same values of the row, in the same order. */
 bool config_same(const struct config_row *row, const struct config *a, const struct config *b);

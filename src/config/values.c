@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From entries to values: the defaults first, then what was assigned, in the order of the files. */
+/* From entries to values: the defaults first, then the entries in the order of the files. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -57,7 +57,8 @@ static void read_entry(struct config_draft *draft, const struct config_entry *en
         }
 }
 
-/* What stands before the last empty assignment was taken back, and is not even looked at. */
+/* The index behind the row's last empty assignment, which takes back all entries before: they are
+ * not even checked. *reset gets the origin of the empty assignment. Returns 0 if there is none. */
 static size_t after_last_reset(const struct config_draft *draft, const struct config_row *row,
                                struct config_origin *reset)
 {
