@@ -22,12 +22,12 @@
 enum {
         READ_SIZE = 64 * 1024,
         INSTANCES_SHOWN = 3,
-        /* A daemon that takes longer for an answer hangs. Who watches it, and asks us, has to be
-         * told so before the patience with us ends, which often is 10 s. */
+        /* A daemon that takes longer for an answer hangs. A monitoring program that runs ftcpctl
+         * must get the result before its own timeout, often 10 s. */
         CALL_USEC = 3 * 1000 * 1000,
 };
 
-/* The daemon is ours; the limit only keeps a wrong program behind the path from taking all
+/* The daemon is trusted; the limit only keeps a wrong program behind the path from taking all
  * memory. */
 #define REPLY_MAX ((size_t)256 << 20)
 
@@ -82,7 +82,7 @@ int bus_send(struct bus *bus, const char *method, json_t *parameters, bool more,
         return result < 0 ? result : 0;
 }
 
-/* Reads what is there. 0 or a negative errno. */
+/* Waits for bytes and reads them once. Returns 0 or a negative errno. */
 static int bus_read(struct bus *bus, uint64_t deadline)
 {
         void *room = varlink_reader_room(&bus->reader, READ_SIZE);
@@ -138,7 +138,7 @@ static int denied(struct ctl *ctl, const char *what, const char *path)
                                 what, path);
         struct group *group = getgrgid(st.st_gid);
         struct passwd *user = getpwuid(st.st_uid);
-        /* Nobody is told to join root's own group. */
+        /* No advice to join the group of root. */
         if (st.st_mode & S_IWGRP && st.st_gid != 0)
                 return ctl_fail(ctl, CTL_DENIED,
                                 "not permitted to use the %s %s: it is for the group %s; join it "
@@ -149,7 +149,8 @@ static int denied(struct ctl *ctl, const char *what, const char *path)
                         what, path, user ? user->pw_name : "its owner");
 }
 
-/* Who forgot --instance is told which there are. */
+/* The end of the advice about an absent daemon: the options that choose another socket, and the
+ * running instances, for a user who forgot --instance. */
 static void name_instances(const struct ctl *ctl, char *text, size_t size)
 {
         static const char folder[] = "/run/ftcpd/", suffix[] = ".varlink";
@@ -216,7 +217,7 @@ uint64_t bus_deadline(const struct ctl *ctl)
         return ctl->limit && ctl->limit < usual ? ctl->limit : usual;
 }
 
-/* The process may be -1, and is taken over. */
+/* Connects ctl. process may be -1; ctl->bus owns the descriptor, or the descriptor is closed. */
 static int connect_ctl(struct ctl *ctl, int process, uint64_t deadline)
 {
         uint64_t latest = bus_deadline(ctl);
@@ -242,7 +243,7 @@ int bus_open(struct ctl *ctl)
         json_t *info = NULL;
         int code = open_until(ctl, UINT64_MAX);
 
-        /* One that hangs is connected to by the kernel all the same. */
+        /* The kernel connects to a hanging daemon, too: only a reply shows that the daemon runs. */
         if (code == CTL_DONE)
                 code = bus_call(ctl, "org.varlink.service.GetInfo", NULL, &info);
         json_decref(info);
@@ -261,7 +262,7 @@ int bus_open_while(struct ctl *ctl, pid_t pid)
         return connect_ctl(ctl, process, UINT64_MAX);
 }
 
-/* A call went wrong below the level of replies: that connection is of no more use. */
+/* Closes the connection after a call without a reply; leaves words and returns the exit code. */
 static int broken(struct ctl *ctl, const char *method, int error)
 {
         const char *path = ctl_socket(ctl);
@@ -291,7 +292,7 @@ static int broken(struct ctl *ctl, const char *method, int error)
         }
 }
 
-/* The groups of [Control] Admin=, as ", or of the group a" clauses; empty where there are none. */
+/* The groups of [Control] Admin=, as "a or b"; empty without any. */
 static void admin_groups(struct ctl *ctl, char *text, size_t size)
 {
         json_t *reply = NULL, *setting;
@@ -320,7 +321,7 @@ static void admin_groups(struct ctl *ctl, char *text, size_t size)
         json_decref(reply);
 }
 
-/* Whose process the daemon is; empty where that can't be told, or is root. */
+/* The user of the daemon's process, as " the user NAME,"; empty if unknown or root. */
 static void daemon_user(struct ctl *ctl, char *text, size_t size)
 {
         json_t *reply = NULL;

@@ -37,7 +37,7 @@ const struct verb_option ctl_options[] = {
 };
 
 enum { OPTIONS_MAX = 40, LETTERS_MAX = 32 };
-enum { ANSWER_USEC = 2 * 1000 * 1000 }; /* an answer at a timeout may take so long */
+enum { ANSWER_USEC = 2 * 1000 * 1000 }; /* time for the daemon's answer to a timeout */
 
 int ctl_fail(struct ctl *ctl, int code, const char *format, ...)
 {
@@ -105,15 +105,15 @@ static bool set_instance(struct ctl *ctl, const char *text)
 
 int ctl_end(struct ctl *ctl, int code)
 {
-        bool lost = ferror(stdout); /* of what was written early; why is not known any more */
+        bool lost = ferror(stdout); /* an earlier write failed; its errno is lost */
         const char *why = fflush(stdout) != 0 ? strerror(errno) : "not all could be written";
 
         if (code == CTL_DONE && (lost || ferror(stdout))) {
-                /* The exit codes of health have another meaning. */
+                /* A verb may have its own code: the codes of `health` have another meaning. */
                 code = ctl->verb && ctl->verb->usage ? ctl->verb->usage : CTL_FAILED;
                 ctl_fail(ctl, code, "stdout: %s", why);
         }
-        if (*ctl->why) { /* which may have text of others in it */
+        if (*ctl->why) { /* the words may contain text of other programs */
                 fputs("ftcpctl: ", stderr);
                 show_safe(stderr, ctl->why, strlen(ctl->why), sizeof(ctl->why));
                 fputc('\n', stderr);
@@ -126,7 +126,8 @@ static _Noreturn void leave(struct ctl *ctl)
         exit(ctl_end(ctl, CTL_DONE));
 }
 
-/* Takes care of an option of all verbs. 0, '?', or the option: it is the verb's. */
+/* Handles an option of all verbs. Returns 0; '?' if the argument is wrong; or option itself, for an
+ * option of the verb. */
 static int global_option(struct ctl *ctl, int option)
 {
         switch (option) {
@@ -147,7 +148,7 @@ static int global_option(struct ctl *ctl, int option)
         }
 }
 
-/* The long option that was meant, or NULL. */
+/* The long option most similar to `given`, or NULL. */
 static const char *suggest_option(const struct ctl *ctl, const char *given)
 {
         char name[64];
@@ -183,7 +184,8 @@ static void complain(struct ctl *ctl, int result, char **argv)
         ctl_usage(ctl, words);
 }
 
-/* getopt's form of a table: long options at `all`, short ones behind what `letters` holds. */
+/* Converts a table for getopt: adds the long options to `all` from index n on, the short options to
+ * `letters`. Returns the new number of long options. */
 static int add_options(const struct verb_option *rows, struct option all[OPTIONS_MAX], int n,
                        char letters[LETTERS_MAX])
 {
@@ -274,7 +276,7 @@ int ctl_print_json(struct ctl *ctl, const json_t *value)
 {
         size_t flags = JSON_ENCODE_ANY;
 
-        /* Text of others may hold C1 controls, which some terminals obey. */
+        /* Text of other programs may contain C1 controls, which some terminals obey. */
         if (isatty(STDOUT_FILENO))
                 flags |= JSON_ENSURE_ASCII;
         flags |= ctl->json == CTL_JSON_SHORT ? JSON_COMPACT : JSON_INDENT(2);

@@ -14,11 +14,11 @@
 #include "util/clock.h"
 
 enum {
-        LISTED_USEC = 1000 * 1000, /* until ftcpd has accepted us, for the check of Senders= */
+        LISTED_USEC = 1000 * 1000, /* for the check of Senders=: until ftcpd lists this client */
         LISTED_POLL_USEC = 5 * 1000,
 };
 
-/* The first value of a setting that is not empty, or NULL. */
+/* The first value of a setting that is not empty, or NULL; owned by settings. */
 static const char *setting(const json_t *settings, const char *section, const char *key)
 {
         const json_t *row;
@@ -35,7 +35,7 @@ static const char *setting(const json_t *settings, const char *section, const ch
         return NULL;
 }
 
-/* All values of a setting in one line; empty where there are none. */
+/* Writes all values of a setting into text, with blanks between; empty without any. */
 static void setting_all(const json_t *settings, const char *section, const char *key, char *text,
                         size_t size)
 {
@@ -53,7 +53,7 @@ static void setting_all(const json_t *settings, const char *section, const char 
         }
 }
 
-/* 1: we are listed and may send; 0: not listed yet; -1: ftcpd takes nothing from us. */
+/* 1: this process is listed and may send; 0: not listed yet; -1: listed as a receiver only. */
 static int listed(const json_t *clients)
 {
         const json_t *client;
@@ -68,7 +68,8 @@ static int listed(const json_t *clients)
         return 0;
 }
 
-/* ftcpd does not answer a sender: ask it beforehand whether it would listen to us. */
+/* Checks Senders= through ListClients, because the data socket answers no sender. CTL_DONE too if
+ * this process is not listed in time. */
 static int may_send(struct ctl *ctl, const char *senders)
 {
         uint64_t deadline = clock_deadline(LISTED_USEC);
@@ -108,7 +109,7 @@ static int data_connect(struct ctl *ctl, struct data *data, const char *senders)
         return code;
 }
 
-/* With balance, what we receive nobody else gets. */
+/* Refuses DATA_RECEIVE with balance: no other client would get the received messages. */
 static int may_receive(struct ctl *ctl, const json_t *settings, enum data_use use)
 {
         const char *to = setting(settings, "Delivery", "ToClients");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The data socket of a running ftcpd, and the frame that is spoken on it: both as the daemon itself
- * tells them.
+ * The data socket of a running ftcpd and the frame of its messages, both from the configuration
+ * that the daemon reports.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,21 +15,23 @@ struct data {
         int fd; /* non-blocking; -1: not connected */
         char path[256];
         struct frame_spec spec;
-        bool refuses;   /* WhenDown=refuse: no client is taken while the link is down */
-        bool dismisses; /* OnLinkLoss=disconnect: those there were are sent away */
+        bool refuses;   /* WhenDown=refuse: ftcpd takes no client while the link is down */
+        bool dismisses; /* OnLinkLoss=disconnect: ftcpd disconnects the clients */
 };
 
-/* To send: the socket's reading side is shut down first, so that nothing is delivered here, and it
- * is checked that ftcpd takes messages of this user. To receive: not what another client would get
- * in our place, but for DATA_STEAL. */
+/* DATA_SEND: the socket's reading side is shut down, so that no message is delivered here.
+ * DATA_RECEIVE fails with ToClients=balance, where the received messages would be lost to the other
+ * clients; DATA_STEAL receives all the same. */
 enum data_use { DATA_SEND, DATA_RECEIVE, DATA_STEAL };
 
-/* Asks the daemon and connects. Returns the exit code, with words left; data_close() is called only
- * after CTL_DONE. */
+/* Asks the daemon for its configuration and connects. For DATA_SEND, also checks that [Local]
+ * Senders= permits this user. Returns CTL_DONE, and data_close() is due later; or the exit code
+ * with words left. */
 int data_open(struct ctl *ctl, struct data *data, enum data_use use);
 
-/* Why ftcpd has closed the connection, as far as it tells that: words to stand behind what
- * happened,
- * ": the link is down ...", or empty. */
+/* Asks the daemon why it closed the connection. text, of size bytes, gets the reason for the end of
+ * a sentence, ": the link is not up ...", or is empty if unknown. */
 void data_why_closed(struct ctl *ctl, const struct data *data, char *text, size_t size);
+
+/* Closes the connection. */
 void data_close(struct data *data);

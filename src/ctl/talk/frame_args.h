@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A frame from words: from the [Frame] settings that a running ftcpd tells, or from the options of
- * a command line, which have the same names and values.
+ * A frame_spec from text: from the [Frame] settings of a running ftcpd, or from the options of a
+ * command line. The settings and the options have the same values.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,18 +13,18 @@
 
 struct ctl;
 
-/* One setting: "LengthSize", "2". A name of no concern is ignored. NULL, or a static text that says
- * what was expected; the value is as in ftcpd.conf(5). */
+/* Sets the member of one key, such as "LengthSize", from a value as in ftcpd.conf(5). An unknown
+ * key is ignored. Returns NULL, or a static text with the expected value. */
 const char *frame_args_set(struct frame_spec *spec, const char *key, const char *value);
 
-/* The frame of a configuration that says nothing about it. */
+/* The frame of a configuration without a [Frame] section. */
 struct frame_spec frame_args_default(void);
 
-/* From the settings of io.ftcpd.GetConfig. A member that is missing keeps the default. Returns the
- * exit code, with words left. */
+/* Fills spec from the settings of io.ftcpd.GetConfig; a missing key keeps its default. Returns
+ * CTL_DONE, or the exit code with words left. */
 int frame_args_from_config(struct ctl *ctl, const json_t *settings, struct frame_spec *spec);
 
-/* The values of these options in the table of a verb that takes them. */
+/* The values of the frame options in the option table of a verb. */
 enum {
         FRAME_ARGS_TYPE = 0x180,
         FRAME_ARGS_LENGTH_SIZE,
@@ -35,5 +35,5 @@ enum {
         FRAME_ARGS_MAX_SIZE,
 };
 
-/* Takes one of these options; false where its argument is wrong, with words left. */
+/* Sets the member of one of the options above. False, with words left, if value is wrong. */
 bool frame_args_option(struct ctl *ctl, struct frame_spec *spec, int option, const char *value);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What ftcpctl says of itself, all of it from the table of verbs. */
+/* The help texts of ftcpctl, printed on stdout from the table of verbs. */
 
 struct verb;
 
@@ -11,13 +11,13 @@ void help_all(void);
 void help_verb(const struct verb *verb);
 
 /*
- * `ftcpctl --list-verbs`, for what is generated from the table: a line each, its fields behind
- * tabs, which may be empty.
+ * `ftcpctl --list-verbs`, for files generated from the table: one line for each verb and each
+ * option. Tabs separate the fields; a field may be empty.
  *
  *     verb    NAME  ARGUMENTS  WORDS  HELP
  *     option  VERB  OPTION  ARGUMENT  WORDS  HELP
  *
- * VERB is empty for the options of all verbs. WORDS are what an argument may be, or @file or
- * @instance.
+ * VERB is empty for the options of all verbs. WORDS are the possible arguments, or @file, @instance
+ * or @client.
  */
 void help_table(void);

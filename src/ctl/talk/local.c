@@ -54,14 +54,14 @@ bool local_is_unread(short events)
 {
         struct stat st;
 
-        /* A terminal that was hung up is told by a signal. */
+        /* POLLHUP of a terminal does not count: a hang-up comes as a signal. */
         return events & POLLERR ||
                (events & POLLHUP && fstat(STDOUT_FILENO, &st) == 0 && S_ISSOCK(st.st_mode));
 }
 
 int local_wait_read(int fd, uint64_t deadline)
 {
-        /* Without any event asked for, it is only told that nobody reads. */
+        /* Without requested events, poll() reports of stdout only that nobody reads. */
         struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = STDOUT_FILENO}};
 
         for (;;) {

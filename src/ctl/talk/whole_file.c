@@ -32,8 +32,9 @@ static bool is_same(const struct stat *one, const struct stat *other)
         return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
 }
 
-/* The one of standard output and standard error that this is, or -1. By the name of /dev/stdout a
- * file is meant that somebody else has opened: to replace it would hide the text from him. */
+/* The descriptor of standard output or standard error that is the file st, or -1. The path
+ * /dev/stdout means a file that another program has open: in a new file, the text would be hidden
+ * from this program. */
 static int std_fds_fd(const struct stat *st)
 {
         struct stat own;
@@ -56,8 +57,8 @@ static int write_into(const char *path, const char *text)
         return result;
 }
 
-/* "DIR/.NAME.XXXXXX", to be freed: a name that no collector reads, beside the one that is wanted.
- */
+/* Returns "DIR/.NAME.XXXXXX", to be freed: a name in the folder of path that no collector of
+ * metrics reads. */
 static char *name_beside(const char *path)
 {
         const char *slash = strrchr(path, '/');
@@ -67,8 +68,8 @@ static char *name_beside(const char *path)
         return asprintf(&name, "%.*s.%s.XXXXXX", folder, path, path + folder) < 0 ? NULL : name;
 }
 
-/* Who may not give a file away writes it as his own; then all may read it, so that he for whom it
- * is still can. */
+/* Gives the new file the owner, group and mode of the old file. A user who may set neither owner
+ * nor group keeps the file, and everybody may read it: the old owner still must be able to. */
 static int dress(int fd, const struct stat *old)
 {
         bool same = old && (fchown(fd, old->st_uid, old->st_gid) == 0 ||
@@ -79,7 +80,7 @@ static int dress(int fd, const struct stat *old)
         return fchmod(fd, same ? old->st_mode & 0777 : 0644) < 0 ? -errno : 0;
 }
 
-/* old: what is there, or NULL. */
+/* Replaces the regular file at path; old describes the old file, NULL: there is none. */
 static int replace(const char *path, const struct stat *old, const char *text)
 {
         char *beside = name_beside(path);
@@ -101,9 +102,9 @@ static int replace(const char *path, const struct stat *old, const char *text)
         return result;
 }
 
-/* The file at the end of all links. In a folder where everybody may write the kernel refuses to
- * follow those of strangers, but only where it follows them itself: so it has been asked before,
- * and what it found must be what is found now. */
+/* Replaces the file at the end of all links; old describes the file that the kernel found there.
+ * In a folder where everybody may write, the kernel refuses to follow the links of strangers, and
+ * realpath() does not. So a file other than old is an error, -ELOOP. */
 static int replace_real(const char *path, const struct stat *old, const char *text)
 {
         char *real = realpath(path, NULL);
@@ -119,7 +120,7 @@ static int replace_real(const char *path, const struct stat *old, const char *te
         return result;
 }
 
-/* A link that leads to nothing yet: what is missing is made where it leads. */
+/* Creates the missing file at the end of a link, empty, and describes the file in st. */
 static int fill_link(const char *path, struct stat *st)
 {
         int fd = open(path, O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC, 0644), result;
