@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* draft-ietf-opsawg-pcapng; numbers are in the byte order of who writes them. */
+/* draft-ietf-opsawg-pcapng; numbers are in the byte order of the writing machine. */
 enum {
         BLOCK_SECTION = 0x0a0d0d0a,
         BLOCK_INTERFACE = 1,
@@ -21,10 +21,10 @@ enum {
         FLAG_OUT = 2,
 };
 
-/* Kept free for private use: Wireshark's preferences (DLT_USER) say what a packet is. */
+/* DLT_USER0, reserved for private use: Wireshark's preferences (DLT_USER) name the protocol. */
 enum { LINK_USER = 147 };
 
-/* A block that is put together, as far as it is small. */
+/* The part of a block with fields of limited size. */
 struct block {
         unsigned char bytes[256];
         size_t size;
@@ -51,7 +51,8 @@ static void put_option(struct block *block, uint16_t code, const void *data, siz
         put(block, data, size);
 }
 
-/* Its length stands behind the type and at the end. */
+/* Writes a whole block: fixed fields, data and options, with the length behind the type and at the
+ * end. Returns 0 or a negative errno. */
 static int write_block(FILE *to, uint32_t type, const struct block *block, const void *data,
                        size_t size, const struct block *options)
 {
@@ -77,7 +78,7 @@ static int write_section(FILE *to)
 
         put32(&block, SECTION_MAGIC);
         put32(&block, 1);          /* version 1.0 */
-        put32(&block, UINT32_MAX); /* of unknown length, which is 64 bits */
+        put32(&block, UINT32_MAX); /* the section's length, 64 bits: unknown */
         put32(&block, UINT32_MAX);
         return write_block(to, BLOCK_SECTION, &block, NULL, 0, NULL);
 }
@@ -103,7 +104,8 @@ static int write_interface(FILE *to, uint64_t client_id)
         return write_block(to, BLOCK_INTERFACE, &block, NULL, 0, NULL);
 }
 
-/* Number of the interface, which is made where it is not there yet; or a negative errno. */
+/* Returns the number of the client's interface, or a negative errno. Writes the interface block of
+ * a new client. */
 static int64_t find_interface(struct capture *capture, uint64_t client_id)
 {
         uint64_t *more = capture->clients;

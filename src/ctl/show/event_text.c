@@ -19,7 +19,7 @@ const char *event_time(const json_t *event, const char *format, char text[SHOW_S
         return text;
 }
 
-/* The daemon's own text may begin with the word: "held by root" is held already. */
+/* True if text begins with word: the daemon's text "held by root" needs no "held: " before it. */
 static bool begins_with(const char *text, const char *word)
 {
         size_t size = strlen(word);
@@ -50,7 +50,7 @@ void event_loss(const char *cause, const char *error, char *text, size_t size)
                          error ? error : "");
 }
 
-/* Steps on the way to another state are no news a minute later. */
+/* True for a state on the way to another state: no news a minute later. */
 static bool is_step_state(const char *state)
 {
         static const char *const steps[] = {"resolving", "connecting", "handshaking", "greeting"};
@@ -123,11 +123,12 @@ static bool is_same(const json_t *a, const json_t *b)
 }
 
 struct shown {
-        const json_t *event; /* the last of those that are the same */
+        const json_t *event; /* of several equal events, the last */
         unsigned times;
 };
 
-/* The last few that say something, the newest first. Returns how many. */
+/* Picks the last events, without steps, the newest first; equal neighbours become one. Returns the
+ * number. */
 static size_t pick_events(const json_t *events, struct shown shown[SHOWN])
 {
         size_t n = 0;
@@ -147,7 +148,7 @@ static size_t pick_events(const json_t *events, struct shown shown[SHOWN])
         return n;
 }
 
-/* The day is shown where one of them was on another. */
+/* The format for the times of the events: with the day if the oldest event is not of today. */
 static const char *time_format(const json_t *oldest)
 {
         char then[SHOW_SIZE], today[SHOW_SIZE];

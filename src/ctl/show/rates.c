@@ -5,7 +5,7 @@
 
 #include "ctl/show/show.h"
 
-static const double RATE_MAX = 1e18; /* beyond, something lies */
+static const double RATE_MAX = 1e18; /* a higher rate is an error of the replies */
 
 static int64_t counted(const json_t *status, const char *direction, const char *unit)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What passes a second, told from two replies to io.ftcpd.Status. The time between them is the
- * daemon's own, so that a slow machine falsifies nothing. */
+/* The rates of messages and bytes between two replies to io.ftcpd.Status. The time between the
+ * replies is taken from the daemon's uptime: a late reply does not falsify the rates. */
 #include <stdbool.h>
 
 #include <jansson.h>
@@ -11,9 +11,9 @@ struct rate {
 };
 
 struct rates {
-        bool known; /* false: not two replies of one daemon, or no time between them */
+        bool known; /* false: a reply is missing or of another daemon, or no time has passed */
         struct rate in, out;
 };
 
-/* Either may be NULL. */
+/* The rates from one reply to the next. Both may be NULL. */
 struct rates rates_between(const json_t *before, const json_t *after);

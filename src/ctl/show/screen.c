@@ -32,8 +32,8 @@ static bool present(const json_t *object, const char *key)
         return json_is_integer(json_object_get(object, key));
 }
 
-/* Text behind a label that stands there already, or indented as if one did. Longer text goes on
- * below itself. */
+/* Prints text in the column behind the labels: behind a label already printed, or indented. Long
+ * text is wrapped within the column. */
 __attribute__((format(printf, 3, 4))) static void below(FILE *to, bool indented, const char *format,
                                                         ...)
 {
@@ -49,7 +49,8 @@ __attribute__((format(printf, 3, 4))) static void below(FILE *to, bool indented,
 
 #define line(to, label, ...) (fprintf(to, "%-*s", LABEL, label), below(to, false, __VA_ARGS__))
 
-/* "messages/bytes" of a member of type Count; nothing is "0", so that the eye finds the rest. */
+/* "messages/bytes" of a member of type Count; a zero count is "0", so that other counts stand out.
+ */
 static struct cell count(const json_t *object, const char *key)
 {
         const json_t *value = key ? json_object_get(object, key) : object;
@@ -183,7 +184,7 @@ static void screen_loss(FILE *to, const json_t *upstream)
         const char *error = member_text(upstream, "lastError", NULL);
         bool dated = present(upstream, "lastErrorUsec");
         bool meant = strcmp(cause, "held") == 0 || strcmp(cause, "operator") == 0;
-        const char *label = meant ? "closed" : "last loss"; /* what was asked for is no loss */
+        const char *label = meant ? "closed" : "last loss"; /* an operator's close is no loss */
         char ago[SHOW_SIZE], text[TEXT];
 
         event_loss(cause, error, text, sizeof(text));
@@ -253,7 +254,7 @@ static void screen_drops(FILE *to, const json_t *books, bool colour)
         }
 }
 
-/* Of the clients the one for which most waits. */
+/* Prints the client with the most queued bytes. */
 static void screen_slowest(FILE *to, const json_t *clients)
 {
         const json_t *slowest = NULL;
@@ -278,7 +279,7 @@ static void screen_slowest(FILE *to, const json_t *clients)
               count(slowest, "queued").text);
 }
 
-/* Health warns above 80 %. */
+/* Prints how full the fullest queue is; red above 80 %, where health warns. */
 static void screen_bar(FILE *to, const json_t *books, bool colour)
 {
         uint64_t fullest = (uint64_t)member_int(books, "fullestBytes", 0);

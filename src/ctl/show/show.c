@@ -9,7 +9,7 @@
 
 #include "util/text.h"
 
-/* The times that people count in years with four digits. */
+/* 1000 years: a later time has no useful year. */
 #define YEARS_USEC UINT64_C(31557600000000000)
 
 const char *show_span(uint64_t usec, char text[SHOW_SIZE])
@@ -48,7 +48,8 @@ const char *show_span(uint64_t usec, char text[SHOW_SIZE])
         return text;
 }
 
-/* Three digits that count, in the largest unit that leaves one before the point. */
+/* Formats value with three significant digits, in the largest unit with a digit before the point.
+ */
 static void scaled(double value, double base, const char *units, char text[SHOW_SIZE])
 {
         while (value >= base && units[1]) {
@@ -96,7 +97,7 @@ int show_percent(uint64_t part, uint64_t whole)
         return percent > 999 ? 999 : (int)percent;
 }
 
-/* How many bytes at data are one printable character in UTF-8; 0: it is none. */
+/* The size of the UTF-8 character at data, or 0 if data begins with no printable character. */
 static size_t printable(const unsigned char *data, size_t size)
 {
         size_t n = *data < 0x80 ? 1 : *data < 0xc2 ? 0 : *data < 0xe0 ? 2 : *data < 0xf0 ? 3 : 4;
