@@ -13,7 +13,7 @@ static const char plain[] = "\033[0m", to_end[] = "\033[K", dim[] = "\033[2m";
 const char canvas_bold[] = "\033[1m", canvas_reverse[] = "\033[7m", canvas_red[] = "\033[1;31m",
            canvas_yellow[] = "\033[1;33m", canvas_green[] = "\033[1;32m";
 
-/* Not more columns than there are. */
+/* Writes text, made safe, up to the last column of the canvas. */
 static void write_cut(struct canvas *canvas, const char *text)
 {
         char *safe = NULL;
@@ -46,7 +46,7 @@ void canvas_line(struct canvas *canvas, const char *style, const char *format, .
         va_end(args);
         style = !canvas->colour ? NULL : canvas->stale ? dim : style;
         fputs(canvas->used++ ? "\r\n" : "", canvas->to);
-        /* First, as behind a full line this would take its last character. */
+        /* Erases before the text: behind a full line, the escape would erase the last character. */
         fputs(to_end, canvas->to);
         fputs(style ? style : "", canvas->to);
         write_cut(canvas, text);
@@ -63,7 +63,7 @@ void canvas_wrapped(struct canvas *canvas, const char *style, const char *head, 
 
         if (!memory)
                 return;
-        /* Where there is hardly room behind the head, it is cut instead. */
+        /* With hardly any room behind the head, the text is not wrapped but cut. */
         show_wrapped(memory, text, indent, indent,
                      canvas->columns > 2 * indent ? canvas->columns : TEXT);
         fclose(memory);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The lines of a live screen: never more or longer than there is room for. */
+/* The lines of a live screen, drawn from the top. Text beyond the last row or column is cut. */
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -10,18 +10,18 @@ struct canvas {
         FILE *to;
         int rows, columns, used;
         bool colour, utf8;
-        bool stale; /* what is drawn now is old: it is dim, whatever its style */
+        bool stale; /* the values drawn from now on are old: the lines are dim, without style */
 };
 
-/* One line of the screen; what is below its end is not drawn, and text of others can do no harm.
- * style: an escape, or NULL. */
+/* Draws one line, or nothing if all rows are used. Untrusted text is made safe as by show_safe().
+ * style is an escape sequence or NULL. */
 __attribute__((format(printf, 3, 4))) void canvas_line(struct canvas *canvas, const char *style,
                                                        const char *format, ...);
 
-/* Text behind `head`, which is so many columns wide as it is long; it goes on below itself, in at
- * most `lines` lines. */
+/* Draws text behind head, wrapped below the text's first column, in at most `lines` lines. head has
+ * one column for each byte. */
 void canvas_wrapped(struct canvas *canvas, const char *style, const char *head, const char *text,
                     int lines);
 
-/* How many lines are left. */
+/* The number of unused rows. */
 int canvas_room(const struct canvas *canvas);

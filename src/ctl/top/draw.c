@@ -18,11 +18,12 @@ enum {
         REASON_LINES = 4,
         HISTOGRAMS = 6,
         HEAD = 40,
-        ROWS_LOW = 16,  /* with fewer, the clients get the room of what only looks well */
-        ROWS_FULL = 20, /* with fewer, that of the histograms too */
+        ROWS_LOW = 16,  /* with fewer, the clients get the rows of gaps and of long reasons */
+        ROWS_FULL = 20, /* with fewer, the clients get the rows of the histograms */
 };
 
-/* The newest values at the right, each as high as it is beside the highest that is shown. */
+/* Writes the values that fit as blocks into text, the newest last. The height of a block is
+ * relative to the highest value shown. */
 static const char *spark(const struct canvas *canvas, const struct top_history *history,
                          char text[TEXT])
 {
@@ -72,7 +73,7 @@ static void draw_trouble(struct canvas *canvas, const struct top *top)
         canvas_line(canvas, NULL, "%*sbelow is what it said last, %s ago", LABEL, "", ago);
 }
 
-/* "ADDRESS, down for 3min 4s, since 14:03:12; the next attempt is in 2.0s; every 1s" */
+/* Writes "ADDRESS, down for 3min 4s, since 14:03:12; the next attempt is in 2.0s; every 1.0s". */
 static const char *link_words(const struct top *top, char *text, size_t size)
 {
         const json_t *upstream = json_object_get(top->status, "upstream");
@@ -206,7 +207,7 @@ static void draw_keys(struct canvas *canvas)
 
 void top_draw(FILE *to, struct top *top, int rows, int columns, bool colour, bool utf8)
 {
-        /* The last line is for the keys, however small the terminal is. */
+        /* The last line is always for the keys. */
         struct canvas canvas = {
                 .to = to, .rows = rows - 1, .columns = columns, .colour = colour, .utf8 = utf8};
 

@@ -17,7 +17,7 @@ static void change_pace(struct top *top, bool faster)
                                                         : usec;
 }
 
-/* False: that was the last key. */
+/* Obeys the command of a letter. False if the letter quits. */
 static bool take_letter(struct top *top, char key)
 {
         for (int i = 0; i < TOP_SORTS; i++)
@@ -42,14 +42,14 @@ static void scroll_up(struct top *top, size_t by)
         top->first = top->first > by ? top->first - by : 0;
 }
 
-/* Further than the end is the end, as is found when it is drawn. */
+/* Scrolls down, perhaps too far: top_table() limits top->first to the last full page. */
 static void scroll_down(struct top *top, size_t by)
 {
         top->first = top->first + by < top->n_rows ? top->first + by : top->n_rows;
 }
 
-/* A cursor key, of which `keys` begins with what is behind the escape character. Returns how many
- * of its characters those were; 0: it is another. */
+/* Obeys a cursor key; keys is the text behind the escape character. Returns the number of
+ * characters of the key; 0: not a known key. */
 static size_t take_cursor_key(struct top *top, const char *keys, size_t n)
 {
         enum { UP, DOWN, PAGE_UP, PAGE_DOWN, BEGIN, END };
@@ -90,7 +90,7 @@ bool top_keys(struct top *top, const char *keys, size_t n)
                         continue;
                 }
                 size_t size = take_cursor_key(top, keys + i + 1, n - i - 1);
-                /* What another function key sends is not spelled out to commands. */
+                /* The characters of an unknown function key are no commands. */
                 if (!size)
                         break;
                 i += size;

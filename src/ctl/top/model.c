@@ -46,7 +46,7 @@ static const json_t *find_client(const json_t *clients, int64_t id)
         return NULL;
 }
 
-/* Less than 0: it was not there before, or no time has passed. */
+/* Messages a second; less than 0 for a new client, after no time, and after a restarted count. */
 static double client_rate(const json_t *before, const json_t *after, const char *member,
                           double seconds)
 {
@@ -72,7 +72,8 @@ static struct top_row row_from(const json_t *client, const json_t *before, doubl
         return row;
 }
 
-/* Both lists are in the order of the clients' slots, so most are found where they were. */
+/* Makes the rows of the clients. Both lists are in the order of the clients' slots, so that most
+ * clients have the same index as before. */
 static void make_rows(struct top *top, const json_t *before, double seconds)
 {
         size_t n = json_array_size(top->clients);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The clients of `ftcpctl top`: as many columns as there is room for, and a part of the rows. */
+/* The table of clients in `ftcpctl top`: the columns that fit, and one page of the rows. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -12,8 +12,8 @@ enum { CELL = 64, LINE = 512 };
 
 static const struct {
         const char *title;
-        int width;    /* less than 0: at the left */
-        int keep;     /* where there is no room, those with the least of it go first */
+        int width;    /* less than 0: aligned to the left */
+        int keep;     /* without room, the columns with the lowest number go first */
         int sorts_by; /* an enum top_sort, or -1 */
 } columns[COLUMNS] = {
         [ID] = {"ID", 6, 9, TOP_ID},
@@ -38,7 +38,7 @@ static bool is_sorted_by(const struct top *top, int column)
         return columns[column].sorts_by == (int)top->sort;
 }
 
-/* The bits of the columns that fit; the first one, and the one that is sorted by, stay. */
+/* Returns a bit for each column that fits. The first column and the sorted column always stay. */
 static unsigned choose(const struct top *top, int room)
 {
         unsigned shown = (1U << COLUMNS) - 1;
@@ -121,7 +121,7 @@ void top_table(struct canvas *canvas, struct top *top)
 
         draw_titles(canvas, top, shown);
         room = canvas_room(canvas) > 0 ? (size_t)canvas_room(canvas) : 0;
-        /* The last line tells what is not seen. */
+        /* If not all rows fit, the last line tells the number of hidden rows. */
         top->page = top->n_rows > room && room ? room - 1 : room;
         if (top->first + top->page > top->n_rows)
                 top->first = top->n_rows > top->page ? top->n_rows - top->page : 0;

@@ -12,7 +12,7 @@
 
 #include "ctl/talk/local.h"
 
-/* The other screen, no cursor, no going on in the next line; and back. */
+/* Escapes for: the alternate screen, no cursor, no automatic wrap; and back. */
 static const char take[] = "\033[?1049h\033[?25l\033[?7l", give[] = "\033[?7h\033[?25h\033[?1049l";
 
 enum { ROWS = 24, COLUMNS = 80, COLUMNS_MAX = 500, ROWS_MAX = 500 };
@@ -78,7 +78,7 @@ static int set_raw(const struct term *term)
 
 static void give_back(const struct term *term)
 {
-        /* First, as it drops what was typed ahead: who sees the old screen may type. */
+        /* Before the screen: TCSAFLUSH drops keys, and keys typed on the old screen must stay. */
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &term->before);
         term_write(give, strlen(give));
 }

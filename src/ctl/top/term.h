@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A terminal that is taken over for a live screen, and given back as it was: the other screen, no
- * cursor, no echo, keys one by one. The signals that would end or stop the program come as bytes
- * of a descriptor meanwhile, so that none can end it with the terminal in that state.
+ * The terminal during a live screen: the alternate screen, no cursor, no echo, keys one by one; and
+ * the way back to its first state. The signals that end or stop the program come through a signalfd
+ * meanwhile: no signal ends the program with the terminal in the live state.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,18 +15,22 @@ struct term {
         int rows, columns;
 };
 
-/* Can stdin and stdout do this? */
+/* True if stdin and stdout are a terminal that can show a live screen. */
 bool term_fits(void);
 
-/* 0 or a negative errno; then nothing was changed. */
+/* Brings the terminal into the live state and blocks the signals. Returns 0, or a negative errno
+ * with terminal and signals as before. */
 int term_begin(struct term *term);
+
+/* Restores the terminal and unblocks the signals. */
 void term_end(struct term *term);
 
-/* Gives the terminal back, stops the program as a ^Z does, and takes it over anew. */
+/* Restores the terminal, stops the program as ^Z does, and, once continued, brings the terminal
+ * into the live state again. Returns 0 or a negative errno. */
 int term_suspend(struct term *term);
 
-/* Looks how large it is now. */
+/* Reads the size of the terminal into rows and columns. */
 void term_measure(struct term *term);
 
-/* Writes all of it to stdout. 0 or a negative errno. */
+/* Writes size bytes to stdout, waiting for room. Returns 0 or a negative errno. */
 int term_write(const char *text, size_t size);

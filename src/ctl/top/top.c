@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The live screen: asks the daemon again and again, and draws what it says in place. */
+/* The live screen: asks the daemon again and again, and draws the replies in place. */
 #include "ctl/top/top.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@
 
 enum {
         INTERVAL_USEC = 1000 * 1000,
-        ANSWER_USEC = 500 * 1000, /* keys wait for the daemon no longer than this */
+        ANSWER_USEC = 500 * 1000, /* the deadline of one call; keys wait meanwhile */
 };
 
 enum { INTERVAL = CTL_OPTION };
@@ -46,11 +46,11 @@ struct watch {
         struct top top;
         struct term term;
         bool utf8, colour;
-        bool latency;   /* the daemon has GetLatency, as far as is known */
-        uint64_t looks; /* how many are left */
+        bool latency;   /* false: the daemon has no GetLatency */
+        uint64_t looks; /* the number of looks left */
 };
 
-/* One call. The exit code; what else could be had is not missed. */
+/* Makes one call. Returns the exit code; *result is NULL unless CTL_DONE. */
 static int ask(struct watch *watch, const char *method, json_t **result)
 {
         int code = bus_call_until(watch->ctl, method, NULL, result, clock_deadline(ANSWER_USEC));
@@ -62,7 +62,7 @@ static int ask(struct watch *watch, const char *method, json_t **result)
         return code;
 }
 
-/* Since when it is down, the events say, for as far as they are kept. */
+/* Asks for the events if the link is down, and fills top.down. An error leaves top.down empty. */
 static void look_down(struct watch *watch, const json_t *status)
 {
         json_t *recent = NULL;
@@ -76,8 +76,8 @@ static void look_down(struct watch *watch, const json_t *status)
         *watch->ctl->why = '\0';
 }
 
-/* Asks for everything. CTL_DONE, also where the daemon is away, or what makes it of no use to go
- * on. */
+/* Asks for all replies and gives them to watch->top. Returns CTL_DONE, also if the daemon is
+ * unreachable; or the exit code of an error that ends the program. */
 static int look(struct watch *watch)
 {
         json_t *status = NULL, *clients = NULL, *latency = NULL, *list;
@@ -100,7 +100,7 @@ static int look(struct watch *watch)
         json_decref(status);
         if (code != CTL_UNREACHABLE)
                 return code;
-        /* The one that comes back may be another version. */
+        /* The next daemon may be another version. */
         watch->latency = true;
         top_lost(&watch->top, ctl->why);
         *ctl->why = '\0';
@@ -124,7 +124,7 @@ static int draw(struct watch *watch)
                           : CTL_DONE;
 }
 
-/* Keys of a terminal that is gone end it too. */
+/* Reads and obeys keys. False to quit: a key says so, or the terminal is gone. */
 static bool take_keys(struct watch *watch)
 {
         char keys[64];
@@ -148,7 +148,8 @@ static bool take_signal(struct watch *watch)
         }
 }
 
-/* Waits for the next look, and draws anew at each key. *quit: somebody wants to leave. */
+/* Waits for the time of the next look, and redraws after each key and signal. *quit is set by a key
+ * or a signal that ends the program. */
 static int pause_for_keys(struct watch *watch, bool *quit)
 {
         uint64_t begun = clock_usec();
@@ -243,7 +244,7 @@ int verb_top(struct ctl *ctl, int argc, char **argv)
         int code = read_options(&watch, argc, argv);
         if (code != CTL_DONE)
                 return code;
-        /* Who starts it is told at once that the daemon is not there; later it is waited for. */
+        /* Without a daemon at the start, the verb fails at once; later it waits for the daemon. */
         code = bus_open(ctl);
         if (code == CTL_DONE)
                 code = look(&watch);

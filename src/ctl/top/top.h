@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What `ftcpctl top` knows at one moment, and how it is drawn. */
+/* The model of `ftcpctl top`: the last replies of the daemon and the rows and rates made from them;
+ * and the functions that draw the model. A *look* is one round of calls. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,7 +20,7 @@ enum {
 
 struct canvas;
 
-/* The last values, the newest last; less than 0 where there was none. */
+/* The last values, the newest last; less than 0: no value at that look. */
 struct top_history {
         double values[TOP_HISTORY];
         size_t n;
@@ -27,54 +28,58 @@ struct top_history {
 
 enum top_sort { TOP_ID, TOP_PROGRAM, TOP_IN, TOP_OUT, TOP_QUEUED, TOP_DROPPED, TOP_SORTS };
 
-/* A client; `program` is borrowed from the reply that it was read from. */
+/* A client. */
 struct top_row {
-        int64_t id, pid; /* pid: -1 where it has none */
-        const char *program;
-        double in, out; /* messages a second; less than 0: not known yet */
+        int64_t id, pid;     /* pid: -1 if unknown */
+        const char *program; /* borrowed from top.clients */
+        double in, out;      /* messages a second; less than 0: not known yet */
         uint64_t queued, limit, dropped;
 };
 
-/* Replies and what was made from them; what could not be had is NULL. */
+/* The replies, owned, and the values made from them. A missing reply is NULL. */
 struct top {
         json_t *status, *clients, *latency;
         struct top_row *rows;
         size_t n_rows;
-        size_t first, page; /* of the rows, the first that is shown, and how many have room */
+        size_t first, page; /* the index of the first row shown, and the number that fits */
         struct rates rates;
         struct top_history in, out, rtt;
         enum top_sort sort;
         bool reverse;
         uint64_t interval_usec;
-        uint64_t taken;      /* when the replies came */
-        char down[TOP_DOWN]; /* for how long the link is not up, as event_down() says; or empty */
-        char trouble[512];   /* why the daemon can't be asked; empty: it can */
+        uint64_t taken;      /* the time of the replies, of clock_usec() */
+        char down[TOP_DOWN]; /* how long the link is down, from event_down(); or empty */
+        char trouble[512];   /* why the daemon does not answer; empty: no trouble */
 };
 
-/* Takes the references to the replies of one moment; latency may be NULL. */
+/* Takes the replies of one look over and makes rows, rates and histories. latency may be NULL. */
 void top_take(struct top *top, json_t *status, json_t *clients, json_t *latency);
 
-/* The daemon is away: what is known of it grows old, and no rate follows from it. */
+/* Notes that the daemon does not answer, and why. The replies stay, the rates become unknown. */
 void top_lost(struct top *top, const char *why);
 
+/* Frees the replies and the rows. */
 void top_done(struct top *top);
 
-/* Sorts the rows as is asked for. */
+/* Sorts the rows by top->sort and top->reverse. */
 void top_arrange(struct top *top);
 
-/* The letter that sorts by it, and what it is called. */
+/* The key that chooses sort. */
 char top_sort_key(enum top_sort sort);
+
+/* The name of sort for people. */
 const char *top_sort_name(enum top_sort sort);
 
-/* What was typed: letters, and the sequences of cursor keys. False: the last key is among them. */
+/* Obeys n characters of typed keys: letters and the sequences of cursor keys. False: a key quits.
+ */
 bool top_keys(struct top *top, const char *keys, size_t n);
 
-/* The screen, from its first line to its last; utf8: it can show blocks. Takes care that the first
- * row that is shown is one that there is. */
+/* Draws the whole screen. utf8: the terminal can show block characters. Limits top->first to the
+ * existing rows. */
 void top_draw(FILE *to, struct top *top, int rows, int columns, bool colour, bool utf8);
 
-/* The part of the screen that tells of the clients. */
+/* Draws the table of clients, and sets top->page. */
 void top_table(struct canvas *canvas, struct top *top);
 
-/* The same in one line of a pipe. */
+/* Prints a look as one line, for output that is no terminal. */
 void top_line(FILE *to, const struct top *top);
