@@ -31,12 +31,14 @@ static void forget_taken(struct varlink_reader *reader)
 
 void *varlink_reader_room(struct varlink_reader *reader, size_t want)
 {
+        size_t room;
+
         if (reader->room - reader->size >= want && reader->data)
                 return reader->data + reader->size;
         forget_taken(reader);
         if (want > SIZE_MAX / 2 - reader->size)
                 return NULL;
-        size_t room = reader->room > ROOM_MIN ? reader->room : ROOM_MIN;
+        room = reader->room > ROOM_MIN ? reader->room : ROOM_MIN;
         while (room < reader->size + want)
                 room *= 2;
         if (room > reader->room) {
@@ -132,12 +134,15 @@ static enum varlink_result parse(const char *text, size_t size, json_t **object)
 
 enum varlink_result varlink_take(struct varlink_reader *reader, json_t **object)
 {
+        const char *begin, *end;
+        enum varlink_result result;
+        size_t size;
+
         if (reader->size == reader->taken)
                 return VARLINK_MORE;
-        const char *begin = reader->data + reader->taken;
-        const char *end = memchr(reader->data + reader->seen, '\0', reader->size - reader->seen);
-        size_t size = end ? (size_t)(end - begin) : reader->size - reader->taken;
-
+        begin = reader->data + reader->taken;
+        end = memchr(reader->data + reader->seen, '\0', reader->size - reader->seen);
+        size = end ? (size_t)(end - begin) : reader->size - reader->taken;
         if (size > reader->max)
                 return VARLINK_TOO_LARGE;
         if (!end) {
@@ -146,7 +151,7 @@ enum varlink_result varlink_take(struct varlink_reader *reader, json_t **object)
         }
         if (size > reader->max_values && count_values(begin, size) > reader->max_values)
                 return VARLINK_TOO_LARGE;
-        enum varlink_result result = parse(begin, size, object);
+        result = parse(begin, size, object);
         if (result != VARLINK_OBJECT)
                 return result;
         reader->taken += size + 1;
