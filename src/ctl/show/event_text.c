@@ -91,6 +91,7 @@ bool event_down(const json_t *events, uint64_t now, char *text, size_t size)
         const json_t *first = NULL;
         bool whole = member_int(json_array_get(events, 0), "seq", 0) == 1;
         char span[SHOW_SIZE], since[SHOW_SIZE];
+        int64_t then;
 
         *text = '\0';
         for (size_t i = json_array_size(events); i-- > 0;) {
@@ -104,7 +105,7 @@ bool event_down(const json_t *events, uint64_t now, char *text, size_t size)
                 }
                 first = event;
         }
-        int64_t then = member_int(first, "timeUsec", INT64_MAX);
+        then = member_int(first, "timeUsec", INT64_MAX);
         if (!first || then < 0 || (uint64_t)then > now)
                 return false;
         show_span(now - (uint64_t)then, span);
@@ -169,13 +170,14 @@ void event_screen(FILE *to, const json_t *events, int label, int width)
         for (size_t i = n; i-- > 0;) {
                 char when[SHOW_SIZE], words[TEXT], text[TEXT + SHOW_SIZE], times[SHOW_SIZE] = "";
                 const char *kind = member_text(shown[i].event, "kind", "?");
+                int at;
 
                 if (shown[i].times > 1)
                         snprintf(times, sizeof(times), "%u times ", shown[i].times);
                 event_words(shown[i].event, words, sizeof(words));
                 snprintf(text, sizeof(text), "%s%s", times, words);
-                int at = fprintf(to, "%-*s%s ", label, i == n - 1 ? "events" : "",
-                                 event_time(shown[i].event, format, when));
+                at = fprintf(to, "%-*s%s ", label, i == n - 1 ? "events" : "",
+                             event_time(shown[i].event, format, when));
                 show_safe(to, kind, strlen(kind), KIND);
                 fprintf(to, "%*s", strlen(kind) < KIND ? KIND - (int)strlen(kind) + 1 : 1, "");
                 show_wrapped(to, text, at + KIND + 1, at + KIND + 1, width);

@@ -29,10 +29,11 @@ struct rates rates_between(const json_t *before, const json_t *after)
 {
         struct rates rates = {0};
         int64_t usec = member_int(after, "uptimeUsec", 0) - member_int(before, "uptimeUsec", 0);
+        double seconds;
 
         if (!before || !after || usec <= 0)
                 return rates;
-        double seconds = (double)usec / 1e6;
+        seconds = (double)usec / 1e6;
         rates.known = rate_between(before, after, "received", seconds, &rates.in) &&
                       rate_between(before, after, "sent", seconds, &rates.out);
         return rates;

@@ -200,11 +200,12 @@ const char *show_until(uint64_t usec, char text[SHOW_SIZE])
 {
         time_t now = time(NULL), then = now + (time_t)(usec / 1000000);
         struct tm today = {0}, day = {0};
+        bool same, year;
 
         if (usec > YEARS_USEC || !localtime_r(&now, &today) || !localtime_r(&then, &day))
                 return strcpy(text, "a day far away");
-        bool same = today.tm_yday == day.tm_yday && today.tm_year == day.tm_year;
-        bool year = today.tm_year == day.tm_year;
+        same = today.tm_yday == day.tm_yday && today.tm_year == day.tm_year;
+        year = today.tm_year == day.tm_year;
         strftime(text, SHOW_SIZE, same ? "%H:%M:%S" : year ? "%b %d %H:%M" : "%F %H:%M", &day);
         return text;
 }

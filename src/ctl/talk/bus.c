@@ -62,20 +62,23 @@ void bus_free(struct bus *bus)
 int bus_send(struct bus *bus, const char *method, json_t *parameters, bool more, uint64_t deadline)
 {
         json_t *call = json_pack("{s:s, s:O*}", "method", method, "parameters", parameters);
+        char *text;
         size_t size = 0;
         int result = 0;
 
         if (call && more)
                 json_object_set_new(call, "more", json_true());
-        char *text = call ? varlink_encode(call, &size) : NULL;
+        text = call ? varlink_encode(call, &size) : NULL;
         json_decref(call);
         if (!text)
                 return -ENOMEM;
         for (size_t at = 0; at < size && result >= 0; at += (size_t)result) {
+                ssize_t n;
+
                 result = local_wait_while(bus->process, bus->fd, POLLOUT, deadline);
                 if (result < 0)
                         break;
-                ssize_t n = send(bus->fd, text + at, size - at, MSG_NOSIGNAL);
+                n = send(bus->fd, text + at, size - at, MSG_NOSIGNAL);
                 result = n >= 0 ? (int)n : errno == EAGAIN || errno == EINTR ? 0 : -errno;
         }
         free(text);
@@ -86,13 +89,15 @@ int bus_send(struct bus *bus, const char *method, json_t *parameters, bool more,
 static int bus_read(struct bus *bus, uint64_t deadline)
 {
         void *room = varlink_reader_room(&bus->reader, READ_SIZE);
+        ssize_t n;
+        int result;
 
         if (!room)
                 return -ENOMEM;
-        int result = local_wait_while(bus->process, bus->fd, POLLIN, deadline);
+        result = local_wait_while(bus->process, bus->fd, POLLIN, deadline);
         if (result < 0)
                 return result;
-        ssize_t n = recv(bus->fd, room, READ_SIZE, 0);
+        n = recv(bus->fd, room, READ_SIZE, 0);
         if (n < 0)
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         if (n == 0)
@@ -104,12 +109,14 @@ static int bus_read(struct bus *bus, uint64_t deadline)
 int bus_receive(struct bus *bus, json_t **reply, uint64_t deadline)
 {
         for (;;) {
+                int result;
+
                 switch (varlink_take(&bus->reader, reply)) {
                 case VARLINK_OBJECT: return 0;
                 case VARLINK_MORE: break;
                 default: return -EBADMSG;
                 }
-                int result = bus_read(bus, deadline);
+                result = bus_read(bus, deadline);
                 if (result < 0)
                         return result;
         }
@@ -129,6 +136,8 @@ int bus_follow(struct bus *bus, json_t **reply)
 
 static int denied(struct ctl *ctl, const char *what, const char *path)
 {
+        struct group *group;
+        struct passwd *user;
         struct stat st;
 
         if (stat(path, &st) < 0)
@@ -136,8 +145,8 @@ static int denied(struct ctl *ctl, const char *what, const char *path)
                                 "not permitted to reach the %s %s: a directory on the way to it is "
                                 "closed to you; use sudo",
                                 what, path);
-        struct group *group = getgrgid(st.st_gid);
-        struct passwd *user = getpwuid(st.st_uid);
+        group = getgrgid(st.st_gid);
+        user = getpwuid(st.st_uid);
         /* No advice to join the group of root. */
         if (st.st_mode & S_IWGRP && st.st_gid != 0)
                 return ctl_fail(ctl, CTL_DENIED,
@@ -359,6 +368,7 @@ int bus_judge(struct ctl *ctl, const char *method, const json_t *reply)
 {
         const char *error = member_text(reply, "error", NULL);
         const json_t *parameters = json_object_get(reply, "parameters");
+        char *text;
 
         if (!error)
                 return CTL_DONE;
@@ -369,8 +379,7 @@ int bus_judge(struct ctl *ctl, const char *method, const json_t *reply)
                 return ctl_fail(ctl, CTL_FAILED, "this ftcpd has no method %s", method);
         if (strcmp(error, "org.varlink.service.InterfaceNotFound") == 0)
                 return ctl_fail(ctl, CTL_FAILED, "this ftcpd has no interface for %s", method);
-        char *text =
-                json_object_size(parameters) ? json_dumps(parameters, JSON_ENSURE_ASCII) : NULL;
+        text = json_object_size(parameters) ? json_dumps(parameters, JSON_ENSURE_ASCII) : NULL;
         ctl_fail(ctl, CTL_FAILED, "%s: %s%s%s", method, error, text ? " " : "", text ? text : "");
         free(text);
         return CTL_FAILED;

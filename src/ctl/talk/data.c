@@ -97,13 +97,15 @@ static int may_send(struct ctl *ctl, const char *senders)
 
 static int data_connect(struct ctl *ctl, struct data *data, const char *senders)
 {
+        int code;
+
         data->fd = local_connect(data->path, bus_deadline(ctl));
         if (data->fd < 0)
                 return bus_unreachable(ctl, "data socket", data->path, data->fd);
         if (!senders)
                 return CTL_DONE;
         shutdown(data->fd, SHUT_RD);
-        int code = *senders ? may_send(ctl, senders) : CTL_DONE;
+        code = *senders ? may_send(ctl, senders) : CTL_DONE;
         if (code != CTL_DONE)
                 data_close(data);
         return code;

@@ -128,10 +128,11 @@ int frame_args_from_config(struct ctl *ctl, const json_t *settings, struct frame
         {
                 const char *key = member_text(setting, "key", "");
                 const char *value = member_text(setting, "value", "");
+                const char *error;
 
                 if (strcmp(member_text(setting, "section", ""), "Frame") != 0)
                         continue;
-                const char *error = frame_args_set(spec, key, value);
+                error = frame_args_set(spec, key, value);
                 if (error)
                         return ctl_fail(ctl, CTL_FAILED,
                                         "this ftcpd has a frame that this ftcpctl does not know: "

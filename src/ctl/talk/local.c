@@ -19,13 +19,13 @@ enum { BACKLOG_RETRY_USEC = 20 * 1000 };
 
 int local_poll_msec(uint64_t deadline)
 {
-        uint64_t now = clock_usec();
+        uint64_t now = clock_usec(), msec;
 
         if (deadline == UINT64_MAX)
                 return -1;
         if (deadline <= now)
                 return 0;
-        uint64_t msec = (deadline - now + 999) / 1000;
+        msec = (deadline - now + 999) / 1000;
         return msec > INT_MAX ? INT_MAX : (int)msec;
 }
 
@@ -92,11 +92,12 @@ void local_sleep(uint64_t usec)
 int local_connect_while(int process, const char *path, uint64_t deadline)
 {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int fd;
 
         if (strlen(path) >= sizeof(address.sun_path))
                 return -ENAMETOOLONG;
         strcpy(address.sun_path, path);
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return -errno;
         while (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {

@@ -137,17 +137,18 @@ static int fill_link(const char *path, struct stat *st)
 int whole_file_write(const char *path, const char *text)
 {
         struct stat st, link;
+        int standard, result;
 
         if (stat(path, &st) < 0) {
                 if (errno != ENOENT)
                         return -errno;
                 if (lstat(path, &link) < 0)
                         return errno == ENOENT ? replace(path, NULL, text) : -errno;
-                int result = fill_link(path, &st);
+                result = fill_link(path, &st);
                 if (result < 0)
                         return result;
         }
-        int standard = std_fds_fd(&st);
+        standard = std_fds_fd(&st);
         if (standard >= 0)
                 return write_all(standard, text);
         return S_ISREG(st.st_mode) ? replace_real(path, &st, text) : write_into(path, text);

@@ -84,12 +84,14 @@ static size_t take_cursor_key(struct top *top, const char *keys, size_t n)
 bool top_keys(struct top *top, const char *keys, size_t n)
 {
         for (size_t i = 0; i < n; i++) {
+                size_t size;
+
                 if (keys[i] != '\033') {
                         if (!take_letter(top, keys[i]))
                                 return false;
                         continue;
                 }
-                size_t size = take_cursor_key(top, keys + i + 1, n - i - 1);
+                size = take_cursor_key(top, keys + i + 1, n - i - 1);
                 /* The characters of an unknown function key are no commands. */
                 if (!size)
                         break;

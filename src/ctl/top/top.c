@@ -112,13 +112,14 @@ static int draw(struct watch *watch)
         char *text = NULL;
         size_t size = 0;
         FILE *to = open_memstream(&text, &size);
+        int result;
 
         if (!to)
                 return ctl_fail(watch->ctl, CTL_FAILED, "no memory");
         top_draw(to, &watch->top, watch->term.rows, watch->term.columns, watch->colour,
                  watch->utf8);
         fclose(to);
-        int result = term_write(text, size);
+        result = term_write(text, size);
         free(text);
         return result < 0 ? ctl_fail(watch->ctl, CTL_FAILED, "the terminal: %s", strerror(-result))
                           : CTL_DONE;
@@ -196,7 +197,6 @@ static int watch_lines(struct watch *watch)
 {
         struct ctl *ctl = watch->ctl;
         bool away = false;
-
         int code = CTL_DONE;
 
         for (; code == CTL_DONE; code = look(watch)) {
@@ -239,9 +239,10 @@ static int read_options(struct watch *watch, int argc, char **argv)
 int verb_top(struct ctl *ctl, int argc, char **argv)
 {
         struct watch watch = {.ctl = ctl, .latency = true, .looks = UINT64_MAX};
+        int code;
 
         watch.top.interval_usec = INTERVAL_USEC;
-        int code = read_options(&watch, argc, argv);
+        code = read_options(&watch, argc, argv);
         if (code != CTL_DONE)
                 return code;
         /* Without a daemon at the start, the verb fails at once; later it waits for the daemon. */
