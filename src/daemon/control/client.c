@@ -338,13 +338,14 @@ void control_client_news(struct control *control)
 
         for (client = LIST_FIRST(&control->clients); client; client = next) {
                 int result = 0;
+                bool full;
 
                 next = LIST_NEXT(client, link);
                 if (!client->monitor.on)
                         continue;
                 /* One that taps may have news at every turn, and is told what it missed once
                  * everything else is written. */
-                bool full = client->monitor.taps && event_pending(client->event, EV_WRITE, NULL);
+                full = client->monitor.taps && event_pending(client->event, EV_WRITE, NULL);
                 if (client->monitor.taps && !full)
                         result = control_client_write(client);
                 if (result == 0)
