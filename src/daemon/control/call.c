@@ -38,7 +38,8 @@ static json_t *named_error(const char *name, const char *key, const char *value)
         return control_error(name, json_pack("{s:s}", key, value));
 }
 
-/* The interface of a method's full name; *method gets what stands behind its last dot. */
+/* Returns the interface of a method's full name, or NULL and *error; *method points behind the last
+ * dot of the name. */
 static const struct control_interface *split(const struct control_service *service,
                                              const char *full, const char **method, json_t **error)
 {
@@ -55,6 +56,7 @@ static const struct control_interface *split(const struct control_service *servi
         return interface;
 }
 
+/* Returns the method of a full name, or NULL and an error reply in *error. */
 static const struct control_method *find(const struct control_service *service, const char *full,
                                          json_t **error)
 {
@@ -79,7 +81,7 @@ static const struct control_parameter *parameter_find(const struct control_metho
         return NULL;
 }
 
-/* Then it is another text than it seems to whoever reads it up to there. */
+/* True if a NUL is within the string: code for C strings would read only a part of the text. */
 static bool has_nul(const json_t *string)
 {
         return strlen(json_string_value(string)) != json_string_length(string);
@@ -100,13 +102,13 @@ static bool type_fits(const struct control_parameter *parameter, const json_t *v
         return type == parameter->type;
 }
 
-/* The name of a parameter that is unknown, missing or of a wrong type, or NULL. */
+/* Returns the name of a parameter that is unknown, missing or of a wrong type, or NULL. */
 static const char *wrong_parameter(const struct control_method *method, const json_t *parameters)
 {
         const char *name;
         json_t *value;
 
-        /* jansson's iterator wants a pointer that is not const, and changes nothing. */
+        /* jansson's iterator takes a pointer without const, but changes nothing. */
         json_object_foreach((json_t *)parameters, name, value)
         {
                 const struct control_parameter *parameter = parameter_find(method, name);
@@ -145,7 +147,7 @@ static json_t *run(const struct control_call *call, const json_t *request, const
                 diag_debug("control: %s was denied", name);
                 return control_error("PermissionDenied", NULL);
         }
-        /* No method of ours turns the connection into something else. */
+        /* No method of ftcpd switches the connection to another protocol. */
         if (json_is_true(json_object_get(request, "upgrade")))
                 return named_error("MethodNotImplemented", "method", name);
         if (method->needs_more && !json_is_true(json_object_get(request, "more")))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * One request of the control socket: finds its method, checks it against the method's row in the
- * table, and has it carried out. The tables are those of a service: ftcpd's is in
- * methods.c, and what every one has, org.varlink.service, in varlink_service.c.
+ * One request of the control socket: control_call() finds the method, checks the request against
+ * the method's row in a table, and runs the method. A service has one table for each interface.
+ * methods.c has the table of ftcpd, varlink_service.c of org.varlink.service.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,19 +13,19 @@
 #include "daemon/control/control.h"
 #include "util/socket.h"
 
-/* A call of Monitor: what is told next; or of Tap. */
+/* State of a call of Monitor or of Tap. */
 struct control_monitor {
         bool on;
-        bool taps;       /* what passes, instead of events */
-        struct tap tap;  /* the connection's to begin with and to end */
-        bool link_first; /* before it, the last event of the link */
-        uint64_t next;   /* number of the event */
+        bool taps;       /* a call of Tap: messages instead of events */
+        struct tap tap;  /* begun and ended by the connection */
+        bool link_first; /* the last event of kind link is to be sent before `next` */
+        uint64_t next;   /* number of the next event to send */
 };
 
-/* A call of Flush: what is waited for, and until when. */
+/* State of a call of Flush. */
 struct control_flush {
         bool on;
-        uint64_t position; /* as control_ops.flushed() takes it */
+        uint64_t position; /* argument of control_ops.flushed() */
         uint64_t deadline; /* clock_usec(); UINT64_MAX: none */
 };
 
@@ -33,7 +33,7 @@ struct control_call {
         const struct control_service *service;
         const struct control_ops *ops;
         void *context;
-        int fd;                   /* of the client, for its credentials */
+        int fd;                   /* of the connection, for its credentials */
         const json_t *parameters; /* checked against the method's row; NULL: none */
 };
 
@@ -45,76 +45,83 @@ struct control_parameter {
 
 struct control_method {
         const char *name; /* without the interface */
-        /* Returns a whole reply, see below, or an array of several, or NULL without memory. */
+        /* Returns a reply of control_reply() or control_error(), or an array of replies, or NULL
+         * without memory. */
         json_t *(*run)(const struct control_call *call);
-        const struct control_parameter *parameters; /* ended by one without a name; NULL: none */
+        const struct control_parameter *parameters; /* ended by a row without a name; NULL: none */
         bool changes;    /* for root, the daemon's user and [Control] Admin= only */
         bool needs_more; /* replies several times */
-        /* Instead of run(), for one that replies until its client goes: begins it and returns NULL,
-         * or returns an error reply, or without memory NULL and leaves it off. */
+        /* Instead of run(), for a method that replies until the connection ends. Sets monitor and
+         * returns NULL; or returns an error reply; or without memory returns NULL and leaves
+         * monitor off. */
         json_t *(*monitor)(const struct control_call *call, struct control_monitor *monitor);
-        /* Instead of run(), for one whose reply may come later: returns it, or begins to wait for
-         * it and returns NULL, or returns NULL without memory. */
+        /* Instead of run(), for a method whose reply may come later. Returns the reply; or sets
+         * flush and returns NULL; or without memory returns NULL and leaves flush off. */
         json_t *(*flush)(const struct control_call *call, struct control_flush *flush);
 };
 
 struct control_interface {
         const char *name;
-        const char *description; /* in Varlink's own language */
+        const char *description; /* the text of the .varlink file */
         const struct control_method *methods;
 };
 
 struct control_service {
         const char *vendor, *product, *version, *url;
-        const struct control_interface *interfaces; /* ended by one without a name */
-        /* How many clients may be connected; asked for each one that comes. */
+        const struct control_interface *interfaces; /* ended by a row without a name */
+        /* Returns the limit of connections. Called for each new connection. */
         uint64_t (*max_clients)(const struct control_call *call);
-        /* Who may change anything, besides root and the daemon's own user. */
+        /* True if peer may call methods that change something, besides root and the daemon's own
+         * user. */
         bool (*is_admin)(const struct control_call *call, const struct socket_peer *peer);
-        /* The next reply to one that monitors, a new reference; *reply is NULL where nothing new
-         * happened. Returns 0 or -ENOMEM. */
+        /* Sets *reply to the next reply to a call of Monitor, a new reference, or to NULL without
+         * a new event. Returns 0 or -ENOMEM. */
         int (*monitor_next)(const struct control_call *call, struct control_monitor *monitor,
                             json_t **reply);
-        /* The reply to one that flushes, a new reference, once all is flushed or the time is over;
-         * until then *reply is NULL. Returns 0 or -ENOMEM. */
+        /* Sets *reply to the reply to a call of Flush, a new reference, if everything is flushed
+         * or the deadline is over, else to NULL. Returns 0 or -ENOMEM. */
         int (*flush_look)(const struct control_call *call, const struct control_flush *flush,
                           json_t **reply);
 };
 
-/* org.varlink.service, which the server itself adds to every service. */
+/* The interface org.varlink.service, which the server adds to every service. */
 extern const struct control_interface control_service_interface;
 
-/* May the client change the daemon's state? Root may, the daemon's own user, and whom the service
- * names, by the credentials at the time when the client connected. Without credentials nobody. */
+/* True if the caller may change the daemon's state: root, the daemon's own user, and the admins of
+ * the service, by the credentials at the time of the connect. False without credentials. */
 bool control_permitted(const struct control_call *call);
 
-/* NULL: it serves none of that name. */
+/* Returns the interface of the service by its full name, borrowed, or NULL. */
 const struct control_interface *control_interface_find(const struct control_service *service,
                                                        const char *name);
 
-/* A reply, or an error of the interface org.varlink.service or, with its full name, of another.
- * They take the parameters; NULL stands for none. */
+/* Returns a reply, a new reference, or NULL without memory. Takes the reference to parameters;
+ * NULL: none. */
 json_t *control_reply(json_t *parameters);
+/* Returns an error reply, as control_reply() does. name is an error of org.varlink.service, or the
+ * full name of an error of another interface. */
 json_t *control_error(const char *name, json_t *parameters);
 
-/* In methods.c. */
+/* Returns the error io.ftcpd.NoSuchClient, as control_error() does. */
 json_t *control_no_such_client(int64_t id);
 
 /*
- * Carries out a request; its parameters are put into the call. *reply gets a new reference, to one
- * or to an array of them, or NULL where none is to be sent; where monitor is on, monitor_next()
- * makes the replies, and where flush is on, flush_look() the reply. Returns 0; -EBADMSG if the
- * request is malformed, -ENOMEM without memory: the connection ends in both cases.
+ * Runs the method of a request, and sets call->parameters, borrowed from the request. Sets *reply
+ * to a reply or an array of replies, a new reference, or to NULL without a reply to send. Sets
+ * monitor: if on, monitor_next() makes the replies; and flush: if on, flush_look() makes the reply.
+ * Returns 0, -EBADMSG if the request is malformed, or -ENOMEM; the connection ends on both errors.
  */
 int control_call(struct control_call *call, const json_t *request, json_t **reply,
                  struct control_monitor *monitor, struct control_flush *flush);
 
-/* steer.c: what operators do, and Flush with its reply. */
+/* The run() of Hold, Release, Reconnect, DropClient and SetLogLevel, the operator's methods. */
 json_t *control_hold(const struct control_call *call);
 json_t *control_release(const struct control_call *call);
 json_t *control_reconnect(const struct control_call *call);
 json_t *control_drop_client(const struct control_call *call);
 json_t *control_set_log_level(const struct control_call *call);
+/* The flush() of Flush. */
 json_t *control_flush(const struct control_call *call, struct control_flush *flush);
+/* The flush_look() of the service: the reply to Flush. */
 int control_flush_look(const struct control_call *call, const struct control_flush *flush,
                        json_t **reply);

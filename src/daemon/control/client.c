@@ -16,12 +16,13 @@
 enum {
         READ_MIN = 4096,
         READ_MAX = 64 * 1024,
-        /* Who pipelines waits for its next turn, and sooner where requests take long. */
+        /* Limits of one slot. A connection that pipelines more requests waits for the next slot. */
         REQUESTS_A_TURN = 8,
         TURN_USEC = 1000,
-        /* Replies collect up to here before they are written. */
+        /* Replies collect up to here before a write. */
         OUT_HIGH = 64 * 1024,
-        /* And up to here they are kept for one that monitors, with room for one more event. */
+        /* Bytes of unread replies above which a Monitor gets no more events; leaves room for one
+         * more event. */
         MONITOR_HIGH = VARLINK_MESSAGE_MAX - 8 * IMAGE_EVENT_TEXT,
 };
 
@@ -29,7 +30,7 @@ void control_hang_up(int fd)
 {
         char waste[READ_MIN];
 
-        /* Nothing can arrive after the shutdown, so the socket's buffer bounds this. */
+        /* Nothing can arrive after the shutdown, so the socket's buffer bounds the loop. */
         shutdown(fd, SHUT_RDWR);
         while (recv(fd, waste, sizeof(waste), MSG_DONTWAIT) > 0)
                 ;
@@ -77,8 +78,9 @@ static struct control_call call_of(const struct control_client *client)
                                      NULL};
 }
 
-/* From here on it is not read: requests behind this one wait for its end, which never comes. Its
- * memory goes, the socket keeps what follows. */
+/* Begins a Monitor or a Tap. The connection is not read any more: the call never ends, and no later
+ * request is served. Frees the read buffer; later bytes stay in the socket. Returns 0, 1 with an
+ * error reply queued for a Tap of an unknown client, or a negative errno. */
 static int begin_to_monitor(struct control_client *client)
 {
         int result;
@@ -96,6 +98,7 @@ static int begin_to_monitor(struct control_client *client)
         return result;
 }
 
+/* Begins to wait for a Flush. Returns 0 or a negative errno. */
 static int begin_to_wait(struct control_client *client)
 {
         int result = poller_add(client->control->ends, &client->polled, client->fd, 0);
@@ -105,7 +108,7 @@ static int begin_to_wait(struct control_client *client)
         return result;
 }
 
-/* Is what it waits for there, or its time over? Queues the reply. Returns 0 or a negative errno. */
+/* Queues the reply to a Flush that is done or timed out. Returns 0 or a negative errno. */
 static int look_at_flush(struct control_client *client)
 {
         const struct control_call call = call_of(client);
@@ -122,8 +125,8 @@ static int look_at_flush(struct control_client *client)
         return control_client_append(client, reply);
 }
 
-/* The client that it taps has gone: this is its last reply, and as requests that stood behind its
- * call were not kept, the connection ends with it. */
+/* Queues the last reply of a Tap, because the tapped client is gone. The connection ends after the
+ * reply, because requests that were read behind the call of Tap are lost. Returns 0 or -ENOMEM. */
 static int tell_end(struct control_client *client)
 {
         poller_remove(client->control->ends, &client->polled);
@@ -133,7 +136,8 @@ static int tell_end(struct control_client *client)
                 client, control_no_such_client((int64_t)client->monitor.tap.client_id));
 }
 
-/* Queues what it has not been told, as far as it reads. Returns 0 or -ENOMEM. */
+/* Queues new events for a Monitor up to MONITOR_HIGH, or the number of missed messages for a Tap.
+ * Returns 0 or -ENOMEM. */
 static int tell_news(struct control_client *client)
 {
         const struct control_call call = call_of(client);
@@ -157,8 +161,8 @@ static int tell_news(struct control_client *client)
         return 0;
 }
 
-/* Carries out one request. Returns 1, 0 if none is there whole, or a negative errno: -EBADMSG is
- * the client's fault. */
+/* Serves one request. Returns 1; 0 if no whole request is there, or if the request begins a
+ * Monitor, Tap or Flush; or a negative errno: -EBADMSG for a malformed request. */
 static int serve_one(struct control_client *client)
 {
         struct control_call call = call_of(client);
@@ -185,8 +189,9 @@ static int serve_one(struct control_client *client)
 
 static const struct timeval at_once = {0};
 
-/* Serves up to a turn's worth of requests, as long as the replies are read. Returns 1 when more may
- * wait, 0 when none do, or a negative errno: the connection is of no use any more. */
+/* Serves the requests of one slot, as long as the replies are read. Returns 1 if more requests may
+ * wait, 0 if not, or a negative errno, on which the connection is to be closed (after earlier
+ * replies on -EBADMSG). */
 static int serve(struct control_client *client)
 {
         uint64_t begin = clock_usec();
@@ -215,7 +220,7 @@ static struct control_client *largest_buffer(const struct control *control)
         return most;
 }
 
-/* Keeps the sum of what clients make us hold below its limit. May close any of them. */
+/* Keeps the bytes of all connections below CONTROL_BUFFERED_MAX. May close any connection. */
 static void enforce(struct control *control)
 {
         struct control_client *most;
@@ -226,28 +231,29 @@ static void enforce(struct control *control)
 
 static void on_ready(int fd, short events, void *arg);
 
-/* Waits for one thing: replies to be read (EV_WRITE), requests (EV_READ), or the next turn (0). */
+/* Arms the event for one thing: the socket takes replies (EV_WRITE), requests arrive (EV_READ), or
+ * the next slot (0). Closes the connection without memory. */
 static void arm(struct control_client *client, short events)
 {
-        event_del(client->event); /* it may have been armed while its turn was due */
+        event_del(client->event); /* may have been armed while the connection was in a line */
         event_assign(client->event, client->control->base, client->fd, events, on_ready, client);
         if (event_add(client->event, events ? NULL : &at_once) < 0)
                 control_client_close(client, "out of memory");
 }
 
-/* Until control_flushed(), its end, or the end of its time. */
+/* Waits for control_flushed(), the end of the connection, or the deadline of the Flush. */
 static void arm_flush(struct control_client *client)
 {
         uint64_t now = clock_usec(), deadline = client->flush.deadline;
         struct timeval in = timer_span(deadline > now ? deadline - now : 0);
 
-        event_del(client->event); /* there may be news again already */
+        event_del(client->event); /* control_flushed() may have activated the event again */
         event_assign(client->event, client->control->base, client->fd, 0, on_ready, client);
         if (deadline != UINT64_MAX && event_add(client->event, &in) < 0)
                 control_client_close(client, "out of memory");
 }
 
-/* Reads once. Returns 0, or a negative errno when the client is gone. */
+/* Reads once. Returns 0, or a negative errno if the other end is gone or without memory. */
 static int receive(struct control_client *client)
 {
         size_t part = client->in.size - client->in.taken;
@@ -267,13 +273,14 @@ static int receive(struct control_client *client)
         return 0;
 }
 
-/* What is next for a connection whose turn is over; more: requests may be waiting. */
+/* Arms the event for the next step after a slot, or closes the connection. more: requests may be
+ * waiting. */
 static void wait_or_end(struct control_client *client, bool more)
 {
         if (control_client_unread(client) > 0)
                 arm(client, EV_WRITE);
         else if (client->monitor.on)
-                return; /* until control_client_news(), or its end */
+                return; /* until control_client_news(), or the end of the connection */
         else if (client->flush.on)
                 arm_flush(client);
         else if (client->closing)
@@ -343,8 +350,8 @@ void control_client_news(struct control *control)
                 next = LIST_NEXT(client, link);
                 if (!client->monitor.on)
                         continue;
-                /* One that taps may have news at every turn, and is told what it missed once
-                 * everything else is written. */
+                /* A tap may have news in every pass: while the socket is full, nothing is written.
+                 * The number of missed messages follows when all other replies are written. */
                 full = client->monitor.taps && event_pending(client->event, EV_WRITE, NULL);
                 if (client->monitor.taps && !full)
                         result = control_client_write(client);

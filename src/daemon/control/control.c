@@ -75,7 +75,8 @@ static uid_t uid_of(int fd)
         return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.uid : (uid_t)-1;
 }
 
-/* A crowd waits outside for what it costs. */
+/* Books the processor time of an accept. Beyond the budget, all listeners pause: a crowd of new
+ * connections waits in the kernel. */
 static void spend_at_door(struct control *control, uint64_t usec)
 {
         struct control_listener *listener;

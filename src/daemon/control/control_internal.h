@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The inside of control: the server with its listeners (control.c), one connection of a control
- * client (client.c) and its replies (replies.c), one that taps (tap.c), who
- * makes room (crowd.c), and whose turn it is (queue.c). For these files only.
+ * The inside of control: the server with its listeners (control.c), a connection (client.c) and its
+ * replies (replies.c), a connection with a tap (tap.c), the connection to end when the server is
+ * full (crowd.c), and the order in which connections are served (queue.c). For these files only.
+ *
+ * Words: a *connection* is a struct control_client, one program on the control socket; a *client*
+ * without more is a client of the data socket. A *slot* is one call of control_client_serve().
  *
  * A connection does one thing at a time: it waits for requests, for its replies to be read, or for
- * what it asked for to be flushed, and the requests behind that wait with it. One that monitors is
- * not read any more; what it holds is bounded by what it has not read, and by the events that are
- * kept.
+ * a flush, and later requests wait as well. A connection that monitors is not read any more; the
+ * unread replies and the number of events in the store bound its memory.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,29 +25,29 @@
 #include "edge/poller.h"
 #include "wire/varlink.h"
 
-/* Of all clients together; beyond it, the one that makes us hold most pays. */
+/* Bytes of all connections together; above this limit the largest connection is closed. */
 enum { CONTROL_BUFFERED_MAX = 64 * 1024 * 1024 };
 
 struct control_client {
-        LIST_ENTRY(control_client) link; /* in clients, or in dead once it is closed */
+        LIST_ENTRY(control_client) link; /* in clients, or in dead after the close */
         TAILQ_ENTRY(control_client) in_queue;
-        struct control_line *queued; /* it waits there for its turn; NULL: for its event */
-        short ready;                 /* what its event said meanwhile */
-        uint64_t serve_usec;         /* its last turn took so long */
+        struct control_line *queued; /* the line of the queue, until the next slot; NULL: none */
+        short ready;                 /* EV_READ, EV_WRITE: collected while in the line */
+        uint64_t serve_usec;         /* processor time of the last slot */
         struct control *control;
-        struct polled polled; /* while it monitors or waits */
-        struct event *event;  /* one-shot; armed for what the connection waits for */
-        int fd;               /* -1 once it is closed */
+        struct polled polled; /* in control->ends during a Monitor, a Tap or a Flush */
+        struct event *event;  /* one-shot; armed for the thing to wait for */
+        int fd;               /* -1 after the close */
         uid_t uid;            /* (uid_t)-1: unknown */
-        uint64_t active_usec; /* when it last had a turn */
+        uint64_t active_usec; /* start of the last slot, or the connect */
         struct varlink_reader in;
         char *out; /* replies, owned */
         size_t out_size, out_sent, out_room;
-        size_t buffered; /* its part of control->held */
-        bool eof;        /* the client sends no more; what it sent is still answered */
+        size_t buffered; /* share in control->buffered */
+        bool eof;        /* the program sends no more; earlier requests still get replies */
         struct control_monitor monitor;
         struct control_flush flush;
-        bool closing; /* it broke the protocol: earlier replies are delivered, then it ends */
+        bool closing; /* to be closed when the replies are read: a bad message, or the tap ended */
 };
 
 struct control_listener {
@@ -62,68 +64,75 @@ struct control {
         LIST_HEAD(control_clients, control_client) clients;
         LIST_HEAD(control_dead, control_client) dead;
         struct event *reap;  /* frees the dead from the loop, outside their own callbacks */
-        struct event *news;  /* the same, when something is to be told to those who monitor */
-        struct event *taps;  /* the same, a little later, for those who tap */
-        struct poller *ends; /* of those who monitor or wait, whether they are still there */
+        struct event *news;  /* calls control_client_news() from the loop */
+        struct event *taps;  /* a timer that does the same for replies of taps, which collect */
+        struct poller *ends; /* finds the end of connections that monitor, tap or flush */
         struct control_queue queue;
-        struct control_budget door; /* to let clients in and send them away is work, too */
+        struct control_budget door; /* processor time to admit and refuse connections */
         size_t n_clients;
-        size_t buffered;    /* bytes of requests and replies of all clients */
-        uint64_t full_told; /* when it was last logged that MaxClients= are connected; 0: never */
+        size_t buffered;    /* bytes of requests and replies of all connections */
+        uint64_t full_told; /* time of the last warning about MaxClients=; 0: never */
 };
 
-/* Serves an accepted, non-blocking socket, which it takes (also on error). Returns 0 or -ENOMEM. */
+/* Makes a connection of an accepted, non-blocking socket, and owns fd (also on error). uid is the
+ * user of the other end. Returns 0 or -ENOMEM. */
 int control_client_new(struct control *control, int fd, uid_t uid);
 
-/* Is there a place for this one of the user? If not, another connection may be ended for it. */
+/* True if MaxClients= has room for a new connection, fd, of the user uid. May close another
+ * connection to make room. */
 bool control_crowd_admits(struct control *control, int fd, uid_t uid);
 
-/* Does what the events say: reads, serves, writes, and waits for what is next. */
+/* One slot: reads or writes as events say (EV_READ, EV_WRITE), serves requests, writes replies, and
+ * arms the event for the next step. May close any connection, but frees none. */
 void control_client_serve(struct control_client *client, short events);
 
-/* What happened is told to those who monitor, as far as they read. */
+/* Sends new events to the connections that monitor, and collected replies to the taps, as far as
+ * the sockets have room. */
 void control_client_news(struct control *control);
 
-/* Before the end: what there is to tell is told, to those who monitor and to those who wait. */
+/* Before the end: sends the last events, and the replies to flushes that are done or timed out. */
 void control_client_last_look(struct control *control);
 
-/* Closes those whose other end is gone. */
+/* Closes a connection whose other end is gone. */
 extern const struct poller_ops control_client_ends;
 
-/* The one way to end a connection. why is logged for debugging. The memory goes later. */
+/* Closes a connection; no other function does. why goes to diag at LOG_DEBUG. The memory of the
+ * connection is freed later, from the loop. */
 void control_client_close(struct control_client *client, const char *why);
 
-/* How many bytes of replies it has not read. */
+/* Returns the number of reply bytes that the socket has not taken. */
 size_t control_client_unread(const struct control_client *client);
 
-/* Queues a reply, or an array of them, and takes the reference. Returns 0 or -ENOMEM. */
+/* Queues a reply, or an array of replies, and takes the reference. Returns 0 or -ENOMEM. */
 int control_client_append(struct control_client *client, json_t *reply);
 
-/* Writes what the socket takes. Returns 0, or a negative errno when the client is gone. */
+/* Writes as many replies as the socket takes. Returns 0, or a negative errno if the other end is
+ * gone. */
 int control_client_write(struct control_client *client);
 
-/* Its replies are not kept any longer. */
+/* Frees all replies. */
 void control_client_forget(struct control_client *client);
 
-/* What it makes us hold is counted anew. */
+/* Updates the byte counts, `buffered`, of the connection and of its control. */
 void control_client_count(struct control_client *client);
 
-/* Room for so many bytes behind its replies, or NULL where there is none; out_size is to be raised
- * by what is used. */
+/* Returns room for size bytes behind the replies, or NULL without memory or at the limit of all
+ * connections. The caller writes there and adds the written bytes to out_size. */
 char *control_client_room(struct control_client *client, size_t size);
 
-/* The tap that its call asks for begins: 0, or -ENOENT where there is no such client. It ends with
- * control_tap_end(), which may be called at any time, or when its client goes: then the connection
- * hears of it with the next news, and control_tap_ended() says so. */
+/* Begins the tap of a call of Tap. The tap ends with control_tap_end(), or when the tapped client
+ * ends. Returns 0, or -ENOENT if no client has the id. */
 int control_tap_begin(struct control_client *client);
+/* Ends the tap. May be called at any time, also without a tap. */
 void control_tap_end(struct control_client *client);
-/* One that has read everything is told what it missed since. */
+/* Queues a reply with the number of missed messages, if all other replies are written. */
 void control_tap_news(struct control_client *client);
+/* True if the tapped client has ended. control_client_news() then ends the connection. */
 bool control_tap_ended(const struct control_client *client);
 
 /* Frees a closed connection. */
 void control_client_free(struct control_client *client);
 
-/* Closes a socket of which more may have arrived than was read: no reset that could overtake our
- * last bytes. */
+/* Closes a socket that may have unread bytes, without a reset, which could overtake the last bytes
+ * sent. */
 void control_hang_up(int fd);

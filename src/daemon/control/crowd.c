@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Who makes room where [Control] MaxClients= are connected. Whoever may read may connect, so that
- * no user may shut out the others, who watch or steer; those who steer are not shut out by any
- * number of users together, nor by connections of their own that wait for nothing; and nobody else
- * takes the place of one who steers. */
+/* Which connection is closed to make room for a new connection when [Control] MaxClients= are
+ * connected. Every user who may open the socket may connect, so:
+ * - no single user can shut out the other users, who watch or steer;
+ * - a user who may steer (control_permitted()) is not shut out by any number of other users, nor
+ *   by idle connections of users who may steer;
+ * - only a user who may steer takes the place of a connection that may steer. */
 #include "daemon/control/control_internal.h"
 
 #include "util/clock.h"
@@ -44,7 +46,7 @@ static size_t count_of(const struct control *control, uid_t uid)
         return n;
 }
 
-/* The user, another than uid, who has more than half of all connections; else uid. */
+/* Returns the user, other than uid, with more than half of all connections; else uid. */
 static uid_t majority(const struct control *control, uid_t uid)
 {
         const struct control_client *client;
@@ -59,14 +61,15 @@ static uid_t majority(const struct control *control, uid_t uid)
         return count_of(control, most) > control->n_clients / 2 ? most : uid;
 }
 
-/* Does it wait for nothing, and hold nothing, but its place? */
+/* True if the connection has no Monitor, no Tap, no Flush and no unread reply. */
 static bool is_idle(const struct control_client *client)
 {
         return !client->monitor.on && !client->flush.on && client->out_size == client->out_sent;
 }
 
-/* Is the connection of one the better to end? Rather one that waits for nothing, of these the one
- * that did nothing for longest, and of the others the oldest: new ones stand in front. */
+/* True if `one` is the better connection to close, where `other` stands before `one` in the list.
+ * An idle connection is better; of two idle connections, the longer inactive; else the older, which
+ * is `one`, because new connections stand in front. */
 static bool is_rather(const struct control_client *one, const struct control_client *other)
 {
         if (is_idle(one) != is_idle(other))
@@ -74,6 +77,7 @@ static bool is_rather(const struct control_client *one, const struct control_cli
         return !is_idle(one) || one->active_usec <= other->active_usec;
 }
 
+/* Returns the connection of uid to close, or NULL. */
 static struct control_client *of_user(const struct control *control, uid_t uid)
 {
         struct control_client *client, *found = NULL;
@@ -84,8 +88,9 @@ static struct control_client *of_user(const struct control *control, uid_t uid)
         return found;
 }
 
-/* For one who steers: of the user who has most, among those who may not. Users are counted once for
- * each of their connections, which at most a few thousand may be. */
+/* Returns the connection to close for a user who may steer: of the user with the most connections
+ * among the users who may not steer; or NULL. Counts the connections of a user again for each
+ * connection, at most a few thousand times. */
 static struct control_client *of_crowd(const struct control *control)
 {
         struct control_client *client, *found = NULL;
@@ -103,8 +108,8 @@ static struct control_client *of_crowd(const struct control *control)
         return found ? of_user(control, found->uid) : NULL;
 }
 
-/* Where all are of those who steer: the one that did nothing for longest, if any waits for
- * nothing. */
+/* Returns the idle connection with the longest inactivity, or NULL. For the case where all
+ * connections may steer. */
 static struct control_client *longest_idle(const struct control *control)
 {
         struct control_client *client, *found = NULL;
@@ -115,6 +120,7 @@ static struct control_client *longest_idle(const struct control *control)
         return found;
 }
 
+/* Returns the connection to close for a new connection, fd, of the user uid; NULL: none. */
 static struct control_client *victim_for(const struct control *control, int fd, uid_t uid)
 {
         uid_t most = majority(control, uid);

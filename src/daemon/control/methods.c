@@ -106,7 +106,7 @@ static json_t *run_tap(const struct control_call *call, struct control_monitor *
         return NULL;
 }
 
-/* Events that are not kept any more are told as one of kind gap. */
+/* Reports events that are gone from the store as one event of kind gap. */
 static int monitor_next(const struct control_call *call, struct control_monitor *monitor,
                         json_t **reply)
 {
@@ -143,8 +143,8 @@ static const char *level_in_force(void)
         return diag_level_name(level);
 }
 
-/* Shows a path that systemd chose as what it is: of no configuration file. So is a level of the log
- * that somebody has set: instead of a file there is what set it. */
+/* Returns one Setting. A data socket path chosen by systemd is shown without a file. A diag level
+ * from elsewhere than LogLevel= is shown with its origin in place of the file. */
 static json_t *setting_json(const struct control_call *call, const struct config_setting *setting)
 {
         const char *value = setting->value, *file = setting->file, *real, *origin;

@@ -8,16 +8,17 @@
 #include "util/clock.h"
 
 enum {
-        /* So much may be spent at once. */
+        /* The debt up to which more may be spent: 5 ms of processor time at once. */
         BURST_USEC = 5000 * CONTROL_SHARE,
-        /* A turn is lengthy that took longer, or that has so much to read. */
+        /* Above one of these limits a slot is lengthy: processor time of the last slot, and bytes
+         * of requests to parse. */
         BRIEF_USEC = 1000,
         BRIEF_SIZE = 16 * 1024,
-        /* Of so many turns one is for those in the second line, if others are always in the first.
-         */
+        /* While both lines wait, the lengthy line gets one of ROUND slots. */
         ROUND = 4,
 };
 
+/* Returns the debt now. */
 static uint64_t owed(struct control_budget *budget)
 {
         uint64_t now = clock_usec(), passed = now - budget->as_of;
@@ -54,10 +55,10 @@ static struct control_client *next(struct control_queue *queue)
         return brief;
 }
 
-/* The client may be closed within its turn, but its memory goes later. */
+/* The connection may be closed in its slot. The memory is freed later, from the loop. */
 static void serve_first(struct control_queue *queue, struct control_client *client)
 {
-        uint64_t begin = clock_cpu_usec(); /* our own stall is nobody's debt */
+        uint64_t begin = clock_cpu_usec(); /* a stall of the process adds no debt */
         short events = client->ready;
 
         queue->served++;

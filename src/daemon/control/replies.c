@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The replies that a connection has not read yet. */
+/* The unread replies of a connection. */
 #include "daemon/control/control_internal.h"
 
 #include <errno.h>
@@ -53,7 +53,8 @@ static void drop_read(struct control_client *client)
         client->out_sent = 0;
 }
 
-/* Grows in large steps, but up to the limit of all replies no further than there. */
+/* The room doubles while smaller than VARLINK_MESSAGE_MAX; a reply for which more is needed gets
+ * exactly the room for the reply. */
 char *control_client_room(struct control_client *client, size_t size)
 {
         struct control *control = client->control;
@@ -79,8 +80,9 @@ char *control_client_room(struct control_client *client, size_t size)
         return more + client->out_size;
 }
 
-/* Queues a reply. The bytes before it are few, or else it would wait; those who monitor may never
- * have read everything, so what they have read goes here. */
+/* Queues a reply. The unread bytes before the reply are few, because requests wait while replies
+ * are unread. A Monitor may always have unread replies, so written bytes are dropped here, when
+ * more bytes are written than unread. Returns 0 or -ENOMEM. */
 static int append_one(struct control_client *client, const json_t *reply)
 {
         size_t size;

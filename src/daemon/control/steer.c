@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The methods of operators: what they do to the link, to clients and to the log; and Flush, which
- * is for everybody. */
+/* The operator's methods, which act on the link, on clients and on the diag level; and Flush, which
+ * every user may call. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -15,12 +15,12 @@ static json_t *wrong(const char *parameter)
         return control_error("InvalidParameter", json_pack("{s:s}", "parameter", parameter));
 }
 
-/* Who asks, as the socket knows it. */
+/* Sets name to the name of the caller, by the credentials of the socket. */
 static void asker(const struct control_call *call, char name[USER_NAME_MAX])
 {
         struct socket_peer peer;
 
-        if (socket_peer_get(call->fd, &peer) < 0) { /* else it would not have been permitted */
+        if (socket_peer_get(call->fd, &peer) < 0) { /* cannot be: the call was permitted */
                 snprintf(name, USER_NAME_MAX, "?");
                 return;
         }
@@ -28,7 +28,8 @@ static void asker(const struct control_call *call, char name[USER_NAME_MAX])
         socket_peer_done(&peer);
 }
 
-/* The span of a parameter, UINT64_MAX where there is none; false: it is less than `least`. */
+/* Sets *usec to the span in a parameter, or to UINT64_MAX without the parameter. Returns false if
+ * the span is less than `least`. */
 static bool span_of(const struct control_call *call, const char *name, json_int_t least,
                     uint64_t *usec)
 {

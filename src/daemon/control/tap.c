@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A connection that is shown what passes: its replies are written out where they wait to be sent,
- * as far as it reads. */
+/* A connection with a tap: flow/tap writes the replies straight into the buffer of unread replies,
+ * while the buffer has room. */
 #include "daemon/control/control_internal.h"
 
 #include "util/clock.h"
 
 enum {
-        /* Replies collect for so long before they are written, or up to so many bytes: who watches
-         * has time, and a call of the system for each message would cost those who are watched. */
+        /* Limits up to which replies collect before a write: an observer has time, and a system
+         * call for each message would slow down the messages. */
         COLLECT_USEC = 5000,
         COLLECT_BYTES = 128 * 1024,
 };
@@ -17,8 +17,8 @@ static size_t waiting(const struct control_client *client)
         return client->out_size - client->out_sent;
 }
 
-/* One that has read everything may get one reply of any size: else it would never see a large
- * message. */
+/* The room of struct tap_ops. A connection without unread replies may get one reply of any size,
+ * or else a large message could never be shown. */
 static char *on_room(void *subject, size_t size)
 {
         struct control_client *client = subject;
@@ -45,7 +45,8 @@ static void on_given(void *subject, size_t size)
                 tell_soon(client->control);
 }
 
-/* It may have read everything, and then nothing else would make us look at it again. */
+/* The connection may have read all replies; without the timer nothing would report the missed
+ * messages. */
 static void on_misses(void *subject)
 {
         const struct control_client *client = subject;

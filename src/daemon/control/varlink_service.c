@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* org.varlink.service: what every service can be asked. */
+/* org.varlink.service: the methods that every service has. */
 #include "daemon/control/call.h"
 #include "daemon/control/interface_text.h"
 
