@@ -10,7 +10,7 @@
 #include "util/text.h"
 #include "util/units.h"
 
-/* A peer that stands in the middle of a message for this long speaks another frame, or hangs. */
+/* A peer with a partial message of this age uses another frame, or hangs. */
 #define PARTIAL_MAX_USEC (10 * USEC_PER_SEC)
 
 static const char *const severities[] = {
@@ -30,7 +30,7 @@ static void __attribute__((format(printf, 3, 4)))
 add_reason(struct health *health, enum severity severity, const char *format, ...)
 {
         struct health_reason *reason;
-        char text[4 * HEALTH_TEXT_MAX]; /* what others wrote may be long */
+        char text[4 * HEALTH_TEXT_MAX]; /* an error of a peer may be long */
         va_list args;
 
         if (health->n_reasons == HEALTH_REASONS_MAX)
@@ -51,13 +51,13 @@ static const enum severity held_severities[] = {
         [HELD_CRITICAL] = SEVERITY_CRITICAL,
 };
 
-/* From when an operator asks for it, though a connection may still be being closed. */
+/* True if an operator holds the link, also while the connection is still being closed. */
 static bool is_held(const struct status_upstream *up)
 {
         return up->state == LINK_HELD || up->held_by;
 }
 
-/* While an operator holds the link, that it is down is no fault of its own. */
+/* While an operator holds the link, a link that is down is no fault: Held= gives the severity. */
 static void judge_link(const struct status_upstream *up, const struct config *config,
                        struct health *health)
 {
@@ -86,7 +86,7 @@ static void judge_peer(const struct status_upstream *up, const struct config *co
                            units_span_words(up->silent_usec).text);
         else if (up->silent_reported)
                 add_reason(health, SEVERITY_WARNING, "the upstream is silent");
-        /* While ftcpd does not read, it is not the peer that keeps the rest back. */
+        /* While ftcpd does not read, the tail of a message may be waiting in the kernel. */
         if (up->partial.present && !up->paused && up->partial.age_usec >= PARTIAL_MAX_USEC) {
                 char of[48] = "";
 
@@ -104,7 +104,7 @@ static void judge_peer(const struct status_upstream *up, const struct config *co
                            up->recent_losses);
 }
 
-/* held: that messages wait is what an operator wants. */
+/* held: no warning about the age of messages, because an operator wants messages to wait. */
 static void judge_books(const struct books *books, const char *whither, bool held,
                         const struct config *config, struct health *health)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Is this daemon well? A verdict of three words, with every reason for it, from one snapshot of the
- * status and the [Health] limits. Pure: same input, same verdict; what the daemon and its
- * monitoring say can't differ.
+ * The health of the daemon: a verdict of three words, with every reason for the verdict, from one
+ * snapshot of the status and the [Health] limits. Pure: the same input gives the same verdict, and
+ * the daemon and its monitoring can't report different verdicts.
  */
 #include <stddef.h>
 
@@ -18,10 +18,10 @@ struct health_reason {
 };
 
 struct health {
-        enum severity severity; /* the worst of the reasons, SEVERITY_OK without any */
+        enum severity severity; /* the worst of the reasons, SEVERITY_OK without reasons */
         size_t n_reasons;
-        struct health_reason reasons[HEALTH_REASONS_MAX]; /* the link's own first */
+        struct health_reason reasons[HEALTH_REASONS_MAX]; /* reasons of the link first */
 };
 
-/* Judges status by the limits of config and fills health, which owns nothing. */
+/* Judges status by the limits of config. Fills health, which owns nothing. */
 void health_judge(const struct status *status, const struct config *config, struct health *health);

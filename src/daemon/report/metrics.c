@@ -9,18 +9,17 @@
 #include "util/clock.h"
 
 enum {
-        LEAST_BIT = 4, /* the buckets shown end before powers of two, from 16 us to 18 minutes */
+        LEAST_BIT = 4, /* buckets end 1 us before powers of two, from 16 us to 18 minutes */
         MOST_BIT = 30,
 };
 
 struct metrics {
         FILE *to;
         const char *link;
-        const char *name; /* of the family under way, without the prefix */
+        const char *name; /* of the current family, without the prefix */
 };
 
-/* A value of a label. Of other than printable ASCII nothing is left but that there was something.
- */
+/* Writes a label's value. A byte that is not printable ASCII becomes "_". */
 static void put_value(FILE *to, const char *value)
 {
         for (; *value; value++) {
@@ -44,7 +43,7 @@ static void put_label(struct metrics *m, const char *label, const char *value)
         fputc('"', m->to);
 }
 
-/* A sample with the label that all have; suffix belongs to the name. */
+/* Begins a sample: the name of the family with suffix, and the label `link`. */
 static void put_series(struct metrics *m, const char *suffix)
 {
         fprintf(m->to, "ftcpd_%s%s{", m->name, suffix);
@@ -92,7 +91,7 @@ static void counter(struct metrics *m, const char *name, const char *help, uint6
         number(m, name, "counter", help, value);
 }
 
-/* Absent where there is none. */
+/* Writes a gauge in seconds; nothing for STATUS_NONE. */
 static void span(struct metrics *m, const char *name, const char *help, uint64_t usec)
 {
         if (usec == STATUS_NONE)
@@ -104,7 +103,8 @@ static void span(struct metrics *m, const char *name, const char *help, uint64_t
 
 /* ---- the daemon and its link ---- */
 
-/* A link that is only up because what was begun is finished first is held, as for health. */
+/* Returns the link's state, but LINK_HELD for a link that is up only to finish a begun message
+ * before a hold, as for health. */
 static enum link_state state_of(const struct status_upstream *up)
 {
         return up->state == LINK_UP && up->held_by ? LINK_HELD : up->state;
@@ -229,7 +229,7 @@ static void put_drops(struct metrics *m, const struct direction *directions, boo
                 }
 }
 
-/* One value of each direction. */
+/* Writes a gauge with one value of each direction. */
 static void both(struct metrics *m, const struct direction *directions, const char *name,
                  const char *help, uint64_t first, uint64_t second)
 {
@@ -293,8 +293,8 @@ static void put_histogram(struct metrics *m, const char *kind,
                           const struct image_histogram *histogram)
 {
         for (unsigned bit = LEAST_BIT; bit <= MOST_BIT; bit++) {
-                /* What lasts as long as a bucket's end is in it: where that is the last microsecond
-                 * before a power of two, we know exactly. */
+                /* A bucket includes its end. Counts are exact up to the last microsecond before a
+                 * power of two. */
                 uint64_t usec = (UINT64_C(1) << bit) - 1;
 
                 put_series_of(m, "_bucket", "kind", kind);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A snapshot of the daemon as Prometheus text, version 0.0.4: what ftcpd-metrics(7) lists. Every
- * sample has the label `link`, the instance, or "ftcpd" without one. Counters and histograms go on
- * over a restart, as those of Status do.
+ * A snapshot of the daemon as Prometheus text, version 0.0.4: the metrics of ftcpd-metrics(7).
+ * Every sample has the label `link`: the instance, or "ftcpd" without an instance. Counters and
+ * histograms survive a restart, as the counters of Status do.
  */
 #include "daemon/report/health.h"
 #include "daemon/report/status.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What ftcpd tells about itself: plain snapshots that the relay fills and that control turns into
- * JSON, member by member as in the interface io.ftcpd. Spans are in microseconds; STATUS_NONE
- * stands for an absent member. Strings are borrowed from the daemon and hold until control returns
- * to the event loop.
+ * The state of ftcpd in plain snapshots. The relay fills a snapshot, and control writes the
+ * snapshot as JSON, member by member as in the interface io.ftcpd. Spans are in microseconds;
+ * STATUS_NONE stands for an absent member. Strings are borrowed from the daemon and valid until
+ * control returns to the event loop.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,11 +18,12 @@
 struct image_histogram;
 
 enum severity { SEVERITY_OK, SEVERITY_WARNING, SEVERITY_CRITICAL };
+/* Returns "ok", "warning" or "critical". */
 const char *severity_name(enum severity severity);
 
 struct status_partial {
         bool present;
-        uint64_t declared_bytes; /* STATUS_NONE where the frame has no length */
+        uint64_t declared_bytes; /* STATUS_NONE without a whole length field */
         uint64_t received_bytes;
         uint64_t age_usec;
 };
@@ -30,14 +31,14 @@ struct status_partial {
 struct status_upstream {
         enum link_state state;
         uint64_t state_usec;
-        uint64_t down_usec; /* since the link was last up, or since the start; 0 while it is up */
+        uint64_t down_usec; /* since the link was last up, or since the start; 0 while up */
         const char *address;
-        const char *peer; /* NULL: absent, as for every string here */
+        const char *peer; /* NULL: absent, as are last_error, held_by and held_reason */
         char frame[64];
         uint64_t connects, disconnects;
         enum link_cause last_cause;
         const char *last_error;
-        uint64_t last_error_usec; /* how long ago */
+        uint64_t last_error_usec; /* age of last_error */
         uint64_t next_attempt_usec, silent_usec, heartbeat_timeout_usec;
         uint64_t heartbeats_sent, heartbeats_received;
         uint64_t rtt_usec;
@@ -60,7 +61,7 @@ struct status {
         struct books to_upstream, to_clients;
         struct count refused;
         bool shut;     /* a socket is missing: nobody can connect */
-        bool outdated; /* the files are broken, what was in force before a restart still is */
+        bool outdated; /* the files are broken, the configuration of before a restart is in force */
         const uint64_t *lost, *failed;         /* connections and attempts, by enum link_cause */
         const struct image_histogram *latency; /* by enum latency_kind */
         bool recent_loss; /* messages were dropped within the last minute for a reason nobody chose
@@ -69,7 +70,7 @@ struct status {
 
 struct status_client {
         uint64_t id;
-        bool local; /* a Unix client: pid, uid and gid hold; else peer does */
+        bool local; /* a Unix client: pid, uid and gid are set; else peer is set */
         pid_t pid;
         uid_t uid;
         gid_t gid;

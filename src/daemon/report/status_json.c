@@ -10,7 +10,8 @@
 #include "store/histogram.h"
 #include "util/text.h"
 
-/* Adds a member and takes value; without either, *object becomes NULL and stays so. */
+/* Adds a member to *object, and takes the reference to value. If value is NULL, or without memory,
+ * *object becomes NULL; add() to NULL does nothing but free value. */
 static void add(json_t **object, const char *name, json_t *value)
 {
         if (json_object_set_new(*object, name, value) < 0) {
@@ -19,7 +20,7 @@ static void add(json_t **object, const char *name, json_t *value)
         }
 }
 
-/* As add(), but no value is an absent member. */
+/* As add(), but a value of NULL is an absent member. */
 static void add_if(json_t **object, const char *name, json_t *value)
 {
         if (value)
@@ -76,7 +77,7 @@ static json_t *partial_json(const struct status_partial *partial)
         return o;
 }
 
-/* Reasons for which nothing was ever dropped are not listed. */
+/* Returns the array of Drop, without the reasons for which nothing was ever dropped. */
 static json_t *drops_json(const struct books *books)
 {
         json_t *drops = json_array();
@@ -222,7 +223,7 @@ json_t *status_json_gap(uint64_t first, uint64_t missed, uint64_t time_usec)
 
         snprintf(text, sizeof(text), "%" PRIu64 " events were missed: they came faster than read",
                  missed);
-        /* Its number is that of the last one missed, so that numbers go on without a hole. */
+        /* The gap has the number of the last missed event, so the numbers have no hole. */
         o = event_json(first + missed - 1, time_usec, EVENT_GAP, text);
         add(&o, "missed", number(missed));
         return o;
