@@ -24,26 +24,27 @@ enum drop_reason {
         DROP_REASONS,
 };
 
-/* A snapshot, computed when it is asked for. */
+/* A snapshot, computed on request. */
 struct books {
         struct count accepted;
         struct count delivered;
         struct count queued;
         struct count dropped[DROP_REASONS];
-        uint64_t fullest_bytes;  /* of the fullest single queue */
-        uint64_t limit_bytes;    /* and its limit */
-        bool fullest_is_backlog; /* it is what is held, no client's */
-        uint64_t oldest_usec;    /* age of the oldest queued message; BOOKS_NONE where nothing is
-                                    queued */
+        uint64_t fullest_bytes;  /* of the fullest queue in proportion to the limit */
+        uint64_t limit_bytes;    /* limit of the same queue */
+        bool fullest_is_backlog; /* the fullest queue is the backlog, not a client's */
+        uint64_t oldest_usec;    /* age of the oldest queued message; BOOKS_NONE: nothing queued */
 };
 
 #define BOOKS_NONE UINT64_MAX
 
-/* The word of the control interface, "queue_full" ... */
+/* Returns the word of the control interface, such as "queue_full". */
 const char *drop_reason_name(enum drop_reason reason);
 
+/* Returns the sum, by member. */
 struct count count_add(struct count a, struct count b);
+/* Returns the difference, by member. */
 struct count count_sub(struct count a, struct count b);
 
-/* Does accepted = delivered + dropped + queued hold? */
+/* True if accepted = delivered + dropped + queued. */
 bool books_balance(const struct books *books);

@@ -2,7 +2,7 @@
 #include "core/busy_poll.h"
 
 enum {
-        BYTES_A_USEC = 3 * 1024, /* to read and to write so many takes most of it */
+        BYTES_A_USEC = 3 * 1024, /* to read and to write these bytes takes most of a microsecond */
         MOST_USEC = 100,
         MOST_ASLEEP = 64, /* waits */
 };

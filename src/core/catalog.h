@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The classes of what is logged: the MESSAGE_ID= of each in the journal, where
- * "journalctl --catalog" explains it by the text in systemd/ftcpd.catalog. An identifier is never
- * used for anything else.
+ * The classes of diag lines: the MESSAGE_ID= of each class in the journal. "journalctl --catalog"
+ * explains a class by the text in systemd/ftcpd.catalog. An identifier never gets another meaning.
  */
 #define CATALOG_STARTED      "3ceaaf30814248ea91d93080f9b439fc"
 #define CATALOG_LINK_UP      "9dfb369bab134faea27655daa05f1119"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Which of the link's failures are news. A cause is told when it is new or comes again after
- * others, but not twice within TELLING_AGAIN_USEC; a cause that goes on is told once in
- * TELLING_HOURLY_USEC, with how many there were. So neither an outage of a night nor two addresses
- * that fail in turn, each in its way, fill the log.
+ * Which failures of the link diag reports. A cause is reported when new or back after other causes,
+ * but not twice within FAILURE_LOG_AGAIN_USEC; a cause that repeats is reported once in
+ * FAILURE_LOG_HOURLY_USEC, with the number of failures in between. Neither an outage of a night,
+ * nor two addresses that fail alternately with different causes, flood diag.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,12 +22,16 @@ struct failure_log {
         } causes[LINK_CAUSES];
 };
 
-/* Is this failure to be told? untold is then set to how many like it were not, since the last. */
+/* Notes a failure. Returns true if the failure is to be reported, and sets *untold to the number of
+ * failures with the same cause since the last report. Returns false if not to be reported, counts
+ * the failure as untold, and leaves *untold alone. now: microseconds. */
 bool failure_log_failure(struct failure_log *failure_log, enum link_cause cause, uint64_t now,
                          uint64_t *untold);
 
-/* The last one was told although it was no news. */
+/* The caller reported the last failure of cause although failure_log_failure() returned false: the
+ * failure counts as untold no more. */
 void failure_log_told(struct failure_log *failure_log, enum link_cause cause);
 
-/* The link proved itself: whatever fails next is news. Returns how many were not told. */
+/* The link proved itself: the next failure, of any cause, is to be reported. Returns the number of
+ * untold failures. */
 uint64_t failure_log_over(struct failure_log *failure_log);

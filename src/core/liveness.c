@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/liveness.h"
 
-/* Has `limit` passed since? Else `next` is no later than when it will have. */
+/* True if `limit` has passed since the time `since`. Else lowers *next to the time when `limit`
+ * will have passed. */
 static bool passed(const struct liveness_seen *seen, uint64_t since, uint64_t limit, uint64_t *next)
 {
         uint64_t due;
@@ -16,6 +17,7 @@ static bool passed(const struct liveness_seen *seen, uint64_t since, uint64_t li
         return false;
 }
 
+/* Lowers *next to `wait` from now. */
 static void later(uint64_t *next, uint64_t now, uint64_t wait)
 {
         if (wait && wait != UINT64_MAX && now + wait < *next)
@@ -46,8 +48,8 @@ struct liveness liveness_judge(const struct liveness_limits *limits,
                 if (seen->now + limits->interval_usec < result.next)
                         result.next = seen->now + limits->interval_usec;
         }
-        /* What can't be foreseen (a window that opens, a message that begins, data that goes out)
-         * is looked for in time. */
+        /* Looks again in time for changes that can't be foreseen: a window opens, a message begins,
+         * data goes out. */
         if (limits->path_usec && seen->window_closed)
                 later(&result.next, seen->now, 1000000);
         if (seen->unsent || seen->greeting)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The link's states and the causes of its losses: one asserted table of names each, shared by log,
+/* The link's states and the causes of a loss: an asserted table of names for each, shared by diag,
  * status and tests. */
 
 enum link_state {
@@ -34,5 +34,7 @@ enum link_cause {
         LINK_CAUSES,
 };
 
+/* Returns the word of a state, such as "up". */
 const char *link_state_name(enum link_state state);
+/* Returns the word of a cause, such as "refused". */
 const char *link_cause_name(enum link_cause cause);
