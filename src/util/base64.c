@@ -11,7 +11,8 @@ size_t base64_size(size_t size)
         return (size + 2) / 3 * 4;
 }
 
-/* Each group is read before it is written, and what is written never gets ahead of what is read. */
+/* Reads each group before the group is written; the write position never overtakes the read
+ * position, because both may be in the same room. */
 void base64_encode(char *to, const void *from, size_t size)
 {
         const unsigned char *p = from;
@@ -65,7 +66,7 @@ ssize_t base64_decode(void *to, const char *text, size_t size)
                         bits = bits << 6 | (uint32_t)six;
                 }
                 if (bits & ((1U << 8 * last) - 1))
-                        return -EINVAL; /* two texts must not be the same bytes */
+                        return -EINVAL; /* two texts must not stand for the same bytes */
                 for (size_t k = 0; k < 3 - last; k++)
                         out[n++] = (unsigned char)(bits >> (16 - 8 * k));
         }

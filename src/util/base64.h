@@ -4,13 +4,13 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* How many characters `size` bytes become. */
+/* Returns the number of characters for `size` bytes. */
 size_t base64_size(size_t size);
 
-/* Writes that many characters, without a NUL. The bytes may be the last ones of the room that they
- * are written to. */
+/* Writes base64_size(size) characters to `to`, without a NUL. `from` may be the last `size` bytes
+ * of the room at `to`. */
 void base64_encode(char *to, const void *from, size_t size);
 
-/* The bytes of `size` characters, at most size / 4 * 3; they may go to where the text stands.
- * Returns how many, or -EINVAL where it is no base64. */
+/* Decodes `size` characters into at most size / 4 * 3 bytes; `to` may be the same as text. Returns
+ * the number of bytes, or -EINVAL if text is not base64. */
 ssize_t base64_decode(void *to, const char *text, size_t size);

@@ -15,14 +15,14 @@
 
 #include "util/text.h"
 
-/* A line with its prefix stays below PIPE_BUF, so that a pipe takes it whole as well. */
+/* A line with the prefix stays below PIPE_BUF: a pipe takes such a line whole as well. */
 enum { LINE_MAX_BYTES = 2048 };
 
 static int threshold = LOG_INFO;
 static bool to_journal;
-static int stream = -1; /* standard error once more, where that can be had without blocking */
-static uint64_t lost;   /* lines that nobody took and that were not told yet */
-static bool torn;       /* the last one got through in part */
+static int stream = -1; /* standard error, opened again without blocking; -1: not possible */
+static uint64_t lost;   /* lost lines, not reported yet */
+static bool torn;       /* the last line got through in part */
 
 static const char *const names[] = {
         [LOG_EMERG] = "emerg", [LOG_ALERT] = "alert",     [LOG_CRIT] = "crit",
@@ -30,7 +30,8 @@ static const char *const names[] = {
         [LOG_INFO] = "info",   [LOG_DEBUG] = "debug",
 };
 
-/* $JOURNAL_STREAM is inherited; only where it names our standard error is the journal behind it. */
+/* True if standard error is the journal's stream. $JOURNAL_STREAM alone is no proof, because the
+ * variable is inherited: the device and the inode must be equal. */
 static bool stderr_is_journal(void)
 {
         const char *name = getenv("JOURNAL_STREAM");
@@ -41,8 +42,9 @@ static bool stderr_is_journal(void)
                fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
-/* O_NONBLOCK belongs to all who share an open file, such as the shell on the same terminal: so it
- * is opened anew. A socket can't be, and need not; a file always takes what is written. */
+/* Opens standard error again with O_NONBLOCK, because all sharers of an open file, such as the
+ * shell on the same terminal, share O_NONBLOCK as well. Returns -1 without a pipe or terminal: a
+ * socket can't be opened and need not, and a file always takes a line. */
 static int reopen_stderr(void)
 {
         struct stat st;
@@ -80,7 +82,8 @@ bool diag_enabled(int level)
         return level <= threshold;
 }
 
-/* Ends in "..." where it did not fit. The line has room for the newline that is not there yet. */
+/* Writes the escaped text to line, with "..." at the end if the text was cut or does not fit.
+ * Returns the length. The line has no newline yet, but room for a newline. */
 static size_t put_line(char *line, const char *text, size_t whole, bool cut)
 {
         size_t used = text_escape(line, LINE_MAX_BYTES, text, whole);
@@ -90,7 +93,7 @@ static size_t put_line(char *line, const char *text, size_t whole, bool cut)
         return used;
 }
 
-/* Never waits: a relay that stands still is too much for a line of the log. */
+/* Writes without waiting: no diag line is worth a stalled relay. */
 static ssize_t write_some(const char *text, size_t size)
 {
         struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -101,7 +104,7 @@ static ssize_t write_some(const char *text, size_t size)
         n = send(STDERR_FILENO, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n >= 0 || errno != ENOTSOCK)
                 return n;
-        /* A pipe that has room has it for a whole line. */
+        /* A pipe with any room has room for a whole line. */
         if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT)) {
                 errno = EAGAIN;
                 return -1;
@@ -109,7 +112,7 @@ static ssize_t write_some(const char *text, size_t size)
         return write(STDERR_FILENO, text, size);
 }
 
-/* False: nobody took it, or not all of it. */
+/* Returns false if the stream did not take the line, or only a part. */
 static bool write_stream(int level, const char *line, size_t used)
 {
         char all[LINE_MAX_BYTES + 32];
@@ -130,6 +133,7 @@ static bool write_stream(int level, const char *line, size_t used)
         return n == (ssize_t)size;
 }
 
+/* Writes a line to the journal or to the stream. Returns false if neither took the line. */
 static bool put(int level, const struct diag_event *event, const char *line, size_t used)
 {
         static const struct diag_event none;
@@ -138,7 +142,7 @@ static bool put(int level, const struct diag_event *event, const char *line, siz
                write_stream(level, line, used);
 }
 
-/* What got through tells how much did not. False: nothing gets through yet. */
+/* Writes a line with the number of lost lines, if any. Returns false if no line gets through. */
 static bool tell_lost(void)
 {
         char line[96];

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What ftcpd says of itself: one line a call to standard error, written whole by one system call.
- * Where that is the journal's, the line goes there with its fields; should the journal not take it
- * so, it goes through the stream, headed by its level (sd-daemon(3)). Else it is plain.
- * It never waits for who reads: a line that nobody takes is lost, and the next one that gets
- * through stands behind one that says how many were. Control characters in what is logged are
- * escaped, so that a peer's words can't begin a line of their own.
+ * The program's own log lines, for people: one line a call to standard error, written whole by a
+ * single system call. If standard error is the journal's stream, the line goes to the journal with
+ * fields; if the journal does not take the line with fields, the line goes to the stream behind its
+ * level (sd-daemon(3)). In other cases the line is plain.
+ * diag never waits for a reader: a line that no reader takes is lost. Before the next line that
+ * gets through stands a line with the number of lost lines. Control characters are escaped, so the
+ * text of a peer can't begin a new line.
  *
- * Levels are those of syslog.h. The arguments of a line that is not logged are not evaluated.
+ * Levels are the levels of syslog.h. The arguments of an unwritten line are not evaluated.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,27 +17,33 @@
 
 #include "util/journal.h"
 
-/* Once at start. Before it, lines down to LOG_INFO are written plain. */
+/* Finds out where standard error goes, and sets the level. To be called once at start; earlier
+ * lines down to LOG_INFO are written plain. */
 void diag_open(int level);
+/* Sets the level, LOG_EMERG to LOG_DEBUG: less severe lines are not written. */
 void diag_set_level(int level);
+/* Returns the level. */
 int diag_level(void);
+/* True if lines of `level` are written. */
 bool diag_enabled(int level);
 
-/* The event says more than the text, and may be NULL. Takes no newline at the end. A line longer
- * than about 2000 bytes is cut and ends in "...". Keeps errno. */
+/* Writes a line of any level. event has the fields for the journal, and may be NULL. The format has
+ * no newline at the end. A line longer than about 2000 bytes is cut and ends in "...". Keeps errno.
+ */
 void diag_write(int level, const struct diag_event *event, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 
-/* Before the end of the process, or the journal may lose what was said last. Waits for it, but not
- * longer than so. */
+/* To be called before the end of the process, or the journal may lose the last lines. Waits for the
+ * journal, but at most usec. */
 void diag_settle(uint64_t usec);
 
-/* The level of a syslog name ("info", "debug" ...), or -1; and the name of a level. */
+/* Returns the level of a syslog name ("info", "debug" ...), or -1. */
 int diag_level_parse(const char *name);
+/* Returns the syslog name of a level. */
 const char *diag_level_name(int level);
 
 #define diag_line(level, ...) (diag_enabled(level) ? diag_write(level, NULL, __VA_ARGS__) : (void)0)
-/* The facts are diag_facts(.id = CATALOG_DROPPED, .messages = n), members of struct diag_event. */
+/* The event of a line: diag_facts(.id = CATALOG_DROPPED, .messages = n). */
 #define diag_facts(...) (&(const struct diag_event){__VA_ARGS__})
 #define diag_event(level, facts, ...)                                                              \
         (diag_enabled(level) ? diag_write(level, facts, __VA_ARGS__) : (void)0)

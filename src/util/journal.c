@@ -66,15 +66,15 @@ bool journal_send(int level, const struct diag_event *event, const char *text)
         for (int attempt = 0; attempt < 2; attempt++) {
                 if (send(journal, entry, size, MSG_NOSIGNAL) == (ssize_t)size)
                         return true;
-                /* It was restarted, or was not there yet. */
+                /* The journal was restarted, or was not there yet. */
                 if (errno == EAGAIN || journal_open() < 0)
                         return false;
         }
         return false;
 }
 
-/* The journal does one thing after the other: when an empty datagram, which it ignores, has left
- * our queue, it is done with those before. */
+/* The journal reads datagrams in order, and ignores an empty datagram: when an empty datagram has
+ * left the socket's queue, the journal has read all datagrams before. */
 void journal_settle(uint64_t usec)
 {
         uint64_t until = clock_usec() + usec;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * For fixed bookkeeping that nobody outside can make grow: without the memory for it there is no
- * program. What a peer can make us ask for fails softly instead, and costs that peer.
+ * Memory for fixed bookkeeping, which nobody outside can make grow: the program ends without the
+ * memory. Memory at the request of a peer is no case for need(): the request fails softly, at the
+ * cost of the peer.
  */
 #include <stddef.h>
 #include <stdlib.h>
 
-/* Returns pointer, or ends the program where it is NULL: need(strdup(text)). */
+/* Returns pointer, or ends the program if pointer is NULL: need(strdup(text)). */
 static inline void *need(void *pointer)
 {
         if (!pointer)
@@ -16,8 +17,9 @@ static inline void *need(void *pointer)
 }
 
 /*
- * Room for one element of size bytes more behind the n that items holds, for lists that grow by
- * one: it doubles each time n reaches a power of two. Returns where items now is.
+ * Returns items, moved if necessary, with room for an element more behind n elements of size
+ * bytes, or ends the program. For lists that grow by one element: doubles the room each time n is a
+ * power of two.
  */
 static inline void *need_room(void *items, size_t n, size_t size)
 {

@@ -22,7 +22,9 @@ static int fail(char *text, size_t size, const char *what, const char *path)
         return -error;
 }
 
-/* Open and locked, and still what the path names: a predecessor may just have removed it. */
+/* Opens and locks PATH.lock. Opens again if the name no longer leads to the locked file, because a
+ * predecessor may just have removed the file. Returns the descriptor, or a negative errno with the
+ * reason in text. */
 static int lock_path(const char *path, char *text, size_t size)
 {
         char name[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
@@ -53,7 +55,8 @@ static int lock_path(const char *path, char *text, size_t size)
         }
 }
 
-/* Somebody else's live socket, or no socket at all, is left alone. */
+/* Removes a stale socket. A live socket of another program, or a file that is no socket, stays, and
+ * is an error. */
 static int clear_path(const struct sockaddr_un *address, char *text, size_t size)
 {
         struct stat st;
@@ -112,7 +115,7 @@ static int bind_path(const struct sockaddr_un *address, mode_t mode, gid_t gid, 
         return fd;
 }
 
-/* Whoever holds the lock may remove its name. */
+/* Removes PATH.lock, which only the holder of the lock may do, and closes the lock. */
 static void unlock_path(int lock, const char *path)
 {
         char name[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
@@ -166,7 +169,7 @@ void socket_path_done(struct socket_path *sock)
 
 static void read_program(struct socket_peer *peer)
 {
-        const char *proc = getenv("FTCPD_PROC"); /* where a service manager hides the processes */
+        const char *proc = getenv("FTCPD_PROC"); /* where a service manager hides processes */
         char path[128];
         ssize_t n;
         int fd;
@@ -265,8 +268,8 @@ void socket_reset(int fd)
         struct sockaddr nobody = {.sa_family = AF_UNSPEC};
         struct linger linger = {.l_onoff = 1};
 
-        /* The first also where another process has a copy of the descriptor; the second where the
-         * first is not enough, such as for one that is connecting. */
+        /* connect() resets also if another process has a copy of the descriptor. SO_LINGER resets
+         * where connect() is not enough, as for a socket still connecting. */
         connect(fd, &nobody, sizeof(nobody));
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
         close(fd);

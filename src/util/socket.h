@@ -1,55 +1,56 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Sockets of this host: a Unix path that is ours for life, who is at the other end, and closing for
- * good. */
+/* Sockets of the host: a Unix path owned for the life of the process, the credentials of the other
+ * end, addresses as text, and a close with a reset. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
-/* A listening Unix stream socket of our own. */
+/* A listening Unix stream socket and its path. */
 struct socket_path {
-        int fd;     /* listening, non-blocking; whoever takes it puts -1 here */
-        int lock;   /* PATH.lock, locked for as long as it is open */
+        int fd;     /* listening, non-blocking; -1 after a caller took the descriptor */
+        int lock;   /* PATH.lock, locked while open */
         char *path; /* owned */
 };
 
 /*
- * Binds and listens. The lock decides who owns the path: a stale one is replaced, a live one is an
- * error. mode and gid
- * ((gid_t)-1: none) are set before it listens. Returns 0, or a negative errno with the reason in
- * text.
+ * Locks PATH.lock, binds path and listens. The owner of the lock owns path: replaces a stale socket
+ * at path; a locked PATH.lock, a live socket or another file at path is an error. Sets mode and gid
+ * ((gid_t)-1: none) of path before the listen. Returns 0, or a negative errno with the reason in
+ * text (no reason for -ENOMEM), which has size bytes.
  */
 int socket_path_listen(struct socket_path *socket, const char *path, mode_t mode, gid_t gid,
                        char *text, size_t size);
 
-/* Closes, and removes the path if it still is ours. */
+/* Closes fd and lock. Removes path and PATH.lock if the lock is held. */
 void socket_path_done(struct socket_path *socket);
 
-enum { SOCKET_PROGRAM = 16 }; /* room for its name, as the kernel keeps it */
+enum { SOCKET_PROGRAM = 16 }; /* room for a program's name in the kernel, with NUL */
 
-/* The other end of a Unix connection; its groups with its primary one, to be freed. */
+/* The other end of a Unix connection, at the time of the connect. */
 struct socket_peer {
         pid_t pid;
         uid_t uid;
         gid_t gid;
-        gid_t *groups;
+        gid_t *groups; /* owned; all groups, with gid */
         size_t n_groups;
-        char program[SOCKET_PROGRAM]; /* of /proc; empty: unknown */
+        char program[SOCKET_PROGRAM]; /* name of the process; empty: unknown */
 };
 
-/* Returns 0 or a negative errno. */
+/* Fills peer, which is to be freed with socket_peer_done(). Returns 0 or a negative errno. */
 int socket_peer_get(int fd, struct socket_peer *peer);
+/* Frees the groups. */
 void socket_peer_done(struct socket_peer *peer);
 
-/* "192.0.2.1:4001", "[::1]:4001"; for a Unix address its path. */
+/* Writes an address as "192.0.2.1:4001" or "[::1]:4001"; a Unix address as its path. */
 void socket_address_text(const struct sockaddr *address, socklen_t size, char *text, size_t room);
 
-/* Is it 127.0.0.0/8 or ::1? */
+/* True for 127.0.0.0/8, also mapped into IPv6, and for ::1. */
 bool socket_is_loopback(const struct sockaddr *address);
 
-/* The local path or address of a listening socket. */
+/* Writes the local path or address of a socket, as socket_address_text() does. */
 void socket_local_text(int fd, char *text, size_t room);
 
-/* Closes a TCP connection with a reset, so that the peer finds no ghost of it. */
+/* Closes a TCP connection with a reset, which leaves no half-open connection at the peer. */
 void socket_reset(int fd);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Each is the lowest number that is free when it is its turn. */
+/* open() returns the lowest free descriptor, which is fd in each round. */
 void std_fds_fill(void)
 {
         for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)

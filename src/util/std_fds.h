@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Standard input, output and error, where whoever started us has closed them. */
+/* Standard input, output and error, for a parent process that has closed some. */
 
 /*
- * To be called before anything is opened: else a socket would take the place of one of the three,
- * and what is printed would go to its other end. What stands there then can't be read (input) or
- * written (the others): the error is EBADF, as if it were closed.
+ * Opens /dev/null in place of each closed descriptor from 0 to 2. To be called before any other
+ * descriptor is opened: a socket could become descriptor 1 or 2, and printed text would go to the
+ * socket's other end. Input can't be read, and output and error can't be written: the error is
+ * EBADF, as for a closed descriptor. Ends the program on failure.
  */
 void std_fds_fill(void);

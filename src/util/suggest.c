@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { SUGGEST_LENGTH_MAX = 40 }; /* no name of ours is longer, whatever somebody wrote */
+enum { SUGGEST_LENGTH_MAX = 40 }; /* no known name is longer; longer words match nothing */
 
 static unsigned least(unsigned a, unsigned b)
 {
@@ -19,7 +19,8 @@ static bool same_letter(char a, char b)
         return tolower((unsigned char)a) == tolower((unsigned char)b);
 }
 
-/* Insertions, deletions, substitutions and swaps of neighbours that make one of the other. */
+/* Returns the number of insertions, deletions, substitutions and swaps of neighbours from a to b.
+ */
 static unsigned distance_of(const char *a, size_t a_size, const char *b, size_t b_size)
 {
         unsigned rows[3][SUGGEST_LENGTH_MAX + 1];
@@ -59,7 +60,7 @@ void suggest_offer(struct suggest *near, const char *name)
         if (word_size > SUGGEST_LENGTH_MAX || name_size > SUGGEST_LENGTH_MAX)
                 return;
         distance = distance_of(near->word, word_size, name, name_size);
-        /* A part of the name is what people type who half remember it. */
+        /* People who half remember a name type a part of the name. */
         if (word_size >= 4 && (strcasestr(name, near->word) || strcasestr(near->word, name)))
                 distance = least(distance, 2);
         if (distance < near->distance && distance <= 1 + name_size / 4) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The nearest known name to one that nobody knows, for "did you mean ...?". Offer every known name,
- * then ask. Nothing is copied: the best name is one of those that were offered.
+ * The known name that is nearest to an unknown word, for "did you mean ...?". The caller offers
+ * every known name, and asks for the best. Nothing is copied: the best name is an offered pointer.
  */
 
 struct suggest {
@@ -11,10 +11,11 @@ struct suggest {
         unsigned distance;
 };
 
-/* word is what somebody wrote; borrowed until the last suggest_offer(). */
+/* Begins a search for word, the unknown word, which is borrowed until the last suggest_offer(). */
 struct suggest suggest_begin(const char *word);
 
+/* Offers a known name, borrowed until the last use of suggest_best(). */
 void suggest_offer(struct suggest *near, const char *name);
 
-/* The nearest name offered, or NULL where none is near enough to be meant. */
+/* Returns the nearest offered name, or NULL if no name is near enough. */
 const char *suggest_best(const struct suggest *near);

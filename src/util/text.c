@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The code point of a lead byte and its continuation bytes, which the caller has counted. */
+/* Returns the code point of `length` bytes: a lead byte and valid continuation bytes. */
 static uint32_t utf8_decode(const unsigned char *s, size_t length)
 {
         uint32_t c = length == 1 ? s[0] : s[0] & (0x7fu >> length);
@@ -15,7 +15,8 @@ static uint32_t utf8_decode(const unsigned char *s, size_t length)
         return c;
 }
 
-/* Bytes of the character that s begins with, or 0 where this is no valid one (RFC 3629). */
+/* Returns the number of bytes of the character at s, or 0 if the character is not valid (RFC 3629).
+ */
 static size_t utf8_length(const unsigned char *s, size_t size)
 {
         static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -50,7 +51,7 @@ static size_t escape_byte(char *piece, unsigned char byte)
         static const char *const letters = "\nn\rr\tt";
         const char *letter = byte ? strchr(letters, byte) : NULL;
 
-        /* Letters stand behind their byte, so that an odd position is a letter itself. */
+        /* In `letters` each byte stands before its letter: an odd position is a letter. */
         if (letter && (letter - letters) % 2 == 0)
                 return (size_t)sprintf(piece, "\\%c", letter[1]);
         return (size_t)sprintf(piece, "\\x%02x", byte);

@@ -62,7 +62,8 @@ static bool is_digit(char c)
         return c >= '0' && c <= '9';
 }
 
-/* The unit that text begins with; it ends at a blank, a digit, a point, or the end. */
+/* Returns the unit at *text, and moves *text behind the unit, which ends at a blank, a digit, a
+ * point, a sign, or the end; or NULL. */
 static const struct span_unit *unit_at(const char **text)
 {
         size_t size = strcspn(*text, " \t0123456789.+-");
@@ -77,7 +78,8 @@ static const struct span_unit *unit_at(const char **text)
         return NULL;
 }
 
-/* Digits from *text on; -EINVAL without any. */
+/* Parses digits at *text, and moves *text behind the digits. Returns 0, -EINVAL without digits, or
+ * -ERANGE. */
 static int digits_at(const char **text, uint64_t *number)
 {
         const char *p = *text;
@@ -93,7 +95,7 @@ static int digits_at(const char **text, uint64_t *number)
         return 0;
 }
 
-/* One "12.5 min" of a span, added to *usec. */
+/* Adds one part of a span, such as "12.5 min", to *usec. */
 static int span_part(const char **text, uint64_t *usec)
 {
         const struct span_unit *unit;
@@ -270,7 +272,8 @@ static int hex_digit(char c)
                                             : -1;
 }
 
-/* The escape behind a backslash at *text, as a byte; -EINVAL for none that we know. */
+/* Returns the byte of the escape at *text, behind a backslash, and moves *text behind the escape;
+ * -EINVAL for an unknown escape. */
 static int escape_at(const char **text)
 {
         static const char letters[] = "abefnrstv\\\"'?";

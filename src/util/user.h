@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What a user is called, for people: in a log, in the status. */
+/* The name of a user, for people: in diag, in the status. */
 #include <sys/types.h>
 
 enum { USER_NAME_MAX = 64 };
 
 /*
- * The name that /etc/passwd has for it, or "uid N". Nobody else is asked: an answer from a
- * directory service could take its time, and the event loop would wait.
+ * Sets name to the name of uid in /etc/passwd, or to "uid N". Does not ask a directory service,
+ * because the answer could take long, and the event loop would wait.
  */
 void user_name(uid_t uid, char name[USER_NAME_MAX]);
