@@ -35,7 +35,7 @@ static void expire(struct session *session)
                 ledger_expire(ledger, now + EARLY_USEC - ttl);
 }
 
-static bool holds_log(const struct session *session)
+static bool may_not_begin(const struct session *session)
 {
         return session->greeting || (session->closing && !session->closing_all);
 }
@@ -44,7 +44,7 @@ bool session_has_unsent(const struct session *session)
 {
         const struct ledger *ledger = session->setup.ledger;
 
-        if (!holds_log(session))
+        if (!may_not_begin(session))
                 return ledger_pending(ledger, false);
         return ledger_pending(ledger, true) || ledger_in_message(ledger);
 }
@@ -131,7 +131,8 @@ static void write_out(struct session *session, size_t least)
                 int n;
 
                 expire(session);
-                n = ledger_gather(ledger, SESSION_WRITE_SIZE, holds_log(session), iov, WRITE_IOV);
+                n = ledger_gather(ledger, SESSION_WRITE_SIZE, may_not_begin(session), iov,
+                                  WRITE_IOV);
                 message.msg_iovlen = (size_t)n;
                 if (n == 0) {
                         set_blocked(session, false);

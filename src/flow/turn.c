@@ -6,7 +6,7 @@
 
 #include "core/books.h"
 
-enum { OWN_LEAST = 16 * 1024 }; /* the least room for a message aside */
+enum { ASIDE_LEAST = 16 * 1024 }; /* the least room for a message aside */
 
 void turn_init(struct turn *turn, struct log *log, struct image_turn *image)
 {
@@ -288,8 +288,8 @@ int turn_room(struct writer *writer, size_t want, struct iovec *iov, int max)
                 if (log->spec->type == FRAME_LENGTH)
                         most = writer->total - partial;
                 /* Memory grows with the bytes received, not with the length declared. */
-                if (most > partial && most > OWN_LEAST)
-                        most = partial > OWN_LEAST ? partial : OWN_LEAST;
+                if (most > partial && most > ASIDE_LEAST)
+                        most = partial > ASIDE_LEAST ? partial : ASIDE_LEAST;
                 n = aside_room(writer, want < most ? want : most, iov, max);
         } else if (turn->holder == writer || take_turn(writer)) {
                 n = log_room(log, log->image->end + writer_partial(writer), want, iov, max);

@@ -52,24 +52,24 @@ struct suggest suggest_begin(const char *word)
         return (struct suggest){.word = word, .distance = UINT_MAX};
 }
 
-void suggest_offer(struct suggest *near, const char *name)
+void suggest_offer(struct suggest *suggest, const char *name)
 {
-        size_t word_size = strnlen(near->word, SUGGEST_LENGTH_MAX + 1), name_size = strlen(name);
+        size_t word_size = strnlen(suggest->word, SUGGEST_LENGTH_MAX + 1), name_size = strlen(name);
         unsigned distance;
 
         if (word_size > SUGGEST_LENGTH_MAX || name_size > SUGGEST_LENGTH_MAX)
                 return;
-        distance = distance_of(near->word, word_size, name, name_size);
+        distance = distance_of(suggest->word, word_size, name, name_size);
         /* People who half remember a name type a part of the name. */
-        if (word_size >= 4 && (strcasestr(name, near->word) || strcasestr(near->word, name)))
+        if (word_size >= 4 && (strcasestr(name, suggest->word) || strcasestr(suggest->word, name)))
                 distance = least(distance, 2);
-        if (distance < near->distance && distance <= 1 + name_size / 4) {
-                near->distance = distance;
-                near->best = name;
+        if (distance < suggest->distance && distance <= 1 + name_size / 4) {
+                suggest->distance = distance;
+                suggest->best = name;
         }
 }
 
-const char *suggest_best(const struct suggest *near)
+const char *suggest_best(const struct suggest *suggest)
 {
-        return near->best;
+        return suggest->best;
 }

@@ -15,7 +15,7 @@ struct suggest {
 struct suggest suggest_begin(const char *word);
 
 /* Offers a known name, borrowed until the last use of suggest_best(). */
-void suggest_offer(struct suggest *near, const char *name);
+void suggest_offer(struct suggest *suggest, const char *name);
 
 /* Returns the nearest offered name, or NULL if no name is near enough. */
-const char *suggest_best(const struct suggest *near);
+const char *suggest_best(const struct suggest *suggest);

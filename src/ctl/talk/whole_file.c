@@ -35,7 +35,7 @@ static bool is_same(const struct stat *one, const struct stat *other)
 /* The descriptor of standard output or standard error that is the file st, or -1. The path
  * /dev/stdout means a file that another program has open: in a new file, the text would be hidden
  * from this program. */
-static int std_fds_fd(const struct stat *st)
+static int standard_fd(const struct stat *st)
 {
         struct stat own;
 
@@ -148,7 +148,7 @@ int whole_file_write(const char *path, const char *text)
                 if (result < 0)
                         return result;
         }
-        standard = std_fds_fd(&st);
+        standard = standard_fd(&st);
         if (standard >= 0)
                 return write_all(standard, text);
         return S_ISREG(st.st_mode) ? replace_real(path, &st, text) : write_into(path, text);

@@ -17,8 +17,8 @@ enum {
         READ_MIN = 4096,
         READ_MAX = 64 * 1024,
         /* Limits of one slot. A connection that pipelines more requests waits for the next slot. */
-        REQUESTS_A_TURN = 8,
-        TURN_USEC = 1000,
+        REQUESTS_A_SLOT = 8,
+        SLOT_USEC = 1000,
         /* Replies collect up to here before a write. */
         OUT_HIGH = 64 * 1024,
         /* Bytes of unread replies above which a Monitor gets no more events; leaves room for one
@@ -196,7 +196,7 @@ static int serve(struct control_client *client)
 {
         uint64_t begin = clock_usec();
 
-        for (int i = 0; i < REQUESTS_A_TURN && clock_usec() - begin < TURN_USEC; i++) {
+        for (int i = 0; i < REQUESTS_A_SLOT && clock_usec() - begin < SLOT_USEC; i++) {
                 int result = control_client_unread(client) >= OUT_HIGH
                                      ? control_client_write(client)
                                      : 0;
