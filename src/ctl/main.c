@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ftcpctl: one table of verbs; what each does stands in the file of its family. */
+/* ftcpctl: the table of verbs, and the dispatch of the command line to a verb. */
 #include <stdio.h>
 #include <string.h>
 
@@ -90,8 +90,8 @@ int verb_help(struct ctl *ctl, int argc, char **argv)
         return CTL_DONE;
 }
 
-/* Options before the verb, then the verb. An error in front of it is told with the exit code of
- * the verb behind it, for the sake of monitoring. */
+/* Reads the options before the verb, and runs the verb. After a wrong option in front of `health`
+ * the exit code is UNKNOWN, for the sake of monitoring. */
 static int dispatch(struct ctl *ctl, int argc, char **argv)
 {
         static char *status[] = {"status", NULL};

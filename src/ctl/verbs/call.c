@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Any method by its name. */
+/* The verb `call`: any Varlink method by its name. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,7 +27,8 @@ const char verb_call_more[] =
         "error is printed on stderr. `call org.varlink.service.GetInfo` says what there\n"
         "is. With --more each reply is a line, until interrupted.\n";
 
-/* The method of this interface that was meant, as ftcpd describes it; false: none is near. */
+/* Puts the nearest name of the methods that ftcpd describes for the interface of `method` into
+ * text. Returns false if no name is near. Keeps ctl->why. */
 static bool find_near(struct ctl *ctl, const char *method, char *text, size_t size)
 {
         const char *dot = strrchr(method, '.');
@@ -56,7 +57,7 @@ static bool find_near(struct ctl *ctl, const char *method, char *text, size_t si
         return suggest_best(&near) != NULL;
 }
 
-/* An error that has better words for who typed it than its name. */
+/* Replaces the words of some Varlink errors by advice for the command line. Returns code. */
 static int explain(struct ctl *ctl, const char *method, int code)
 {
         char meant[METHOD_MAX];
@@ -71,7 +72,7 @@ static int explain(struct ctl *ctl, const char *method, int code)
         return code;
 }
 
-/* As long as the link, or a service manager, takes. */
+/* True for a method whose reply may take as long as the link or a service manager takes. */
 static bool takes_long(const char *method)
 {
         return strcmp(method, "io.ftcpd.Flush") == 0 || strcmp(method, "io.ftcpd.Reload") == 0;
@@ -108,7 +109,7 @@ static int call_more(struct ctl *ctl, const char *method, json_t *parameters)
         bool continues = true;
         int code = bus_open(ctl), result = 0;
 
-        if (ctl->json == CTL_JSON_OFF) /* a line each, whatever it is printed to */
+        if (ctl->json == CTL_JSON_OFF) /* each reply is one line, also on a terminal */
                 ctl->json = CTL_JSON_SHORT;
         if (code == CTL_DONE)
                 result = bus_send(ctl->bus, method, parameters, true, UINT64_MAX);
@@ -128,7 +129,8 @@ static int call_more(struct ctl *ctl, const char *method, json_t *parameters)
         return code == CTL_FAILED ? explain(ctl, method, code) : code;
 }
 
-/* The parameters, NULL where there are none; false: they are wrong. */
+/* Parses text into *parameters: a new reference, or NULL for a JSON null. Returns false, with words
+ * left, if text is no JSON object. */
 static bool read_parameters(struct ctl *ctl, const char *text, json_t **parameters)
 {
         json_error_t error;

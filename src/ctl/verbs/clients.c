@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of clients: as wide as its widest values, and no wider. */
+/* The verb `clients`: a table, each column as wide as its widest value. */
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "ctl/verbs/verbs.h"
 
 enum { ID, PID, USER, PROGRAM, SINCE, IN, OUT, QUEUED, DROPPED, NOTE, COLUMNS };
-enum { CELL = 320 }; /* of 64 bytes each may become four */
+enum { CELL = 320 }; /* room for 64 bytes, each shown as an escape of four */
 
 static const char *const titles[COLUMNS] = {
         "ID", "PID", "USER", "PROGRAM", "SINCE", "IN", "OUT", "QUEUED", "DROPPED", "NOTE",
@@ -22,7 +22,7 @@ struct row {
         char cell[COLUMNS][CELL];
 };
 
-/* Text of others, cut to a cell. */
+/* Fills a cell with at most max bytes of untrusted text, control characters as escapes. */
 static void set_safe(char cell[CELL], const char *text, size_t max)
 {
         FILE *to = fmemopen(cell, CELL, "w");

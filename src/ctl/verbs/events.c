@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What happened, and what happens: a line each. */
+/* The verb `events`: the last events, and then each new event, a line each. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -18,7 +18,7 @@
 enum {
         HISTORY = 10,
         HISTORY_MAX = 1000000,
-        BACK_USEC = 10 * 1000 * 1000, /* a process that has ended is started anew within this */
+        BACK_USEC = 10 * 1000 * 1000, /* time for a successor to start */
         AGAIN_USEC = 50 * 1000,
 };
 
@@ -44,15 +44,15 @@ static void print_event(const json_t *event)
         putchar('\n');
 }
 
-/* What is followed: the events of one service, which may be those of several processes. */
+/* The follower of one service, whose events may come from several processes in succession. */
 struct follower {
         struct ctl *ctl;
-        int64_t history;   /* how many to begin with */
+        int64_t history;   /* number of past events to print first */
         int64_t seq, time; /* of the last event that was printed; 0: none yet */
-        int64_t from;      /* no event up to this one is printed */
-        int64_t known;     /* the last event that there was when we connected */
+        int64_t from;      /* events up to this number are not printed */
+        int64_t known;     /* number of the newest event at the connect */
         int64_t pid;
-        bool stops; /* what ends now was stopped: nobody is to start it again by connecting */
+        bool stops; /* the process is being stopped: a new connect could start ftcpd again */
 };
 
 static int print_any(struct follower *follower, const json_t *event)
@@ -71,7 +71,7 @@ static int print_any(struct follower *follower, const json_t *event)
         return CTL_DONE;
 }
 
-/* As ftcpd tells it of a reader that is slow. */
+/* Prints a gap of `missed` events, in the form in which ftcpd tells a slow reader of a gap. */
 static int print_gap(struct follower *follower, int64_t missed)
 {
         char text[96];
@@ -89,8 +89,8 @@ static int print_gap(struct follower *follower, int64_t missed)
         return code;
 }
 
-/* A process begins by saying so, and one that stops, even where it leaves the link as it is, says
- * that. */
+/* Sets follower->stops from an event: a process tells its start, and tells a stop, also a stop that
+ * leaves the link as it is. */
 static void judge_end(struct follower *follower, const json_t *event)
 {
         const char *text = member_text(event, "text", "");
@@ -122,7 +122,8 @@ static int take_event(struct follower *follower, const json_t *event)
         return code;
 }
 
-/* Until the connection ends, and what that says, or an exit code. */
+/* Prints events until the connection ends. Returns CTL_DONE, with the negative errno of the end in
+ * *error, or the exit code of another failure, with words left. */
 static int take_events(struct follower *follower, int *error)
 {
         int code = CTL_DONE;
@@ -159,11 +160,11 @@ static void look_at(struct follower *follower, const json_t *events)
                 judge_end(follower, event);
                 follower->known = member_int(event, "seq", 0);
         }
-        if (follower->history == 0) /* what comes from now on, and nothing is missed */
+        if (follower->history == 0) /* only new events, and no gap before the first */
                 follower->from = follower->known;
 }
 
-/* What there is now, to tell later what is new. */
+/* Reads the events and the pid of the present, with which later events and pids are compared. */
 static int look(struct follower *follower, uint64_t deadline)
 {
         json_t *recent = NULL, *status = NULL;
@@ -202,7 +203,8 @@ static void detach(struct follower *follower)
         follower->ctl->bus = NULL;
 }
 
-/* A process that did not stop is started anew, unless its service has none to do that. */
+/* Connects to the successor of a process that ended without a stop. A service manager starts the
+ * successor; without a service manager the deadline of BACK_USEC passes. */
 static int attach_again(struct follower *follower)
 {
         uint64_t deadline = clock_deadline(BACK_USEC);
@@ -222,7 +224,7 @@ static int attach_again(struct follower *follower)
                                 "ftcpd has ended, not by a stop, and is not back after 10s; see "
                                 "its log");
         *follower->ctl->why = '\0';
-        /* It lives, but closed our connection. */
+        /* The same process is alive, but closed the connection. */
         return follower->pid == before ? bus_ended(follower->ctl, -EPIPE) : CTL_DONE;
 }
 

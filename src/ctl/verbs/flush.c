@@ -14,7 +14,7 @@
 #include "util/units.h"
 
 enum {
-        RETURN_USEC = 10 * 1000 * 1000, /* of a daemon that restarts */
+        RETURN_USEC = 10 * 1000 * 1000, /* for a restart of the daemon */
         RETURN_POLL_USEC = 50 * 1000,
 };
 
@@ -28,7 +28,8 @@ const char verb_flush_more[] =
         "upstream's kernel, or dropped; whether its program has read it nobody can say.\n"
         "Exits with 1 at the timeout.\n";
 
-/* An event that the daemon of now has told, and that only its successor knows, too. */
+/* The last event of the present daemon. Besides this daemon only a successor that recovers its
+ * state knows the event. */
 struct witness {
         int64_t seq, time_usec;
 };
@@ -54,7 +55,8 @@ static int find_witness(struct ctl *ctl, struct witness *witness)
         return code;
 }
 
-/* Is what answers now the daemon of before, or one that took everything over from it? */
+/* Returns CTL_DONE if the daemon that answers knows the witness: the same daemon, or a successor
+ * with the recovered state. Otherwise returns the exit code, with words left. */
 static int still_knows(struct ctl *ctl, const struct witness *witness)
 {
         json_t *events = NULL, *event;
@@ -72,7 +74,8 @@ static int still_knows(struct ctl *ctl, const struct witness *witness)
                         "ftcpd was started anew meanwhile: what was not delivered by then is lost");
 }
 
-/* A daemon that restarts is away for a moment. */
+/* Asks until a daemon answers: a restart takes a moment. Ends after RETURN_USEC or at the verb's
+ * --timeout=. Returns as still_knows(). */
 static int come_back(struct ctl *ctl, const struct witness *witness)
 {
         uint64_t deadline = clock_deadline(RETURN_USEC);
@@ -138,7 +141,7 @@ int flush_wait(struct ctl *ctl, uint64_t timeout_usec)
 
         while (code == CTL_DONE) {
                 code = flush_once(ctl, deadline, timeout_usec);
-                /* Without a connection any more: it was there, and its successor may be. */
+                /* The connection is lost: a successor may recover what was accepted. */
                 if (code != CTL_UNREACHABLE)
                         break;
                 code = come_back(ctl, &witness);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Waiting until the upstream's host has what ftcpd has accepted. */
+/* Waiting until the upstream's kernel has everything that ftcpd has accepted. */
 #include <stdint.h>
 
 struct ctl;
 
 /*
- * Returns when all that ftcpd has accepted by now is acknowledged by the upstream's kernel or
- * dropped: CTL_DONE, or the exit code with words left. timeout_usec UINT64_MAX: waits for ever.
- * A restart that hands everything over is no reason to give up.
+ * Returns CTL_DONE when every message that ftcpd has accepted by now is acknowledged by the
+ * upstream's kernel or dropped; otherwise the exit code, with words left. Waits for at most
+ * timeout_usec, UINT64_MAX: for ever. The waiting goes on over a restart if the successor recovers
+ * the state.
  */
 int flush_wait(struct ctl *ctl, uint64_t timeout_usec);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How it is, in one line and an exit code, for monitoring. */
+/* The verb `health`: the daemon's health in one line and an exit code, for monitoring. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,7 +32,7 @@ static int severity_exit(const char *name)
         return VERB_HEALTH_UNKNOWN;
 }
 
-/* Monitoring takes what stands behind a bar for numbers. */
+/* With nagios a bar becomes a slash: monitoring reads numbers behind a bar. */
 static void print_reason(const char *text, bool nagios)
 {
         char plain[REASON_MAX];
@@ -87,7 +87,7 @@ static void print_performance(const json_t *reply)
         printf(" oldest=%" PRId64 "us;;;0", oldest < 0 ? 0 : oldest);
 }
 
-/* What a health check says where there is nobody to ask. */
+/* The reply in place of a daemon that cannot be asked, a new reference. Moves ctl->why into it. */
 static json_t *health_unreachable(struct ctl *ctl, int code)
 {
         const char *severity = code == VERB_HEALTH_CRITICAL ? "critical" : "unknown";

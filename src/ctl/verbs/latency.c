@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How long things take: a line for each kind. */
+/* The verb `latency`: a table of latencies, a line for each kind. */
 #include <stdio.h>
 #include <string.h>
 

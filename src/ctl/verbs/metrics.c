@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Prometheus text, for a scraper or for node_exporter's textfile collector. */
+/* The verb `metrics`: Prometheus text, for a scraper or for node_exporter's textfile collector. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -33,15 +33,17 @@ static int write_file(struct ctl *ctl, const char *path, const char *text)
 }
 
 /*
- * Is the link known not to be up? Where nobody listens, and where nobody answers: what is not
- * relayed for so long is as good as down. Who only found no place, or was refused, knows nothing.
+ * True if the link is known not to be up: no process listens, or ftcpd hangs for so long that the
+ * link is as good as down. A control socket without a free place, or a denied permission, tells
+ * nothing about the link.
  */
 static bool is_down(const struct ctl *ctl)
 {
         return ctl->absence == ENOENT || ctl->absence == ECONNREFUSED || ctl->absence == ETIMEDOUT;
 }
 
-/* Keeps the words and the exit code of why it can't be reached. */
+/* Writes `ftcpd_up 0`. Returns CTL_UNREACHABLE, and keeps the words in ctl->why, or the exit code
+ * of a failed write. */
 static int write_down(struct ctl *ctl, const char *path)
 {
         char *text;
@@ -75,7 +77,7 @@ static int put_metrics(struct ctl *ctl, const json_t *result, const char *path)
         return CTL_DONE;
 }
 
-/* A connection that was closed may be the last word of a daemon that has ended since. */
+/* Asks again after a closed connection: the daemon may have ended, and a successor may answer. */
 static int ask(struct ctl *ctl, json_t **result)
 {
         int code = bus_call(ctl, "io.ftcpd.GetMetrics", NULL, result);

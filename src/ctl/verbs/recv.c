@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages of the upstream on stdout, received as any client would. */
+/* The verb `recv`: messages of the upstream on stdout, received as any client receives. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -63,7 +63,8 @@ static void print_message(enum form form, const unsigned char *message, size_t s
                 putc_unlocked('\n', stdout);
 }
 
-/* Prints the whole messages of the buffer; false where what follows is none. */
+/* Prints the whole messages of the buffer and keeps the remainder. Returns false if the remainder
+ * is no beginning of a message. */
 static bool receiver_print(struct receiver *receiver)
 {
         enum frame_result result = FRAME_MORE;
@@ -87,7 +88,8 @@ static bool receiver_print(struct receiver *receiver)
         return result == FRAME_WHOLE || result == FRAME_MORE;
 }
 
-/* The buffer grows with what came, not with what a length says. */
+/* Makes room for the next read. The buffer grows with the bytes received, not with a length field.
+ */
 static bool receiver_room(struct receiver *receiver)
 {
         if (receiver->room - receiver->size >= BUFFER / 2)
@@ -100,7 +102,7 @@ static bool receiver_room(struct receiver *receiver)
         return true;
 }
 
-/* why: ": because", or empty. */
+/* Leaves words and returns CTL_FAILED. why is ": REASON", or empty. */
 static int receiver_ended(struct receiver *receiver, const char *how, const char *why)
 {
         return ctl_fail(receiver->ctl, CTL_FAILED, "%s after %s%s%s", how,
@@ -123,7 +125,7 @@ static int receiver_timeout(struct receiver *receiver)
         return receiver_ended(receiver, "the time is over", "");
 }
 
-/* One read. 1: go on, 0: the exit code is in *code. */
+/* Waits for one read and prints. Returns 1 to go on, or 0, with the exit code in *code. */
 static int receiver_step(struct receiver *receiver, int *code)
 {
         int result = local_wait_read(receiver->data.fd, receiver->deadline);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Have ftcpd read its configuration anew. */
+/* The verb `reload`: ftcpd reads its configuration anew. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +18,9 @@ const char verb_reload_more[] =
         "A configuration with an error changes nothing: the errors are printed, with\n"
         "file and line, and the exit code is 1. Warnings are printed too.\n";
 
-/* systemd, which calls us for a reload, waits for us before it starts a daemon anew that crashed
- * meanwhile; and where it holds the socket, we would wait for that daemon. */
+/* Called by systemd, connects only for as long as the process of $MAINPID lives. If the daemon
+ * crashes meanwhile, systemd waits for ftcpctl before systemd starts a successor; and if systemd
+ * owns the control socket, ftcpctl would wait for the successor. */
 static int open_for_reload(struct ctl *ctl)
 {
         const char *text = getenv("MAINPID");
@@ -36,8 +37,9 @@ static bool is_of_reload(const json_t *event, const char *begin)
                strncmp(member_text(event, "text", ""), begin, strlen(begin)) == 0;
 }
 
-/* The events of a reload are its warnings and then, that it was done. What can't be had is in the
- * log. */
+/* Prints the warnings of the last reload. In the events the warnings stand directly before the
+ * event of the completed reload. Without the events nothing is printed: the diag has the warnings,
+ * too. */
 static void print_warnings(struct ctl *ctl)
 {
         json_t *result = NULL;
@@ -86,7 +88,7 @@ int verb_reload(struct ctl *ctl, int argc, char **argv)
                 }
                 ctl_fail(ctl, code, "the configuration was refused; what was in force stays so");
         }
-        /* Of systemd's own call the journal has them already. */
+        /* When systemd called, the journal has the warnings already. */
         if (code == CTL_DONE && !getenv("MAINPID"))
                 print_warnings(ctl);
         if (code == CTL_DONE && ctl->json != CTL_JSON_OFF)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages from the command line or stdin to the upstream, through the data socket as any client
- * would. */
+/* The verb `send`: messages from the command line or stdin to the upstream, through the data socket
+ * as from any client. */
 #include <errno.h>
 #include <linux/sockios.h>
 #include <poll.h>
@@ -62,7 +62,7 @@ static int sender_lost(struct sender *sender, int error)
                         strerror(error), *why ? why : ": its log says why");
 }
 
-/* With --timeout= it is not waited for longer than that in one place. */
+/* Fails because one wait took longer than --timeout=, which limits each wait by itself. */
 static int sender_late(struct sender *sender)
 {
         return ctl_fail(sender->ctl, CTL_FAILED,
@@ -131,7 +131,8 @@ static int sender_message(struct sender *sender, const void *message, size_t siz
         return code;
 }
 
-/* Every whole line of *text, which then begins with what is left. */
+/* Sends every whole line of *text; *text and *size are then the remainder behind the last newline.
+ */
 static int sender_lines(struct sender *sender, const char **text, size_t *size)
 {
         const char *end;
@@ -155,15 +156,15 @@ static int too_large(struct sender *sender)
                         sender->lines ? "in one line" : "(--lines sends one message a line)");
 }
 
-/* Sends the whole lines of what has been read, and keeps the rest for the next time. */
+/* Sends the whole lines of text, and moves the remainder to the beginning for the next read. */
 static int sender_read(struct sender *sender, char *text, size_t *size)
 {
         const char *rest = text;
         int code = sender_lines(sender, &rest, size);
 
         memmove(text, rest, *size);
-        /* What a slow writer has given so far shall not wait for its next line; after an error,
-         * the lines before it still go. */
+        /* The lines of a slow writer do not wait for its next line. After an error, the lines
+         * before the bad line still go. */
         int flushed = sender_flush(sender);
         return code != CTL_DONE ? code : flushed;
 }
@@ -205,8 +206,9 @@ static int sender_stdin(struct sender *sender)
 }
 
 /*
- * A Unix socket has no event for "the other side has read all", only a count of what it has not.
- * If ftcpd closed instead of reading, the socket's error says so.
+ * Waits until ftcpd has read every byte. A Unix socket has no event for "all is read", only the
+ * count of unread bytes, which is polled. The socket's error tells if ftcpd closed instead of
+ * reading.
  */
 static int sender_taken(struct sender *sender)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The configuration in force: as a table that says where each value is from, or as a file. */
+/* The verb `config`: the configuration in force, as a table with each value's origin, or as a file.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ const char verb_config_more[] =
         "may be secrets: of them only the number is known here, and --cat leaves them\n"
         "as a comment. What the files say that is not in force yet, a reload tells.\n";
 
-/* "FILE:LINE", or NULL for a default. */
+/* Returns "FILE:LINE", "FILE" without a line number, or NULL for a default. */
 static const char *origin_text(const json_t *setting, char text[ORIGIN])
 {
         const char *file = member_text(setting, "file", NULL);
@@ -37,7 +38,7 @@ static const char *origin_text(const json_t *setting, char text[ORIGIN])
         return text;
 }
 
-/* The header of a section, where another one begins. */
+/* Prints the header of setting's section, unless *before is the same section. Updates *before. */
 static void print_section(const json_t *setting, const char **before)
 {
         const char *section = member_text(setting, "section", "?");
@@ -50,7 +51,7 @@ static void print_section(const json_t *setting, const char **before)
         *before = section;
 }
 
-/* How many columns it took, where each character is one. */
+/* Prints text with escapes. Returns the columns taken, one for each byte of text. */
 static int print_safe(const char *text)
 {
         show_safe(stdout, text, strlen(text), SIZE_MAX);

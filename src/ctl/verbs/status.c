@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The verb without a name: what a person asks first. */
+/* The verb `status`, the default: one screen for a person. */
 #include <stdio.h>
 
 #include "ctl/show/screen.h"
@@ -11,7 +11,8 @@
 
 enum { RATE_USEC = 200 * 1000 };
 
-/* What makes the screen better, and is not missed where it cannot be had. */
+/* Returns a member of a method's reply, a new reference, for an optional part of the screen; NULL,
+ * and no words, after a failure. */
 static json_t *also(struct ctl *ctl, const char *method, const char *member)
 {
         json_t *result = NULL, *value = NULL;
@@ -23,7 +24,8 @@ static json_t *also(struct ctl *ctl, const char *method, const char *member)
         return value;
 }
 
-/* A moment later, for the rates; where that fails, what was told before is shown. */
+/* Returns a second Status reply, RATE_USEC after the first, for the rates; NULL, and no words,
+ * after a failure: the screen then shows the first reply. */
 static json_t *look_again(struct ctl *ctl)
 {
         json_t *again = NULL;

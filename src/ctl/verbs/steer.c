@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Verbs that steer: the link, one client, the log. */
+/* The verbs that steer the link, one client, or the log level. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -57,7 +57,8 @@ const char verb_log_level_more[] =
         "LEVEL is emerg, alert, crit, err, warning, notice, info or debug. It holds until\n"
         "the next reload or restart, which take LogLevel= again.\n";
 
-/* Prints the reply where JSON is wanted, else one line for people; takes the reply. */
+/* Prints result as JSON with --json=, otherwise one line for people. Takes the reference of result.
+ */
 __attribute__((format(printf, 3, 4))) static int finish(struct ctl *ctl, json_t *result,
                                                         const char *format, ...)
 {
@@ -76,7 +77,8 @@ __attribute__((format(printf, 3, 4))) static int finish(struct ctl *ctl, json_t 
         return code;
 }
 
-/* What Status says of the link, a new reference, or NULL with *code. */
+/* Returns the `upstream` of a Status reply, a new reference, or NULL, with the exit code in *code.
+ */
 static json_t *upstream_now(struct ctl *ctl, int *code)
 {
         json_t *status = NULL, *upstream;
@@ -89,8 +91,8 @@ static json_t *upstream_now(struct ctl *ctl, int *code)
         return upstream;
 }
 
-/* Until the connection that there was before, if there was one, is no more. ftcpd sees to it that
- * this has an end. */
+/* Waits until the session that `before` tells of, if any, is lost. There is no deadline: ftcpd ends
+ * a session that is to be closed in bounded time. */
 static int wait_closed(struct ctl *ctl, const json_t *before)
 {
         int64_t ends = member_int(before, "disconnects", 0);
@@ -116,7 +118,7 @@ static int hold(struct ctl *ctl, const char *reason, uint64_t span)
         char until[SHOW_SIZE];
         int code;
 
-        show_until(span, until); /* from now on, and not from when it is closed */
+        show_until(span, until); /* the time runs from now on, not from the close */
         if (reason && json_object_set_new(parameters, "reason", json_string(reason)) < 0) {
                 json_decref(parameters);
                 return ctl_usage(ctl, "--reason is no UTF-8");
@@ -140,7 +142,7 @@ static int hold(struct ctl *ctl, const char *reason, uint64_t span)
                       units_span_words(span).text, until);
 }
 
-/* The daemon knows the user whose process we are, and sudo whose wish it is. */
+/* Returns the reason, behind the name of the user who called sudo; ftcpd itself sees only root. */
 static const char *with_person(const char *reason, char text[REASON])
 {
         const char *person = getenv("SUDO_USER");
@@ -199,7 +201,7 @@ int verb_release(struct ctl *ctl, int argc, char **argv)
         return code;
 }
 
-/* Somebody wants it closed. */
+/* Fails if an operator holds the link. */
 static int is_held(struct ctl *ctl, const json_t *upstream)
 {
         const char *by = member_text(upstream, "heldBy", NULL);

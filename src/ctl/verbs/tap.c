@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What passes, as it passes: a line a message, or a file for Wireshark. */
+/* The verb `tap`: the messages that pass, a line each, or in a file for Wireshark. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -50,7 +50,7 @@ struct tapper {
         enum form form;
         bool in, out;
         uint64_t client_id, want, got, missed;
-        uint64_t untold; /* of these, in no message of the file yet */
+        uint64_t untold; /* missed messages that no message of the file tells yet */
         const char *path;
         struct capture capture;
         int signals;
@@ -115,7 +115,8 @@ static void tell_missed(struct tapper *tapper, uint64_t missed)
                 missed == 1 ? "" : "s");
 }
 
-/* From base64, into the buffer. False: it is none, or there is no memory. */
+/* Decodes the message of parameters from base64 into tapper->bytes. Returns false if the text is no
+ * base64, or without memory. */
 static bool decode(struct tapper *tapper, const json_t *parameters, size_t *size)
 {
         const json_t *text = json_object_get(parameters, "message");
@@ -148,7 +149,8 @@ static int print_checked(struct tapper *tapper, const json_t *parameters,
                           : CTL_DONE;
 }
 
-/* Messages were missed, and none follows yet: a file can only say so at the next one. */
+/* Takes a notice of missed messages that comes without a message. A file can tell the number only
+ * with the next message. */
 static int take_notice(struct tapper *tapper, const json_t *parameters,
                        const struct capture_message *message)
 {
@@ -187,7 +189,8 @@ static int take(struct tapper *tapper, const json_t *reply)
 
 /* ---- until the end ---- */
 
-/* They end it in an orderly way; those that were ignored stay so. */
+/* Returns a signalfd, or -1. SIGINT and SIGTERM end the tap in an orderly way, also if they were
+ * ignored before: a blocked signal is queued. */
 static int catch_signals(void)
 {
         sigset_t set;
@@ -199,7 +202,7 @@ static int catch_signals(void)
         return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-/* True: a signal came. */
+/* Waits at most `timeout` ms for a signal or a reply. True if a signal came. */
 static bool interrupted(const struct tapper *tapper, int timeout)
 {
         struct pollfd fds[3] = {{.fd = tapper->signals, .events = POLLIN},
@@ -208,7 +211,7 @@ static bool interrupted(const struct tapper *tapper, int timeout)
         int n = poll(fds, 3, timeout);
 
         if (n > 0 && local_is_unread(fds[2].revents))
-                raise(SIGPIPE); /* nobody reads it: no need to wait for the next message */
+                raise(SIGPIPE); /* without a reader the next message is not waited for */
         return n > 0 && fds[0].revents;
 }
 
@@ -255,7 +258,7 @@ static int ask(struct tapper *tapper)
         return code;
 }
 
-/* The file is there before anything is asked for, so that none is lost for want of it. */
+/* Opens the file before the tap begins, so that no message is lost if the file cannot be opened. */
 static int open_capture(struct tapper *tapper)
 {
         int result;

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The verbs of ftcpctl, one file a family; each returns its exit code. The ..._more texts are
- * shown by `VERB --help` below the ..._options; both stand in the table of verbs. */
+/*
+ * The verbs of ftcpctl, one file a family. A verb takes its command line, with its own name in
+ * argv[0], and returns the exit code of the program, with words left in ctl after a failure. The
+ * verb's row in ctl_verbs names its ..._options, and its ..._more, the text that `VERB --help`
+ * shows below the options.
+ */
 
 #include "ctl/talk/ctl.h"
 
 /* status.c */
 int verb_status(struct ctl *ctl, int argc, char **argv);
-/* health.c */
+/* health.c; the enumerators are exit codes. */
 enum { VERB_HEALTH_OK, VERB_HEALTH_WARNING, VERB_HEALTH_CRITICAL, VERB_HEALTH_UNKNOWN };
 extern const struct verb_option verb_health_options[];
 extern const char verb_health_more[];
@@ -65,13 +69,13 @@ int verb_tap(struct ctl *ctl, int argc, char **argv);
 extern const struct verb_option verb_config_options[];
 extern const char verb_config_more[];
 int verb_config(struct ctl *ctl, int argc, char **argv);
-/* top.c */
+/* ctl/top */
 extern const struct verb_option verb_top_options[];
 extern const char verb_top_more[];
 int verb_top(struct ctl *ctl, int argc, char **argv);
-/* peer.c */
+/* ctl/peer */
 extern const struct verb_option verb_peer_options[];
 extern const char verb_peer_more[];
 int verb_peer(struct ctl *ctl, int argc, char **argv);
-/* main.c */
+/* ctl/main.c */
 int verb_help(struct ctl *ctl, int argc, char **argv);

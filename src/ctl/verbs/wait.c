@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Until the link is in a state: for scripts that need it. Each change is told by the daemon, so
- * that a state that is over at once is seen too. */
+/* The verb `wait`: waits until the link is in a state, for scripts. The daemon tells each change,
+ * and so a state that ends at once is seen, too. */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,8 +16,8 @@
 
 enum {
         AGAIN_USEC = 50 * 1000,
-        CALL_USEC = 5 * 1000 * 1000, /* a daemon that hangs is asked anew after this */
-        ONCE_USEC = 2 * 1000 * 1000, /* to ask once takes a moment, however short the timeout */
+        CALL_USEC = 5 * 1000 * 1000, /* after this time a hanging daemon is asked anew */
+        ONCE_USEC = 2 * 1000 * 1000, /* time for the first call, also with a shorter timeout */
         HISTORY = 1000,              /* more than the daemon keeps */
 };
 
@@ -59,16 +59,16 @@ struct waiter {
         struct ctl *ctl;
         const char *state;
         uint64_t deadline;
-        /* The last event that was there before the link was first looked at, or that was told. What
-         * comes behind it counts, also where nobody was connected when it came. */
+        /* The last event before the first look at the link, or the last event told. Later events
+         * count, also if ftcpctl was not connected when the events came. */
         int64_t seq, time;
-        bool seen;      /* it is so */
-        bool asked;     /* once at least */
-        bool looked;    /* and got an answer */
-        char why[1024]; /* of the last time that the daemon said it, in case it falls silent */
+        bool seen;      /* the state was seen */
+        bool asked;     /* a call was made */
+        bool looked;    /* RecentEvents was answered */
+        char why[1024]; /* last words about the link or the daemon, for the timeout */
 };
 
-/* What is looked at: the link of a Status reply, or an event. */
+/* Compares the state `now`, from a Status reply or an event, and keeps words for the timeout. */
 static void judge(struct waiter *waiter, const char *now, const char *why)
 {
         waiter->seen = strcmp(now, waiter->state) == 0;
@@ -111,7 +111,7 @@ static void look_at(struct waiter *waiter, const json_t *events)
         waiter->looked = true;
 }
 
-/* How it is, and which events are older than that. */
+/* Reads the recent events, and then the state, which therefore is newer than these events. */
 static int look(struct waiter *waiter)
 {
         json_t *recent = NULL, *status = NULL;
@@ -129,7 +129,8 @@ static int look(struct waiter *waiter)
         return code;
 }
 
-/* Each change of the link, until one is what is waited for, or no more can be had. */
+/* Follows the events until the state is seen, the deadline, a gap in the events, or the end of the
+ * connection. */
 static void follow(struct waiter *waiter)
 {
         struct ctl *ctl = waiter->ctl;
@@ -143,7 +144,7 @@ static void follow(struct waiter *waiter)
                         json_object_get(json_object_get(reply, "parameters"), "event");
                 const char *kind = member_text(event, "kind", "gap");
 
-                /* Behind a gap it must be looked at anew. */
+                /* After a gap the link is looked at anew. */
                 more = strcmp(kind, "gap") != 0;
                 if (more && member_int(event, "seq", 0) > waiter->seq) {
                         remember(waiter, event);
@@ -154,7 +155,7 @@ static void follow(struct waiter *waiter)
                 json_decref(reply);
                 reply = NULL;
         }
-        /* A connection that is told events answers no call any more. */
+        /* A connection with events on it answers no other call. */
         bus_free(ctl->bus);
         ctl->bus = NULL;
 }
@@ -176,12 +177,12 @@ static int wait_for(struct waiter *waiter)
                 }
                 if (clock_usec() >= waiter->deadline)
                         break;
-                /* It does not go on from what was said before. */
+                /* Without a daemon the earlier words no longer hold. */
                 if (code == CTL_UNREACHABLE)
                         snprintf(waiter->why, sizeof(waiter->why), "%s", ctl->why);
                 local_sleep(AGAIN_USEC);
         }
-        /* A call that our own deadline cut short tells nothing new. */
+        /* A call cut short by the verb's own deadline tells nothing new. */
         if (*waiter->why)
                 return ctl_fail(ctl, CTL_FAILED, "%s", waiter->why);
         return CTL_FAILED;
