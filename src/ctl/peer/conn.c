@@ -20,8 +20,8 @@
 
 enum {
         READ_SIZE = 256 * 1024,
-        OUT_HIGH = 4 * 1024 * 1024, /* above this nothing is echoed or generated */
-        IN_HIGH = 4 * 1024 * 1024,  /* beyond a whole frame, for messages that a script wants */
+        OUT_HIGH = 4 * 1024 * 1024, /* from here on nothing is read, echoed or generated */
+        IN_HIGH = 4 * 1024 * 1024,  /* input for the script, beyond one largest message */
         SHOWN_MAX = 200,
         CLOSE_USEC = 1000 * 1000,
         SECOND = 1000 * 1000,
@@ -104,7 +104,6 @@ void conn_reset(struct conn *conn, const char *why)
         conn_end(conn, why);
 }
 
-/* A close() with unread bytes would be a reset: so end the sending, and wait for the other end. */
 void conn_close(struct conn *conn, uint64_t now)
 {
         shutdown(conn->fd, SHUT_WR);
@@ -152,7 +151,6 @@ bool conn_is_heartbeat(const struct conn *conn, const unsigned char *frame, size
                (n == conn->options->beat_size && memcmp(message, conn->options->beat, n) == 0);
 }
 
-/* The message is done with: it is shown, echoed, and forgotten. */
 void conn_took(struct conn *conn, const unsigned char *frame, size_t size)
 {
         const unsigned char *message;
@@ -172,7 +170,7 @@ void conn_took(struct conn *conn, const unsigned char *frame, size_t size)
         conn->in.at += size;
 }
 
-/* Messages that no script waits for. */
+/* Takes the messages that the script does not want. */
 static void conn_take(struct conn *conn)
 {
         const unsigned char *frame;
@@ -216,7 +214,6 @@ void conn_read(struct conn *conn)
                 conn_end(conn, strerror(errno));
 }
 
-/* An end that needs no reading to be told. */
 void conn_hangup(struct conn *conn)
 {
         if (conn->input_ended)
@@ -235,7 +232,7 @@ static void conn_beat(struct conn *conn, uint64_t now)
         conn->heartbeat_at = now + conn->heartbeat_usec;
 }
 
-/* When generated message number n (from 0) is due. */
+/* Returns the time at which generated message number n (from 0) is due. */
 static uint64_t generate_at(const struct conn *conn, uint64_t n)
 {
         return conn->generate_since + n / conn->options->rate * SECOND +

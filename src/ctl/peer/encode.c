@@ -34,7 +34,7 @@ size_t encode_length(const struct frame_spec *spec, uint64_t length,
 
         if (spec->type != FRAME_LENGTH)
                 return 0;
-        /* Without its offset and adjustment the number stands in the field as it is. */
+        /* Without an offset and an adjustment the field holds `length` unchanged. */
         field.length_offset = 0;
         field.length_adjust = 0;
         field.max_message_size = UINT64_MAX;

@@ -99,7 +99,8 @@ static bool set_option(struct ctl *ctl, struct peer_options *options, struct giv
         }
 }
 
-/* A frame that has no empty message has no heartbeat unless somebody asks for one. */
+/* Builds the frame of the heartbeat. A frame type without an empty message has no heartbeat, unless
+ * an option asks for a heartbeat: then the missing message is an error. */
 static int make_heartbeat(struct ctl *ctl, struct peer_options *options, const struct given *given)
 {
         const char *text = given->heartbeat_message ? given->heartbeat_message : "", *error;

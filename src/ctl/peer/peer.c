@@ -34,7 +34,8 @@ struct peer {
         struct pollfd fds[CONNS_MAX + 2];
 };
 
-/* "HOST:PORT", "[V6]:PORT" or "PORT" into its parts; false where it is none. */
+/* Cuts "HOST:PORT", "[V6]:PORT" or "PORT" into its parts, in place. False: text is none of these.
+ */
 static bool split_address(char *text, const char **host, const char **port)
 {
         char *colon = strrchr(text, ':');
@@ -118,7 +119,7 @@ static void peer_accept(struct peer *peer)
         peer->conns[peer->n_conns++] = conn;
 }
 
-/* Sleeps until there is something to do. The number of connections that were asked about. */
+/* Sleeps until an event or the next conn_wake(). Returns the number of connections in peer->fds. */
 static size_t peer_poll(struct peer *peer)
 {
         uint64_t now = clock_usec(), wake = UINT64_MAX;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The verb `peer`: a framed TCP server to try and test an ftcpd with. What its connections share.
- */
+/* The verb `peer`: a framed TCP server for trying and testing an ftcpd. The options and the result,
+ * which all connections of the server share. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,17 +21,20 @@ struct peer_options {
         uint64_t rate;            /* messages per second; 0: as fast as the other side takes them */
         uint64_t size;            /* of a generated message */
         uint64_t heartbeat_usec;  /* 0: none */
-        unsigned char *heartbeat; /* the frame, owned */
+        unsigned char *heartbeat; /* the frame, owned; NULL: none */
         size_t heartbeat_size;
-        const unsigned char *beat; /* the message in it */
+        const unsigned char *beat; /* the message inside heartbeat */
         size_t beat_size;
 };
 
-/* From the command line; peer_options_done() is due in any case. The exit code, with words left. */
+/* Reads the command line and the script. Returns CTL_DONE, or the exit code with words left. The
+ * caller calls peer_options_done() in both cases. */
 int peer_options_read(struct peer_options *options, struct ctl *ctl, int argc, char **argv);
+
+/* Frees the script and the heartbeat. */
 void peer_options_done(struct peer_options *options);
 
-/* What the connections tell the program. */
+/* Set by the connections, read by the loop. */
 struct peer_result {
         bool failed; /* something was not as a script expected */
         bool exit;   /* a script ended the program */

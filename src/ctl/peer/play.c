@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Plays a script's part on a connection: one step after the other, until one has to wait. */
+/* Plays the part of a script on a connection, step by step, until a step has to wait. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,8 +9,7 @@
 
 enum { PIECE_PAUSE_USEC = 20 * 1000, EXPECTED_MAX = 200, OUT_HIGH = 1024 * 1024 };
 
-/* A loop of steps that never wait would be played for ever: after so many, others have their turn.
- */
+/* Steps of one connection in a pass: a loop without a wait would stop all other connections. */
 enum { TURN = 10000 };
 
 bool play_wants_messages(const struct conn *conn)
@@ -18,7 +17,7 @@ bool play_wants_messages(const struct conn *conn)
         if (conn->echo)
                 return conn->step < conn->n_steps &&
                        conn->steps[conn->step].op <= SCRIPT_EXPECT_ANY;
-        /* What comes during a wait may be what a later step expects. */
+        /* A later step may expect a message that comes during a wait. */
         if (conn->step < conn->n_steps)
                 for (size_t i = 0; i < conn->n_steps; i++)
                         if (conn->steps[i].op <= SCRIPT_EXPECT_ANY)
@@ -93,7 +92,8 @@ static bool out_empty(const struct conn *conn)
         return conn->out.at == conn->out.size;
 }
 
-/* Each piece of a split is written alone, after the one before has gone. */
+/* True when the step is done. Each piece of a split is written alone, after the piece before is
+ * gone and PIECE_PAUSE_USEC. */
 static bool play_send(struct conn *conn, const struct script_step *step, uint64_t now)
 {
         if (step->n_pieces ? !out_empty(conn) : conn->out.size - conn->out.at > OUT_HIGH)
@@ -156,7 +156,8 @@ static bool play_step(struct conn *conn, const struct script_step *step, uint64_
         }
 }
 
-/* After a step that could not be done: has writing made a difference? */
+/* Writes after a step that is not done. True if the step is worth another try at once: the output
+ * is gone, and no time is waited for. */
 static bool play_flushed(struct conn *conn, bool pending)
 {
         conn_write(conn);

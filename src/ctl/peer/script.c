@@ -13,11 +13,11 @@ struct parser {
         struct script *script;
         const struct frame_spec *spec;
         unsigned line;
-        uint64_t *pieces; /* of a split whose send is still to come */
+        uint64_t *pieces; /* of a split, until its send is parsed */
         size_t n_pieces;
 };
 
-/* Parses one command's argument into the step. NULL, or what is wrong. */
+/* Parses the argument of a command into step. Returns NULL, or a static text of the error. */
 typedef const char *parse_fn(struct parser *parser, struct script_step *step, char *argument);
 
 static void *grow(void *array, size_t n, size_t size)
@@ -42,7 +42,7 @@ static const char *parse_nothing(struct parser *parser, struct script_step *step
         return *argument ? "takes no argument" : NULL;
 }
 
-/* TEXT with its escapes resolved, into step->data. */
+/* Puts TEXT, with its escapes resolved, into step->data, which the step owns. */
 static const char *parse_text(struct parser *parser, struct script_step *step, char *argument)
 {
         size_t size = strlen(argument);
@@ -177,7 +177,7 @@ static const struct {
         {"loop", SCRIPT_LOOP, parse_nothing},        {"exit", SCRIPT_EXIT, parse_exit},
 };
 
-/* Cuts the first word off *text, which then begins behind it. */
+/* Cuts the first word off *text and returns the word; *text then begins with the second word. */
 static char *cut_word(char **text)
 {
         char *word = *text;

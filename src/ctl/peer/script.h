@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The line language of `ftcpctl peer --script`: parsed whole before anything listens. Each `accept`
- * begins the part that the next connection plays.
+ * The line language of `ftcpctl peer --script`. A script is parsed whole before the peer listens.
+ * Each `accept` begins a *part*: the steps that one connection plays.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -11,10 +11,10 @@
 #include "wire/frame.h"
 
 enum script_op {
-        SCRIPT_EXPECT, /* data is the message; any: whatever comes */
+        SCRIPT_EXPECT, /* data is the message; SCRIPT_EXPECT_ANY: any message */
         SCRIPT_EXPECT_ANY,
-        SCRIPT_SEND,        /* data is what goes on the wire */
-        SCRIPT_SEND_BROKEN, /* the same, but it may be no whole frames */
+        SCRIPT_SEND,        /* data is the frame */
+        SCRIPT_SEND_BROKEN, /* data are bytes that may be no whole frame */
         SCRIPT_WAIT,        /* number is microseconds, here and in the next two */
         SCRIPT_STALL,
         SCRIPT_HEARTBEAT, /* 0: none */
@@ -43,12 +43,14 @@ struct script_part {
 struct script {
         struct script_step *steps;
         size_t n_steps;
-        struct script_part *parts; /* at least one */
+        struct script_part *parts; /* at least one after a parse without error */
         size_t n_parts;
 };
 
-/* Reads all of `from`. Returns NULL, or what is wrong in words of `size` bytes as "line N: what";
- * the script is freed with script_done() in both cases. */
+/* Parses `from` to its end. Returns NULL, or the error as "line N: ERROR" in words, which has room
+ * for `size` bytes. The caller frees script with script_done() in both cases. */
 const char *script_parse(struct script *script, FILE *from, const struct frame_spec *spec,
                          char *words, size_t size);
+
+/* Frees the steps and parts. */
 void script_done(struct script *script);

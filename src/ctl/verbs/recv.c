@@ -88,8 +88,7 @@ static bool receiver_print(struct receiver *receiver)
         return result == FRAME_WHOLE || result == FRAME_MORE;
 }
 
-/* Makes room for the next read. The buffer grows with the bytes received, not with a length field.
- */
+/* Makes room for a read. The buffer grows with the bytes received, not with a length field. */
 static bool receiver_room(struct receiver *receiver)
 {
         if (receiver->room - receiver->size >= BUFFER / 2)

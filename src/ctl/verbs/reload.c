@@ -38,8 +38,7 @@ static bool is_of_reload(const json_t *event, const char *begin)
 }
 
 /* Prints the warnings of the last reload. In the events the warnings stand directly before the
- * event of the completed reload. Without the events nothing is printed: the diag has the warnings,
- * too. */
+ * event of the completed reload. Without events nothing is printed: the diag has the warnings. */
 static void print_warnings(struct ctl *ctl)
 {
         json_t *result = NULL;

@@ -131,8 +131,7 @@ static int sender_message(struct sender *sender, const void *message, size_t siz
         return code;
 }
 
-/* Sends every whole line of *text; *text and *size are then the remainder behind the last newline.
- */
+/* Sends every whole line of *text; *text and *size are then the remainder behind the newline. */
 static int sender_lines(struct sender *sender, const char **text, size_t *size)
 {
         const char *end;

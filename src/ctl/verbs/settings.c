@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The verb `config`: the configuration in force, as a table with each value's origin, or as a file.
- */
+/* The verb `config`: the configuration in force, as a table with origins, or as a file. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -57,8 +57,7 @@ const char verb_log_level_more[] =
         "LEVEL is emerg, alert, crit, err, warning, notice, info or debug. It holds until\n"
         "the next reload or restart, which take LogLevel= again.\n";
 
-/* Prints result as JSON with --json=, otherwise one line for people. Takes the reference of result.
- */
+/* Prints result with --json=, otherwise one line for people. Takes the reference of result. */
 __attribute__((format(printf, 3, 4))) static int finish(struct ctl *ctl, json_t *result,
                                                         const char *format, ...)
 {
@@ -77,8 +76,7 @@ __attribute__((format(printf, 3, 4))) static int finish(struct ctl *ctl, json_t 
         return code;
 }
 
-/* Returns the `upstream` of a Status reply, a new reference, or NULL, with the exit code in *code.
- */
+/* Returns the `upstream` of a Status reply, a new reference, or NULL. *code is the exit code. */
 static json_t *upstream_now(struct ctl *ctl, int *code)
 {
         json_t *status = NULL, *upstream;
@@ -91,8 +89,8 @@ static json_t *upstream_now(struct ctl *ctl, int *code)
         return upstream;
 }
 
-/* Waits until the session that `before` tells of, if any, is lost. There is no deadline: ftcpd ends
- * a session that is to be closed in bounded time. */
+/* Waits until the session of `before`, if any, is lost. No deadline is needed: ftcpd closes a
+ * session in bounded time. */
 static int wait_closed(struct ctl *ctl, const json_t *before)
 {
         int64_t ends = member_int(before, "disconnects", 0);
