@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A plain model of core/spread: which message of the peer is for whom. Messages are numbers, what a
- * listener has is a list of runs of them. It is plain data, so that it can be copied, and each
- * change that is final by itself costs one of its `budget`: with none left an operation ends where
- * a crash may end it.
+ * A plain model of flow/spread: which message of the peer is for which reader. The model calls a
+ * reader a *listener*. A message is a number, and a listener has a list of *runs* of messages. The
+ * model is plain data and can be copied. Each change that is final by itself takes one from the
+ * `budget`: an operation without budget ends at a point where a crash may end the operation.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,7 +13,7 @@
 
 enum { LISTENERS = 16, RUNS = 1024 };
 
-#define ENDLESS UINT32_MAX /* as the end of a run: whatever comes */
+#define ENDLESS UINT32_MAX /* as the end of a run: all later messages, too */
 #define NOBODY  UINT32_MAX
 
 struct run {
@@ -22,70 +22,90 @@ struct run {
 
 struct listener {
         enum reader_role role;
-        uint32_t since;       /* who waits: it came at this message */
-        uint64_t off;         /* bytes of the first message that it has */
-        uint64_t offered;     /* the send that a crash cut short was of so many bytes */
-        struct count has;     /* in runs that end; what is begun counts whole */
+        uint32_t since;       /* of a listener that waits: the message at its join */
+        uint64_t off;         /* bytes of the first message that were read */
+        uint64_t offered;     /* bytes of the send that a crash cut short */
+        struct count has;     /* in runs with an end; a message begun counts whole */
         struct count done;    /* read whole */
-        uint64_t served;      /* by number, when it was dealt something */
-        uint64_t round;       /* in which it was given what another one left: */
-        uint32_t at;          /* behind this run */
-        uint32_t n;           /* runs; the first one is being read */
-        struct run run[RUNS]; /* in the order in which they are read */
+        uint64_t served;      /* number of the last deal to this listener */
+        uint64_t round;       /* of the last return of messages of another listener, */
+        uint32_t at;          /* which went behind this run */
+        uint32_t n;           /* number of runs; the first is being read */
+        struct run run[RUNS]; /* in the order of reading */
 };
 
 struct audience {
-        uint64_t (*pos)(const void *context, uint32_t message); /* where it begins */
+        uint64_t (*pos)(const void *context, uint32_t message); /* position of a message */
         const void *context;
-        uint32_t end, given; /* messages that there are, and that were given to somebody */
+        uint32_t end, given; /* messages in the log; messages given to listeners */
         bool balance, has_backlog;
-        bool changing;       /* the mode has changed; readers follow it in any order */
-        uint32_t dealt_from; /* the first message that was not for all */
+        bool changing;       /* of the mode; listeners follow in any order */
+        uint32_t dealt_from; /* the first message that was not for every listener */
         uint64_t backlog_size, queue_size;
-        uint32_t admit; /* who still waits while nothing is held gets what came from here on */
-        struct count done, dropped[DROP_REASONS]; /* done: of those that are gone */
-        uint32_t going;                           /* reads nothing from now on */
+        uint32_t admit; /* without a backlog, listeners that wait join from this message on */
+        struct count done, dropped[DROP_REASONS]; /* done: of listeners that are gone */
+        uint32_t going;                           /* the listener that is ending */
         uint64_t serves, rounds, budget;
-        uint32_t place[LISTENERS], n; /* who waits is let in in this order */
+        uint32_t place[LISTENERS], n; /* listeners in the order of admission */
         struct listener backlog, all[LISTENERS];
 };
 
+/* An empty audience. pos() returns the position at which a message begins, and gets context. */
 void audience_init(struct audience *a, uint64_t (*pos)(const void *context, uint32_t message),
                    const void *context);
 
-/* The same as the functions of core/spread, by the number of the reader. */
+/* The following seven do what the functions of flow/spread do; i is the number of the listener. */
+
+/* Sets the mode and the limits, and gives the messages and the backlog accordingly. */
 void audience_configure(struct audience *a, bool balance, uint64_t backlog_size,
                         uint64_t queue_size);
+
+/* Gives the messages from `given` to `end` to members or the backlog, or drops the messages. */
 void audience_taken(struct audience *a);
+
+/* Listener i joins: to wait while there is a backlog, otherwise as a member. */
 void audience_join(struct audience *a, uint32_t i);
+
+/* Gives the backlog to listener i, which waits and has read `taken` bytes of the backlog. */
 void audience_trust(struct audience *a, uint32_t i, uint64_t taken);
+
+/* Listener i gets no further messages, and goes on with the messages that it has. */
 void audience_leave(struct audience *a, uint32_t i);
+
+/* Drops the oldest messages of listener i down to `limit` bytes. Returns the count dropped. */
 struct count audience_shorten(struct audience *a, uint32_t i, uint64_t limit);
+
+/* Ends listener i; its messages go to others, to the backlog, or are dropped. Returns the count
+ * dropped. */
 struct count audience_done(struct audience *a, uint32_t i, enum drop_reason reason);
 
-/* After a crash: whose turn it was is forgotten. audience_configure() goes on. */
+/* After a crash: forgets the order of the deals. audience_configure() completes the recovery. */
 void audience_recover(struct audience *a);
 
-/* It reads as the mode says. */
+/* Opens l for all later messages (broadcast), or closes l (balance). */
 void audience_follow(const struct audience *a, struct listener *l);
 
-/* The message that it must get next, and *off bytes of it that it has; NOBODY: none. */
+/* Returns the next message of listener i, with its bytes already read in *off; NOBODY: none. */
 uint32_t audience_next(const struct audience *a, uint32_t i, uint64_t *off);
 
-/* It got so many bytes more. */
+/* Listener i reads `bytes` more. */
 void audience_advance(struct audience *a, uint32_t i, uint64_t bytes);
 
-/* Messages that wait, with those begun; and how many bytes of them. */
+/* Returns the count of the messages of l; a message begun counts whole. */
 struct count listener_queued(const struct audience *a, const struct listener *l);
+
+/* Returns the bytes of these messages that are not read yet. */
 uint64_t listener_waiting(const struct audience *a, const struct listener *l);
 
-/* Does this cursor read what the model says, wherever its ranges are cut? */
+/* True if the cursor reads the runs of l, however its extents are cut. */
 bool listener_is(const struct audience *a, const struct listener *l, const struct image *image,
                  const struct image_cursor *cursor);
 
-/* Everybody who reads, or what is held, one after the other from *i = 0 on; NULL: no more. */
+/* Returns the next listener and at last the backlog, from *i = 0 on; NULL: no more. */
 const struct listener *audience_each(const struct audience *a, uint32_t *i);
 
-/* Of all: what was read whole, and what waits. */
+/* Returns the count of the messages read whole, by present and former listeners. */
 struct count audience_delivered(const struct audience *a);
+
+/* Returns the count of the messages of all listeners and the backlog. */
 struct count audience_queued(const struct audience *a);

@@ -1,24 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What a listener has: runs of messages in the order in which it reads them. */
+/* The runs of a listener: its messages, in the order of reading. */
 #include "audience.h"
 
-/* Messages of [from, to), to the end of all if that is ENDLESS. */
+/* Returns the count of the messages [from, to); to ENDLESS: of all messages from `from` on. */
 struct count audience_span(const struct audience *a, uint32_t from, uint32_t to);
 
+/* True if the last run is endless: l gets all later messages. */
 bool run_is_endless(const struct listener *l);
 
-/* Whatever comes from this message on is its, too; and: is its no more. */
+/* Appends an endless run from message `from` on, unless the last run is endless. */
 void run_open(struct listener *l, uint32_t from);
+
+/* Ends an endless run at the end of the messages. */
 void run_close(const struct audience *a, struct listener *l);
 
-/* The first message of run i is no more its. */
+/* Removes the first message of run i from l. */
 void run_take(const struct audience *a, struct listener *l, uint32_t i);
 
-/* The run whose first message is the oldest one that is not begun; false: there is none. */
+/* Sets *i to the run of the oldest message not begun; cuts off a message begun as a run of its own.
+ * Returns false if all messages are begun. */
 bool run_oldest(const struct audience *a, struct listener *l, uint32_t *i);
 
-/* Messages behind what it has from run `at` on, in the order of their numbers; or behind all. */
+/* Inserts the messages [from, to), in the order of numbers from run *at on, behind a message begun.
+ * *at is then their run. */
 void run_insert(const struct audience *a, struct listener *l, uint32_t from, uint32_t to,
                 uint32_t *at);
+
+/* Appends the messages [from, to) behind all runs. */
 void run_append(const struct audience *a, struct listener *l, uint32_t from, uint32_t to);
