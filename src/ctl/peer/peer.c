@@ -34,8 +34,7 @@ struct peer {
         struct pollfd fds[CONNS_MAX + 2];
 };
 
-/* Cuts "HOST:PORT", "[V6]:PORT" or "PORT" into its parts, in place. False: text is none of these.
- */
+/* Cuts "HOST:PORT", "[V6]:PORT" or "PORT" into its parts, in place. False for another text. */
 static bool split_address(char *text, const char **host, const char **port)
 {
         char *colon = strrchr(text, ':');
