@@ -60,13 +60,14 @@ const struct verb ctl_verbs[] = {
 static const struct verb *find_verb(struct ctl *ctl, const char *name)
 {
         struct suggest near = suggest_begin(name);
+        const char *best;
 
         for (const struct verb *verb = ctl_verbs; verb->name; verb++) {
                 if (strcmp(verb->name, name) == 0)
                         return verb;
                 suggest_offer(&near, verb->name);
         }
-        const char *best = suggest_best(&near);
+        best = suggest_best(&near);
         ctl_fail(ctl, CTL_USAGE, "there is no verb \"%.60s\"%s%s%s; see `ftcpctl --help`", name,
                  best ? " (did you mean " : "", best ? best : "", best ? "?)" : "");
         return NULL;

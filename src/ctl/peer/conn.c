@@ -29,6 +29,9 @@ enum {
 
 static bool bytes_room(struct conn_bytes *bytes, size_t want)
 {
+        unsigned char *data;
+        size_t room;
+
         if (bytes->at == bytes->size)
                 bytes->at = bytes->size = 0;
         if (bytes->room - bytes->size >= want)
@@ -40,8 +43,8 @@ static bool bytes_room(struct conn_bytes *bytes, size_t want)
         }
         if (bytes->room - bytes->size >= want)
                 return true;
-        size_t room = bytes->room * 2 > bytes->size + want ? bytes->room * 2 : bytes->size + want;
-        unsigned char *data = realloc(bytes->data, room);
+        room = bytes->room * 2 > bytes->size + want ? bytes->room * 2 : bytes->size + want;
+        data = realloc(bytes->data, room);
         if (!data)
                 return false;
         bytes->data = data;
@@ -199,11 +202,13 @@ short conn_events(const struct conn *conn, uint64_t now)
 
 void conn_read(struct conn *conn)
 {
+        ssize_t n;
+
         if (!bytes_room(&conn->in, READ_SIZE)) {
                 conn_reset(conn, "no memory");
                 return;
         }
-        ssize_t n = recv(conn->fd, conn->in.data + conn->in.size, conn->in.room - conn->in.size, 0);
+        n = recv(conn->fd, conn->in.data + conn->in.size, conn->in.room - conn->in.size, 0);
         if (n > 0 && conn->state == CONN_OPEN)
                 conn->in.size += (size_t)n;
         if (n == 0)

@@ -128,13 +128,13 @@ static int make_heartbeat(struct ctl *ctl, struct peer_options *options, const s
 static int check_size(struct ctl *ctl, const struct peer_options *options)
 {
         size_t whole = encode_numbered_size(&options->spec, options->size);
+        unsigned char *frame;
+        bool good = false;
         uint64_t total;
 
         if (!options->generate)
                 return CTL_DONE;
-        unsigned char *frame =
-                options->size <= options->spec.max_message_size ? malloc(whole) : NULL;
-        bool good = false;
+        frame = options->size <= options->spec.max_message_size ? malloc(whole) : NULL;
         if (frame) {
                 encode_numbered(&options->spec, 1234567890, options->size, frame);
                 good = frame_next(&options->spec, frame, whole, &total) == FRAME_WHOLE &&
@@ -149,17 +149,19 @@ static int check_size(struct ctl *ctl, const struct peer_options *options)
 
 static int read_script(struct ctl *ctl, struct peer_options *options)
 {
+        const char *error;
         char words[256];
+        bool standard;
+        FILE *from;
 
         if (!options->script_path)
                 return CTL_DONE;
-        bool standard = strcmp(options->script_path, "-") == 0;
-        FILE *from = standard ? stdin : fopen(options->script_path, "re");
+        standard = strcmp(options->script_path, "-") == 0;
+        from = standard ? stdin : fopen(options->script_path, "re");
         if (!from)
                 return ctl_fail(ctl, CTL_FAILED, "--script %s: %s", options->script_path,
                                 strerror(errno));
-        const char *error =
-                script_parse(&options->script, from, &options->spec, words, sizeof(words));
+        error = script_parse(&options->script, from, &options->spec, words, sizeof(words));
         if (!standard)
                 fclose(from);
         if (error)

@@ -56,14 +56,15 @@ static bool split_address(char *text, const char **host, const char **port)
 
 static int listen_on(const struct addrinfo *address)
 {
-        int on = 1, fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int on = 1, error;
 
         if (fd < 0)
                 return -errno;
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
         if (bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, 128) == 0)
                 return fd;
-        int error = errno;
+        error = errno;
         close(fd);
         return -error;
 }
@@ -76,6 +77,7 @@ static int peer_listen(struct peer *peer)
         socklen_t size = sizeof(bound);
         const char *host, *port;
         char text[NAME], name[NAME];
+        int error;
 
         snprintf(text, sizeof(text), "%s", peer->options->listen);
         if (!split_address(text, &host, &port)) {
@@ -83,7 +85,7 @@ static int peer_listen(struct peer *peer)
                          peer->options->listen);
                 return ctl_usage(peer->ctl, NULL);
         }
-        int error = getaddrinfo(host, port, &hints, &found);
+        error = getaddrinfo(host, port, &hints, &found);
         if (error)
                 return ctl_fail(peer->ctl, CTL_FAILED, "--listen %s: %s", peer->options->listen,
                                 gai_strerror(error));
@@ -180,6 +182,7 @@ static int peer_run(struct ctl *ctl, const struct peer_options *options)
 {
         struct peer *peer = calloc(1, sizeof(*peer));
         sigset_t set;
+        int code;
 
         if (!peer)
                 return ctl_fail(ctl, CTL_FAILED, "no memory");
@@ -190,7 +193,7 @@ static int peer_run(struct ctl *ctl, const struct peer_options *options)
         sigaddset(&set, SIGINT);
         sigprocmask(SIG_BLOCK, &set, NULL);
         peer->signals = signalfd(-1, &set, SFD_CLOEXEC);
-        int code = peer_listen(peer);
+        code = peer_listen(peer);
         if (code == CTL_DONE) {
                 setvbuf(stdout, NULL, _IOFBF, STDOUT_BUFFER);
                 peer_loop(peer);

@@ -60,10 +60,11 @@ static bool play_expect(struct conn *conn, const struct script_step *step)
         size_t size, n;
 
         while (conn_next(conn, &frame, &size)) {
-                frame_message(&conn->options->spec, frame, size, &message, &n);
-                bool same = n == step->size && memcmp(message, step->data, n) == 0;
-                bool heartbeat = conn_is_heartbeat(conn, frame, size);
+                bool same, heartbeat;
 
+                frame_message(&conn->options->spec, frame, size, &message, &n);
+                same = n == step->size && memcmp(message, step->data, n) == 0;
+                heartbeat = conn_is_heartbeat(conn, frame, size);
                 if (!same && !heartbeat && !any) {
                         unexpected(conn, step, (const char *)message, n);
                         return false;
@@ -96,14 +97,16 @@ static bool out_empty(const struct conn *conn)
  * gone and PIECE_PAUSE_USEC. */
 static bool play_send(struct conn *conn, const struct script_step *step, uint64_t now)
 {
+        size_t left, size;
+
         if (step->n_pieces ? !out_empty(conn) : conn->out.size - conn->out.at > OUT_HIGH)
                 return false;
         if (conn->piece && !play_wait(conn, PIECE_PAUSE_USEC, now))
                 return false;
-        size_t left = step->size - conn->piece_at;
-        size_t size = conn->piece < step->n_pieces && step->pieces[conn->piece] < left
-                              ? step->pieces[conn->piece]
-                              : left;
+        left = step->size - conn->piece_at;
+        size = conn->piece < step->n_pieces && step->pieces[conn->piece] < left
+                       ? step->pieces[conn->piece]
+                       : left;
         conn_send(conn, step->data + conn->piece_at, size);
         conn->piece++;
         conn->piece_at += size;

@@ -46,6 +46,7 @@ static const char *parse_nothing(struct parser *parser, struct script_step *step
 static const char *parse_text(struct parser *parser, struct script_step *step, char *argument)
 {
         size_t size = strlen(argument);
+        ssize_t n;
 
         (void)parser;
         if (size >= 2 && argument[0] == '"' && argument[size - 1] == '"') {
@@ -53,7 +54,7 @@ static const char *parse_text(struct parser *parser, struct script_step *step, c
                 argument++;
         }
         step->data = malloc(size + 1);
-        ssize_t n = step->data ? units_unescape(argument, step->data) : -1;
+        n = step->data ? units_unescape(argument, step->data) : -1;
         if (n < 0)
                 return "an escape that is none (they are as in C; a backslash is \\\\)";
         step->size = (size_t)n;
@@ -121,20 +122,22 @@ static const char *parse_hex(struct parser *parser, struct script_step *step, ch
 static const char *parse_length(struct parser *parser, struct script_step *step, char *argument)
 {
         char *rest = argument + strcspn(argument, " \t");
-        unsigned char head[FRAME_HEADER_MAX];
+        unsigned char head[FRAME_HEADER_MAX], *data;
+        const char *error;
         uint64_t length;
+        size_t n;
 
         if (*rest)
                 *rest++ = '\0';
         if (units_number_parse(argument, &length) < 0)
                 return "expected a number";
-        size_t n = encode_length(parser->spec, length, head);
+        n = encode_length(parser->spec, length, head);
         if (n == 0)
                 return "this frame has no length field that can say so";
-        const char *error = parse_text(parser, step, rest + strspn(rest, " \t"));
+        error = parse_text(parser, step, rest + strspn(rest, " \t"));
         if (error)
                 return error;
-        unsigned char *data = malloc(n + step->size);
+        data = malloc(n + step->size);
         if (!data)
                 return "no memory";
         memcpy(data, head, n);
@@ -208,6 +211,7 @@ static const char *parse_step(struct parser *parser, const char *name, char *arg
                               uint64_t repeat)
 {
         struct script *script = parser->script;
+        struct script_step *step;
         size_t i = 0, n = sizeof(commands) / sizeof(*commands);
 
         while (i < n && strcmp(commands[i].name, name) != 0)
@@ -215,7 +219,7 @@ static const char *parse_step(struct parser *parser, const char *name, char *arg
         if (i == n)
                 return "there is no such command (see `ftcpctl peer --help`)";
         script->steps = grow(script->steps, script->n_steps, sizeof(*script->steps));
-        struct script_step *step = &script->steps[script->n_steps++];
+        step = &script->steps[script->n_steps++];
         *step = (struct script_step){.op = commands[i].op, .line = parser->line, .repeat = repeat};
         if (script->n_parts == 0) {
                 add_part(script);

@@ -134,13 +134,14 @@ static int call_more(struct ctl *ctl, const char *method, json_t *parameters)
 static bool read_parameters(struct ctl *ctl, const char *text, json_t **parameters)
 {
         json_error_t error;
+        bool none;
 
         *parameters = json_loads(text, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
         if (json_is_object(*parameters))
                 return true;
         ctl_fail(ctl, 0, "the parameters are no JSON object, such as '{\"id\": 7}': %s",
                  *parameters ? "something else" : error.text);
-        bool none = json_is_null(*parameters);
+        none = json_is_null(*parameters);
         json_decref(*parameters);
         *parameters = NULL;
         if (none)

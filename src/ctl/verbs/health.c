@@ -68,6 +68,8 @@ static void print_performance(const json_t *reply)
         const json_t *upstream = json_object_get(reply, "upstream");
         const json_t *books = json_object_get(reply, "toUpstream");
         const json_t *queued = json_object_get(books, "queued");
+        int64_t rtt = member_int(upstream, "rttUsec", -1);
+        int64_t oldest = member_int(books, "oldestUsec", -1);
         bool up = strcmp(member_state(upstream), "up") == 0;
 
         printf("|up=%d clients=%" PRId64 ";;;0;%" PRId64 " queued=%" PRId64 ";;;0 "
@@ -80,10 +82,8 @@ static void print_performance(const json_t *reply)
                member_int(json_object_get(upstream, "sent"), "messages", 0),
                member_int(upstream, "disconnects", 0),
                all_dropped(books) + all_dropped(json_object_get(reply, "toClients")));
-        int64_t rtt = member_int(upstream, "rttUsec", -1);
         if (rtt >= 0)
                 printf(" rtt=%" PRId64 "us;;;0", rtt);
-        int64_t oldest = member_int(books, "oldestUsec", -1);
         printf(" oldest=%" PRId64 "us;;;0", oldest < 0 ? 0 : oldest);
 }
 
@@ -121,7 +121,7 @@ int verb_health(struct ctl *ctl, int argc, char **argv)
 {
         bool nagios = false;
         json_t *reply = NULL;
-        int option;
+        int option, code;
 
         while ((option = ctl_option(ctl, argc, argv)) != -1) {
                 if (option == '?')
@@ -130,7 +130,7 @@ int verb_health(struct ctl *ctl, int argc, char **argv)
         }
         if (optind < argc)
                 return ctl_usage(ctl, "health takes no argument");
-        int code = bus_call(ctl, nagios ? "io.ftcpd.Status" : "io.ftcpd.Health", NULL, &reply);
+        code = bus_call(ctl, nagios ? "io.ftcpd.Status" : "io.ftcpd.Health", NULL, &reply);
         if (code == CTL_DONE) {
                 code = severity_exit(member_text(reply, "health", ""));
         } else {

@@ -91,9 +91,11 @@ static bool receiver_print(struct receiver *receiver)
 /* Makes room for a read. The buffer grows with the bytes received, not with a length field. */
 static bool receiver_room(struct receiver *receiver)
 {
+        unsigned char *in;
+
         if (receiver->room - receiver->size >= BUFFER / 2)
                 return true;
-        unsigned char *in = realloc(receiver->in, receiver->room * 2 + BUFFER);
+        in = realloc(receiver->in, receiver->room * 2 + BUFFER);
         if (!in)
                 return false;
         receiver->in = in;
@@ -185,9 +187,10 @@ static int receiver_options(struct receiver *receiver, int argc, char **argv)
 int verb_recv(struct ctl *ctl, int argc, char **argv)
 {
         struct receiver receiver = {.ctl = ctl, .want = UINT64_MAX};
+        int code;
 
         receiver.form = isatty(STDOUT_FILENO) ? FORM_SAFE : FORM_LINES;
-        int code = receiver_options(&receiver, argc, argv);
+        code = receiver_options(&receiver, argc, argv);
         if (code != CTL_DONE)
                 return code;
         code = data_open(ctl, &receiver.data, receiver.steal ? DATA_STEAL : DATA_RECEIVE);

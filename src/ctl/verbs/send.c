@@ -115,6 +115,7 @@ static int sender_message(struct sender *sender, const void *message, size_t siz
         size_t head_size = 0, tail_size = 0;
         const char *error =
                 frame_wrap(&sender->data.spec, message, size, head, &head_size, tail, &tail_size);
+        int code;
 
         sender->line++;
         if (error && sender->lines)
@@ -123,7 +124,7 @@ static int sender_message(struct sender *sender, const void *message, size_t siz
                                 (unsigned long long)sender->line, error);
         if (error)
                 return ctl_fail(sender->ctl, CTL_FAILED, "this message can't be sent: %s", error);
-        int code = sender_append(sender, head, head_size);
+        code = sender_append(sender, head, head_size);
         if (code == CTL_DONE)
                 code = sender_append(sender, message, size);
         if (code == CTL_DONE)
@@ -159,12 +160,12 @@ static int too_large(struct sender *sender)
 static int sender_read(struct sender *sender, char *text, size_t *size)
 {
         const char *rest = text;
-        int code = sender_lines(sender, &rest, size);
+        int code = sender_lines(sender, &rest, size), flushed;
 
         memmove(text, rest, *size);
         /* The lines of a slow writer do not wait for its next line. After an error, the lines
          * before the bad line still go. */
-        int flushed = sender_flush(sender);
+        flushed = sender_flush(sender);
         return code != CTL_DONE ? code : flushed;
 }
 
@@ -253,6 +254,7 @@ int verb_send(struct ctl *ctl, int argc, char **argv)
 {
         struct sender sender = {.ctl = ctl};
         uint64_t timeout = UINT64_MAX;
+        const char *text;
         bool flush = false;
         int option, code;
 
@@ -267,7 +269,7 @@ int verb_send(struct ctl *ctl, int argc, char **argv)
                 return ctl_usage(ctl, "--timeout goes with --flush");
         if (argc - optind > 1)
                 return ctl_usage(ctl, "send takes one TEXT: quote it where it has blanks");
-        const char *text = optind < argc && strcmp(argv[optind], "-") != 0 ? argv[optind] : NULL;
+        text = optind < argc && strcmp(argv[optind], "-") != 0 ? argv[optind] : NULL;
         sender.patience = timeout;
         sender.out = malloc(BUFFER);
         if (!sender.out)

@@ -62,9 +62,10 @@ static void print_row(const json_t *setting, bool colour)
         char origin[ORIGIN];
         const char *value = member_text(setting, "value", ""), *from = origin_text(setting, origin);
         bool dim = colour && !from;
+        int at;
 
         fputs(dim ? "\033[2m  " : "  ", stdout);
-        int at = 2 + print_safe(member_text(setting, "key", "?"));
+        at = 2 + print_safe(member_text(setting, "key", "?"));
         printf("%*s ", at < KEY ? KEY - at : 0, "");
         at = (at < KEY ? KEY : at) + 1;
         at += print_safe(*value ? value : "(none)");
@@ -124,7 +125,7 @@ int verb_config(struct ctl *ctl, int argc, char **argv)
 {
         json_t *result = NULL;
         bool cat = false;
-        int option;
+        int option, code;
 
         while ((option = ctl_option(ctl, argc, argv)) != -1) {
                 if (option == '?')
@@ -133,7 +134,7 @@ int verb_config(struct ctl *ctl, int argc, char **argv)
         }
         if (optind < argc)
                 return ctl_usage(ctl, "config takes no argument");
-        int code = bus_call(ctl, "io.ftcpd.GetConfig", NULL, &result);
+        code = bus_call(ctl, "io.ftcpd.GetConfig", NULL, &result);
         if (code == CTL_DONE && ctl->json != CTL_JSON_OFF)
                 code = ctl_print_json(ctl, result);
         else if (code == CTL_DONE)

@@ -46,10 +46,11 @@ static bool known_state(const char *name)
 static int unknown_state(struct ctl *ctl, const char *name)
 {
         struct suggest near = suggest_begin(name);
+        const char *best;
 
         for (int i = 0; i < LINK_STATES; i++)
                 suggest_offer(&near, link_state_name((enum link_state)i));
-        const char *best = suggest_best(&near);
+        best = suggest_best(&near);
         ctl_fail(ctl, 0, "--state=%.40s: there is no such state%s%s%s; see `ftcpctl wait --help`",
                  name, best ? " (did you mean " : "", best ? best : "", best ? "?)" : "");
         return ctl_usage(ctl, NULL);
