@@ -344,10 +344,11 @@ static void histograms_are_drawn_where_the_daemon_has_them(void **state)
                 json_pack("{s:[{s:s, s:i, s:i, s:i, s:i, s:i}, {s:s, s:i}]}", "histograms", "name",
                           "heartbeat", "count", 3, "minUsec", 20, "medianUsec", 30, "p99Usec", 4000,
                           "maxUsec", 5000000, "name", "never", "count", 0);
+        char *text;
 
         (void)state;
         top_take(&top, counts(1000000, 0, 0), NULL, latency);
-        char *text = drawn(&top, 24, 80);
+        text = drawn(&top, 24, 80);
         assert_non_null(strstr(text, "heartbeat      min 20us, median 30us, p99 4.0ms, max 5.0s"));
         assert_null(strstr(text, "never"));
         free(text);
@@ -415,6 +416,7 @@ static void assert_drawn(struct top *top, int rows, int columns, const char *the
 static void the_clients_that_have_no_room_are_scrolled_to(void **state)
 {
         struct top top = crowd(100);
+        json_t *few;
 
         (void)state;
         assert_drawn(&top, 24, 80, "     1 ", "   100 ");
@@ -432,7 +434,7 @@ static void the_clients_that_have_no_room_are_scrolled_to(void **state)
         assert_drawn(&top, 24, 80, "     1 ", " above");
         assert_false(top_keys(&top, "\033[Bq", 4));
         top_keys(&top, "\033[F", 3);
-        json_t *few = json_pack("[{s:i}]", "id", 7);
+        few = json_pack("[{s:i}]", "id", 7);
         top_take(&top, counts(2000000, 0, 0), few, NULL);
         assert_drawn(&top, 24, 80, "     7 ", " above");
         top_done(&top);

@@ -235,9 +235,10 @@ static void an_encoded_object_is_read_back(void **state)
         struct varlink_reader reader;
         json_t *back = NULL;
         size_t size = 0;
+        char *text;
 
         (void)state;
-        char *text = varlink_encode(object, &size);
+        text = varlink_encode(object, &size);
         assert_non_null(text);
         assert_int_equal(text[size - 1], '\0');
         varlink_reader_init(&reader);
