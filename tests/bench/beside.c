@@ -37,6 +37,8 @@ static void walk_on(struct walk *walk, int fd, const char *bytes, size_t size,
                     const struct pattern *small, uint64_t *bulk)
 {
         for (size_t at = 0; at < size;) {
+                size_t n;
+
                 if (walk->had < HEAD) {
                         uint32_t length;
 
@@ -46,8 +48,7 @@ static void walk_on(struct walk *walk, int fd, const char *bytes, size_t size,
                         walk->small = walk->left == small->size - HEAD;
                         continue;
                 }
-                size_t n = size - at < walk->left ? size - at : walk->left;
-
+                n = size - at < walk->left ? size - at : walk->left;
                 at += n;
                 walk->left -= n;
                 if (!walk->left)
