@@ -4,10 +4,10 @@
  * The common code of the load programs: many connections that send or receive one message over and
  * over, and the clocks and the memory of the measured process.
  *
- * The ends are cheaper than any relay between the ends: a sender writes whole buffers of messages
- * prepared ahead, and a receiver compares only the first and the last bytes of each read. A stream
- * repeats one message, and therefore the bytes at a boundary give the exact number of messages. All
- * functions end the program after an error.
+ * The ends are meant to be cheaper than any relay in between: a sender writes whole buffers of
+ * messages prepared ahead, and a receiver compares only the first and the last bytes of each read.
+ * A stream repeats one message, and therefore the bytes at a boundary give the exact number of
+ * messages. All functions end the program after an error.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -104,7 +104,7 @@ void side_send(struct side *side, const struct pattern *pattern, uint64_t each, 
  * Receives `total` bytes on all connections together. An *intermezzo* is a text between two
  * messages that the other end may send, too, and is not counted. Gives credit in flow, unless NULL:
  * sent_size bytes for each message that every connection received. Returns the bytes received;
- * fewer than `total` after SILENCE.
+ * fewer than `total` after SILENCE. A side with one connection and no flow waits without an end.
  */
 uint64_t side_receive(struct side *side, const struct pattern *pattern, uint64_t total,
                       struct flow *flow, size_t sent_size);

@@ -28,8 +28,8 @@ struct listener {
         struct count has;     /* in runs with an end; a message begun counts whole */
         struct count done;    /* read whole */
         uint64_t served;      /* number of the last deal to this listener */
-        uint64_t round;       /* of the last return of messages of another listener, */
-        uint32_t at;          /* which went behind this run */
+        uint64_t round;       /* number of the last give-back that reached this listener */
+        uint32_t at;          /* the run behind which its messages went */
         uint32_t n;           /* number of runs; the first is being read */
         struct run run[RUNS]; /* in the order of reading */
 };

@@ -46,9 +46,9 @@ struct conn {
         bool turn_over;  /* the script goes on in the next pass */
 };
 
-/* Takes fd, a non-blocking socket, and borrows options and result. Connections count from id 1;
- * number id plays that part of the script, or the last part if there are fewer. `from` is the
- * address of the other side, for people. */
+/* Takes fd, a non-blocking socket, and borrows options and result. Connection number id, from 1 on,
+ * plays part id - 1 of the script, or the last part after all others. `from` is the address of the
+ * other side, for people. */
 void conn_init(struct conn *conn, const struct peer_options *options, struct peer_result *result,
                int fd, unsigned id, const char *from);
 
@@ -79,8 +79,9 @@ bool conn_over(const struct conn *conn, uint64_t now);
 /* Appends bytes to the output. Resets the connection without memory. */
 void conn_send(struct conn *conn, const void *bytes, size_t size);
 
-/* Finds the first whole frame of the input, where *frame stays until conn_took(). Returns false
- * if no frame is whole; resets the connection if the bytes begin no frame. */
+/* Finds the first whole frame of the input. *frame points into the input until conn_took() or the
+ * next read. Returns false if no frame is whole; resets the connection if the bytes begin no
+ * frame. */
 bool conn_next(struct conn *conn, const unsigned char **frame, size_t *size);
 
 /* Takes the frame of conn_next() from the input. Counts and shows the message, unless the frame is

@@ -93,8 +93,8 @@ static bool out_empty(const struct conn *conn)
         return conn->out.at == conn->out.size;
 }
 
-/* True when the step is done. Each piece of a split is written alone, after the piece before is
- * gone and PIECE_PAUSE_USEC. */
+/* True when the step is done. Each piece of a split is written alone, PIECE_PAUSE_USEC after
+ * all output before is gone. */
 static bool play_send(struct conn *conn, const struct script_step *step, uint64_t now)
 {
         size_t left, size;

@@ -178,7 +178,7 @@ static int wait_for(struct waiter *waiter)
                 }
                 if (clock_usec() >= waiter->deadline)
                         break;
-                /* Without a daemon the earlier words no longer hold. */
+                /* Without an answer the earlier words are out of date. */
                 if (code == CTL_UNREACHABLE)
                         snprintf(waiter->why, sizeof(waiter->why), "%s", ctl->why);
                 local_sleep(AGAIN_USEC);
