@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What happens to readers of core/spread, at random. */
+/* What happens to readers of flow/spread, at random. */
 #include "sim.h"
 
 bool side_write_reader(struct side *side, uint32_t slot, size_t limit)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Readers through core/spread, beside the plain model of it: who gets which message of the peer. */
+/* Readers through flow/spread, beside the plain model of it: who gets which message of the peer. */
 #include <string.h>
 
 #include "sim.h"

@@ -122,7 +122,7 @@ uint64_t world_client_send(struct world *world, uint32_t c, const struct iovec *
         return went;
 }
 
-/* The same for a reader of core/spread. */
+/* The same for a reader of flow/spread. */
 static void reader_gets(struct world *world, struct audience *a, uint32_t slot,
                         const unsigned char *data, uint64_t size)
 {
@@ -282,7 +282,7 @@ static void tx_message(struct world *world, const char *key)
         world_check(world, sscanf(key, "M%2x%6x", &c, &seq) == 2, "the peer got a torn message");
         world_check(world, c < SIM_CLIENTS && seq < world->client[c].sent,
                     "the peer got what was not sent");
-        world_check(world, !world->tx_no_new, "a message was begun while the log was on hold");
+        world_check(world, !world->tx_no_new, "a message was begun while no new one may be");
         boundary = world->plan->up[c].boundary;
         world->tx_client = c;
         world->tx_seq = seq;
