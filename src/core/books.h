@@ -43,6 +43,7 @@ const char *drop_reason_name(enum drop_reason reason);
 
 /* Returns the sum, by member. */
 struct count count_add(struct count a, struct count b);
+
 /* Returns the difference, by member. */
 struct count count_sub(struct count a, struct count b);
 

@@ -36,5 +36,6 @@ enum link_cause {
 
 /* Returns the word of a state, such as "up". */
 const char *link_state_name(enum link_state state);
+
 /* Returns the word of a cause, such as "refused". */
 const char *link_cause_name(enum link_cause cause);

@@ -118,6 +118,7 @@ struct client *client_new(const struct client_setup *setup);
 
 /* Returns the client's name for log lines, in static memory: the next call overwrites the text. */
 const char *client_name(const struct client *client);
+
 /* Makes a client from its slot in a checked image; fd is the predecessor's socket. The caller calls
  * client_reconcile() before the loop runs. Returns NULL without memory. */
 struct client *client_recover(const struct client_setup *setup);

@@ -39,6 +39,7 @@ void events_add(struct events *events, const struct image_facts *facts, const ch
 
 /* Returns the number of the last event; 0: no event yet. */
 uint64_t events_last(const struct events *events);
+
 /* Returns the number of the first event kept; 1 also if no event was added yet. */
 uint64_t events_first(const struct events *events);
 

@@ -22,5 +22,6 @@ uint64_t fingerprint_link(const struct config *config);
 
 /* At the start of a connection: writes the configured address into the image; cut if too long. */
 void fingerprint_address(struct image_session *session, const char *address);
+
 /* Returns the configured address of the connection, in the image; "?" if the image has no text. */
 const char *fingerprint_address_of(const struct image_session *session);

@@ -25,6 +25,7 @@ enum {
  */
 void hold_set(struct store *store, const char *by, const char *reason, uint64_t now,
               uint64_t until);
+
 /* Releases the hold. */
 void hold_clear(struct store *store);
 
@@ -37,6 +38,7 @@ struct hold_view {
         const char *by, *reason;
         uint64_t since, left_usec;
 };
+
 /* Returns the hold, which is on; `now` as for hold_set(). */
 struct hold_view hold_look(const struct image *image, uint64_t now);
 

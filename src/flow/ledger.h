@@ -85,6 +85,7 @@ bool ledger_pending(const struct ledger *ledger, bool inject_only);
  */
 int ledger_gather(struct ledger *ledger, size_t limit, bool no_new_messages, struct iovec *iov,
                   int max);
+
 /* Books `bytes` of the last ledger_gather() as written. */
 void ledger_sent(struct ledger *ledger, uint64_t bytes);
 
@@ -103,6 +104,7 @@ uint64_t ledger_written(const struct ledger *ledger);
 
 /* Returns the count of messages written whole, on all connections. */
 struct count ledger_sent_count(const struct ledger *ledger);
+
 /* Returns the count of messages written whole which an earlier connection had begun. */
 struct count ledger_resent_count(const struct ledger *ledger);
 

@@ -92,6 +92,7 @@ void spread_init(struct spread *spread, struct log *log);
 /* Recovers the spread of a checked image. Next the caller recovers each reader, and then calls
  * spread_configure(), which finishes changes that a crash cut short, before any other function. */
 void spread_recover(struct spread *spread, struct log *log);
+
 /* Frees the arrays; the readers stay their owners'. */
 void spread_done(struct spread *spread);
 

@@ -25,6 +25,7 @@ static inline struct count range_count(const struct log_range *range)
 
 /* Adds a member, of which the image says READER_MEMBER already. */
 void spread_rank_add(struct spread *spread, struct reader *reader);
+
 /* Removes a member; its role is the caller's to set. */
 void spread_rank_remove(struct spread *spread, struct reader *reader);
 

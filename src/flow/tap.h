@@ -66,11 +66,13 @@ struct tap_batch {
 
 /* Begins with an empty list. */
 void taps_init(struct taps *taps);
+
 /* True if the list has a tap. */
 bool taps_any(const struct taps *taps);
 
 /* Adds a tap, borrowed, in which the owner has filled in all but `missed` and `link`. */
 void taps_add(struct taps *taps, struct tap *tap);
+
 /* Removes the tap from its list. */
 void taps_remove(struct tap *tap);
 

@@ -35,6 +35,7 @@ struct writer {
 
 /* Begins on an empty or a checked image. `log` is the out log, borrowed. */
 void turn_init(struct turn *turn, struct log *log, struct image_turn *image);
+
 /* Begins or recovers the writer of entry `slot` of the client table. */
 void writer_init(struct writer *writer, struct turn *turn, uint32_t slot);
 

@@ -118,6 +118,7 @@ struct log_place log_walk(const struct log *log, const struct image_mark *mark, 
 
 /* Counts one reader more in this slab (SLAB_NONE: nothing). */
 void log_pin(struct log *log, uint32_t slab);
+
 /* Counts one reader less in this slab, and frees the slabs that no reader needs any more. */
 void log_unpin(struct log *log, uint32_t slab);
 

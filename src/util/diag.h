@@ -20,10 +20,13 @@
 /* Finds out where standard error goes, and sets the level. To be called once at start; earlier
  * lines down to LOG_INFO are written plain. */
 void diag_open(int level);
+
 /* Sets the level, LOG_EMERG to LOG_DEBUG: less severe lines are not written. */
 void diag_set_level(int level);
+
 /* Returns the level. */
 int diag_level(void);
+
 /* True if lines of `level` are written. */
 bool diag_enabled(int level);
 
@@ -39,6 +42,7 @@ void diag_settle(uint64_t usec);
 
 /* Returns the level of a syslog name ("info", "debug" ...), or -1. */
 int diag_level_parse(const char *name);
+
 /* Returns the syslog name of a level. */
 const char *diag_level_name(int level);
 

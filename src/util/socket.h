@@ -40,6 +40,7 @@ struct socket_peer {
 
 /* Fills peer, which is to be freed with socket_peer_done(). Returns 0 or a negative errno. */
 int socket_peer_get(int fd, struct socket_peer *peer);
+
 /* Frees the groups. */
 void socket_peer_done(struct socket_peer *peer);
 

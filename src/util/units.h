@@ -20,6 +20,7 @@ enum { UNITS_TEXT_MAX = 80 }; /* room for any formatted span or size */
 /* Parses a span as in systemd.time(7): "250ms", "1min 30s", "1.5h", "infinity"; a number without a
  * unit is seconds. */
 int units_span_parse(const char *text, uint64_t *usec);
+
 /* Writes a span of at most UNITS_SPAN_MAX, or UNITS_INFINITY, exact to the microsecond. */
 void units_span_format(uint64_t usec, char text[UNITS_TEXT_MAX]);
 
@@ -27,16 +28,19 @@ void units_span_format(uint64_t usec, char text[UNITS_TEXT_MAX]);
 struct units_words {
         char text[UNITS_TEXT_MAX];
 };
+
 /* Returns a span for people, rounded down: "250ms", "1s 500ms", "5min 3s", "2h 10min". */
 struct units_words units_span_words(uint64_t usec);
 
 /* Returns "1 message", "2 messages" ... */
 struct units_words units_messages(uint64_t n);
+
 /* Returns "was" for 1, else "were". */
 const char *units_were(uint64_t n);
 
 /* Parses a number of bytes, with K, M, G or T to the base of 1024, or B. */
 int units_size_parse(const char *text, uint64_t *bytes);
+
 /* Writes a number of bytes with the largest suffix that is exact. */
 void units_size_format(uint64_t bytes, char text[UNITS_TEXT_MAX]);
 

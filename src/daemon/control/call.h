@@ -98,6 +98,7 @@ const struct control_interface *control_interface_find(const struct control_serv
 /* Returns a reply, a new reference, or NULL without memory. Takes the reference to parameters;
  * NULL: none. */
 json_t *control_reply(json_t *parameters);
+
 /* Returns an error reply, as control_reply() does. name is an error of org.varlink.service, or the
  * full name of an error of another interface. */
 json_t *control_error(const char *name, json_t *parameters);
@@ -120,8 +121,10 @@ json_t *control_release(const struct control_call *call);
 json_t *control_reconnect(const struct control_call *call);
 json_t *control_drop_client(const struct control_call *call);
 json_t *control_set_log_level(const struct control_call *call);
+
 /* The flush() of Flush. */
 json_t *control_flush(const struct control_call *call, struct control_flush *flush);
+
 /* The flush_look() of the service: the reply to Flush. */
 int control_flush_look(const struct control_call *call, const struct control_flush *flush,
                        json_t **reply);

@@ -123,10 +123,13 @@ char *control_client_room(struct control_client *client, size_t size);
 /* Begins the tap of a call of Tap. The tap ends with control_tap_end(), or when the tapped client
  * ends. Returns 0, or -ENOENT if no client has the id. */
 int control_tap_begin(struct control_client *client);
+
 /* Ends the tap. May be called at any time, also without a tap. */
 void control_tap_end(struct control_client *client);
+
 /* Queues a reply with the number of missed messages, if all other replies are written. */
 void control_tap_news(struct control_client *client);
+
 /* True if the tapped client has ended. control_client_news() then ends the connection. */
 bool control_tap_ended(const struct control_client *client);
 

@@ -39,11 +39,13 @@ struct control_queue {
 
 /* Returns 0 or -ENOMEM. */
 int control_queue_init(struct control_queue *queue, struct event_base *base);
+
 /* Frees the timer. */
 void control_queue_done(struct control_queue *queue);
 
 /* Puts a connection into a line, with the events (EV_READ, EV_WRITE) for its slot. Serves the lines
  * at once if the budget allows, and may close any connection. */
 void control_queue_add(struct control_queue *queue, struct control_client *client, short events);
+
 /* Takes a connection out of the line, if any. */
 void control_queue_remove(struct control_client *client);

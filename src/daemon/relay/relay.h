@@ -40,6 +40,7 @@ struct relay_ops {
  */
 int relay_new(struct relay **relay, struct event_base *base, const struct config *config,
               struct handover *handover, const struct relay_ops *ops, void *context);
+
 /* Ends all clients and the link, and frees the relay with the store. */
 void relay_free(struct relay *relay);
 
@@ -74,8 +75,10 @@ void relay_stop(struct relay *relay, uint64_t deadline, bool leave);
  * the operator, the reason (NULL: none) and the time of the first.
  */
 void relay_hold(struct relay *relay, const char *by, const char *reason, uint64_t for_usec);
+
 /* Ends the hold and dials. Does nothing if the link is not held. */
 void relay_release(struct relay *relay, const char *by);
+
 /* Closes the connection and dials at once. Does nothing but log if the link is held. */
 void relay_reconnect(struct relay *relay, const char *by);
 
@@ -84,6 +87,7 @@ int relay_drop_client(struct relay *relay, uint64_t id, const char *by);
 
 /* The end of the out log: the position behind all messages accepted so far. */
 uint64_t relay_accepted(const struct relay *relay);
+
 /* True if every message before `position` is acknowledged or dropped; if not, flushed() is called
  * when the answer may have changed. */
 bool relay_is_flushed(struct relay *relay, uint64_t position);
@@ -96,14 +100,17 @@ __attribute__((format(printf, 3, 4))) void relay_tell(struct relay *relay, enum 
  * filled in ops, subject, ways and client_id of the tap and owns the tap. Returns 0, or -ENOENT if
  * client_id is not 0 and no client has this number. */
 int relay_tap(struct relay *relay, struct tap *tap);
+
 /* Stops showing messages to a tap. */
 void relay_untap(struct relay *relay, struct tap *tap);
 
 /* The ring of events, borrowed. */
 const struct events *relay_events(const struct relay *relay);
+
 /* Fills in a snapshot, without version, outdated and shut. Strings are borrowed until the event
  * loop runs. */
 void relay_status(struct relay *relay, struct status *status);
+
 /* Fills in at most max clients; returns the number of all connected clients.
  * Strings are borrowed until the event loop runs. */
 size_t relay_clients(struct relay *relay, struct status_client *clients, size_t max);

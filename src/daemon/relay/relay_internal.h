@@ -116,11 +116,14 @@ static inline struct client *relay_find(const struct relay *relay, uint64_t id)
 /* ---- down.c ---- */
 /* A link_ops.received: shows the messages to the taps, spreads and delivers them. */
 void relay_on_received(void *context, const struct log_taken *taken);
+
 /* A client_ops.over: pauses reading of the link while any client is beyond its limit. */
 void relay_on_over(void *context, struct client *client, bool over);
+
 /* Writes the messages spread so far to the clients' sockets. May throttle the link, and may end
  * clients. Does nothing unless the spread has news. */
 void relay_deliver(struct relay *relay);
+
 /* Ends the throttle of the link when a client has taken enough. */
 void relay_wake(struct relay *relay);
 
@@ -128,19 +131,26 @@ void relay_wake(struct relay *relay);
 /* A client_ops.room: returns how many bytes may be read from the client; 0: the client is queued,
  * and client_read_on() follows. */
 size_t relay_on_room(void *context, struct client *client);
+
 /* A client_ops.accepted: shows the messages to the taps; may write early, may throttle clients. */
 void relay_on_accepted(void *context, struct client *client, const struct log_taken *taken);
+
 /* A client_ops.more. */
 void relay_on_more(void *context);
+
 /* A client_ops.partial: counts the client's partial message, and keeps PartialSize= when the
  * message has grown. */
 void relay_on_partial(void *context, struct client *client, uint64_t before);
+
 /* Ends the clients with the oldest partial messages until PartialSize= holds. */
 void relay_limit_partials(struct relay *relay);
+
 /* Reads the clients waiting for room, as far as the out log has room. */
 void relay_read_on(struct relay *relay);
+
 /* Writes the out log to the link. Returns true if the next pass is not to wait for events. */
 bool relay_write(struct relay *relay);
+
 /* Before a stop: takes the bytes that clients have sent until now, and no later bytes, for the
  * flush has to end. */
 void relay_last_call(struct relay *relay);
@@ -162,21 +172,26 @@ void relay_note_drops(struct relay *relay);
 /* Opens the predecessor's store if the store can be trusted, otherwise a new store;
  * relay->recovered tells which. Returns 0 or a negative errno. */
 int relay_open(struct relay *relay, struct handover *handover);
+
 /* Recovers the predecessor's fd_bag, connection and clients, or makes an fd_bag for a successor.
  * Takes the descriptors from handover. Returns 0 or a negative errno; exits if a recovered state
  * can only be recovered in part. */
 int relay_recover(struct relay *relay, struct handover *handover);
+
 /* A client has ended: its entry in the fd_bag counts as left and is removed later. */
 void relay_forget(struct relay *relay, struct client *client);
 
 /* ---- door.c, for recover.c too ---- */
 /* Makes room for the number `slot` in free_slots. Returns false without memory. */
 bool relay_slot_room(struct relay *relay, uint32_t slot);
+
 /* The setup of a client on fd, without slot and id, which the caller fills in. */
 struct client_setup relay_client_setup(struct relay *relay, int fd);
+
 /* Fills in the client's process, user or address and the right to send; tells the client as an
  * event. */
 void relay_introduce(struct relay *relay, struct client *client);
+
 /* Counts and tells the client that was being accepted when the predecessor ended. Comes before
  * the clients of the table are recovered, which may remove clients from the table. */
 void relay_recover_door(struct relay *relay);
@@ -184,11 +199,14 @@ void relay_recover_door(struct relay *relay);
 /* ---- fate.c ---- */
 /* The link is up, or not: applies WhenDown= and OnLinkLoss=. */
 void relay_follow_link(struct relay *relay, bool up);
+
 /* Applies MessageTTL=, WhenDown= and the keys of relay_apply_spread(), at the start and after a
  * reload. */
 void relay_apply_fate(struct relay *relay);
+
 /* Applies ToClients=, HoldSize= and ClientQueueSize= to the spread. */
 void relay_apply_spread(struct relay *relay);
+
 /* Returns the timer that drops messages older than MessageTTL=, not armed, the caller's to free; or
  * NULL. */
 struct event *relay_expirer_new(struct relay *relay);
@@ -196,12 +214,15 @@ struct event *relay_expirer_new(struct relay *relay);
 /* ---- steer.c ---- */
 /* Returns the timer that ends the operator's hold, not armed, the caller's to free; or NULL. */
 struct event *relay_hold_timer_new(struct relay *relay);
+
 /* Recovers the predecessor's hold, or ends a hold whose time is over. Comes before the start of the
  * link. */
 void relay_recover_hold(struct relay *relay);
+
 /* Has the link ask for acknowledgements often while a client waits for room or a flush is under
  * way; after each change of the two. */
 void relay_hurry(struct relay *relay);
+
 /* Position flush_at is acknowledged: forgets flush_at and calls relay_ops.flushed. */
 void relay_tell_flushed(struct relay *relay);
 
@@ -209,6 +230,7 @@ void relay_tell_flushed(struct relay *relay);
 /* Shows messages that were just committed to the in log to the taps, before the messages are
  * spread. In balance, messages are shown when they are dealt. */
 void relay_show_in(struct relay *relay, const struct log_taken *taken);
+
 /* Shows the messages of `client` that were just committed to the out log. */
 void relay_show_out(struct relay *relay, const struct client *client,
                     const struct log_taken *taken);
@@ -217,15 +239,19 @@ void relay_show_out(struct relay *relay, const struct client *client,
 /* Recovers the ring of events from the store; makes the timer, which is the caller's to free.
  * Returns false without memory. */
 bool relay_events_init(struct relay *relay);
+
 /* Adds an event: the state of the link has changed. */
 void relay_tell_link(struct relay *relay, enum link_state state, enum link_cause cause,
                      const char *text);
+
 /* Adds an event about a client, or counts the event if its class has had too many. client NULL: a
  * refused connection. Does nothing while the relay stops. */
 void relay_tell_client(struct relay *relay, enum tell_class class, const struct client *client,
                        const char *what);
+
 /* After each pass: adds events for new drops, and for the counted ones when due. */
 void relay_tell_news(struct relay *relay);
+
 /* At the end: adds events for all drops and all that was counted. */
 void relay_tell_remaining(struct relay *relay);
 

@@ -18,6 +18,7 @@
 struct image_histogram;
 
 enum severity { SEVERITY_OK, SEVERITY_WARNING, SEVERITY_CRITICAL };
+
 /* Returns "ok", "warning" or "critical". */
 const char *severity_name(enum severity severity);
 

@@ -23,6 +23,7 @@ json_t *status_json_health(const struct health *health);
 
 /* Returns one Event. */
 json_t *status_json_event(const struct image_event *event);
+
 /* Returns the Event of kind gap, which stands for `missed` events from number `first` on. time_usec
  * is CLOCK_REALTIME. */
 json_t *status_json_gap(uint64_t first, uint64_t missed, uint64_t time_usec);

@@ -47,6 +47,7 @@ int fd_bag_init(struct fd_bag *fd_bag, uint64_t *selected, const struct fd_bag_o
  * fd_bag_forget() and fd_bag_tidy(). */
 void fd_bag_recover(struct fd_bag *fd_bag, uint64_t *selected, const int end[FD_BAG_ENDS],
                     const struct fd_bag_ops *ops, void *context);
+
 /* Closes the ends. The copies that the service manager keeps live on. */
 void fd_bag_done(struct fd_bag *fd_bag);
 

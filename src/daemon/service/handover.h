@@ -44,14 +44,19 @@ void handover_refuse(struct handover *handover);
 
 /* Has the service manager keep a copy of the store's memfd. */
 void handover_keep_state(int fd);
+
 /* Has the service manager keep a copy of the memfd with the configuration in force. */
 void handover_keep_config(int fd);
+
 /* Has the service manager keep a copy of the connection of session `epoch`. */
 void handover_keep_upstream(uint64_t epoch, int fd);
+
 /* Has the service manager close the copy of this connection. */
 void handover_forget_upstream(uint64_t epoch);
+
 /* Has the service manager forget the state, the configuration and the fd_bag, at a stop: the next
  * process begins anew. Returns after service_settle(). */
 void handover_forget_all(void);
+
 /* Has the service manager keep copies of the four ends. */
 void handover_keep_bag(const struct fd_bag *fd_bag);

@@ -14,6 +14,7 @@ struct last_config {
 
 /* Takes fd, the predecessor's configuration; -1: none. */
 void last_config_init(struct last_config *last, int fd);
+
 /* Closes and frees. */
 void last_config_done(struct last_config *last);
 

@@ -40,6 +40,7 @@ bool service_keeps(void);
 /* Has the manager keep a copy of fd under `name` for a successor, also after a crash. Waits a
  * second for a manager that does not read, but not again until the manager reads. */
 void service_keep(const char *name, int fd);
+
 /* Has the manager close the copies kept under `name`. Waits as service_keep() does. */
 void service_forget(const char *name);
 
@@ -53,6 +54,7 @@ enum service_job {
         SERVICE_JOB_RESTART,
         SERVICE_JOB_RESTART_BARE,
 };
+
 /* Asks the manager over the bus, for up to a quarter of a second. n_needed: descriptors below which
  * a restart is bare. Returns SERVICE_JOB_STOP without a manager. */
 enum service_job service_job(unsigned n_needed);
@@ -68,5 +70,6 @@ void service_stopping(uint64_t usec);
 
 /* The time between two calls of service_watchdog(), half of WatchdogSec=; 0: no watchdog. */
 uint64_t service_watchdog_usec(void);
+
 /* Says that ftcpd is alive. */
 void service_watchdog(void);
