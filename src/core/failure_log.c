@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/failure_log.h"
 
-bool failure_log_failure(struct failure_log *failure_log, enum link_cause cause, uint64_t now,
-                         uint64_t *untold)
+bool failure_log_add(struct failure_log *failure_log, enum link_cause cause, uint64_t now,
+                     uint64_t *untold)
 {
         bool changed = cause != failure_log->last;
         uint64_t quiet = changed ? FAILURE_LOG_AGAIN_USEC : FAILURE_LOG_HOURLY_USEC;

@@ -25,10 +25,10 @@ struct failure_log {
 /* Notes a failure. Returns true if the failure is to be reported, and sets *untold to the number of
  * failures with the same cause since the last report. Returns false if not to be reported, counts
  * the failure as untold, and leaves *untold alone. now: microseconds. */
-bool failure_log_failure(struct failure_log *failure_log, enum link_cause cause, uint64_t now,
-                         uint64_t *untold);
+bool failure_log_add(struct failure_log *failure_log, enum link_cause cause, uint64_t now,
+                     uint64_t *untold);
 
-/* The caller reported the last failure of cause although failure_log_failure() returned false: the
+/* The caller reported the last failure of cause although failure_log_add() returned false: the
  * failure counts as untold no more. */
 void failure_log_told(struct failure_log *failure_log, enum link_cause cause);
 

@@ -37,7 +37,7 @@ bool link_tell_failure(struct link *link, enum link_cause cause, const char *tex
         bool news;
 
         keep_error(link, cause, text);
-        news = failure_log_failure(&link->failure_log, cause, link->last_error_at, &untold);
+        news = failure_log_add(&link->failure_log, cause, link->last_error_at, &untold);
         if (!news && !link->told_up) {
                 diag_debug("link: %s: %s", word, text);
                 return false;

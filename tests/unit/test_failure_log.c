@@ -15,7 +15,7 @@ static bool failure(struct failure_log *failure_log, enum link_cause cause, uint
                     uint64_t expected)
 {
         uint64_t untold = UINT64_MAX;
-        bool told = failure_log_failure(failure_log, cause, second * SECOND, &untold);
+        bool told = failure_log_add(failure_log, cause, second * SECOND, &untold);
 
         if (told)
                 assert_int_equal(untold, expected);
