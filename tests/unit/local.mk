@@ -48,19 +48,19 @@ unit_tests = \
 	%D%/test_varlink \
 	%D%/test_waits
 tests_unit_test_config_SOURCES = \
-	%D%/test_config.c %D%/config_room.c %D%/config_room.h
+	%D%/test_config.c %D%/lib/config_room.c %D%/lib/config_room.h
 tests_unit_test_config_files_SOURCES = \
-	%D%/test_config_files.c %D%/config_room.c %D%/config_room.h
+	%D%/test_config_files.c %D%/lib/config_room.c %D%/lib/config_room.h
 tests_unit_test_control_SOURCES = \
-	%D%/test_control.c %D%/control_room.c %D%/control_room.h
+	%D%/test_control.c %D%/lib/control_room.c %D%/lib/control_room.h
 tests_unit_test_control_queue_SOURCES = \
-	%D%/test_control_queue.c %D%/control_room.c %D%/control_room.h
+	%D%/test_control_queue.c %D%/lib/control_room.c %D%/lib/control_room.h
 tests_unit_test_control_tap_SOURCES = \
-	%D%/test_control_tap.c %D%/control_room.c %D%/control_room.h
+	%D%/test_control_tap.c %D%/lib/control_room.c %D%/lib/control_room.h
 tests_unit_test_monitor_SOURCES = \
-	%D%/test_monitor.c %D%/control_room.c %D%/control_room.h
+	%D%/test_monitor.c %D%/lib/control_room.c %D%/lib/control_room.h
 tests_unit_test_steer_SOURCES = \
-	%D%/test_steer.c %D%/control_room.c %D%/control_room.h
+	%D%/test_steer.c %D%/lib/control_room.c %D%/lib/control_room.h
 tests_unit_test_ctl_SOURCES = \
 	%D%/test_ctl.c src/ctl/peer/encode.c src/ctl/show/event_text.c src/ctl/show/rates.c \
 	src/ctl/top/canvas.c src/ctl/show/screen.c src/ctl/peer/script.c src/ctl/show/show.c \
@@ -68,26 +68,26 @@ tests_unit_test_ctl_SOURCES = \
 
 # A plain model of who gets which message of the peer.
 audience = \
-	%D%/audience.c %D%/audience.h %D%/audience_image.c \
-	%D%/audience_runs.c %D%/audience_runs.h
+	%D%/lib/audience.c %D%/lib/audience.h %D%/lib/audience_image.c \
+	%D%/lib/audience_runs.c %D%/lib/audience_runs.h
 
 # A simulated kernel below the layers that must be recoverable.
 sim = \
-	%D%/often.h %D%/sim.h %D%/sim_plan.c %D%/sim_recover.c \
-	%D%/sim_side.c %D%/sim_readers.c %D%/sim_spread.c \
-	%D%/sim_truth.c %D%/sim_world.c $(audience)
+	%D%/lib/often.h %D%/lib/sim.h %D%/lib/sim_plan.c %D%/lib/sim_recover.c \
+	%D%/lib/sim_side.c %D%/lib/sim_readers.c %D%/lib/sim_spread.c \
+	%D%/lib/sim_truth.c %D%/lib/sim_world.c $(audience)
 tests_unit_test_damage_SOURCES = %D%/test_damage.c $(sim)
 tests_unit_test_recovery_SOURCES = %D%/test_recovery.c $(sim)
 
 # Streams of every kind of frame, for the tests of what stands on frames.
-stream = %D%/stream.c %D%/stream.h
-feed = $(stream) %D%/feed.c %D%/feed.h
-scene = $(feed) %D%/scene.c %D%/scene.h
+stream = %D%/lib/stream.c %D%/lib/stream.h
+feed = $(stream) %D%/lib/feed.c %D%/lib/feed.h
+scene = $(feed) %D%/lib/scene.c %D%/lib/scene.h
 tests_unit_test_core_log_SOURCES = %D%/test_core_log.c $(feed)
 tests_unit_test_cursor_SOURCES = %D%/test_cursor.c $(scene)
 tests_unit_test_delivery_SOURCES = \
-	%D%/test_delivery.c %D%/delivery.h %D%/delivery_down.c \
-	%D%/delivery_room.c %D%/delivery_up.c %D%/often.h \
+	%D%/test_delivery.c %D%/lib/delivery.h %D%/lib/delivery_down.c \
+	%D%/lib/delivery_room.c %D%/lib/delivery_up.c %D%/lib/often.h \
 	$(audience) $(stream)
 tests_unit_test_extents_SOURCES = %D%/test_extents.c $(scene)
 tests_unit_test_filter_SOURCES = %D%/test_filter.c $(feed)

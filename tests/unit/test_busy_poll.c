@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "core/busy_poll.h"
-#include "stream.h"
+#include "lib/stream.h"
 
 enum { KIB = 1024, BURST = 240 * KIB };
 

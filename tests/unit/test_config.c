@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "config/config.h"
-#include "config_room.h"
+#include "lib/config_room.h"
 
 #define MSEC UINT64_C(1000)
 #define SEC  (1000 * MSEC)

@@ -13,7 +13,7 @@
 
 #include "config/config.h"
 #include "config/table.h"
-#include "config_room.h"
+#include "lib/config_room.h"
 
 static void assert_error(const struct room *room, size_t i, const char *place, const char *words)
 {

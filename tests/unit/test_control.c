@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "config.h"
-#include "control_room.h"
+#include "lib/control_room.h"
 #include "wire/varlink.h"
 
 enum { STRANGER = 65534, ADMIN_GROUP = 65533 };

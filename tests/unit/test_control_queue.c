@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "control_room.h"
+#include "lib/control_room.h"
 #include "wire/varlink.h"
 
 #define HEALTH "{\"method\":\"io.ftcpd.Health\"}"

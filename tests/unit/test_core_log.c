@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "feed.h"
-#include "stream.h"
+#include "lib/feed.h"
+#include "lib/stream.h"
 
 static void a_stream_torn_in_two_at_any_byte_is_whole_again(void **unused)
 {

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "scene.h"
-#include "stream.h"
+#include "lib/scene.h"
+#include "lib/stream.h"
 
 /* ---- open cursors ---- */
 

@@ -18,8 +18,8 @@
 #include <cmocka.h>
 
 #include "flow/recover.h"
-#include "often.h"
-#include "sim.h"
+#include "lib/often.h"
+#include "lib/sim.h"
 
 static struct store copy;
 static uint64_t rng, refused, accepted;

@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include "delivery.h"
 #include "flow/recover.h"
-#include "often.h"
+#include "lib/delivery.h"
+#include "lib/often.h"
 
 enum { STEPS = 500000, EPOCH = 5000, MOST_SLABS = 12 };
 

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "scene.h"
-#include "stream.h"
+#include "lib/scene.h"
+#include "lib/stream.h"
 
 static struct log_place place_of(const struct feed *feed, size_t number)
 {

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "feed.h"
-#include "stream.h"
+#include "lib/feed.h"
+#include "lib/stream.h"
 
 /* A heartbeat is a body "hb"; others of its size are looked at and kept. */
 static bool is_heartbeat(const struct frame_spec *spec, const unsigned char *frame, size_t size)

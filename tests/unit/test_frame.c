@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "stream.h"
+#include "lib/stream.h"
 #include "wire/frame.h"
 
 /* Which kind of frame it was that a loop over all of them failed with. */

@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
+#include "lib/stream.h"
 #include "store/histogram.h"
 #include "store/store.h"
-#include "stream.h"
 
 enum { VALUES = 20000 };
 

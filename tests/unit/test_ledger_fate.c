@@ -14,7 +14,7 @@
 
 #include "flow/ledger.h"
 #include "flow/recover.h"
-#include "stream.h"
+#include "lib/stream.h"
 
 enum { MESSAGES = 3000, BEAT = 7, LARGEST = 6000, SCHEDULES = 400, STEPS = 1500 };
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "control_room.h"
+#include "lib/control_room.h"
 #include "wire/varlink.h"
 
 #define MONITOR "{\"method\":\"io.ftcpd.Monitor\",\"more\":true}"

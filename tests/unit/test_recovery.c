@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
-#include "often.h"
-#include "sim.h"
+#include "lib/often.h"
+#include "lib/sim.h"
 
 static struct {
         struct side *side[2]; /* the daemon, and one that is recovering */

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "control_room.h"
+#include "lib/control_room.h"
 #include "util/user.h"
 
 #define INVALID "org.varlink.service.InvalidParameter"

@@ -11,8 +11,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "feed.h"
 #include "flow/tap.h"
+#include "lib/feed.h"
 #include "util/base64.h"
 
 enum { WALL = 12345678 };

@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
-#include "feed.h"
 #include "flow/turn.h"
+#include "lib/feed.h"
+#include "lib/stream.h"
 #include "store/cursor.h"
-#include "stream.h"
 
 enum { WRITERS = 24, IOVS = 8 };
 

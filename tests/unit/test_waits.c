@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "feed.h"
 #include "flow/ledger.h"
+#include "lib/feed.h"
 
 enum { BODY = 96, FRAME = BODY + 4, MSEC = 1000, DRAINED = 1000000 };
 
