@@ -19,7 +19,7 @@ static void deal(struct spread *spread, struct reader *reader, struct log_place 
                 spread->dealt(spread->context, reader, range.from, range.to);
         store_begin(spread->store);
         if (cursor_extend(&reader->cursor, range.from, range.to) < 0)
-                spread_book_dropped(spread, DROP_QUEUE_FULL, range_count(&range));
+                spread_book_dropped(spread, DROP_QUEUE_FULL, spread_range_count(&range));
         give_until(spread, to);
         store_commit(spread->store);
         reader->served = ++spread->serves;
@@ -46,11 +46,11 @@ static void keep(struct spread *spread)
 
         store_begin(spread->store);
         if (!spread->image->has_backlog)
-                spread_book_dropped(spread, DROP_NO_CLIENT, range_count(&range));
+                spread_book_dropped(spread, DROP_NO_CLIENT, spread_range_count(&range));
         else if (spread->balance)
                 full = cursor_extend(&spread->backlog, range.from, range.to) < 0;
         if (full)
-                spread_book_dropped(spread, DROP_HOLD_FULL, range_count(&range));
+                spread_book_dropped(spread, DROP_HOLD_FULL, spread_range_count(&range));
         give_until(spread, range.to);
         store_commit(spread->store);
         if (spread->image->has_backlog)

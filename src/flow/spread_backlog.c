@@ -27,9 +27,9 @@ struct count spread_drop_some(struct spread *spread, struct cursor *cursor, uint
                 cursor_first(cursor, UINT64_MAX, &range);
                 cursor_drop(cursor, &range);
         }
-        spread_book_dropped(spread, reason, range_count(&range));
+        spread_book_dropped(spread, reason, spread_range_count(&range));
         store_commit(spread->store);
-        return range_count(&range);
+        return spread_range_count(&range);
 }
 
 struct count spread_drop_beyond(struct spread *spread, struct cursor *cursor, uint64_t limit,

@@ -7,21 +7,14 @@
  */
 #include "flow/spread.h"
 
-/* Returns the boundary at the end of the log, with time 0. */
-static inline struct log_place log_end(const struct log *log)
-{
-        return (struct log_place){log->image->end, log->image->number, 0};
-}
-
 /* Returns the number of messages and bytes of the range. */
-static inline struct count range_count(const struct log_range *range)
+static inline struct count spread_range_count(const struct log_range *range)
 {
         return (struct count){range->to.number - range->from.number,
                               range->to.pos - range->from.pos};
 }
 
-/* ---- spread_rank.c: rank[0] has the shortest queue; the order is kept in balance only ----
- */
+/* ---- spread_rank.c: rank[0] has the shortest queue; kept in order in balance only ---- */
 
 /* Adds a member, of which the image says READER_MEMBER already. */
 void spread_rank_add(struct spread *spread, struct reader *reader);

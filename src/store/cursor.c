@@ -93,7 +93,7 @@ void cursor_recover(struct cursor *cursor, struct log *log, struct image_cursor 
                                   .pin = SLAB_NONE,
                                   .open_pin = SLAB_NONE};
         cursor->slab = log_seek(log, SLAB_NONE, image->pos);
-        if (is_open(cursor)) {
+        if (cursor_is_open(cursor)) {
                 cursor->pin = cursor_pin_for(cursor, image->pos);
                 log_open(log, cursor->pin);
         } else if (image->pos < image->stop) {
@@ -107,7 +107,7 @@ void cursor_recover(struct cursor *cursor, struct log *log, struct image_cursor 
         for (uint64_t e = image->extent_head; e; e = extent_at(cursor, e)->next)
                 cursor_range_pin(cursor, cursor_pin_for(cursor, extent_at(cursor, e)->from),
                                  extent_at(cursor, e)->to, true);
-        if (is_open(cursor) || image->pos < image->stop) {
+        if (cursor_is_open(cursor) || image->pos < image->stop) {
                 struct log_place at = log_place(log, image->pos);
 
                 cursor->told_of = image->from;
@@ -121,7 +121,7 @@ void cursor_done(struct cursor *cursor)
         struct image_cursor *image = cursor->image;
 
         store_begin(log->store);
-        if (is_open(cursor))
+        if (cursor_is_open(cursor))
                 log_shut(log, cursor->pin);
         else if (cursor->pin != SLAB_NONE)
                 cursor_range_pin(cursor, cursor->pin, image->stop, false);
@@ -169,7 +169,7 @@ static int gather_extents(struct cursor *cursor, size_t limit, struct iovec *iov
 int cursor_gather(struct cursor *cursor, size_t limit, struct iovec *iov, int max)
 {
         const struct image_cursor *image = cursor->image;
-        uint64_t to = is_open(cursor) ? cursor->log->image->end : image->stop;
+        uint64_t to = cursor_is_open(cursor) ? cursor->log->image->end : image->stop;
         uint64_t left = to - image->pos;
         int n;
 
@@ -272,7 +272,7 @@ void cursor_advance(struct cursor *cursor, uint64_t bytes)
         struct store *store = cursor->log->store;
 
         store_begin(store);
-        while (!is_open(cursor) && bytes) {
+        while (!cursor_is_open(cursor) && bytes) {
                 assert(image->pos < image->stop);
                 bytes -= range_advance(cursor, bytes);
         }
@@ -334,7 +334,7 @@ uint64_t cursor_waiting(const struct cursor *cursor)
         const struct image_cursor *image = cursor->image;
         uint64_t end = cursor->log->image->end;
 
-        if (is_open(cursor))
+        if (cursor_is_open(cursor))
                 return end - image->pos;
         return image->stop - image->pos + image->extent_bytes +
                (image->open_from != IMAGE_OPEN ? end - image->open_from : 0);
@@ -344,7 +344,7 @@ struct count cursor_queued(const struct cursor *cursor)
 {
         const struct image_cursor *image = cursor->image;
         const struct image_log *log = cursor->log->image;
-        bool open = is_open(cursor);
+        bool open = cursor_is_open(cursor);
         struct count queued = {image->extent_messages, image->extent_bytes};
 
         if (open || image->pos < image->stop) {
@@ -365,7 +365,7 @@ struct count cursor_delivered(const struct cursor *cursor)
         const struct image_cursor *image = cursor->image;
         struct count done = {image->done_messages, image->done_bytes};
 
-        if (is_open(cursor) || image->pos < image->stop) {
+        if (cursor_is_open(cursor) || image->pos < image->stop) {
                 struct log_place at = log_place(cursor->log, image->pos);
 
                 done.messages += at.number - image->from_number;
@@ -377,7 +377,7 @@ struct count cursor_delivered(const struct cursor *cursor)
 uint64_t cursor_oldest(struct cursor *cursor)
 {
         const struct image_cursor *image = cursor->image;
-        uint64_t to = is_open(cursor) ? cursor->log->image->end : image->stop;
+        uint64_t to = cursor_is_open(cursor) ? cursor->log->image->end : image->stop;
 
         /* A closed range is empty only where no extent and no open_from waits. */
         return image->pos < to ? log_find_mark(cursor->log, image->pos, &cursor->mark)->time_usec
@@ -424,7 +424,7 @@ struct count cursor_jump(struct cursor *cursor, uint64_t to)
         struct log_place target, at, begun;
 
         /* Slabs behind the cursor may be gone, where log_place() can't walk. */
-        if (to <= (is_open(cursor) ? image->pos : image->open_from))
+        if (to <= (cursor_is_open(cursor) ? image->pos : image->open_from))
                 return skipped;
         target = log_place(log, to);
         store_begin(log->store);

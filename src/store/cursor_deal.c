@@ -100,7 +100,7 @@ uint64_t cursor_begun(const struct cursor *cursor)
 {
         const struct image_cursor *image = cursor->image;
 
-        if (image->pos == (is_open(cursor) ? cursor->log->image->end : image->stop))
+        if (image->pos == (cursor_is_open(cursor) ? cursor->log->image->end : image->stop))
                 return 0;
         return unbegun(cursor).pos - image->pos;
 }
@@ -148,7 +148,7 @@ int cursor_insert(struct cursor *cursor, struct log_place from, struct log_place
         struct store *store = cursor->log->store;
         int result = 0;
 
-        assert(!is_open(cursor) && image->open_from == IMAGE_OPEN);
+        assert(!cursor_is_open(cursor) && image->open_from == IMAGE_OPEN);
         store_begin(store);
         if (from.pos < image->pos && image->pos < image->stop) {
                 struct log_place begun = unbegun(cursor);
@@ -202,7 +202,7 @@ int cursor_close(struct cursor *cursor)
         store_begin(log->store);
         if (image->open_from != IMAGE_OPEN) {
                 result = close_later(cursor);
-        } else if (is_open(cursor)) {
+        } else if (cursor_is_open(cursor)) {
                 store_put(log->store, &image->stop, log->image->end);
                 store_put(log->store, &image->stop_number, log->image->number);
                 pin = cursor->pin;
@@ -225,7 +225,7 @@ void cursor_open(struct cursor *cursor, struct log_place from)
         struct store *store = log->store;
         uint32_t pin;
 
-        if (is_open(cursor) || image->open_from != IMAGE_OPEN)
+        if (cursor_is_open(cursor) || image->open_from != IMAGE_OPEN)
                 return;
         store_begin(store);
         pin = cursor_pin_for(cursor, from.pos);
@@ -250,7 +250,8 @@ void cursor_inherit(struct cursor *heir, struct cursor *cursor)
         struct image_cursor *image = heir->image;
         struct store *store = heir->log->store;
 
-        assert(!is_open(heir) && image->pos == image->stop && image->open_from == IMAGE_OPEN);
+        assert(!cursor_is_open(heir) && image->pos == image->stop &&
+               image->open_from == IMAGE_OPEN);
         store_begin(store);
         for (size_t i = 0; i < sizeof(*image) / sizeof(*from); i++)
                 store_put(store, (uint64_t *)image + i, from[i]);
@@ -269,9 +270,9 @@ bool cursor_first(const struct cursor *cursor, uint64_t most, struct log_range *
         struct log_place end = {log->end, log->number, 0}, to;
         bool found = false;
 
-        if (image->pos < (is_open(cursor) ? log->end : image->stop)) {
+        if (image->pos < (cursor_is_open(cursor) ? log->end : image->stop)) {
                 range->from = unbegun(cursor);
-                if (!is_open(cursor))
+                if (!cursor_is_open(cursor))
                         end = (struct log_place){image->stop, image->stop_number, 0};
                 found = range->from.pos < end.pos;
         }
@@ -358,7 +359,7 @@ int cursor_drop(struct cursor *cursor, const struct log_range *range)
         int result = 0;
 
         store_begin(cursor->log->store);
-        if (is_open(cursor) || range->from.pos == image->open_from)
+        if (cursor_is_open(cursor) || range->from.pos == image->open_from)
                 cursor_jump(cursor, range->to.pos);
         else if (range->from.pos >= image->pos && range->to.pos <= image->stop)
                 result = drop_read(cursor, range);

@@ -4,7 +4,7 @@
  * and the last three functions are parts of a transaction. */
 #include "store/cursor.h"
 
-static inline bool is_open(const struct cursor *cursor)
+static inline bool cursor_is_open(const struct cursor *cursor)
 {
         return cursor->image->stop == IMAGE_OPEN;
 }

@@ -59,6 +59,12 @@ struct log_place {
         uint64_t time_usec; /* when the message behind was committed; 0: not told, or at the end */
 };
 
+/* Returns the boundary at the end of the log, with time 0. */
+static inline struct log_place log_end(const struct log *log)
+{
+        return (struct log_place){log->image->end, log->image->number, 0};
+}
+
 /* Sets up a log on an image that is new, or that recover_image() checked. */
 void log_init(struct log *log, struct store *store, struct image_log *image,
               const struct frame_spec *spec);

@@ -11,7 +11,7 @@
 
 void store_set(uint64_t *word, uint64_t value)
 {
-        put_word(word, value);
+        store_put_word(word, value);
 }
 
 void store_begin(struct store *store)
@@ -46,9 +46,9 @@ void store_put(struct store *store, uint64_t *word, uint64_t value)
                                     choice */
                 undo->entry[n].offset = offset;
                 undo->entry[n].old = *word;
-                put_word(&undo->count, n + 1);
+                store_put_word(&undo->count, n + 1);
         }
-        put_word(word, value);
+        store_put_word(word, value);
 }
 
 static void *grow(void *items, uint32_t *room, size_t size)
@@ -105,7 +105,7 @@ void store_commit(struct store *store)
         if (--store->depth)
                 return;
         if (store->image->undo.count)
-                put_word(&store->image->undo.count, 0);
+                store_put_word(&store->image->undo.count, 0);
         while (store->n_late)
                 free_now(store, store->late[--store->n_late]);
 }

@@ -98,7 +98,7 @@ int store_init(struct store *store)
         header->magic = IMAGE_MAGIC;
         header->version = IMAGE_VERSION;
         header->layout = layout_sum();
-        put_word(&header->checksum, header_sum(header));
+        store_put_word(&header->checksum, header_sum(header));
         return 0;
 }
 
@@ -121,9 +121,9 @@ static bool roll_back(struct store *store)
 
                 if (offset % 8 || offset < offsetof(struct image, in) || offset > DATA_OFFSET - 8)
                         return false;
-                put_word((uint64_t *)((unsigned char *)store->image + offset),
-                         undo->entry[undo->count - 1].old);
-                put_word(&undo->count, undo->count - 1);
+                store_put_word((uint64_t *)((unsigned char *)store->image + offset),
+                               undo->entry[undo->count - 1].old);
+                store_put_word(&undo->count, undo->count - 1);
         }
         return true;
 }

@@ -8,7 +8,7 @@
 #define IMAGE_SIZE  (DATA_OFFSET + (size_t)IMAGE_SLABS * IMAGE_SLAB_SIZE)
 
 /* Stores a word, and calls the tests' hook. */
-static inline void put_word(uint64_t *word, uint64_t value)
+static inline void store_put_word(uint64_t *word, uint64_t value)
 {
         __atomic_store_n(word, value, __ATOMIC_RELEASE);
         if (__builtin_expect(store_hook != NULL, 0))

@@ -32,6 +32,7 @@ system_tests += \
 	%D%/delivery/hold_size_test.py \
 	%D%/delivery/isolation_test.py \
 	%D%/control/latency_test.py \
+	%D%/docs/language_test.py \
 	%D%/docs/layers_test.py \
 	%D%/delivery/lend_test.py \
 	%D%/clients/limits_test.py \
