@@ -66,7 +66,7 @@ static uint64_t due_at(const struct client *client)
         else if (client->over)
                 at = client->probed + PROBE_USEC; /* all other clients wait for this client */
         if (client->blocked && client->class->limits.stall_usec)
-                at = earliest(at, client->last_taken + client->class->limits.stall_usec);
+                at = earliest(at, client->last_progress + client->class->limits.stall_usec);
         if (client->over && client->class->limits.slow == SLOW_DISCONNECT &&
             client->credit_usec < UINT64_MAX / 2)
                 at = earliest(at, client->credit_at + client->credit_usec + 1);
@@ -135,10 +135,10 @@ void client_due(struct due *due, uint64_t at)
         if (client->fd < 0)
                 return;
         if (client->blocked && client->class->limits.stall_usec &&
-            now >= client->last_taken + client->class->limits.stall_usec) {
+            now >= client->last_progress + client->class->limits.stall_usec) {
                 snprintf(why, sizeof(why),
                          "messages wait and it took no byte for %.3gs (ClientStallTimeout=)",
-                         (double)(now - client->last_taken) / 1e6);
+                         (double)(now - client->last_progress) / 1e6);
                 client_end(client, DROP_QUEUE_FULL, false, why);
         } else if (client->over && client->class->limits.slow == SLOW_DISCONNECT &&
                    client->credit_usec < UINT64_MAX / 2 &&
@@ -203,7 +203,7 @@ static void fill_slot(struct client *client, const struct client_setup *setup)
         store_put(store, &image->since, client->credit_at);
         store_put(store, &image->unplaced, 0);
         store_put(store, &image->inherited, 0);
-        store_put(store, &image->taken, 0);
+        store_put(store, &image->rx_read, 0);
         store_put(store, &image->sending, 0);
         store_put(store, &image->aside.data.head, 0);
         store_put(store, &image->aside.data.tail, 0);
@@ -290,10 +290,10 @@ struct client *client_recover(const struct client_setup *setup)
 
 void client_reconcile(struct client *client)
 {
-        uint64_t taken = client->image->taken;
+        uint64_t taken = client->image->rx_read;
         uint64_t read = rx_count_read(client->fd, client->local, taken);
 
-        client->last_taken = clock_usec();
+        client->last_progress = clock_usec();
         client->rx_count_at = client->local ? rx_count_go_on(client->fd, read) : UINT64_MAX;
         if (client->image->sending) {
                 client_end(client, DROP_CLIENT_GONE, false,
@@ -302,7 +302,7 @@ void client_reconcile(struct client *client)
                 return;
         }
         if (writer_partial(&client->writer)) {
-                client->partial_since = client->last_byte = client->last_taken;
+                client->partial_since = client->last_byte = client->last_progress;
                 client->class->ops->partial(client->class->context, client, 0);
         }
         if (client->fd < 0)
@@ -314,7 +314,7 @@ void client_reconcile(struct client *client)
                 client_take(client, (size_t)(read - taken));
         }
         if (client->fd >= 0)
-                client_look_after(client, client->last_taken);
+                client_look_after(client, client->last_progress);
 }
 
 void client_end(struct client *client, enum drop_reason drop, bool quiet, const char *why)

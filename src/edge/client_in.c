@@ -113,8 +113,8 @@ void client_take(struct client *client, size_t got)
         struct log_taken taken;
 
         client->last_byte = clock_usec();
-        if (client->image->taken + got >= client->rx_count_at)
-                client->rx_count_at = rx_count_go_on(client->fd, client->image->taken + got);
+        if (client->image->rx_read + got >= client->rx_count_at)
+                client->rx_count_at = rx_count_go_on(client->fd, client->image->rx_read + got);
         taken = turn_take(&client->writer, got, client->last_byte);
         partial = writer_partial(&client->writer);
         if (!partial) {
@@ -196,7 +196,7 @@ void client_call(struct client *client)
 
         if (client->fd < 0 || client->ended || ioctl(client->fd, FIONREAD, &there) < 0 || there < 0)
                 return;
-        end = client->image->taken + (uint64_t)there;
-        while (client->fd >= 0 && client->image->taken < end && client_read_once(client))
+        end = client->image->rx_read + (uint64_t)there;
+        while (client->fd >= 0 && client->image->rx_read < end && client_read_once(client))
                 ;
 }

@@ -104,7 +104,7 @@ static void set_blocked(struct client *client, bool blocked, uint64_t now)
                 return;
         client->blocked = blocked;
         if (blocked) {
-                client->last_taken = now;
+                client->last_progress = now;
                 client_want(client, POLLER_WRITE, true);
                 client_look_after(client, now);
         } else {
@@ -242,7 +242,7 @@ void client_write(struct client *client, uint64_t now)
                         return;
                 }
                 if (sent > 0)
-                        client->last_taken = now;
+                        client->last_progress = now;
                 if (sent < (ssize_t)size) {
                         set_blocked(client, true, now);
                         return;
@@ -297,7 +297,7 @@ void client_overslept(struct client *client, uint64_t at, uint64_t now)
                 return;
         if (client->over)
                 client->credit_at = later(client->credit_at, late, now);
-        client->last_taken = later(client->last_taken, late, now);
+        client->last_progress = later(client->last_progress, late, now);
 }
 
 /* After a stall of ftcpd, the event of the client's socket may be told before the deadline:

@@ -15,39 +15,39 @@ struct deadlines {
         uint64_t armed; /* when the timer fires; 0: the timer is off */
 };
 
-static void put(struct deadlines *deadlines, size_t place, struct due *due)
+static void put(struct deadlines *deadlines, size_t index, struct due *due)
 {
-        deadlines->heap[place] = due;
-        due->place = place;
+        deadlines->heap[index] = due;
+        due->index = index;
 }
 
-static void rise(struct deadlines *deadlines, size_t place, struct due *due)
+static void rise(struct deadlines *deadlines, size_t index, struct due *due)
 {
-        for (; place > 0 && due->at < deadlines->heap[(place - 1) / 2]->at; place = (place - 1) / 2)
-                put(deadlines, place, deadlines->heap[(place - 1) / 2]);
-        put(deadlines, place, due);
+        for (; index > 0 && due->at < deadlines->heap[(index - 1) / 2]->at; index = (index - 1) / 2)
+                put(deadlines, index, deadlines->heap[(index - 1) / 2]);
+        put(deadlines, index, due);
 }
 
-static void sink(struct deadlines *deadlines, size_t place, struct due *due)
+static void sink(struct deadlines *deadlines, size_t index, struct due *due)
 {
         size_t child;
 
-        while ((child = 2 * place + 1) < deadlines->n) {
+        while ((child = 2 * index + 1) < deadlines->n) {
                 if (child + 1 < deadlines->n &&
                     deadlines->heap[child + 1]->at < deadlines->heap[child]->at)
                         child++;
                 if (due->at <= deadlines->heap[child]->at)
                         break;
-                put(deadlines, place, deadlines->heap[child]);
-                place = child;
+                put(deadlines, index, deadlines->heap[child]);
+                index = child;
         }
-        put(deadlines, place, due);
+        put(deadlines, index, due);
 }
 
 static void mend(struct deadlines *deadlines, struct due *due)
 {
-        rise(deadlines, due->place, due);
-        sink(deadlines, due->place, due);
+        rise(deadlines, due->index, due);
+        sink(deadlines, due->index, due);
 }
 
 static void take_out(struct deadlines *deadlines, struct due *due)
@@ -57,7 +57,7 @@ static void take_out(struct deadlines *deadlines, struct due *due)
         due->at = 0;
         if (last == due)
                 return;
-        put(deadlines, due->place, last);
+        put(deadlines, due->index, last);
         mend(deadlines, last);
 }
 

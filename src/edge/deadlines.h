@@ -15,7 +15,7 @@ struct deadlines;
 /* Part of the subject. */
 struct due {
         uint64_t at;  /* the deadline, clock_usec(); 0: none */
-        size_t place; /* in the heap */
+        size_t index; /* in the heap */
 };
 
 /* Returns NULL without memory. The event loop calls tell() for each subject whose deadline `at` has

@@ -35,16 +35,16 @@ static void expire(struct session *session)
                 ledger_expire(ledger, now + EARLY_USEC - ttl);
 }
 
-static bool may_not_begin(const struct session *session)
+static bool may_begin(const struct session *session)
 {
-        return session->greeting || (session->closing && !session->closing_all);
+        return !session->greeting && (!session->closing || session->closing_all);
 }
 
 bool session_has_unsent(const struct session *session)
 {
         const struct ledger *ledger = session->setup.ledger;
 
-        if (!may_not_begin(session))
+        if (may_begin(session))
                 return ledger_pending(ledger, false);
         return ledger_pending(ledger, true) || ledger_in_message(ledger);
 }
@@ -131,8 +131,7 @@ static void write_out(struct session *session, size_t least)
                 int n;
 
                 expire(session);
-                n = ledger_gather(ledger, SESSION_WRITE_SIZE, may_not_begin(session), iov,
-                                  WRITE_IOV);
+                n = ledger_gather(ledger, SESSION_WRITE_SIZE, !may_begin(session), iov, WRITE_IOV);
                 message.msg_iovlen = (size_t)n;
                 if (n == 0) {
                         set_blocked(session, false);

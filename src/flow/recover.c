@@ -162,7 +162,7 @@ static const char *check_session(struct recovery *r, const struct frame_spec *sp
 
         log_init(&out, r->store, &image->out, spec);
         log_init(&inject, r->store, &session->inject, spec);
-        if (!recover_check_end(r, &session->inject))
+        if (!recover_has_good_end(r, &session->inject))
                 return "the end of what is sent besides is out of range";
         if (!session->live &&
             (session->skip_from || session->skip_to || session->piece_first != session->piece_next))
@@ -192,7 +192,7 @@ static const char *check_turn(struct recovery *r)
         if (turn->holder > r->image->totals.client_slots)
                 return "the turn's holder is out of range";
         client = &r->image->client[turn->holder - 1];
-        fill = turn->base + client->taken;
+        fill = turn->base + client->rx_read;
         if (!client->id || client->aside.data.head || fill < end ||
             (fill > end && fill > recover_chain_room(r->store, &r->image->out.data)))
                 return "the turn's holder is not what it should be";
@@ -202,11 +202,11 @@ static const char *check_turn(struct recovery *r)
 static bool partial_is_good(const struct image *image, const struct image_client *client)
 {
         const struct image_chain *data = &client->aside.data;
-        uint64_t partial = client->taken - client->aside.base;
+        uint64_t partial = client->rx_read - client->aside.base;
 
         if (!data->head)
                 return true;
-        return client->aside.base < client->taken && image->slab[data->head - 1].aside_pos == 0 &&
+        return client->aside.base < client->rx_read && image->slab[data->head - 1].aside_pos == 0 &&
                partial <= image->slab[data->tail - 1].aside_pos + IMAGE_SLAB_SIZE;
 }
 
@@ -324,7 +324,7 @@ static void collect_slabs(struct recovery *r)
         store->clients_ready = (uint32_t)r->image->totals.client_slots;
         store->extents_ready = store->extents_used;
         store->slabs_ready = store->slabs;
-        store_disown(store);
+        store_lend_all(store);
         for (uint32_t slab = store->slabs; slab-- > 0;) {
                 if (store->slab[slab].used) {
                         slab_commit(store, slab, IMAGE_SLAB_SIZE);

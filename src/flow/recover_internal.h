@@ -27,7 +27,7 @@ bool recover_is_whole(const struct log *log, uint32_t slab, uint64_t from, uint6
 
 /* True if the log's end is in a slab, and no slab is missing behind the end; or the log has none.
  */
-bool recover_check_end(struct recovery *r, struct image_log *image);
+bool recover_has_good_end(struct recovery *r, struct image_log *image);
 
 /* Checks the slabs, marks and messages of a log, and finishes an unfinished move into the log.
  * Returns NULL, or a static text, the failed check. */

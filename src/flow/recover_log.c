@@ -121,7 +121,7 @@ static const char *check_marks(const struct log *log)
         return NULL;
 }
 
-bool recover_check_end(struct recovery *r, struct image_log *image)
+bool recover_has_good_end(struct recovery *r, struct image_log *image)
 {
         struct log log;
 
@@ -168,7 +168,7 @@ const char *recover_check_log(struct recovery *r, struct image_log *image,
                 wrong = recover_check_chain(r, &image->marks, CHAIN_FULL, false);
         if (wrong)
                 return wrong;
-        if (!recover_check_end(r, image))
+        if (!recover_has_good_end(r, image))
                 return "the end of a log is out of range";
         wrong = finish_move(r, image);
         if (wrong)

@@ -60,7 +60,7 @@ struct reader {
         struct image_client *image; /* in the store */
         struct cursor cursor;
         enum reader_role role;
-        uint32_t place;    /* index in spread.all */
+        uint32_t index;    /* index in spread.all */
         uint32_t rank;     /* of a member: index in spread.rank */
         uint32_t at;       /* a hint for cursor_insert(): the extent inserted last, */
         uint64_t at_round; /* in this round of spread_return_all() */

@@ -6,7 +6,7 @@
 
 static void enlist(struct reader *reader, struct spread *spread, struct image_client *image)
 {
-        *reader = (struct reader){.spread = spread, .image = image, .place = spread->n_all};
+        *reader = (struct reader){.spread = spread, .image = image, .index = spread->n_all};
         assert(spread->n_all < spread->room);
         spread->all[spread->n_all++] = reader;
 }
@@ -171,7 +171,7 @@ static struct count drop_offered(struct spread *spread, struct cursor *cursor, u
 /* In broadcast, the messages of the only member become the backlog if the member never took a byte:
  * whether its client reads at all is not known. After a crash amid reader_done(), the reader waits
  * to be trusted again. In balance, spread_return_all() moves the messages. */
-static void hold_what_it_had(struct spread *spread, struct reader *reader)
+static void keep_as_backlog(struct spread *spread, struct reader *reader)
 {
         const struct image_cursor *image = reader->cursor.image;
 
@@ -207,7 +207,7 @@ struct count reader_done(struct reader *reader, enum drop_reason reason)
                 dropped = drop_offered(spread, &spread->backlog, unseen(spread),
                                        &reader->image->sending, reason);
         if (role == READER_MEMBER)
-                hold_what_it_had(spread, reader);
+                keep_as_backlog(spread, reader);
         spread_mind_backlog(spread);
         if (spread->balance)
                 dropped = count_add(dropped, spread_return_all(spread, &reader->cursor, reason));
@@ -228,7 +228,7 @@ struct count reader_done(struct reader *reader, enum drop_reason reason)
         store_put(spread->store, &reader->image->reading, READER_NONE);
         cursor_done(&reader->cursor);
         store_commit(spread->store);
-        spread->all[reader->place] = spread->all[--spread->n_all];
-        spread->all[reader->place]->place = reader->place;
+        spread->all[reader->index] = spread->all[--spread->n_all];
+        spread->all[reader->index]->index = reader->index;
         return count_add(dropped, some);
 }

@@ -23,9 +23,9 @@ uint64_t writer_partial(const struct writer *writer)
         const struct turn *turn = writer->turn;
 
         if (is_aside(writer))
-                return writer->image->taken - writer->image->aside.base;
+                return writer->image->rx_read - writer->image->aside.base;
         if (turn->holder == writer)
-                return turn->image->base + writer->image->taken - turn->log->image->end;
+                return turn->image->base + writer->image->rx_read - turn->log->image->end;
         return 0;
 }
 
@@ -142,7 +142,7 @@ static bool move_partial(struct turn *turn, struct writer *writer, uint64_t part
         if (slab == SLAB_NONE)
                 return false;
         log_copy(log, log->end_slab, log->image->end, slab_data(store, slab), first);
-        store_put(store, &writer->image->aside.base, writer->image->taken - partial);
+        store_put(store, &writer->image->aside.base, writer->image->rx_read - partial);
         chain_append(store, &writer->image->aside.data, slab, 0);
         if (first < partial)
                 move_slabs(writer, first, partial);
@@ -219,7 +219,7 @@ static bool take_turn(struct writer *writer)
         else if (partial && !copy_back(writer, partial))
                 return false;
         turn->log->scanned = end;
-        put_turn(turn, writer, end + partial - writer->image->taken);
+        put_turn(turn, writer, end + partial - writer->image->rx_read);
         return true;
 }
 
@@ -380,11 +380,11 @@ struct log_taken turn_take(struct writer *writer, uint64_t bytes, uint64_t now_u
 
         taken.no_memory = whole && !set_aside(turn);
         store_begin(log->store);
-        store_put(log->store, &writer->image->taken, writer->image->taken + bytes);
+        store_put(log->store, &writer->image->rx_read, writer->image->rx_read + bytes);
         if (whole && !taken.no_memory)
                 taken.no_memory = !take_turn(writer);
         if (turn->holder == writer && !taken.no_memory) {
-                taken = log_take(log, &turn->image->base, writer->image->taken,
+                taken = log_take(log, &turn->image->base, writer->image->rx_read,
                                  turn->discard ? &all : NULL, now_usec, writer->slot + 1);
                 store_put(log->store, &writer->image->accepted_messages,
                           writer->image->accepted_messages + taken.messages);

@@ -134,7 +134,7 @@ struct image_client {
         uint64_t id;       /* 0: the slot is free */
         uint64_t since;    /* when the client was accepted, clock_usec() */
         uint64_t unplaced; /* 1: bytes of the stream were thrown away, no boundary is known */
-        uint64_t taken;    /* bytes read from the socket; the kernel's count is the truth */
+        uint64_t rx_read;  /* bytes read from the socket; the kernel's count is the truth */
         uint64_t reading;  /* enum reader_role; 0: no reader, `cursor` is stale */
         uint64_t waits; /* a position of the in log plus one: the reader waits for trust, and reads
                            from here on if another reader gets the backlog; 0: no waiting */

@@ -112,7 +112,7 @@ void store_commit(struct store *store)
 
 /* Touches the pages. fallocate() would ignore MADV_NOHUGEPAGE, and leave each page to a fault of
  * its own: a third of the price of fresh memory. */
-bool store_has_memory(struct store *store, size_t offset, size_t size)
+bool store_get_memory(struct store *store, size_t offset, size_t size)
 {
         size_t ahead = offset % PAGE;
         unsigned char *from = (unsigned char *)store->image + (offset - ahead);
@@ -132,7 +132,7 @@ static bool table_ready(struct store *store, size_t offset, size_t item, uint32_
         uint32_t more = (uint32_t)(16384 / item + 1);
 
         while (*ready <= index) {
-                if (!store_has_memory(store, offset + *ready * item, more * item))
+                if (!store_get_memory(store, offset + *ready * item, more * item))
                         return false;
                 *ready += more;
         }
@@ -202,7 +202,7 @@ bool slab_commit(struct store *store, uint32_t slab, size_t bytes)
         if (!more)
                 return true;
         if (store->used_bytes + more > store->limit_bytes ||
-            !store_has_memory(store, DATA_OFFSET + (size_t)slab * IMAGE_SLAB_SIZE + s->committed,
+            !store_get_memory(store, DATA_OFFSET + (size_t)slab * IMAGE_SLAB_SIZE + s->committed,
                               more))
                 return false;
         store->used_bytes += more;
@@ -239,7 +239,7 @@ bool slab_is_lent(const struct store *store, const void *bytes)
         return store->slab[slab_of(store, bytes)].lent;
 }
 
-void store_disown(struct store *store)
+void store_lend_all(struct store *store)
 {
         size_t known = DATA_OFFSET + (size_t)store->slabs * IMAGE_SLAB_SIZE;
 

@@ -105,7 +105,7 @@ bool slab_is_lent(const struct store *store, const void *bytes);
 
 /* Marks all slabs as lent, since nobody knows which a predecessor has lent, and punches a hole
  * behind the last known slab. */
-void store_disown(struct store *store);
+void store_lend_all(struct store *store);
 
 /* Returns the bytes of a slab. */
 static inline unsigned char *slab_data(const struct store *store, uint32_t slab)

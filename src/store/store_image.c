@@ -85,7 +85,7 @@ int store_init(struct store *store)
         if (store->fd < 0)
                 return -errno;
         if (ftruncate(store->fd, (off_t)IMAGE_SIZE) < 0 || !map_image(store) ||
-            !store_has_memory(store, 0, offsetof(struct image, client))) {
+            !store_get_memory(store, 0, offsetof(struct image, client))) {
                 int error = -errno;
 
                 store_done(store);

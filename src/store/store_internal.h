@@ -16,4 +16,4 @@ static inline void store_put_word(uint64_t *word, uint64_t value)
 }
 
 /* Gives these bytes of the memfd memory. False: no memory. */
-bool store_has_memory(struct store *store, size_t offset, size_t size);
+bool store_get_memory(struct store *store, size_t offset, size_t size);

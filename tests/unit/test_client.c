@@ -154,7 +154,7 @@ static void a_large_message_that_is_not_whole_tells_of_no_next_turn(void **state
         say(LARGE, 20 * ROOM);
         turn();
         turn();
-        assert_int_equal(room.client->image->taken, 8 * ROOM);
+        assert_int_equal(room.client->image->rx_read, 8 * ROOM);
         assert_int_equal(room.more, 0);
 }
 

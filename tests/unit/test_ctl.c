@@ -173,7 +173,7 @@ static void assert_down(const char *json, const char *expected)
         json_t *events = json_loads(json, 0, NULL);
         char text[96];
 
-        assert_int_equal(event_down(events, 100000000, text, sizeof(text)), *expected != '\0');
+        assert_int_equal(event_down_text(events, 100000000, text, sizeof(text)), *expected != '\0');
         assert_string_equal(text, expected);
         json_decref(events);
 }

@@ -44,7 +44,7 @@ static void client_comes(uint32_t i)
         *client = (struct client){.there = true};
         letter_make(&client->now, ++room.ids);
         store_begin(&room.store);
-        store_put(&room.store, &image->taken, 0);
+        store_put(&room.store, &image->rx_read, 0);
         store_put(&room.store, &image->sending, 0);
         store_put(&room.store, &image->accepted_messages, 0);
         store_put(&room.store, &image->accepted_bytes, 0);

@@ -93,7 +93,7 @@ static void conn_end(struct conn *conn, const char *why)
 void conn_done(struct conn *conn)
 {
         conn_end(conn, conn->state == CONN_CLOSING ? "by the script" : "at the end");
-        play_over(conn);
+        play_end(conn);
         close(conn->fd);
         free(conn->in.data);
         free(conn->out.data);

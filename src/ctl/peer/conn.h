@@ -43,7 +43,7 @@ struct conn {
         uint64_t stalled_until;
         size_t piece;    /* number of the piece of a split send */
         size_t piece_at; /* its offset in the step's data */
-        bool turn_over;  /* the script goes on in the next pass */
+        bool pass_over;  /* the script goes on in the next pass */
 };
 
 /* Takes fd, a non-blocking socket, and borrows options and result. Connection number id, from 1 on,
@@ -109,4 +109,4 @@ bool play_wants_messages(const struct conn *conn);
 
 /* Ends the part of a connection that is over. An `exit` behind nothing but `wait`, `close` and
  * `reset` is played all the same. */
-void play_over(struct conn *conn);
+void play_end(struct conn *conn);

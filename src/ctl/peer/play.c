@@ -10,7 +10,7 @@
 enum { PIECE_PAUSE_USEC = 20 * 1000, EXPECTED_MAX = 200, OUT_HIGH = 1024 * 1024 };
 
 /* Steps of one connection in a pass: a loop without a wait would stop all other connections. */
-enum { TURN = 10000 };
+enum { STEPS_A_PASS = 10000 };
 
 bool play_wants_messages(const struct conn *conn)
 {
@@ -27,7 +27,7 @@ bool play_wants_messages(const struct conn *conn)
 
 uint64_t play_wake(const struct conn *conn)
 {
-        if (conn->turn_over)
+        if (conn->pass_over)
                 return 0;
         return conn->step < conn->n_steps && conn->wait_until ? conn->wait_until : UINT64_MAX;
 }
@@ -161,7 +161,7 @@ static bool play_step(struct conn *conn, const struct script_step *step, uint64_
 
 /* Writes after a step that is not done. True if the step is worth another try at once: the output
  * is gone, and no time is waited for. */
-static bool play_flushed(struct conn *conn, bool pending)
+static bool play_written(struct conn *conn, bool pending)
 {
         conn_write(conn);
         return out_empty(conn) && !conn->wait_until && (pending || conn->piece);
@@ -169,13 +169,13 @@ static bool play_flushed(struct conn *conn, bool pending)
 
 void play_run(struct conn *conn, uint64_t now)
 {
-        conn->turn_over = false;
+        conn->pass_over = false;
         for (int i = 0; conn->state == CONN_OPEN && conn->step < conn->n_steps; i++) {
                 const struct script_step *step = &conn->steps[conn->step];
                 bool pending = !out_empty(conn);
 
-                if (i == TURN) {
-                        conn->turn_over = true;
+                if (i == STEPS_A_PASS) {
+                        conn->pass_over = true;
                         return;
                 }
                 if (step->op == SCRIPT_LOOP) {
@@ -183,7 +183,7 @@ void play_run(struct conn *conn, uint64_t now)
                         continue;
                 }
                 if (!play_step(conn, step, now)) {
-                        if (!play_flushed(conn, pending))
+                        if (!play_written(conn, pending))
                                 return;
                         continue;
                 }
@@ -194,7 +194,7 @@ void play_run(struct conn *conn, uint64_t now)
         }
 }
 
-void play_over(struct conn *conn)
+void play_end(struct conn *conn)
 {
         for (size_t i = conn->step; i < conn->n_steps; i++) {
                 const struct script_step *step = &conn->steps[i];

@@ -86,7 +86,7 @@ bool event_goes_on(const json_t *events, int64_t seq, int64_t time_usec)
         return member_int(json_array_get(events, 0), "seq", 0) > seq;
 }
 
-bool event_down(const json_t *events, uint64_t now, char *text, size_t size)
+bool event_down_text(const json_t *events, uint64_t now, char *text, size_t size)
 {
         const json_t *first = NULL;
         bool whole = member_int(json_array_get(events, 0), "seq", 0) == 1;

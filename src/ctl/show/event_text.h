@@ -26,7 +26,7 @@ bool event_is_down(const json_t *upstream);
  * The text is "for more than ..." if the daemon keeps no event from before the loss. Returns false,
  * with an empty text, if the events do not tell.
  */
-bool event_down(const json_t *events, uint64_t now, char *text, size_t size);
+bool event_down_text(const json_t *events, uint64_t now, char *text, size_t size);
 
 /* True if events continue from the event with number seq and time time_usec. A daemon that could
  * not recover the state of its predecessor counts its events from 1 again. */

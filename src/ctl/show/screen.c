@@ -158,7 +158,8 @@ static void screen_link(FILE *to, const json_t *upstream, const json_t *events)
 
         if (present(upstream, "nextAttemptUsec"))
                 span(upstream, "nextAttemptUsec", next);
-        if (event_is_down(upstream) && event_down(events, clock_wall_usec(), down, sizeof(down)))
+        if (event_is_down(upstream) &&
+            event_down_text(events, clock_wall_usec(), down, sizeof(down)))
                 line(to, "link", "%s%sdown %s%s%s", waits ? "" : screen_state(state),
                      waits ? "" : "; ", down, *next ? "; the next attempt is in " : "", next);
         else if (strcmp(state, "closing") == 0)

@@ -70,7 +70,7 @@ static int listed(const json_t *clients)
 
 /* Checks Senders= through ListClients, because the data socket answers no sender. CTL_DONE too if
  * this process is not listed in time. */
-static int may_send(struct ctl *ctl, const char *senders)
+static int check_sending(struct ctl *ctl, const char *senders)
 {
         uint64_t deadline = clock_deadline(LISTED_USEC);
         int found = 0;
@@ -105,14 +105,14 @@ static int data_connect(struct ctl *ctl, struct data *data, const char *senders)
         if (!senders)
                 return CTL_DONE;
         shutdown(data->fd, SHUT_RD);
-        code = *senders ? may_send(ctl, senders) : CTL_DONE;
+        code = *senders ? check_sending(ctl, senders) : CTL_DONE;
         if (code != CTL_DONE)
                 data_close(data);
         return code;
 }
 
 /* Refuses DATA_RECEIVE with balance: no other client would get the received messages. */
-static int may_receive(struct ctl *ctl, const json_t *settings, enum data_use use)
+static int check_receiving(struct ctl *ctl, const json_t *settings, enum data_use use)
 {
         const char *to = setting(settings, "Delivery", "ToClients");
 
@@ -149,7 +149,7 @@ int data_open(struct ctl *ctl, struct data *data, enum data_use use)
                         code = ctl_fail(ctl, CTL_FAILED,
                                         "ftcpd does not say where its data socket is");
                 if (code == CTL_DONE)
-                        code = may_receive(ctl, settings, use);
+                        code = check_receiving(ctl, settings, use);
                 if (code == CTL_DONE)
                         code = data_connect(ctl, data, use == DATA_SEND ? senders : NULL);
         }

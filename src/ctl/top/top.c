@@ -70,8 +70,8 @@ static void look_down(struct watch *watch, const json_t *status)
         *watch->top.down = '\0';
         if (event_is_down(json_object_get(status, "upstream")) &&
             ask(watch, "io.ftcpd.RecentEvents", &recent) == CTL_DONE)
-                event_down(json_object_get(recent, "events"), clock_wall_usec(), watch->top.down,
-                           sizeof(watch->top.down));
+                event_down_text(json_object_get(recent, "events"), clock_wall_usec(),
+                                watch->top.down, sizeof(watch->top.down));
         json_decref(recent);
         *watch->ctl->why = '\0';
 }

@@ -48,7 +48,7 @@ struct top {
         bool reverse;
         uint64_t interval_usec;
         uint64_t taken;      /* the time of the replies, of clock_usec() */
-        char down[TOP_DOWN]; /* how long the link is down, from event_down(); or empty */
+        char down[TOP_DOWN]; /* how long the link is down, from event_down_text(); or empty */
         char trouble[512];   /* why the daemon does not answer; empty: no trouble */
 };
 

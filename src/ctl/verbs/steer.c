@@ -200,7 +200,7 @@ int verb_release(struct ctl *ctl, int argc, char **argv)
 }
 
 /* Fails if an operator holds the link. */
-static int is_held(struct ctl *ctl, const json_t *upstream)
+static int fail_if_held(struct ctl *ctl, const json_t *upstream)
 {
         const char *by = member_text(upstream, "heldBy", NULL);
 
@@ -221,7 +221,7 @@ int verb_reconnect(struct ctl *ctl, int argc, char **argv)
         if (code == CTL_DONE)
                 code = bus_call(ctl, "io.ftcpd.Reconnect", NULL, &result);
         if (code == CTL_DONE)
-                code = is_held(ctl, before);
+                code = fail_if_held(ctl, before);
         if (code == CTL_DONE)
                 code = wait_closed(ctl, before);
         json_decref(before);

@@ -35,8 +35,8 @@ static bool all_have_plenty(const struct relay *relay, uint64_t *taken)
 
                 if (!client->blocked || cursor_waiting(&client->reader.cursor) < enough)
                         return false;
-                if (client->last_taken > *taken)
-                        *taken = client->last_taken;
+                if (client->last_progress > *taken)
+                        *taken = client->last_progress;
         }
         return relay->spread.n_all > 0;
 }
@@ -61,8 +61,8 @@ static bool may_throttle(struct relay *relay)
  * nothing. */
 static bool is_worth_it(struct relay *relay, uint64_t taken)
 {
-        relay->vain_throttles = taken > relay->taken_at_throttle ? 0 : relay->vain_throttles + 1;
-        relay->taken_at_throttle = taken;
+        relay->vain_throttles = taken > relay->progress_at_throttle ? 0 : relay->vain_throttles + 1;
+        relay->progress_at_throttle = taken;
         return relay->vain_throttles <= IN_VAIN;
 }
 
@@ -83,7 +83,7 @@ static void deliver_once(struct relay *relay)
                         client_write(client, now);
                 if (client->fd >= 0 && (client->blocked || client->over))
                         client_check(client, now);
-                takers += now - client->last_taken < TAKER_USEC;
+                takers += now - client->last_progress < TAKER_USEC;
         }
         relay->class.takers = relay->spread.balance ? 0 : takers;
 }

@@ -76,7 +76,7 @@ struct relay {
         bool calling;   /* relay_last_call() has begun: clients are not throttled any more */
         bool more;      /* clients are likely to have sent more by the next pass */
         bool throttled; /* the link is not read, as every client has plenty waiting */
-        uint64_t taken_at_throttle; /* when a client last took bytes, as of the last throttle */
+        uint64_t progress_at_throttle; /* when a client last took bytes, as of the last throttle */
         uint64_t throttle_credit, throttle_credit_at; /* microseconds left to throttle, as of _at */
         uint64_t vain_throttles; /* throttles in a row during which no client took bytes */
         struct {

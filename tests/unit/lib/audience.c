@@ -344,7 +344,7 @@ static void remove_place(struct audience *a, uint32_t i)
 }
 
 /* What the only reader had is held, if it never took a byte, and it waits to be trusted again. */
-static void hold_what_it_had(struct audience *a, struct listener *l)
+static void keep_as_backlog(struct audience *a, struct listener *l)
 {
         if (!a->backlog_size || members(a) || a->balance || l->done.bytes || l->off || !change(a))
                 return;
@@ -370,7 +370,7 @@ struct count audience_done(struct audience *a, uint32_t i, enum drop_reason reas
         else if (a->has_backlog)
                 sum = drop_offered(a, l, &a->backlog, seen(a), reason);
         if (l->role == READER_MEMBER)
-                hold_what_it_had(a, l);
+                keep_as_backlog(a, l);
         spread_mind_backlog(a);
         if (a->balance && (members(a) || a->has_backlog))
                 sum = count_add(sum, give_back(a, l, reason));

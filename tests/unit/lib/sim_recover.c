@@ -76,9 +76,9 @@ static void take_kernel(struct side *side)
         for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
                 struct image_client *client = side_client(side, slot);
 
-                if (client->id && world->client[client->id - 1].read > client->taken)
+                if (client->id && world->client[client->id - 1].read > client->rx_read)
                         turn_take(&side->writer[slot],
-                                  world->client[client->id - 1].read - client->taken, world->now);
+                                  world->client[client->id - 1].read - client->rx_read, world->now);
         }
         if (session->live && world->written > session->written)
                 ledger_sent(&side->ledger, world->written - session->written);

@@ -51,7 +51,7 @@ static void fill_slot(struct side *side, uint32_t slot, uint32_t c)
         struct store *store = &side->store;
 
         store_begin(store);
-        store_put(store, &client->taken, 0);
+        store_put(store, &client->rx_read, 0);
         store_put(store, &client->sending, 0);
         store_put(store, &client->accepted_messages, 0);
         store_put(store, &client->accepted_bytes, 0);

@@ -15,7 +15,7 @@ static void check_client(const struct side *side, uint32_t slot)
         const struct image_client *image = side_client(side, slot);
         uint64_t boundary = side->plan->up[c].boundary[client->sent];
 
-        world_check(world, client->state == SIM_THERE && image->taken == client->read,
+        world_check(world, client->state == SIM_THERE && image->rx_read == client->read,
                     "a client is not what it should be");
         world_check(world,
                     image->accepted_messages == client->sent && image->accepted_bytes == boundary,
