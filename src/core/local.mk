@@ -6,7 +6,7 @@ libcore_a_SOURCES = \
 	%D%/books.c %D%/books.h \
 	%D%/busy_poll.c %D%/busy_poll.h \
 	%D%/catalog.h \
-	%D%/failure_log.c %D%/failure_log.h \
+	%D%/failure_reports.c %D%/failure_reports.h \
 	%D%/liveness.c %D%/liveness.h \
 	%D%/pace.c %D%/pace.h \
 	%D%/state.c %D%/state.h

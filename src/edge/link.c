@@ -224,7 +224,7 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
         evtimer_del(link->timer);
         link->ops->forget(link->context, link->ledger->image->epoch);
         if (proved)
-                failure_log_over(&link->failure_log);
+                failure_reports_over(&link->failure_reports);
         link_tell_loss(link, cause, text, fate);
         if (!link_is_chosen(cause))
                 note_loss(link);

@@ -4,7 +4,7 @@
  * (orders of the caller) and link_tell.c (lines in the program's log) share. */
 #include "config/wire_messages.h"
 #include "core/backoff.h"
-#include "core/failure_log.h"
+#include "core/failure_reports.h"
 #include "edge/dial.h"
 #include "edge/link.h"
 
@@ -32,7 +32,7 @@ struct link {
         uint64_t last_error_at;
         uint64_t losses[LOSSES]; /* their times; the newest at n_losses - 1 modulo LOSSES */
         uint64_t n_losses;
-        struct failure_log failure_log;
+        struct failure_reports failure_reports;
         bool quiet;   /* the last loss was no news, so the next "up" is not told either */
         bool told_up; /* the last line in the program's log says that the link is up */
         bool paused, hurry, stopping, redial; /* redial: at once when the session has ended */

@@ -37,14 +37,14 @@ bool link_tell_failure(struct link *link, enum link_cause cause, const char *tex
         bool news;
 
         keep_error(link, cause, text);
-        news = failure_log_add(&link->failure_log, cause, link->last_error_at, &untold);
+        news = failure_reports_add(&link->failure_reports, cause, link->last_error_at, &untold);
         if (!news && !link->told_up) {
                 diag_debug("link: %s: %s", word, text);
                 return false;
         }
         link->told_up = false;
         if (!news) {
-                failure_log_told(&link->failure_log, cause);
+                failure_reports_told(&link->failure_reports, cause);
                 diag_event(LOG_WARNING, diag_facts(.id = class_of(link), .cause = word),
                            "link: %s: %s (again: more of it is counted, and told once an hour or "
                            "when the link is stable)",
@@ -97,7 +97,7 @@ void link_tell_loss(struct link *link, enum link_cause cause, const char *text,
 
 void link_tell_stable(struct link *link)
 {
-        uint64_t untold = failure_log_over(&link->failure_log);
+        uint64_t untold = failure_reports_over(&link->failure_reports);
         char text[400];
 
         link_describe(link, text, sizeof(text));

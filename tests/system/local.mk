@@ -14,46 +14,46 @@ system_tests += \
 	%D%/ctl/top_test.py \
 	%D%/link/hold_test.py \
 	%D%/delivery/balance_test.py \
-	%D%/control/admin_test.py \
 	%D%/clients/bad_clients_test.py \
 	%D%/clients/churn_test.py \
 	%D%/clients/closed_test.py \
-	%D%/ctl/completion_test.py \
-	%D%/ctl/config_verb_test.py \
 	%D%/clients/crowd_test.py \
-	%D%/ctl/ctl_call_test.py \
-	%D%/ctl/ctl_data_test.py \
-	%D%/ctl/ctl_test.py \
-	%D%/delivery/delivery_test.py \
-	%D%/delivery/drop_test.py \
-	%D%/delivery/flush_test.py \
-	%D%/link/greeting_test.py \
-	%D%/link/heartbeat_test.py \
-	%D%/delivery/hold_size_test.py \
-	%D%/delivery/isolation_test.py \
-	%D%/control/latency_test.py \
-	%D%/docs/language_test.py \
-	%D%/docs/layers_test.py \
-	%D%/delivery/lend_test.py \
 	%D%/clients/limits_test.py \
-	%D%/link/link_test.py \
 	%D%/clients/local_test.py \
-	%D%/control/metrics_test.py \
-	%D%/docs/operations_test.py \
-	%D%/docs/papers_test.py \
-	%D%/ctl/peer_test.py \
-	%D%/docs/protocol_test.py \
-	%D%/docs/readme_test.py \
-	%D%/link/redial_test.py \
-	%D%/service/reload_test.py \
-	%D%/delivery/rest_test.py \
 	%D%/clients/senders_test.py \
 	%D%/clients/slow_client_test.py \
 	%D%/clients/socket_test.py \
+	%D%/control/admin_test.py \
+	%D%/control/latency_test.py \
+	%D%/control/metrics_test.py \
 	%D%/control/steer_test.py \
+	%D%/ctl/completion_test.py \
+	%D%/ctl/config_verb_test.py \
+	%D%/ctl/ctl_call_test.py \
+	%D%/ctl/ctl_data_test.py \
+	%D%/ctl/ctl_test.py \
+	%D%/ctl/peer_test.py \
+	%D%/delivery/delivery_test.py \
+	%D%/delivery/drop_test.py \
+	%D%/delivery/flush_test.py \
+	%D%/delivery/hold_size_test.py \
+	%D%/delivery/isolation_test.py \
+	%D%/delivery/lend_test.py \
+	%D%/delivery/throttle_test.py \
+	%D%/docs/language_test.py \
+	%D%/docs/layers_test.py \
+	%D%/docs/operations_test.py \
+	%D%/docs/papers_test.py \
+	%D%/docs/protocol_test.py \
+	%D%/docs/readme_test.py \
+	%D%/link/greeting_test.py \
+	%D%/link/heartbeat_test.py \
+	%D%/link/link_test.py \
+	%D%/link/redial_test.py \
+	%D%/link/upstream_bad_test.py \
+	%D%/service/reload_test.py \
 	%D%/service/stop_test.py \
-	%D%/service/surroundings_test.py \
-	%D%/link/upstream_bad_test.py
+	%D%/service/surroundings_test.py
 
 EXTRA_DIST += %D%/README %D%/soak.py %D%/soak_service.py \
 	%D%/lib/cable.py %D%/lib/dies.c %D%/lib/faults.py %D%/lib/faults_ends.py \

@@ -4,7 +4,6 @@
 # The long ones stand first, here and below: make starts them in this order.
 unit_tests = \
 	%D%/test_recovery \
-	%D%/test_deadlines \
 	%D%/test_backoff \
 	%D%/test_busy_poll \
 	%D%/test_client \
@@ -13,14 +12,15 @@ unit_tests = \
 	%D%/test_control \
 	%D%/test_control_queue \
 	%D%/test_control_tap \
-	%D%/test_core_log \
 	%D%/test_ctl \
 	%D%/test_cursor \
 	%D%/test_damage \
+	%D%/test_deadlines \
 	%D%/test_delivery \
 	%D%/test_diag \
 	%D%/test_events \
 	%D%/test_extents \
+	%D%/test_failure_reports \
 	%D%/test_filter \
 	%D%/test_frame \
 	%D%/test_health \
@@ -30,6 +30,7 @@ unit_tests = \
 	%D%/test_ledger_fate \
 	%D%/test_lend \
 	%D%/test_liveness \
+	%D%/test_log \
 	%D%/test_metrics \
 	%D%/test_monitor \
 	%D%/test_pace \
@@ -41,7 +42,6 @@ unit_tests = \
 	%D%/test_steer \
 	%D%/test_store \
 	%D%/test_tap \
-	%D%/test_failure_log \
 	%D%/test_turn \
 	%D%/test_units \
 	%D%/test_upgrade \
@@ -83,7 +83,7 @@ tests_unit_test_recovery_SOURCES = %D%/test_recovery.c $(sim)
 stream = %D%/lib/stream.c %D%/lib/stream.h
 feed = $(stream) %D%/lib/feed.c %D%/lib/feed.h
 scene = $(feed) %D%/lib/scene.c %D%/lib/scene.h
-tests_unit_test_core_log_SOURCES = %D%/test_core_log.c $(feed)
+tests_unit_test_log_SOURCES = %D%/test_log.c $(feed)
 tests_unit_test_cursor_SOURCES = %D%/test_cursor.c $(scene)
 tests_unit_test_delivery_SOURCES = \
 	%D%/test_delivery.c %D%/lib/delivery.h %D%/lib/delivery_down.c \

@@ -11,10 +11,10 @@
 
 #include "core/state.h"
 
-#define FAILURE_LOG_AGAIN_USEC  UINT64_C(600000000)
-#define FAILURE_LOG_HOURLY_USEC UINT64_C(3600000000)
+#define FAILURE_REPORTS_AGAIN_USEC  UINT64_C(600000000)
+#define FAILURE_REPORTS_HOURLY_USEC UINT64_C(3600000000)
 
-struct failure_log {
+struct failure_reports {
         enum link_cause last;
         struct {
                 bool told;
@@ -25,13 +25,13 @@ struct failure_log {
 /* Notes a failure. Returns true if the failure is to be reported, and sets *untold to the number of
  * failures with the same cause since the last report. Returns false if not to be reported, counts
  * the failure as untold, and leaves *untold alone. now: microseconds. */
-bool failure_log_add(struct failure_log *failure_log, enum link_cause cause, uint64_t now,
-                     uint64_t *untold);
+bool failure_reports_add(struct failure_reports *failure_reports, enum link_cause cause,
+                         uint64_t now, uint64_t *untold);
 
-/* The caller reported the last failure of cause although failure_log_add() returned false: the
+/* The caller reported the last failure of cause although failure_reports_add() returned false: the
  * failure counts as untold no more. */
-void failure_log_told(struct failure_log *failure_log, enum link_cause cause);
+void failure_reports_told(struct failure_reports *failure_reports, enum link_cause cause);
 
 /* The link proved itself: the next failure, of any cause, is to be reported. Returns the number of
  * untold failures. */
-uint64_t failure_log_over(struct failure_log *failure_log);
+uint64_t failure_reports_over(struct failure_reports *failure_reports);
