@@ -47,5 +47,5 @@ struct count count_add(struct count a, struct count b);
 /* Returns the difference, by member. */
 struct count count_sub(struct count a, struct count b);
 
-/* True if accepted = delivered + dropped + queued. */
+/* True if accepted = delivered + dropped + queued. For tests. */
 bool books_balance(const struct books *books);

@@ -6,7 +6,7 @@
 enum link_state {
         LINK_RESOLVING,
         LINK_CONNECTING,
-        LINK_HANDSHAKING,
+        LINK_HANDSHAKING, /* for TLS; nothing sets the state yet */
         LINK_GREETING,
         LINK_UP,
         LINK_WAITING,

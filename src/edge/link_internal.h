@@ -64,9 +64,8 @@ void link_enter_held(struct link *link);
 /* True if a connection ended by an order (of an operator, of a stop): no fault of the link. */
 bool link_is_chosen(enum link_cause cause);
 
-/* Logs a failure. A failure that is no news is logged only if the last line says that the link is
- * up. Returns true if the failure is news and no failure of the same cause was left out since the
- * last line of that cause. */
+/* Logs a failure that is news, or any failure while the last line says that the link is up. Returns
+ * true for news, unless failures of the same cause were left out since its last line. */
 bool link_tell_failure(struct link *link, enum link_cause cause, const char *text);
 
 /* Logs the end of a connection, and the fate of the messages that were begun and not acknowledged.

@@ -151,8 +151,8 @@ static struct count drop_until(struct ledger *ledger, struct log_place to, enum 
         return dropped;
 }
 
-/* Returns a boundary at or behind `from`, the last by the marks, before which all messages came
- * before the time. */
+/* Returns the last boundary at or behind `from`, as far as marks tell, with only messages older
+ * than the time between `from` and the boundary. */
 static struct log_place older_than(const struct log *log, struct log_place from, uint64_t before)
 {
         uint64_t hint = 0;

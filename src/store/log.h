@@ -81,8 +81,8 @@ int log_room(struct log *log, uint64_t fill, size_t want, struct iovec *iov, int
 /*
  * Commits the whole frames up to position `*base + read`. Where the filter (or NULL) leaves frames
  * out, the bytes behind move up and *base, a word of the image, falls by the size left out. Marks
- * get now_usec and origin (a client slot plus one, or 0). Runs in a transaction of its own or in
- * the caller's.
+ * get now_usec and origin (a client slot plus one, or 0). Runs in a transaction of its own (two,
+ * where frames are left out) or in the caller's.
  */
 struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
                           const struct log_filter *filter, uint64_t now_usec, uint32_t origin);

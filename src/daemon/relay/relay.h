@@ -2,8 +2,9 @@
 #pragma once
 /*
  * The relay joins the two edges: no other part sees both the link and the clients. The relay owns
- * the store with the two logs, hands messages that one edge committed to the other edge at the end
- * of each pass, and decides which clients may be read.
+ * the store with the two logs, hands messages that one edge committed to the other edge (to clients
+ * at once, to the link at the end of each pass at the latest), and decides which clients may be
+ * read.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -60,7 +61,7 @@ bool relay_is_recovered(const struct relay *relay);
 /* The highest number of clients that a restart would disconnect, for want of room in the fd_bag. */
 uint64_t relay_unkept(const struct relay *relay);
 
-/* Ends a pass of the event loop: hands the messages received to the other edge. Returns true if the
+/* Ends a pass of the event loop: hands what is left to the other edge. Returns true if the
  * next pass is not to wait for events. */
 bool relay_pass(struct relay *relay);
 

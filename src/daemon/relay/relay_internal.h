@@ -135,7 +135,7 @@ size_t relay_on_room(void *context, struct client *client);
 /* A client_ops.accepted: shows the messages to the taps; may write early, may throttle clients. */
 void relay_on_accepted(void *context, struct client *client, const struct log_taken *taken);
 
-/* A client_ops.more. */
+/* The client_ops.more of the relay: a client may have more to read in the next pass. */
 void relay_on_more(void *context);
 
 /* A client_ops.partial: counts the client's partial message, and keeps PartialSize= when the

@@ -158,7 +158,7 @@ static void check_bytes(uint32_t i, const unsigned char *bytes, uint64_t size)
         }
 }
 
-/* Of those who wait, did it come first? */
+/* True if the listener came before all others that wait. */
 static bool is_next(uint32_t i)
 {
         for (uint32_t k = 0; k < LISTENERS; k++)
