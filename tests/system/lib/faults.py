@@ -97,9 +97,16 @@ class Faults(Machine):
 
     def wire(self, end, hook="prerouting", what="iif != lo drop"):
         end.run("nft", DROP.format(hook=hook, what=what))
+        self.wired.append(end)
 
     def unwire(self, end):
+        self.wired.remove(end)
         end.run("nft", "delete", "table", "inet", "fault")
+
+    def close(self):
+        for end in list(self.wired):  # of a fault that failed: the cable is for others, too
+            self.unwire(end)
+        super().close()
 
     # ---- the faults: each ends with a link that is up, or about to be ----
 
@@ -149,7 +156,7 @@ class Faults(Machine):
         self.reset()
 
     def fault_cable_pulled(self):
-        losses = self.looked()["upstream"]["disconnects"]
+        losses = self.losses_while_up()
         old = self.conn
         for end in (self.cable.near, self.cable.far):
             end.run("nft", PULLED)
@@ -167,7 +174,7 @@ class Faults(Machine):
 
     def fault_acks_lost(self):
         """All that is sent arrives, and ftcpd hears nothing of it."""
-        losses = self.looked()["upstream"]["disconnects"]
+        losses = self.losses_while_up()
         old = self.conn
         self.busy()
         self.wire(self.cable.near)
@@ -177,7 +184,7 @@ class Faults(Machine):
 
     def fault_data_lost(self):
         """What is sent does not arrive, and the upstream's heartbeats do."""
-        losses = self.looked()["upstream"]["disconnects"]
+        losses = self.losses_while_up()
         old = self.conn
         self.busy()
         self.wire(self.cable.far)

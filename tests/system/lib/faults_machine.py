@@ -73,6 +73,7 @@ class Machine:
         self.writer = Writer(rng, self.blob, UPSTREAM)
         self.loop, self.faults = Loop(), collections.Counter()
         self.conns, self.clients, self.idents = [], [], 0
+        self.wired = []  # ends of the cable that drop something
         self.floor, self.conn, self.listener, self.watch = 0, None, None, None
         self.findings = []
         self.silence = 300 * SLOW  # milliseconds, as Heartbeat Timeout=
@@ -223,6 +224,13 @@ class Machine:
     def lost(self, losses):
         """Until ftcpd has given up the connection after so many losses."""
         self.until(lambda: self.disconnects() > losses, "ftcpd to notice")
+
+    def losses_while_up(self):
+        """How many there were, of a link that is up: the fault before may have ended it just now."""
+        seen = []
+        self.until(lambda: seen.append(self.looked()["upstream"]) or seen[-1]["state"] == "up",
+                   "the link")
+        return seen[-1]["disconnects"]
 
     def disconnects(self):
         return self.watch.status["upstream"]["disconnects"] if self.watch.status else 0
