@@ -4,6 +4,7 @@
 # The long ones stand first, here and below: make starts them in this order.
 unit_tests = \
 	%D%/test_recovery \
+	%D%/test_monitor \
 	%D%/test_backoff \
 	%D%/test_busy_poll \
 	%D%/test_client \
@@ -32,7 +33,6 @@ unit_tests = \
 	%D%/test_liveness \
 	%D%/test_log \
 	%D%/test_metrics \
-	%D%/test_monitor \
 	%D%/test_pace \
 	%D%/test_poller \
 	%D%/test_service \
