@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Preloaded into ftcpd by throttle_test.py: a byte goes to the file FTCPD_YIELDS for each time that it
- * looks again for what comes next instead of sleeping. */
+/* Preloaded into ftcpd by throttle_test.py: a byte goes to the file FTCPD_YIELDS for each time that
+ * it looks again for what comes next instead of sleeping. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
