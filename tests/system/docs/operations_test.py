@@ -6,29 +6,14 @@ import tempfile
 import unittest
 
 import harness
-from manual import entries, read, sections, words_of
+from manual import ExplainsTheLink, entries, read, sections
 
 PAGE = 'ftcpd-operations.7'
 
 
-class Operations(unittest.TestCase):
-    def assert_explained(self, heading, words):
-        """Each word has an entry of its own there, with a text, and there is no other entry."""
-        self.assertGreater(len(words), 5)
-        found = entries(sections(PAGE)[heading])
-        self.assertEqual(sorted(entry.head for entry in found),
-                         sorted(f'Li {word}' for word in words))
-        for entry in found:
-            self.assertGreater(len(entry.text.split()), 3, entry.head)
-
-    def test_every_state_of_the_link_is_explained(self):
-        self.assert_explained('STATES OF THE LINK', words_of('LINK', 'src', 'core', 'state.c'))
-
-    def test_every_cause_of_a_loss_is_explained(self):
-        self.assert_explained('CAUSES', words_of('CAUSE', 'src', 'core', 'state.c'))
-
-    def test_every_reason_of_a_drop_is_explained(self):
-        self.assert_explained('REASONS OF A DROP', words_of('DROP', 'src', 'core', 'books.c'))
+class Operations(ExplainsTheLink, unittest.TestCase):
+    PAGE, LEAST = PAGE, 4
+    STATES, CAUSES, REASONS = 'STATES OF THE LINK', 'CAUSES', 'REASONS OF A DROP'
 
     def test_a_cause_says_on_whose_side_it_is(self):
         silent = [entry.head for entry in entries(sections(PAGE)['CAUSES'])

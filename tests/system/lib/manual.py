@@ -45,3 +45,27 @@ def entries(text):
         else:
             entry.text += line + '\n'
     return entry.entries
+
+
+class ExplainsTheLink:
+    """Of a page's test: states, causes and reasons of a drop each have an entry with a text."""
+    PAGE = STATES = CAUSES = REASONS = None
+    LEAST = 2  # words of a text
+
+    def assert_explained(self, heading, words):
+        """Each word has an entry of its own there, and there is no other entry."""
+        self.assertGreater(len(words), 5)
+        found = entries(sections(self.PAGE)[heading])
+        self.assertEqual(sorted(entry.head for entry in found),
+                         sorted(f'Li {word}' for word in words))
+        for entry in found:
+            self.assertGreaterEqual(len(entry.text.split()), self.LEAST, entry.head)
+
+    def test_every_state_of_the_link_is_explained(self):
+        self.assert_explained(self.STATES, words_of('LINK', 'src', 'core', 'state.c'))
+
+    def test_every_cause_of_a_loss_is_explained(self):
+        self.assert_explained(self.CAUSES, words_of('CAUSE', 'src', 'core', 'state.c'))
+
+    def test_every_reason_of_a_drop_is_explained(self):
+        self.assert_explained(self.REASONS, words_of('DROP', 'src', 'core', 'books.c'))
