@@ -216,8 +216,11 @@ void side_recover_readers(struct side *side)
 
 void side_open_readers(struct side *side)
 {
+        /* As the daemon: a client beyond the slots used is none. */
+        uint64_t slots = side->store.image->totals.client_slots;
+
         spread_recover(&side->spread, &side->in);
-        for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
+        for (uint32_t slot = 0; slot < SIM_SLOTS && slot < slots; slot++) {
                 struct image_client *client = side_client(side, slot);
 
                 if (client->id && client->reading && spread_room(&side->spread))
