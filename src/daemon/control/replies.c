@@ -82,11 +82,12 @@ char *control_client_room(struct control_client *client, size_t size)
 
 /* Queues a reply. The unread bytes before the reply are few, because requests wait while replies
  * are unread. A Monitor may always have unread replies, so written bytes are dropped here, when
- * more bytes are written than unread. Returns 0 or -ENOMEM. */
+ * more bytes are written than unread. The room grows by a quarter beyond what is needed, so that
+ * many small replies are not copied again and again. Returns 0 or -ENOMEM. */
 static int append_one(struct control_client *client, const json_t *reply)
 {
         size_t size;
-        char *bytes = varlink_encode(reply, &size), *both;
+        char *bytes = varlink_encode(reply, &size), *more;
 
         if (!bytes)
                 return -ENOMEM;
@@ -97,15 +98,21 @@ static int append_one(struct control_client *client, const json_t *reply)
         }
         if (client->out_sent > control_client_unread(client))
                 drop_read(client);
-        both = realloc(client->out, client->out_size + size);
-        if (both) {
-                memcpy(both + client->out_size, bytes, size);
-                client->out = both;
-                client->out_size += size;
-                client->out_room = client->out_size;
+        if (client->out_room - client->out_size < size) {
+                size_t room = client->out_size + size + (client->out_size + size) / 4;
+
+                more = realloc(client->out, room);
+                if (!more) {
+                        free(bytes);
+                        return -ENOMEM;
+                }
+                client->out = more;
+                client->out_room = room;
         }
+        memcpy(client->out + client->out_size, bytes, size);
+        client->out_size += size;
         free(bytes);
-        return both ? 0 : -ENOMEM;
+        return 0;
 }
 
 int control_client_append(struct control_client *client, json_t *reply)
