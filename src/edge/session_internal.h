@@ -71,6 +71,10 @@ bool session_has_unsent(const struct session *session);
 /* True if bytes are to be sent, or were sent and are not acknowledged. */
 bool session_has_waiting(const struct session *session);
 
+/* Notes whether anything waits. When something begins to wait, the clock of StallTimeout= begins,
+ * and the tick is armed. */
+void session_note_waiting(struct session *session, uint64_t now);
+
 /* Sends a frame at the next message boundary, besides the out log. Returns false without memory, or
  * if too many frames are under way. */
 bool session_inject(struct session *session, const struct config_bytes *frame);

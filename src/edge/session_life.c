@@ -114,8 +114,8 @@ void session_on_tick(evutil_socket_t fd, short what, void *arg)
         session_poll_acks(session);
         if (session->fd < 0)
                 return;
-        session->was_waiting = session_has_waiting(session);
         now = clock_usec();
+        session_note_waiting(session, now);
         if (session->closing) {
                 session_close_on(session, now);
                 return;

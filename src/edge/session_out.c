@@ -69,6 +69,17 @@ static void sample_rtt(struct session *session, uint64_t now)
                 histogram_add(&image->latency[LATENCY_RTT], state.rtt_usec, 1);
 }
 
+void session_note_waiting(struct session *session, uint64_t now)
+{
+        bool began = !session->was_waiting;
+
+        session->was_waiting = session_has_waiting(session);
+        if (began && session->was_waiting) {
+                session->last_progress = now;
+                session_look_after(session);
+        }
+}
+
 void session_poll_acks(struct session *session)
 {
         struct ledger *ledger = session->setup.ledger;
@@ -84,7 +95,7 @@ void session_poll_acks(struct session *session)
         session->hurry_usec = HURRY_USEC;
         sample_rtt(session, session->last_progress);
         ledger_acked(ledger, acked);
-        session->was_waiting = session_has_waiting(session);
+        session_note_waiting(session, session->last_progress);
 }
 
 void session_hurry(struct session *session, bool hurry)
@@ -166,11 +177,8 @@ static void write_out(struct session *session, size_t least)
                 session_poll_acks(session);
         if (session->fd < 0)
                 return;
-        if (!session->was_waiting && session_has_waiting(session)) {
-                session->was_waiting = true;
-                session->last_progress = clock_usec();
-                session_look_after(session);
-        }
+        if (!session->was_waiting && session_has_waiting(session))
+                session_note_waiting(session, clock_usec());
         session_arm_acks(session);
 }
 

@@ -22,6 +22,15 @@ table inet pulled {
 }
 """
 
+NARROW = """
+table inet narrow {{
+        chain arriving {{
+                type filter hook prerouting priority -300
+                iif != lo meta length > {size} drop
+        }}
+}}
+"""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -100,6 +109,10 @@ class Cable:
         """Packets pass again."""
         for end in (self.near, self.far):
             end.run("nft", "delete", "table", "inet", "pulled")
+
+    def narrow(self, size):
+        """From now on no packet above this size arrives at the far end, and nobody is told."""
+        self.far.run("nft", NARROW.format(size=size))
 
     def close(self):
         for end in (self.near, self.far):
