@@ -9,6 +9,9 @@
 #include "util/need.h"
 #include "util/units.h"
 
+#define STALL_USEC    UINT64_C(30000000)
+#define SPEAKING_USEC UINT64_C(300000000)
+
 static struct config_row_state *state_of(struct config_draft *draft, const char *section,
                                          const char *key)
 {
@@ -81,6 +84,19 @@ static void derive_heartbeat(struct config_draft *draft)
         if (!config->heartbeat_received.set && config->heartbeat_interval_usec &&
             config->heartbeat_message.n)
                 copy_message(&config->heartbeat_received, &config->heartbeat_message.items[0]);
+}
+
+/* Fills in the two defaults of StallTimeout=. A value that is set counts for both. */
+static void derive_stall(struct config_draft *draft)
+{
+        struct config *config = draft->config;
+
+        if (!state_of(draft, "Upstream", "StallTimeout")->last.line) {
+                config->stall_timeout_usec = STALL_USEC;
+                config->stall_speaking_usec = SPEAKING_USEC;
+        } else {
+                config->stall_speaking_usec = config->stall_timeout_usec;
+        }
 }
 
 static void check_message(struct config_draft *draft, const struct config_row *row,
@@ -156,6 +172,7 @@ void config_check(struct config_draft *draft)
 {
         check_address(draft);
         derive_heartbeat(draft);
+        derive_stall(draft);
         check_messages(draft);
         check_queues(draft);
         check_sockets(draft);

@@ -37,6 +37,12 @@ static char *hidden(size_t n)
         return text;
 }
 
+/* True if the row shows as a key without a value: a value would be an assignment. */
+static bool is_unset(const struct config_row *row, const struct config_row_state *state, size_t n)
+{
+        return n == 0 || (row->derived && !row->list && !state->last.line);
+}
+
 static void add_settings(struct config_draft *draft)
 {
         for (size_t i = 0; i < config_n_rows; i++) {
@@ -44,9 +50,11 @@ static void add_settings(struct config_draft *draft)
                 const struct config_row_state *state = &draft->states[i];
                 size_t n = config_count(row, draft->config);
 
-                if (n == 0)
+                if (is_unset(row, state, n)) {
                         add_setting(draft, row, need(strdup("")), state->last);
-                else if (row->secret)
+                        continue;
+                }
+                if (row->secret)
                         add_setting(draft, row, hidden(n), state->last);
                 for (size_t j = 0; j < n && !row->secret; j++)
                         add_setting(draft, row, row->type->show(row, draft->config, j),

@@ -62,7 +62,8 @@ struct config {
         uint64_t connect_timeout_usec;
         uint64_t reconnect_delay_usec, reconnect_delay_max_usec, stable_time_usec;
         uint64_t path_timeout_usec, stall_timeout_usec; /* 0: no timeout */
-        char *source_address;                           /* NULL: none */
+        uint64_t stall_speaking_usec; /* StallTimeout= while the peer speaks; not set by itself */
+        char *source_address;         /* NULL: none */
         struct config_messages greeting;
         struct config_bytes greeting_expect; /* size 0: none */
         uint64_t greeting_timeout_usec;

@@ -67,6 +67,11 @@ static void note_dead_peer(struct config_draft *draft)
         if (silence)
                 config_note(draft, "a peer whose program hangs is noticed within %s, at the worst",
                             span(program).text);
+        else if (program && config->stall_speaking_usec != program)
+                config_note(draft,
+                            "a peer whose program hangs is noticed only while something is to be "
+                            "sent, after %s, and %s while it sends bytes",
+                            span(program).text, span(config->stall_speaking_usec).text);
         else if (program)
                 config_note(draft,
                             "a peer whose program hangs is noticed only while something is to be "

@@ -52,9 +52,10 @@ const struct config_row config_rows[] = {
          .min = 2 * SEC, .zero = CONFIG_ZERO_OFF,
          .doc = "No byte and no acknowledgement from the peer's host for as long: the link is "
                 "dead. 0: off."},
-        {PLACE("Upstream", "StallTimeout", span, stall_timeout_usec), .fallback = "30s",
-         .zero = CONFIG_ZERO_OFF,
-         .doc = "Data waits and the peer takes none of it for as long: the link is dead. 0: off."},
+        {PLACE("Upstream", "StallTimeout", span, stall_timeout_usec), .fallback = "",
+         .zero = CONFIG_ZERO_OFF, .derived = true,
+         .doc = "Data waits and the peer takes none for as long: the link is dead. 0: off; not "
+                "set: 30s, 5min while the peer speaks."},
         {PLACE("Upstream", "SourceAddress", source, source_address), .fallback = "",
          .reload = CONFIG_RELOAD_REDIALS, .doc = "The local IP address to connect from."},
         {PLACE("Upstream", "Greeting", messages, greeting), .fallback = "",

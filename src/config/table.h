@@ -35,7 +35,8 @@ struct config_row {
         enum config_reload reload;
         bool list;       /* each assignment adds values */
         bool secret;     /* the values are never shown, only their number */
-        bool derived;    /* without an assignment, the value follows from other keys */
+        bool derived;    /* without an assignment, the value follows from other keys, or several
+                            values are in force */
         const char *doc; /* one line for the sample file and --print-defaults */
 };
 

@@ -1,20 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/liveness.h"
 
-/* True if `limit` has passed since the time `since`. Else lowers *next to the time when `limit`
- * will have passed. */
-static bool passed(const struct liveness_seen *seen, uint64_t since, uint64_t limit, uint64_t *next)
+/* Returns when `limit` will have passed since the time `since`; UINT64_MAX: never. */
+static uint64_t due_at(uint64_t since, uint64_t limit)
 {
-        uint64_t due;
+        return !limit || limit == UINT64_MAX ? UINT64_MAX : since + limit;
+}
 
-        if (!limit || limit == UINT64_MAX)
-                return false;
-        due = since + limit;
+/* True if the time `due` has come. Else lowers *next to it. */
+static bool is_due(const struct liveness_seen *seen, uint64_t due, uint64_t *next)
+{
         if (seen->now >= due)
                 return true;
         if (due < *next)
                 *next = due;
         return false;
+}
+
+/* True if `limit` has passed since the time `since`. Else lowers *next to the time when `limit`
+ * will have passed. */
+static bool passed(const struct liveness_seen *seen, uint64_t since, uint64_t limit, uint64_t *next)
+{
+        return is_due(seen, due_at(since, limit), next);
+}
+
+/* Returns when data that waits is a stall. A peer that speaks lives: a slow program that reads all
+ * the time opens the window only when a good part of the buffer is free. While the session does not
+ * read, the peer may speak. */
+static uint64_t stall_due(const struct liveness_limits *limits, const struct liveness_seen *seen)
+{
+        uint64_t heard = seen->paused ? seen->now : seen->last_byte;
+        uint64_t latest = due_at(seen->last_progress, limits->speaking_usec);
+        uint64_t due = due_at(heard > seen->last_progress ? heard : seen->last_progress,
+                              limits->stall_usec);
+
+        return due < latest ? due : latest;
 }
 
 /* Lowers *next to `wait` from now. */
@@ -37,7 +57,7 @@ struct liveness liveness_judge(const struct liveness_limits *limits,
         else if (judge_path && passed(seen, path, limits->path_usec, &result.next))
                 result.verdict = LIVENESS_PATH;
         else if (seen->waiting &&
-                 passed(seen, seen->last_progress, limits->stall_usec, &result.next))
+                 is_due(seen, stall_due(limits, seen), &result.next))
                 result.verdict = LIVENESS_STALLED;
         else if (seen->partial && !seen->paused &&
                  passed(seen, seen->last_byte, limits->frame_usec, &result.next))

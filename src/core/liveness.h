@@ -13,6 +13,7 @@ struct liveness_limits {
         uint64_t silence_usec;  /* without a received byte */
         uint64_t path_usec;     /* without a received byte or an acknowledgement */
         uint64_t stall_usec;    /* with data waiting and neither written nor acknowledged */
+        uint64_t speaking_usec; /* the same while the peer speaks; at least stall_usec */
         uint64_t frame_usec;    /* without a received byte in the middle of a message */
 };
 

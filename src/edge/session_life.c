@@ -29,6 +29,7 @@ static struct liveness judge(struct session *session, uint64_t now)
                 .silence_usec = config->heartbeat_timeout_usec,
                 .path_usec = config->path_timeout_usec,
                 .stall_usec = config->stall_timeout_usec,
+                .speaking_usec = config->stall_speaking_usec,
                 .frame_usec = config->frame_timeout_usec,
         };
         const struct liveness_seen seen = {

@@ -114,6 +114,7 @@ static void values_are_read_into_their_places(void **state)
         assert_string_equal(config->source_address, "192.0.2.1");
         assert_int_equal(config->path_timeout_usec, 2 * SEC);
         assert_int_equal(config->stall_timeout_usec, 90 * SEC);
+        assert_int_equal(config->stall_speaking_usec, 90 * SEC);
         assert_int_equal(config->frame.type, FRAME_DELIMITER);
         assert_int_equal(config->frame.delimiter_size, 2);
         assert_memory_equal(config->frame.delimiter, "\r\n\0", 4);
@@ -150,6 +151,23 @@ static void every_other_frame_can_be_described(void **state)
         assert_int_equal(config->frame.length_adjust, 3);
 }
 
+static void a_stall_timeout_that_is_not_set_is_two_and_shown_as_none(void **state)
+{
+        static const char *const texts[] = {"", "StallTimeout=1s\nStallTimeout=\n"};
+        struct room *room = *state;
+        const struct config *config;
+
+        for (size_t i = 0; i < 2; i++) {
+                config = room_take(room, texts[i]);
+                assert_int_equal(config->stall_timeout_usec, 30 * SEC);
+                assert_int_equal(config->stall_speaking_usec, 300 * SEC);
+                assert_string_equal(room_setting(room, "Upstream", "StallTimeout", 0)->value, "");
+        }
+        config = room_take(room, "StallTimeout=30s\n");
+        assert_int_equal(config->stall_speaking_usec, 30 * SEC);
+        assert_string_equal(room_setting(room, "Upstream", "StallTimeout", 0)->value, "30s");
+}
+
 static void zero_and_infinity_switch_off_what_can_be_off(void **state)
 {
         const struct config *config;
@@ -166,6 +184,7 @@ static void zero_and_infinity_switch_off_what_can_be_off(void **state)
                 config = room_take(*state, text);
                 assert_int_equal(config->path_timeout_usec, 0);
                 assert_int_equal(config->stall_timeout_usec, 0);
+                assert_int_equal(config->stall_speaking_usec, 0);
                 assert_int_equal(config->frame_timeout_usec, 0);
                 assert_int_equal(config->heartbeat_interval_usec, 0);
                 assert_int_equal(config->heartbeat_timeout_usec, 0);
@@ -511,7 +530,11 @@ static void a_check_tells_what_follows_from_the_values(void **state)
 
         room_take(room, "PathTimeout=0\n[Heartbeat]\nTimeout=0\n");
         assert_true(room_warns(room, "may never be noticed"));
-        assert_true(room_warns(room, "only while something is to be sent, after 30s"));
+        assert_true(room_warns(room, "only while something is to be sent, after 30s, and 5min "
+                                     "while it sends bytes"));
+        room_take(room, "PathTimeout=0\nStallTimeout=30s\n[Heartbeat]\nTimeout=0\n");
+        assert_true(room_warns(room, "something is to be sent, after 30s"));
+        assert_false(room_warns(room, "while it sends bytes"));
 
         room_take(room, "[Delivery]\nMessageTTL=10s\n");
         assert_true(room_warns(room, "MessageTTL=10s is below ReconnectDelayMax=30s"));
@@ -533,6 +556,7 @@ int main(void)
                 in_room(wrong_addresses_are_explained),
                 in_room(values_are_read_into_their_places),
                 in_room(every_other_frame_can_be_described),
+                in_room(a_stall_timeout_that_is_not_set_is_two_and_shown_as_none),
                 in_room(zero_and_infinity_switch_off_what_can_be_off),
                 in_room(elsewhere_zero_is_an_error),
                 in_room(values_out_of_range_say_the_range),

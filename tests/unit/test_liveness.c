@@ -12,6 +12,7 @@ static const struct liveness_limits usual = {.interval_usec = 1000,
                                              .silence_usec = 3000,
                                              .path_usec = 3000,
                                              .stall_usec = 30000,
+                                             .speaking_usec = 30000,
                                              .frame_usec = 10000};
 
 /* A connection on which everything was seen just now. */
@@ -101,6 +102,45 @@ static void behind_a_closed_window_only_the_stall_is_judged(void **state)
         assert_int_equal(liveness_judge(&limits, &seen).verdict, LIVENESS_GOOD);
 }
 
+static void a_peer_that_speaks_is_given_longer_and_not_for_ever(void **state)
+{
+        struct liveness_limits limits = usual;
+        struct liveness_seen seen = lively();
+
+        (void)state;
+        seen.now = seen.last_ack = 1000000;
+        limits.silence_usec = 0;
+        limits.speaking_usec = 300000;
+        seen.waiting = seen.unsent = true;
+        seen.last_progress = seen.now - 299999;
+        seen.last_byte = seen.now - 29999;
+        assert_int_equal(liveness_judge(&limits, &seen).verdict, LIVENESS_GOOD);
+        assert_int_equal(liveness_judge(&limits, &seen).next, seen.now + 1);
+        seen.last_byte = seen.now - 30000;
+        assert_int_equal(liveness_judge(&limits, &seen).verdict, LIVENESS_STALLED);
+        seen.last_byte = seen.now;
+        seen.last_progress = seen.now - 300000;
+        assert_int_equal(liveness_judge(&limits, &seen).verdict, LIVENESS_STALLED);
+        limits.speaking_usec = 30000; /* a value that is set */
+        seen.last_progress = seen.now - 30000;
+        assert_int_equal(liveness_judge(&limits, &seen).verdict, LIVENESS_STALLED);
+}
+
+static void a_peer_that_is_not_read_may_speak(void **state)
+{
+        struct liveness_limits limits = usual;
+        struct liveness_seen seen = lively();
+
+        (void)state;
+        seen.now = seen.last_ack = 1000000;
+        limits.speaking_usec = 300000;
+        seen.waiting = seen.unsent = seen.paused = true;
+        seen.last_progress = seen.last_byte = seen.now - 299999;
+        assert_int_equal(liveness_judge(&limits, &seen).verdict, LIVENESS_GOOD);
+        seen.last_progress = seen.now - 300000;
+        assert_int_equal(liveness_judge(&limits, &seen).verdict, LIVENESS_STALLED);
+}
+
 static void half_a_message_is_not_waited_for_for_ever_but_while_we_pause(void **state)
 {
         struct liveness_limits limits = usual;
@@ -152,6 +192,8 @@ int main(void)
                 cmocka_unit_test(silence_is_not_judged_while_we_pause_or_greet_or_know_of_it),
                 cmocka_unit_test(a_path_is_dead_when_neither_bytes_nor_acknowledgements_come),
                 cmocka_unit_test(behind_a_closed_window_only_the_stall_is_judged),
+                cmocka_unit_test(a_peer_that_speaks_is_given_longer_and_not_for_ever),
+                cmocka_unit_test(a_peer_that_is_not_read_may_speak),
                 cmocka_unit_test(half_a_message_is_not_waited_for_for_ever_but_while_we_pause),
                 cmocka_unit_test(a_heartbeat_is_due_only_when_there_was_nothing_to_send),
                 cmocka_unit_test(what_is_off_is_never_judged_nor_waited_for),
