@@ -4,19 +4,18 @@
 #include <stdio.h>
 
 #include "core/liveness.h"
+#include "core/stall.h"
 #include "edge/tcp.h"
 #include "edge/timer.h"
 #include "util/units.h"
 #include "wire/verdict.h"
 
-static void ask_kernel(struct session *session, uint64_t now)
+static void ask_kernel(struct session *session, uint64_t now, struct tcp_state *state)
 {
-        struct tcp_state state;
-
-        if (!tcp_look(session->fd, &state))
+        if (!tcp_look(session->fd, state))
                 return;
-        session->last_ack = now > state.since_ack_usec ? now - state.since_ack_usec : 1;
-        session->window_closed = state.window_closed;
+        session->last_ack = now > state->since_ack_usec ? now - state->since_ack_usec : 1;
+        session->window_closed = state->window_closed;
 }
 
 static struct liveness judge(struct session *session, uint64_t now)
@@ -81,6 +80,40 @@ static void silent(struct session *session, uint64_t now)
         session->setup.ops->silent(session->setup.context, true, text);
 }
 
+static uint64_t since_heard(const struct session *session, uint64_t now)
+{
+        return now -
+               (session->last_ack > session->last_byte ? session->last_ack : session->last_byte);
+}
+
+static void dead_path(struct session *session, uint64_t now)
+{
+        char text[240];
+
+        snprintf(text, sizeof(text), "neither a byte nor an acknowledgement for %s (PathTimeout=)",
+                 units_span_words(since_heard(session, now)).text);
+        session_end(session, CAUSE_PATH, text);
+}
+
+static void stalled(struct session *session, uint64_t now)
+{
+        const struct image_session *image = session->setup.ledger->image;
+        struct stall_seen seen = {.stalled_usec = now - session->last_progress};
+        struct tcp_state state = {0};
+        enum stall_place place;
+        char text[240];
+
+        ask_kernel(session, now, &state);
+        seen.heard_usec = since_heard(session, now);
+        seen.under_way = image->written - image->acked - state.unsent;
+        seen.unanswered = state.unanswered;
+        seen.window_closed = state.window_closed;
+        seen.sent_again = state.sent_again;
+        place = stall_judge(&seen);
+        stall_text(&seen, place, text, sizeof(text));
+        session_end(session, place == STALL_PATH ? CAUSE_PATH : CAUSE_STALLED, text);
+}
+
 static void send_heartbeat(struct session *session)
 {
         struct ledger *ledger = session->setup.ledger;
@@ -103,9 +136,9 @@ void session_catch_up(struct session *session)
 void session_on_tick(evutil_socket_t fd, short what, void *arg)
 {
         struct session *session = arg;
+        struct tcp_state state;
         struct liveness life;
-        char text[240];
-        uint64_t now, heard;
+        uint64_t now;
 
         (void)fd;
         (void)what;
@@ -122,25 +155,12 @@ void session_on_tick(evutil_socket_t fd, short what, void *arg)
                 return;
         }
         if (session->setup.config->path_timeout_usec)
-                ask_kernel(session, now);
+                ask_kernel(session, now, &state);
         life = judge(session, now);
         switch (life.verdict) {
         case LIVENESS_SILENT: silent(session, now); break;
-        case LIVENESS_PATH:
-                heard = session->last_ack > session->last_byte ? session->last_ack
-                                                               : session->last_byte;
-                snprintf(text, sizeof(text),
-                         "neither a byte nor an acknowledgement for %s (PathTimeout=)",
-                         units_span_words(now - heard).text);
-                session_end(session, CAUSE_PATH, text);
-                break;
-        case LIVENESS_STALLED:
-                snprintf(text, sizeof(text),
-                         "data waits and the peer took none for %s (StallTimeout=): its kernel "
-                         "lives, its program does not read",
-                         units_span_words(now - session->last_progress).text);
-                session_end(session, CAUSE_STALLED, text);
-                break;
+        case LIVENESS_PATH: dead_path(session, now); break;
+        case LIVENESS_STALLED: stalled(session, now); break;
         case LIVENESS_PARTIAL: unfinished(session, now); break;
         case LIVENESS_GOOD: break;
         }

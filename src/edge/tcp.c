@@ -60,6 +60,16 @@ void tcp_prepare(int fd, uint64_t path_usec)
         set(fd, SOL_SOCKET, SO_KEEPALIVE, path_usec != 0);
 }
 
+/* The kernel sends nothing into a window smaller than the next segment, and probes as behind a
+ * window of 0. */
+static bool is_closed(const struct tcp_info *info, socklen_t size)
+{
+        bool known = size > offsetof(struct tcp_info, tcpi_snd_wnd);
+
+        return (known && info->tcpi_snd_wnd == 0) ||
+               (info->tcpi_unacked == 0 && info->tcpi_notsent_bytes > 0);
+}
+
 bool tcp_look(int fd, struct tcp_state *state)
 {
         struct tcp_info info = {0};
@@ -70,8 +80,10 @@ bool tcp_look(int fd, struct tcp_state *state)
         *state = (struct tcp_state){
                 .rtt_usec = info.tcpi_rtt,
                 .since_ack_usec = (uint64_t)info.tcpi_last_ack_recv * 1000,
-                .window_closed =
-                        size > offsetof(struct tcp_info, tcpi_snd_wnd) && info.tcpi_snd_wnd == 0,
+                .unsent = info.tcpi_notsent_bytes,
+                .unanswered = info.tcpi_probes,
+                .window_closed = is_closed(&info, size),
+                .sent_again = info.tcpi_retransmits > 0,
         };
         return true;
 }

@@ -16,7 +16,10 @@ void tcp_prepare(int fd, uint64_t path_usec);
 struct tcp_state {
         uint64_t rtt_usec;
         uint64_t since_ack_usec; /* since the peer's kernel last acknowledged anything */
-        bool window_closed;      /* the peer's window is 0 */
+        uint64_t unsent;         /* bytes that were never transmitted */
+        unsigned unanswered;     /* probes since the last acknowledgement */
+        bool window_closed;      /* the peer's window is 0, or too small for what waits */
+        bool sent_again;         /* the oldest segment was sent again, after a timeout */
 };
 
 /* Reads the state of a connection. False: the socket has none, *state is not set. */

@@ -38,6 +38,7 @@ unit_tests = \
 	%D%/test_service \
 	%D%/test_slabs \
 	%D%/test_socket \
+	%D%/test_stall \
 	%D%/test_status_json \
 	%D%/test_steer \
 	%D%/test_store \
