@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/liveness.h"
 
+static uint64_t latest(uint64_t a, uint64_t b)
+{
+        return a > b ? a : b;
+}
+
 /* Returns when `limit` will have passed since the time `since`; UINT64_MAX: never. */
 static uint64_t due_at(uint64_t since, uint64_t limit)
 {
@@ -30,11 +35,10 @@ static bool passed(const struct liveness_seen *seen, uint64_t since, uint64_t li
 static uint64_t stall_due(const struct liveness_limits *limits, const struct liveness_seen *seen)
 {
         uint64_t heard = seen->paused ? seen->now : seen->last_byte;
-        uint64_t latest = due_at(seen->last_progress, limits->speaking_usec);
-        uint64_t due = due_at(heard > seen->last_progress ? heard : seen->last_progress,
-                              limits->stall_usec);
+        uint64_t most = due_at(seen->last_progress, limits->speaking_usec);
+        uint64_t due = due_at(latest(heard, seen->last_progress), limits->stall_usec);
 
-        return due < latest ? due : latest;
+        return due < most ? due : most;
 }
 
 /* Lowers *next to `wait` from now. */
@@ -48,16 +52,16 @@ struct liveness liveness_judge(const struct liveness_limits *limits,
                                const struct liveness_seen *seen)
 {
         struct liveness result = {.next = UINT64_MAX};
-        uint64_t path = seen->last_ack > seen->last_byte ? seen->last_ack : seen->last_byte;
+        uint64_t silence = latest(seen->last_byte, seen->limits_since);
+        uint64_t path = latest(silence, seen->last_ack);
         bool judge_path = seen->last_ack && !seen->window_closed;
 
         if (!seen->paused && !seen->greeting && !seen->silence_known &&
-            passed(seen, seen->last_byte, limits->silence_usec, &result.next))
+            passed(seen, silence, limits->silence_usec, &result.next))
                 result.verdict = LIVENESS_SILENT;
         else if (judge_path && passed(seen, path, limits->path_usec, &result.next))
                 result.verdict = LIVENESS_PATH;
-        else if (seen->waiting &&
-                 is_due(seen, stall_due(limits, seen), &result.next))
+        else if (seen->waiting && is_due(seen, stall_due(limits, seen), &result.next))
                 result.verdict = LIVENESS_STALLED;
         else if (seen->partial && !seen->paused &&
                  passed(seen, seen->last_byte, limits->frame_usec, &result.next))

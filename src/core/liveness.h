@@ -21,7 +21,8 @@ struct liveness_seen {
         uint64_t now;
         uint64_t last_byte; /* received; or begin of the connection, or of reading after a pause */
         uint64_t last_ack;  /* of the peer's kernel; 0: unknown */
-        uint64_t last_sent; /* the last byte of any kind handed to the kernel */
+        uint64_t limits_since;  /* the limits of silence and path are these since then */
+        uint64_t last_sent;     /* the last byte of any kind handed to the kernel */
         uint64_t last_progress; /* the written or the acknowledged position moved, or data began to
                                    wait */
         bool paused;            /* the session does not read */

@@ -154,9 +154,20 @@ static void on_throttle_end(evutil_socket_t fd, short what, void *arg)
         session_throttle(arg, false);
 }
 
+/* True if other bytes or acknowledgements may be expected from now on: before, heartbeats and
+ * probes went out less often, or never. */
+static bool expects_other(const struct config *old, const struct config *new)
+{
+        return old->heartbeat_interval_usec != new->heartbeat_interval_usec ||
+               old->heartbeat_timeout_usec != new->heartbeat_timeout_usec ||
+               old->path_timeout_usec != new->path_timeout_usec;
+}
+
 void session_configure(struct session *session, const struct config *config,
                        const struct wire_messages *wire_messages)
 {
+        if (expects_other(session->setup.config, config))
+                session->limits_since = clock_usec();
         session->setup.config = config;
         session->setup.wire_messages = wire_messages;
         if (session->fd >= 0) {

@@ -20,11 +20,12 @@ struct session {
         struct event *begin, *readable, *writable, *tick, *acks, *throttle_end;
         uint64_t since, last_byte, last_ack, last_sent, last_progress, partial_since, asked_at;
         uint64_t partial_total, declared;
-        uint64_t beat_at;    /* when a heartbeat was sent, and no byte came since; 0: none */
-        size_t read_size;    /* of the next read */
-        uint64_t tried;      /* the out log's end at the last attempt to write */
-        uint64_t hurry_usec; /* from one question for acknowledgements to the next */
-        uint64_t rtt_at;     /* when the kernel's round trip was last sampled */
+        uint64_t limits_since; /* a reload changed the limits of silence or path; 0: none did */
+        uint64_t beat_at;      /* when a heartbeat was sent, and no byte came since; 0: none */
+        size_t read_size;      /* of the next read */
+        uint64_t tried;        /* the out log's end at the last attempt to write */
+        uint64_t hurry_usec;   /* from one question for acknowledgements to the next */
+        uint64_t rtt_at;       /* when the kernel's round trip was last sampled */
         bool throttled, window_closed, was_waiting, paused, silent, got_byte, hurry, blocked;
         bool greeting, wrong_answer; /* the answer to the greeting is awaited; was a wrong one */
         bool greeted;                /* the greetings are in the inject log */

@@ -35,6 +35,7 @@ static struct liveness judge(struct session *session, uint64_t now)
                 .now = now,
                 .last_byte = session->last_byte,
                 .last_ack = session->last_ack,
+                .limits_since = session->limits_since,
                 .last_sent = session->last_sent,
                 .last_progress = session->last_progress,
                 .paused = session->paused,

@@ -69,6 +69,24 @@ static void silence_is_not_judged_while_we_pause_or_greet_or_know_of_it(void **s
         assert_int_equal(verdict(&seen), LIVENESS_GOOD);
 }
 
+static void silence_and_path_are_judged_from_a_change_of_their_limits_on(void **state)
+{
+        struct liveness_limits limits = usual;
+        struct liveness_seen seen = lively();
+
+        (void)state;
+        seen.last_byte = seen.last_ack = seen.now - 50000;
+        seen.limits_since = seen.now - 2999;
+        assert_int_equal(verdict(&seen), LIVENESS_GOOD);
+        assert_int_equal(liveness_judge(&usual, &seen).next, seen.now + 1);
+        seen.limits_since = seen.now - 3000;
+        assert_int_equal(verdict(&seen), LIVENESS_SILENT);
+        limits.silence_usec = 0;
+        assert_int_equal(liveness_judge(&limits, &seen).verdict, LIVENESS_PATH);
+        seen.limits_since = seen.now - 2999;
+        assert_int_equal(liveness_judge(&limits, &seen).verdict, LIVENESS_GOOD);
+}
+
 static void a_path_is_dead_when_neither_bytes_nor_acknowledgements_come(void **state)
 {
         struct liveness_limits limits = usual;
@@ -190,6 +208,7 @@ int main(void)
                 cmocka_unit_test(a_lively_link_is_good_and_looked_at_when_a_heartbeat_is_due),
                 cmocka_unit_test(silence_is_judged_to_the_microsecond),
                 cmocka_unit_test(silence_is_not_judged_while_we_pause_or_greet_or_know_of_it),
+                cmocka_unit_test(silence_and_path_are_judged_from_a_change_of_their_limits_on),
                 cmocka_unit_test(a_path_is_dead_when_neither_bytes_nor_acknowledgements_come),
                 cmocka_unit_test(behind_a_closed_window_only_the_stall_is_judged),
                 cmocka_unit_test(a_peer_that_speaks_is_given_longer_and_not_for_ever),

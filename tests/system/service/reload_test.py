@@ -285,6 +285,21 @@ class Reload(harness.SystemTest):
         self.assertEqual(session.expect_end(), "reset")
         daemon.wait_log("silent: no byte for")
 
+    def test_what_is_expected_from_now_on_is_not_missed_from_before(self):
+        _, daemon, session = self.linked(
+            "PathTimeout=0\n[Heartbeat]\nTimeout=0\nInterval=0\n", heartbeat=None
+        )
+        daemon.wait_status(lambda s: s["upstream"]["silentUsec"] > 2200000, "no probe for long")
+        daemon.reconfigure("[Upstream]\nPathTimeout=2s\n")
+        time.sleep(0.3)
+        self.assertEqual(daemon.status()["upstream"]["disconnects"], 0)
+        daemon.wait_status(lambda s: s["upstream"]["silentUsec"] > 2200000, "no byte for long")
+        daemon.reconfigure("[Heartbeat]\nTimeout=2s\nInterval=100ms\n")
+        time.sleep(0.3)
+        session.heartbeat(0.1)
+        daemon.wait_status(lambda s: s["upstream"]["silentUsec"] < 200000, "bytes again")
+        self.assertEqual(daemon.status()["upstream"]["disconnects"], 0)
+
 
 if __name__ == "__main__":
     harness.main()
