@@ -125,7 +125,8 @@ void session_pause(struct session *session, bool pause)
         evtimer_del(session->throttle_end);
         if (pause) {
                 session->beat_at = 0; /* an answer would be read too late */
-                event_del(session->readable);
+                if (!session_reads(session))
+                        event_del(session->readable);
                 return;
         }
         session->last_byte = clock_usec();
@@ -191,7 +192,7 @@ static void begin(evutil_socket_t fd, short what, void *arg)
         session_write(session);
         if (session->fd < 0)
                 return;
-        if (!session->paused)
+        if (session_reads(session))
                 event_add(session->readable, NULL);
         session_look_after(session);
 }

@@ -90,7 +90,7 @@ void session_write_early(struct session *session);
 bool session_is_blocked(const struct session *session);
 
 /* Stops or starts reading: the link is not read while a client's queue is full. The peer's silence
- * is not judged while paused. */
+ * is not judged while paused. The answer to the greeting is read all the same. */
 void session_pause(struct session *session, bool pause);
 
 /*

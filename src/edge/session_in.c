@@ -21,6 +21,11 @@ enum {
         ANSWERS_MAX = 64 * 1024,
 };
 
+bool session_reads(const struct session *session)
+{
+        return !session->paused || session->greeting;
+}
+
 uint64_t session_received_to(const struct session *session)
 {
         const struct image_session *image = session->setup.ledger->image;
@@ -155,6 +160,8 @@ bool session_take(struct session *session)
                 return false;
         }
         if (was_greeting && !session->greeting) {
+                if (!session_reads(session))
+                        event_del(session->readable);
                 session->setup.ops->up(session->setup.context);
                 session_look_after(session);
         }

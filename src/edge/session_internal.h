@@ -44,6 +44,10 @@ void session_end(struct session *session, enum link_cause cause, const char *tex
 
 /* session_in.c */
 
+/* True if the session reads. The answer to the greeting is read in a pause too: it is for no client
+ * that could be full. */
+bool session_reads(const struct session *session);
+
 /* Returns the in log's position behind the received bytes. */
 uint64_t session_received_to(const struct session *session);
 

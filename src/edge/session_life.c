@@ -38,7 +38,7 @@ static struct liveness judge(struct session *session, uint64_t now)
                 .limits_since = session->limits_since,
                 .last_sent = session->last_sent,
                 .last_progress = session->last_progress,
-                .paused = session->paused,
+                .paused = !session_reads(session),
                 .greeting = session->greeting,
                 .silence_known = session->silent,
                 .waiting = session->was_waiting,
@@ -130,7 +130,7 @@ static void send_heartbeat(struct session *session)
 
 void session_catch_up(struct session *session)
 {
-        for (int i = 0; i < 64 && !session->paused && session_read(session); i++)
+        for (int i = 0; i < 64 && session_reads(session) && session_read(session); i++)
                 ;
 }
 

@@ -132,6 +132,31 @@ class Greeting(harness.SystemTest):
         session.send(b"", SECRETS[2], b"first", b"", b"second")
         client.expect(b"first", b"second")
 
+    def test_the_answer_is_read_while_a_client_is_full(self):
+        daemon, session = self.start(
+            EXPECT + "GreetingTimeout=1s\n",
+            NO_HEARTBEAT + "[Delivery]\nSlowClient=wait\nClientQueueSize=64K\n",
+        )
+        session.send(SECRETS[2])
+        daemon.wait_state("up")
+        client = daemon.client()
+        daemon.wait_clients(1)
+        session.send(*[bytes(100000)] * 8)
+        daemon.wait_status(lambda s: s["upstream"]["paused"], "the pause")
+        daemon.call("Reconnect")
+        again = self.upstream_.accept()
+        again.expect(*SECRETS[:2])
+        again.send(SECRETS[2])
+        status = daemon.wait_status(
+            lambda s: s["upstream"]["state"] == "up" and s["upstream"]["disconnects"] == 1, "the link"
+        )
+        self.assertTrue(status["upstream"]["paused"])
+        self.assertEqual(status["upstream"]["lastCause"], "operator")
+        again.send(b"after")
+        client.expect(*[bytes(100000)])
+        while client.recv() != b"after":
+            pass
+
     def test_the_answer_may_come_byte_by_byte(self):
         daemon, session = self.gated()
         client = daemon.client()
