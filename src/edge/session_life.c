@@ -64,27 +64,45 @@ static void unfinished(struct session *session, uint64_t now)
         session_end(session, CAUSE_FRAMING, text);
 }
 
+static uint64_t since_heard(const struct session *session, uint64_t now)
+{
+        return now -
+               (session->last_ack > session->last_byte ? session->last_ack : session->last_byte);
+}
+
+/* Writes the reason of silence. A peer whose kernel does not answer either is not silent by nature.
+ */
+static void explain_silence(struct session *session, uint64_t now, char *text, size_t size)
+{
+        uint64_t silence = now - session->last_byte;
+        struct tcp_state state = {0};
+
+        ask_kernel(session, now, &state);
+        if ((state.sent_again || state.unanswered > 1) && since_heard(session, now) > silence / 2)
+                snprintf(text, size,
+                         "no byte for %s, nor an acknowledgement for %s: its host or the path is "
+                         "gone",
+                         units_span_words(silence).text,
+                         units_span_words(since_heard(session, now)).text);
+        else
+                snprintf(text, size,
+                         "no byte for %s: if this peer is silent by nature see [Heartbeat] "
+                         "Timeout=, if it does not know the empty message see Interval=",
+                         units_span_words(silence).text);
+}
+
 static void silent(struct session *session, uint64_t now)
 {
         const struct config *config = session->setup.config;
         char text[240];
 
-        snprintf(text, sizeof(text),
-                 "no byte for %s: if this peer is silent by nature see [Heartbeat] Timeout=, if it "
-                 "does not know the empty message see Interval=",
-                 units_span_words(now - session->last_byte).text);
+        explain_silence(session, now, text, sizeof(text));
         if (config->on_silence == SILENCE_RECONNECT) {
                 session_end(session, CAUSE_SILENT, text);
                 return;
         }
         session->silent = true;
         session->setup.ops->silent(session->setup.context, true, text);
-}
-
-static uint64_t since_heard(const struct session *session, uint64_t now)
-{
-        return now -
-               (session->last_ack > session->last_byte ? session->last_ack : session->last_byte);
 }
 
 static void dead_path(struct session *session, uint64_t now)

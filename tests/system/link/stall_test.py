@@ -86,6 +86,11 @@ class Blame(harness.SystemTest):
         port = daemon.status()["upstream"]["address"].rpartition(":")[2]
         return "timer:(persist," in self.cable.near.run("ss", "-Htno", "dport", "=", f":{port}")
 
+    def test_a_silent_peer_whose_kernel_is_silent_too_has_no_habit_of_it(self):
+        daemon, _, _ = self.start("[Heartbeat]\nInterval=200ms\nTimeout=2s\n", heartbeat=0.1)
+        self.cable.pull()
+        self.check_loss(daemon, "silent", r"^no byte for \d.*, nor an acknowledgement for \d.*: its ")
+
     def test_a_dead_path_is_the_paths_fault_without_path_timeout_too(self):
         daemon, session, client = self.start(
             "PathTimeout=0\nStallTimeout=1s\n[Heartbeat]\nTimeout=0\n"
