@@ -32,6 +32,21 @@ class Clock(harness.SystemTest):
         self.assertEqual(daemon.status()["upstream"]["disconnects"], 0)
 
 
+    def test_a_value_that_a_reload_sets_counts_as_it_stands_for_a_peer_that_speaks(self):
+        upstream = self.upstream(heartbeat=0.05)
+        upstream.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        daemon = self.daemon(f"[Upstream]\nAddress={upstream.address}\n")
+        upstream.accept()
+        daemon.wait_state("up")
+        client = daemon.client()
+        client.send(*[bytes(20000)] * 50)
+        daemon.wait_status(lambda s: (s["toUpstream"]["oldestUsec"] or 0) > 600000, "it to wait")
+        self.assertEqual(daemon.status()["upstream"]["disconnects"], 0)
+        daemon.reconfigure("[Upstream]\nStallTimeout=500ms\n")
+        status = daemon.wait_status(lambda s: s["upstream"]["disconnects"], "the stall to be seen")
+        self.assertRegex(status["upstream"]["lastError"], TOOK_NONE + "its kernel lives")
+
+
 class Blame(harness.SystemTest):
     """Across a cable between two network namespaces."""
 
