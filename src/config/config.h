@@ -16,6 +16,10 @@
 
 #define CONFIG_INFINITY UINT64_MAX /* of a span or a size */
 
+/* ToClients=balance: pieces in which messages may wait, for all clients together, and the most
+ * memory that the bookkeeping of one takes. */
+enum { CONFIG_PIECES = 4 << 20, CONFIG_PIECE_SIZE = 48 };
+
 enum { CONFIG_CLIENTS_MAX = 65536 }; /* also the number of client slots of the image */
 
 /* Bytes, NUL among them. A list owns the bytes of its elements. */

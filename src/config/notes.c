@@ -89,20 +89,35 @@ static uint64_t copies(const struct config *config)
         return config->to_clients == TO_BALANCE ? config->max_clients : 1;
 }
 
+/* The memory for the bookkeeping of pieces that messages dealt to clients wait in. */
+static uint64_t pieces(const struct config *config)
+{
+        uint64_t clients = copies(config), most = CONFIG_PIECES;
+
+        if (clients < 2)
+                return 0;
+        if (config->client_queue_size < most / clients) /* a piece has a byte at least */
+                most = clients * config->client_queue_size;
+        return most * CONFIG_PIECE_SIZE;
+}
+
 static uint64_t memory(const struct config *config)
 {
         return config->upstream_queue_size + copies(config) * config->client_queue_size +
-               config->hold_size + config->partial_size + config->frame.max_message_size;
+               pieces(config) + config->hold_size + config->partial_size +
+               config->frame.max_message_size;
 }
 
 static void note_memory(struct config_draft *draft)
 {
         const struct config *config = draft->config;
         uint64_t message = config->frame.max_message_size, clients = copies(config);
-        char times[40] = "", hold[UNITS_TEXT_MAX + 16] = "";
+        char times[UNITS_TEXT_MAX + 80] = "", hold[UNITS_TEXT_MAX + 16] = "";
 
         if (clients > 1)
-                snprintf(times, sizeof(times), " for each of %" PRIu64, clients);
+                snprintf(times, sizeof(times),
+                         " for each of %" PRIu64 " and %s for the pieces that it is dealt in",
+                         clients, size(rounded(pieces(config))).text);
         if (config->hold_size)
                 snprintf(hold, sizeof(hold), "HoldSize=%s, ", size(config->hold_size).text);
         config_note(draft,

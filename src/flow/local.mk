@@ -13,6 +13,7 @@ libflow_a_SOURCES = \
 	%D%/recover_log.c \
 	%D%/spread.c %D%/spread.h \
 	%D%/spread_backlog.c \
+	%D%/spread_deal.c \
 	%D%/spread_internal.h \
 	%D%/spread_rank.c \
 	%D%/spread_reader.c \

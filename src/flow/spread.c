@@ -4,39 +4,9 @@
 
 #include <stdlib.h>
 
-/* Everything before this place is given. Part of a transaction. */
-static void give_until(struct spread *spread, struct log_place place)
-{
-        store_put(spread->store, &spread->image->given, place.pos);
-        spread->given = place;
-}
-
-static void deal(struct spread *spread, struct reader *reader, struct log_place to)
-{
-        struct log_range range = {spread->given, to};
-
-        if (spread->dealt)
-                spread->dealt(spread->context, reader, range.from, range.to);
-        store_begin(spread->store);
-        if (cursor_extend(&reader->cursor, range.from, range.to) < 0)
-                spread_book_dropped(spread, DROP_QUEUE_FULL, spread_range_count(&range));
-        give_until(spread, to);
-        store_commit(spread->store);
-        reader->served = ++spread->serves;
-        spread_rank_mend(spread, reader);
-}
-
-static void deal_all(struct spread *spread)
-{
-        uint32_t slab = SLAB_NONE;
-
-        if (spread->n_members == 1) {
-                deal(spread, spread->rank[0], log_end(spread->log));
-                return;
-        }
-        while (spread->given.pos < spread->log->image->end)
-                deal(spread, spread->rank[0], log_step(spread->log, &slab, spread->given));
-}
+/* Of each: one when the reader leaves or the mode changes, one when messages come before those
+ * behind a message that is begun, one when messages behind it are dropped, one to spare. */
+enum { SPARE_EACH = 4 };
 
 /* Without a member: new messages go to the backlog, or are dropped and counted. */
 static void keep(struct spread *spread)
@@ -51,29 +21,12 @@ static void keep(struct spread *spread)
                 full = cursor_extend(&spread->backlog, range.from, range.to) < 0;
         if (full)
                 spread_book_dropped(spread, DROP_HOLD_FULL, spread_range_count(&range));
-        give_until(spread, range.to);
+        spread_given(spread, range.to);
         store_commit(spread->store);
         if (spread->image->has_backlog)
                 spread_limit_backlog(spread);
         else
                 log_trim(spread->log);
-}
-
-void spread_taken(struct spread *spread)
-{
-        if (spread->given.pos == spread->log->image->end)
-                return;
-        if (!spread->n_members) {
-                keep(spread);
-                return;
-        }
-        spread->news = true;
-        if (spread->balance) {
-                deal_all(spread);
-                return;
-        }
-        spread->given = log_end(spread->log);
-        store_set(&spread->image->given, spread->given.pos);
 }
 
 bool spread_has_readers(const struct spread *spread)
@@ -87,6 +40,7 @@ void spread_init(struct spread *spread, struct log *log)
 {
         *spread = (struct spread){.store = log->store,
                                   .log = log,
+                                  .spare_each = SPARE_EACH,
                                   .image = &log->store->image->spread,
                                   .given = log_end(log)};
         store_set(&spread->image->given, spread->given.pos);
@@ -94,10 +48,12 @@ void spread_init(struct spread *spread, struct log *log)
 
 void spread_recover(struct spread *spread, struct log *log)
 {
-        *spread = (struct spread){
-                .store = log->store, .log = log, .image = &log->store->image->spread};
+        *spread = (struct spread){.store = log->store,
+                                  .log = log,
+                                  .spare_each = SPARE_EACH,
+                                  .image = &log->store->image->spread};
         spread->given = log_place(log, spread->image->given);
-        spread->balance = spread->image->balance;
+        spread->balance = spread->wanted = spread->image->balance;
         if (spread->image->has_backlog)
                 cursor_recover(&spread->backlog, log, &spread->image->backlog);
 }
@@ -114,7 +70,7 @@ static void follow_mode(struct spread *spread, struct cursor *cursor)
         if (!spread->balance)
                 cursor_open(cursor, spread->given);
         else if (cursor_close(cursor) < 0)
-                abort(); /* out of memory for an extent: some bytes a reader */
+                abort(); /* change_mode() has made sure of the extents */
 }
 
 /* Opens or closes all cursors as the mode says: a crash amid a change of the mode leaves some of
@@ -129,11 +85,14 @@ static void follow_all(struct spread *spread)
                 follow_mode(spread, &spread->backlog);
 }
 
-/* Messages queued for a reader stay queued for the reader; new messages follow the new mode. */
+/* Messages queued for a reader stay queued for the reader; new messages follow the new mode.
+ * Without an extent for each reader the old mode stays for now: balance closes cursors. */
 static void change_mode(struct spread *spread)
 {
         struct image_spread *image = spread->image;
 
+        if (!spread->balance && !spread_may_split(spread))
+                return;
         spread->balance = !spread->balance;
         store_begin(spread->store);
         store_put(spread->store, &image->balance, spread->balance);
@@ -142,6 +101,25 @@ static void change_mode(struct spread *spread)
                           image->has_backlog ? image->backlog.pos : spread->given.pos);
         store_commit(spread->store);
         follow_all(spread);
+}
+
+void spread_taken(struct spread *spread)
+{
+        if (spread->given.pos == spread->log->image->end)
+                return;
+        if (!spread->n_members) {
+                keep(spread);
+                return;
+        }
+        spread->news = true;
+        if (spread->balance) {
+                spread_deal_all(spread);
+                return;
+        }
+        spread->given = log_end(spread->log);
+        store_set(&spread->image->given, spread->given.pos);
+        if (spread->wanted)
+                change_mode(spread);
 }
 
 void spread_configure(struct spread *spread, bool balance, uint64_t backlog_size,
@@ -153,6 +131,7 @@ void spread_configure(struct spread *spread, bool balance, uint64_t backlog_size
         spread_taken(spread);
         if (!spread->image->has_backlog) /* a crash amid reader_trust() leaves waiting readers */
                 spread_admit_waiting(spread, spread->image->admit);
+        spread->wanted = balance;
         if (balance != spread->balance)
                 change_mode(spread);
         spread_mind_backlog(spread);

@@ -5,6 +5,13 @@
  * each message to the member with the shortest queue. Without a member, new messages go to the
  * backlog (HoldSize=) or are dropped (no_client).
  *
+ * In balance, a message goes to the member that got the message before it while the queue of this
+ * member is longer than the shortest queue of the others by at most a sixteenth of it, and 64 KiB.
+ * So a queue of many small messages takes few extents. When extents run out nevertheless, the
+ * spread is "scant": new messages go, whole, to a member that needs no extent for them, and the
+ * caller stops reading from the upstream. Dealing leaves some extents for each reader, so that all
+ * other changes find one.
+ *
  *   in log  [ ... | m1 | m2 | m3 | m4 | m5 | m6 | partial ]     no member; a backlog
  *                 ^backlog  ^A        ^B        ^given          readers A and B came here, and wait
  *   A is trusted:
@@ -72,8 +79,11 @@ struct spread {
         struct log *log;
         struct image_spread *image; /* in the store */
         struct cursor backlog;
-        bool balance;
+        bool balance, wanted; /* wanted: the mode configured, which may have to wait for extents */
+        bool scant;           /* extents are scarce, see spread_mind_extents() */
+        uint32_t spare_each;  /* extents that dealing leaves for each reader */
         uint64_t backlog_size, queue_size;
+        struct reader *last;         /* the member to which messages went last, borrowed, or NULL */
         struct reader **all, **rank; /* arrays owned, readers borrowed */
         uint32_t n_all, n_members, room;
         uint64_t serves, rounds, backlog_at; /* backlog_at: as reader.at, for the backlog */
@@ -98,8 +108,8 @@ void spread_done(struct spread *spread);
 
 /*
  * Sets the mode and the limits, in bytes, and finishes changes that a crash cut short. Messages
- * queued for a reader stay queued for the same reader. backlog_size 0: no backlog, and the
- * messages of a backlog are dropped (hold_full). While a reader waits, the limit of the backlog is
+ * queued for a reader stay queued for the same reader. backlog_size 0: no backlog, and the messages
+ * of a backlog are dropped (hold_full). While a reader waits, the limit of the backlog is
  * backlog_size + queue_size.
  */
 void spread_configure(struct spread *spread, bool balance, uint64_t backlog_size,
@@ -110,6 +120,11 @@ bool spread_room(struct spread *spread);
 
 /* After log_take(): gives new messages to the members or to the backlog, or drops the messages. */
 void spread_taken(struct spread *spread);
+
+/* Looks whether extents are still scarce, and ends `scant` if not. While the spread is scant and
+ * nothing may be dropped, the caller stops reading from the upstream, and calls this function
+ * when readers have read. */
+void spread_mind_extents(struct spread *spread);
 
 /* True if the spread has a member. */
 bool spread_has_readers(const struct spread *spread);

@@ -93,11 +93,10 @@ void spread_limit_backlog(struct spread *spread)
         spread_drop_beyond(spread, &spread->backlog, limit, DROP_HOLD_FULL);
 }
 
-/* Inserts the messages, in the order of the log, into the queue of the member with the shortest
- * queue, or into the backlog. Returns 0 or -ENOMEM. */
-static int give_on(struct spread *spread, const struct log_range *range)
+/* Inserts the messages, in the order of the log, into the queue of the member, or, with NULL, into
+ * the backlog. Returns 0 or -ENOMEM. */
+static int give_on(struct spread *spread, struct reader *to, const struct log_range *range)
 {
-        struct reader *to = spread->n_members ? spread->rank[0] : NULL;
         uint64_t at;
         int result;
 
@@ -110,34 +109,48 @@ static int give_on(struct spread *spread, const struct log_range *range)
         at = to->at;
         result = cursor_insert(&to->cursor, range->from, range->to, &at);
         to->at = (uint32_t)at; /* an extent's number */
-        to->served = ++spread->serves;
-        spread_rank_mend(spread, to);
+        spread_served(spread, to);
         return result;
+}
+
+/* Extends the range, a first message, by as many of the messages of the cursor behind it as its
+ * heir may get. Returns the heir; NULL: the backlog. */
+static struct reader *heir_of(struct spread *spread, const struct cursor *cursor,
+                              struct log_range *range)
+{
+        uint64_t size = range->to.pos - range->from.pos, room = UINT64_MAX;
+        struct reader *to = spread->n_members ? spread_heir(spread, size, &room) : NULL;
+
+        if (!spread_may_split(spread))
+                room = UINT64_MAX; /* whole, the messages need no further extent */
+        if (room > size)
+                cursor_first(cursor, room, range);
+        return to;
 }
 
 struct count spread_return_all(struct spread *spread, struct cursor *cursor,
                                enum drop_reason reason)
 {
-        uint64_t most = spread->n_members > 1 ? 1 : UINT64_MAX;
         uint64_t dealt_from = spread->image->dealt_from;
         struct count dropped = {0, 0};
         struct log_range range;
+        struct reader *to;
         int result = 0;
 
         if (!spread->n_members && !spread->image->has_backlog)
                 return dropped;
         spread->rounds++;
         spread->backlog_at = 0;
-        while (result == 0 && cursor_first(cursor, most, &range)) {
+        while (result == 0 && cursor_first(cursor, 1, &range)) {
                 if (range.from.pos < dealt_from) {
-                        most = dealt_from - range.from.pos;
-                        dropped =
-                                count_add(dropped, spread_drop_some(spread, cursor, most, reason));
-                        most = spread->n_members > 1 ? 1 : UINT64_MAX;
+                        dropped = count_add(dropped,
+                                            spread_drop_some(spread, cursor,
+                                                             dealt_from - range.from.pos, reason));
                         continue;
                 }
+                to = heir_of(spread, cursor, &range);
                 store_begin(spread->store);
-                result = give_on(spread, &range);
+                result = give_on(spread, to, &range);
                 if (result == 0)
                         result = cursor_drop(cursor, &range);
                 store_commit(spread->store);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Shared by the files of the spread: spread.c (new messages, the mode), spread_backlog.c (the
- * backlog, drops, messages that a reader returns), spread_rank.c (the shortest queue) and
- * spread_reader.c (the life of a reader).
+ * Shared by the files of the spread: spread.c (new messages, the mode), spread_deal.c (balance),
+ * spread_backlog.c (the backlog, drops, messages that a reader returns), spread_rank.c (the
+ * shortest queue) and spread_reader.c (the life of a reader).
  */
 #include "flow/spread.h"
 
@@ -14,6 +14,22 @@ static inline struct count spread_range_count(const struct log_range *range)
                               range->to.pos - range->from.pos};
 }
 
+/* ---- spread_deal.c ---- */
+
+/* All messages before this place are given. Part of a transaction. */
+void spread_given(struct spread *spread, struct log_place place);
+
+/* Returns the member that gets the next message, of `size` bytes. *room is set to how many bytes of
+ * messages may follow one another to this member; the first message may be larger. The spread has a
+ * member. */
+struct reader *spread_heir(struct spread *spread, uint64_t size, uint64_t *room);
+
+/* True if there are extents enough to divide messages that stand together among members. */
+bool spread_may_split(const struct spread *spread);
+
+/* In balance, with a member: deals all new messages. */
+void spread_deal_all(struct spread *spread);
+
 /* ---- spread_rank.c: rank[0] has the shortest queue; kept in order in balance only ---- */
 
 /* Adds a member, of which the image says READER_MEMBER already. */
@@ -21,6 +37,9 @@ void spread_rank_add(struct spread *spread, struct reader *reader);
 
 /* Removes a member; its role is the caller's to set. */
 void spread_rank_remove(struct spread *spread, struct reader *reader);
+
+/* Messages went to the member: the last one to be served among equals, and in its new rank. */
+void spread_served(struct spread *spread, struct reader *reader);
 
 /* Moves the member to the new rank after the queue has grown or shrunk. */
 void spread_rank_mend(struct spread *spread, struct reader *reader);
@@ -60,7 +79,7 @@ uint64_t spread_backlog_from(const struct spread *spread);
 void spread_admit_waiting(struct spread *spread, uint64_t least);
 
 /*
- * Moves the messages not begun by the cursor to the members with the shortest queues, or, without a
+ * Moves the messages not begun by the cursor to members, as spread_heir() says, or, without a
  * member, to the backlog. Messages before `dealt_from` are dropped for `reason`: broadcast gave the
  * messages to every member. Stops without memory; does nothing if the spread has neither a member
  * nor a backlog. Returns the count of messages dropped.

@@ -43,6 +43,13 @@ void spread_rank_mend(struct spread *spread, struct reader *reader)
         rank_sink(spread, at);
 }
 
+void spread_served(struct spread *spread, struct reader *reader)
+{
+        spread->last = reader;
+        reader->served = ++spread->serves;
+        spread_rank_mend(spread, reader);
+}
+
 void spread_rank_all(struct spread *spread)
 {
         for (size_t i = spread->n_members / 2; i-- > 0;)
@@ -62,6 +69,8 @@ void spread_rank_remove(struct spread *spread, struct reader *reader)
 {
         struct reader *last = spread->rank[--spread->n_members];
 
+        if (spread->last == reader)
+                spread->last = NULL;
         if (last == reader)
                 return;
         rank_put(spread, reader->rank, last);

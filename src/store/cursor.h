@@ -91,6 +91,10 @@ void cursor_open(struct cursor *cursor, struct log_place from);
  * -ENOMEM: nothing has changed. */
 int cursor_extend(struct cursor *cursor, struct log_place from, struct log_place to);
 
+/* Returns true if cursor_extend() of messages from this position on needs no extent: all messages
+ * of the cursor are read, or the last one ends here. */
+bool cursor_grows(const struct cursor *cursor, uint64_t from);
+
 /* Queues the messages of [from, to), both boundaries, in a closed cursor without open_from, in the
  * order of the log. *at is a hint, the number plus one of an extent before `from`: 0 at first, kept
  * up to date, and stale when the cursor reads or drops. -ENOMEM: the same messages wait as before.

@@ -171,6 +171,16 @@ int cursor_extend(struct cursor *cursor, struct log_place from, struct log_place
         return cursor_insert(cursor, from, to, &at);
 }
 
+bool cursor_grows(const struct cursor *cursor, uint64_t from)
+{
+        const struct image_cursor *image = cursor->image;
+
+        if (image->pos == image->stop)
+                return true;
+        return from ==
+               (image->extent_tail ? extent_at(cursor, image->extent_tail)->to : image->stop);
+}
+
 /* ---- open and closed ---- */
 
 /* Replaces open_from by an extent up to the log's end. -ENOMEM: nothing has changed. */

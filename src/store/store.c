@@ -332,11 +332,23 @@ uint32_t extent_new(struct store *store)
 {
         if (store->n_free_extents)
                 return store->free_extents[--store->n_free_extents];
-        if (store->extents_used == IMAGE_EXTENTS ||
+        if (store->extents_used >= store->extents_most ||
             !table_ready(store, offsetof(struct image, extent), sizeof(struct image_extent),
                          &store->extents_ready, store->extents_used))
                 return UINT32_MAX;
         return store->extents_used++;
+}
+
+bool extent_room(struct store *store, uint64_t n)
+{
+        uint64_t more = n > store->n_free_extents ? n - store->n_free_extents : 0;
+        uint64_t last = store->extents_used + more;
+
+        if (!more)
+                return true;
+        return last <= store->extents_most &&
+               table_ready(store, offsetof(struct image, extent), sizeof(struct image_extent),
+                           &store->extents_ready, (uint32_t)last - 1);
 }
 
 void extent_free(struct store *store, uint32_t extent)

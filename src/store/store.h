@@ -45,6 +45,7 @@ struct store {
         uint64_t limit_bytes; /* of used_bytes; UINT64_MAX: no limit */
         uint32_t clients_ready, extents_ready, slabs_ready; /* entries of the tables with memory */
         uint32_t *free_extents, n_free_extents, free_extents_room, extents_used;
+        uint32_t extents_most; /* IMAGE_EXTENTS; tests set fewer */
 };
 
 /* Called after every store, for tests that look at the memory; NULL in the daemon. */
@@ -163,6 +164,9 @@ void slabs_free(struct store *store, uint32_t first);
 
 /* Returns the number of a free extent, whose words the caller puts; UINT32_MAX: no memory. */
 uint32_t extent_new(struct store *store);
+
+/* Returns true if `n` calls of extent_new() in a row will succeed; gets the memory for them. */
+bool extent_room(struct store *store, uint64_t n);
 
 /* Frees an extent, in no list. */
 void extent_free(struct store *store, uint32_t extent);

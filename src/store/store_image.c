@@ -74,6 +74,7 @@ static bool map_image(struct store *store)
         store->image = p;
         store->mapped = IMAGE_SIZE;
         store->limit_bytes = UINT64_MAX;
+        store->extents_most = IMAGE_EXTENTS;
         return true;
 }
 

@@ -6,6 +6,7 @@ unit_tests = \
 	%D%/test_recovery \
 	%D%/test_monitor \
 	%D%/test_backoff \
+	%D%/test_balance \
 	%D%/test_busy_poll \
 	%D%/test_client \
 	%D%/test_config \
@@ -91,6 +92,7 @@ tests_unit_test_delivery_SOURCES = \
 	%D%/lib/delivery_room.c %D%/lib/delivery_up.c %D%/lib/often.h \
 	$(audience) $(stream)
 tests_unit_test_extents_SOURCES = %D%/test_extents.c $(scene)
+tests_unit_test_balance_SOURCES = %D%/test_balance.c $(feed)
 tests_unit_test_filter_SOURCES = %D%/test_filter.c $(feed)
 tests_unit_test_busy_poll_SOURCES = %D%/test_busy_poll.c $(stream)
 tests_unit_test_frame_SOURCES = %D%/test_frame.c $(stream)

@@ -230,6 +230,23 @@ static void what_is_dealt_and_returned_survives_a_crash_at_any_store(void **stat
             4);
 }
 
+/* Extents are scarce: what comes goes on behind what one has, or to one that has nothing. */
+static void what_is_dealt_without_extents_survives_a_crash_at_any_store(void **state)
+{
+        (void)state;
+        run((struct plan){.name = "scant",
+                          .spec = frame_spec_default,
+                          .steps = 250,
+                          .large = 5,
+                          .down_n = 400,
+                          .up_n = 2,
+                          .slots = 4,
+                          .spread = true,
+                          .balance = true,
+                          .scant = true},
+            5);
+}
+
 static void what_is_held_survives_a_crash_at_any_store(void **state)
 {
         (void)state;
@@ -358,6 +375,7 @@ int main(void)
                 cmocka_unit_test(extents_beside_open_readers_survive_a_crash_at_any_store),
                 cmocka_unit_test(readers_survive_a_crash_at_any_store),
                 cmocka_unit_test(what_is_dealt_and_returned_survives_a_crash_at_any_store),
+                cmocka_unit_test(what_is_dealt_without_extents_survives_a_crash_at_any_store),
                 cmocka_unit_test(what_is_held_survives_a_crash_at_any_store),
                 cmocka_unit_test(readers_of_much_survive_crashes),
                 cmocka_unit_test(lines_survive_a_crash_at_any_store),

@@ -3,6 +3,7 @@
 #include "daemon/relay/relay_internal.h"
 
 #include "util/clock.h"
+#include "util/diag.h"
 
 enum {
         PLENTY_BYTES = 512 * 1024,
@@ -11,6 +12,7 @@ enum {
         THROTTLE_LEAST_USEC = 5000, /* one throttle may last this long */
         REFILL = 20,                /* credit grows at 5 % of real time */
         TAKER_USEC = 1000 * 1000,
+        TELL_USEC = 60 * 1000 * 1000,
 };
 
 /* Bytes waiting that are plenty for a client: at most half of ClientQueueSize=, for a small
@@ -115,6 +117,26 @@ void relay_wake(struct relay *relay)
         link_throttle(relay->link, false);
 }
 
+static void mind_pause(struct relay *relay)
+{
+        link_pause(relay->link, relay->n_over > 0 || (relay->spread.scant &&
+                                                      relay->config->slow_client == SLOW_WAIT));
+}
+
+void relay_mind_extents(struct relay *relay)
+{
+        uint64_t now = clock_usec();
+
+        spread_mind_extents(&relay->spread);
+        mind_pause(relay);
+        if (!relay->spread.scant || relay->config->slow_client != SLOW_WAIT ||
+            (relay->told_scant && now - relay->told_scant < TELL_USEC))
+                return;
+        relay->told_scant = now;
+        diag_warning("to clients: what waits for them stands in as many pieces as there can be "
+                     "(ToClients=balance): the upstream is not read until they have taken some");
+}
+
 void relay_on_received(void *context, const struct log_taken *taken)
 {
         struct relay *relay = context;
@@ -122,6 +144,8 @@ void relay_on_received(void *context, const struct log_taken *taken)
         relay_show_in(relay, taken);
         spread_taken(&relay->spread);
         relay_deliver(relay); /* while the messages are in the cache */
+        if (relay->spread.scant)
+                relay_mind_extents(relay);
 }
 
 void relay_on_over(void *context, struct client *client, bool over)
@@ -130,5 +154,5 @@ void relay_on_over(void *context, struct client *client, bool over)
 
         (void)client;
         relay->n_over += over ? 1 : (size_t)-1;
-        link_pause(relay->link, relay->n_over > 0);
+        mind_pause(relay);
 }

@@ -268,6 +268,8 @@ bool relay_pass(struct relay *relay)
         relay_read_on(relay);
         relay_deliver(relay);
         relay_wake(relay);
+        if (relay->spread.scant)
+                relay_mind_extents(relay);
         more = relay_write(relay);
         if (relay->ledger.acked.image->pos >= relay->flush_at)
                 relay_tell_flushed(relay);

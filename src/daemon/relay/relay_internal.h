@@ -72,10 +72,11 @@ struct relay {
         struct event *expirer;    /* owned; drops messages older than MessageTTL= */
         bool expiring;            /* the expirer is armed */
         bool was_up;              /* the link was up at its last change of state */
-        uint64_t noted; /* messages dropped for a reason that nobody chose, as health knows */
-        bool calling;   /* relay_last_call() has begun: clients are not throttled any more */
-        bool more;      /* clients are likely to have sent more by the next pass */
-        bool throttled; /* the link is not read, as every client has plenty waiting */
+        uint64_t noted;      /* messages dropped for a reason that nobody chose, as health knows */
+        bool calling;        /* relay_last_call() has begun: clients are not throttled any more */
+        bool more;           /* clients are likely to have sent more by the next pass */
+        bool throttled;      /* the link is not read, as every client has plenty waiting */
+        uint64_t told_scant; /* when a diag line last told that extents are scarce; 0: never */
         uint64_t progress_at_throttle; /* when a client last took bytes, as of the last throttle */
         uint64_t throttle_credit, throttle_credit_at; /* microseconds left to throttle, as of _at */
         uint64_t vain_throttles; /* throttles in a row during which no client took bytes */
@@ -119,6 +120,9 @@ void relay_on_received(void *context, const struct log_taken *taken);
 
 /* A client_ops.over: pauses reading of the link while any client is beyond its limit. */
 void relay_on_over(void *context, struct client *client, bool over);
+
+/* While the spread is scant: with SlowClient=wait, pauses reading of the link; or goes on. */
+void relay_mind_extents(struct relay *relay);
 
 /* Writes the messages spread so far to the clients' sockets. May throttle the link, and may end
  * clients. Does nothing unless the spread has news. */

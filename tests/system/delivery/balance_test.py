@@ -9,7 +9,8 @@ import time
 import harness
 from harness import SLOW, stamp, unstamp
 from losses import QUICK
-from local import NOBODY_CHOSE, BooksWatch, check_books, dropped, reasons, stays, wait_listed
+from local import (
+    NOBODY_CHOSE, BooksWatch, check_books, dropped, reasons, shared_memory, stays, wait_listed)
 from spreading import (
     deaf_client, numbered, numbers_of, queued, wait_accepted, wait_delivered, wait_received)
 
@@ -101,6 +102,22 @@ class Balance(harness.SystemTest):
         rest = numbers_of(hangs.recv_n(share))
         self.assertEqual(rest, sorted(rest))
         self.assertEqual(sorted(rest + numbers_of(got.messages)), list(range(count + 1)))
+
+    def test_small_messages_wait_in_about_as_much_memory_as_they_have_bytes(self):
+        _, daemon, session, clients = self.linked_with(3, "SlowClient=wait\n")
+        count, burst = 900_000, b"\0\0\0\1x" * 20_000
+        before = shared_memory(daemon.pid)
+        for _ in range(0, count, 20_000):
+            session.sock.sendall(burst)
+        status = wait_accepted(daemon, count)
+        self.assertEqual(status["toClients"]["dropped"], [])
+        waiting = status["toClients"]["queued"]["bytes"]
+        self.assertGreater(waiting, 2_000_000)
+        self.assertLess(shared_memory(daemon.pid) - before, 2 * waiting)
+        shares = [listed(daemon, n + 1)["queued"]["bytes"] for n in range(3)]
+        self.assertLess(max(shares) - min(shares), 2 * 64 * 1024 + min(shares) // 16)
+        for client in clients:
+            client.close()
 
     def test_huge_and_empty_messages_are_dealt_whole(self):
         _, daemon, session, clients = self.linked_with(3)

@@ -453,7 +453,11 @@ class Check(harness.SystemTest):
     def test_balance_needs_memory_for_each_client(self):
         code, text = self.check("ToClients=balance\n[Local]\nMaxClients=7")
         self.assertEqual(code, 0, text)
-        self.assertIn("ClientQueueSize=16M for each of 7", text)
+        self.assertIn("ClientQueueSize=16M for each of 7 and 192M for the pieces that it is dealt "
+                      "in", text)
+        self.assertIn("at most 448M of memory", text)
+        text = self.check("ToClients=balance\nClientQueueSize=64K\n[Local]\nMaxClients=2")[1]
+        self.assertIn("ClientQueueSize=64K for each of 2 and 6M for the pieces", text)
 
     def test_to_hold_more_than_a_client_may_have_waiting_is_pointed_out(self):
         for policy, told in (("disconnect", True), ("drop", False), ("wait", False)):

@@ -125,10 +125,20 @@ def resident(pid):
     return values["VmRSS"]
 
 
+def memory_of(pid, kind):
+    """Bytes of memory in use of a kind that /proc/PID/status tells."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(kind + ":"))
+
+
 def private_memory(pid):
     """Bytes of memory in use that are not shared: without the store, where the messages are."""
-    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("RssAnon:"))
+    return memory_of(pid, "RssAnon")
+
+
+def shared_memory(pid):
+    """Bytes of memory in use of the store."""
+    return memory_of(pid, "RssShmem")
 
 
 def stays(condition, span=MOMENT):

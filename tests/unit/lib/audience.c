@@ -82,6 +82,51 @@ static uint32_t shortest(const struct audience *a)
         return best;
 }
 
+static uint64_t size_of(const struct audience *a, uint32_t message)
+{
+        return audience_span(a, message, message + 1).bytes;
+}
+
+/* With the message, is its queue one of the shortest still: longer than the shortest of the others
+ * by a sixteenth and 64 KiB at most? */
+static bool stays_short(const struct audience *a, uint32_t i, uint32_t message)
+{
+        uint64_t least = UINT64_MAX, slack;
+
+        for (uint32_t k = 0; k < LISTENERS; k++)
+                if (k != i && is_member(a, k) && listener_waiting(a, &a->all[k]) < least)
+                        least = listener_waiting(a, &a->all[k]);
+        slack = least / 16 < 65536 ? least / 16 : 65536;
+        return least == UINT64_MAX ||
+               listener_waiting(a, &a->all[i]) + size_of(a, message) <= least + slack;
+}
+
+/* The one that gets the message: who got the one before, or the one with the shortest queue. */
+static uint32_t heir(const struct audience *a, uint32_t message)
+{
+        return a->last != NOBODY && stays_short(a, a->last, message) ? a->last : shortest(a);
+}
+
+/* The one whose queue grows at its end only. */
+static uint32_t heir_without_extent(const struct audience *a)
+{
+        uint32_t try[] = {shortest(a), a->last};
+
+        for (int k = 0; k < 2; k++) {
+                const struct listener *l = &a->all[try[k]];
+
+                if (try[k] != NOBODY && (!l->n || l->run[l->n - 1].to == a->given))
+                        return try[k];
+        }
+        return try[0];
+}
+
+static void served(struct audience *a, uint32_t i)
+{
+        a->all[i].served = ++a->serves;
+        a->last = i;
+}
+
 static void admit(struct audience *a, uint32_t least)
 {
         for (uint32_t i = 0; i < a->n; i++) {
@@ -103,7 +148,6 @@ static void return_to(struct audience *a, struct listener *to, uint32_t message)
                 to->at = 0;
         }
         run_insert(a, to, message, message + 1, &to->at);
-        to->served = ++a->serves;
 }
 
 /* What it has not begun is for others, unless they got it, too. */
@@ -114,13 +158,15 @@ static struct count give_back(struct audience *a, struct listener *l, enum drop_
 
         a->rounds++;
         while (run_oldest(a, l, &i)) {
-                uint32_t to = shortest(a);
+                uint32_t to = members(a) ? heir(a, l->run[i].from) : NOBODY;
 
                 if (l->run[i].from < a->dealt_from && drop_one(a, l, reason, &sum))
                         continue;
                 if (!change(a))
                         break;
                 return_to(a, to == NOBODY ? &a->backlog : &a->all[to], l->run[i].from);
+                if (to != NOBODY)
+                        served(a, to);
                 run_take(a, l, i);
         }
         return sum;
@@ -203,13 +249,13 @@ void audience_taken(struct audience *a)
                 return;
         }
         while (a->given < a->end && change(a)) {
-                uint32_t to = a->balance && n > 1 ? a->given + 1 : a->end;
+                uint32_t to = a->balance && n > 1 && !a->scant ? a->given + 1 : a->end;
 
                 if (a->balance) {
-                        struct listener *l = &a->all[shortest(a)];
+                        uint32_t i = n > 1 && a->scant ? heir_without_extent(a) : heir(a, a->given);
 
-                        run_append(a, l, a->given, to);
-                        l->served = ++a->serves;
+                        run_append(a, &a->all[i], a->given, to);
+                        served(a, i);
                 }
                 a->given = to;
         }
@@ -278,6 +324,7 @@ static uint32_t seen(const struct audience *a)
         for (uint32_t i = 0; i < LISTENERS && !a->balance; i++)
                 if (a->all[i].role == READER_WAITS && i != a->going && a->all[i].since < least)
                         least = a->all[i].since;
+
         return least > from ? least : from;
 }
 
@@ -317,6 +364,12 @@ void audience_trust(struct audience *a, uint32_t i, uint64_t taken)
                 audience_advance(a, i, taken);
 }
 
+static void forget(struct audience *a, uint32_t i)
+{
+        if (a->last == i)
+                a->last = NOBODY;
+}
+
 void audience_leave(struct audience *a, uint32_t i)
 {
         struct listener *l = &a->all[i];
@@ -325,6 +378,7 @@ void audience_leave(struct audience *a, uint32_t i)
                 return;
         run_close(a, l);
         l->role = READER_LEAVING;
+        forget(a, i);
         spread_mind_backlog(a);
         spread_limit_backlog(a);
 }
@@ -365,6 +419,7 @@ struct count audience_done(struct audience *a, uint32_t i, enum drop_reason reas
         if (l->role == READER_NONE)
                 return sum;
         a->going = i;
+        forget(a, i);
         if (l->role != READER_WAITS)
                 sum = drop_offered(a, l, l, UINT32_MAX, reason);
         else if (a->has_backlog)
@@ -422,13 +477,14 @@ void audience_init(struct audience *a, uint64_t (*pos)(const void *context, uint
         memset(a, 0, sizeof(*a));
         a->pos = pos;
         a->context = context;
-        a->going = NOBODY;
+        a->going = a->last = NOBODY;
         a->budget = UINT64_MAX;
 }
 
 void audience_recover(struct audience *a)
 {
         a->serves = a->n = 0;
+        a->last = NOBODY;
         for (uint32_t i = 0; i < LISTENERS; i++) {
                 if (a->all[i].role != READER_NONE)
                         a->place[a->n++] = i;

@@ -45,6 +45,8 @@ struct audience {
         uint32_t admit; /* without a backlog, listeners that wait join from this message on */
         struct count done, dropped[DROP_REASONS]; /* done: of listeners that are gone */
         uint32_t going;                           /* the listener that is ending */
+        uint32_t last; /* the listener that got the last message dealt or given back, or NOBODY */
+        bool scant;    /* what comes goes where no extent is needed for it */
         uint64_t serves, rounds, budget;
         uint32_t place[LISTENERS], n; /* listeners in the order of admission */
         struct listener backlog, all[LISTENERS];

@@ -45,6 +45,7 @@ struct plan {
         bool empty_heartbeat; /* otherwise a heartbeat has a body, as a message has */
         bool spread;          /* readers of flow/spread */
         bool balance;         /* their mode at first */
+        bool scant;           /* extents are scarce for them */
         /* Made from these: */
         struct stream down, up[SIM_CLIENTS];
         unsigned char heartbeat[64];
@@ -296,6 +297,9 @@ void side_reader_done(struct side *side, uint32_t slot);
 
 /* Sets the mode and the limits. */
 void side_configure(struct side *side, bool balance, uint64_t backlog_size, uint64_t queue_size);
+
+/* With plan.scant, makes extents scarce for the spread. */
+void side_make_scant(struct side *side);
 
 /* Gives the new messages of the in log to readers. */
 void side_taken(struct side *side);

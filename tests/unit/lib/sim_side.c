@@ -513,6 +513,8 @@ void side_init(struct side *side, struct world *world)
         if (!side->plan->spread)
                 return;
         spread_init(&side->spread, &side->in);
+        side_make_scant(side);
+        world->audience.scant = side->plan->scant;
         side_configure(side, side->plan->balance, 10000, 1000);
 }
 

@@ -214,12 +214,19 @@ void side_recover_readers(struct side *side)
                        side->world->queue_size);
 }
 
+void side_make_scant(struct side *side)
+{
+        if (side->plan->scant)
+                side->spread.spare_each = IMAGE_EXTENTS; /* for each reader: more than there are */
+}
+
 void side_open_readers(struct side *side)
 {
         /* As the daemon: a client beyond the slots used is none. */
         uint64_t slots = side->store.image->totals.client_slots;
 
         spread_recover(&side->spread, &side->in);
+        side_make_scant(side);
         for (uint32_t slot = 0; slot < SIM_SLOTS && slot < slots; slot++) {
                 struct image_client *client = side_client(side, slot);
 
