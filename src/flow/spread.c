@@ -131,6 +131,8 @@ void spread_configure(struct spread *spread, bool balance, uint64_t backlog_size
         spread_taken(spread);
         if (!spread->image->has_backlog) /* a crash amid reader_trust() leaves waiting readers */
                 spread_admit_waiting(spread, spread->image->admit);
+        if (!backlog_size) /* the messages of the backlog came in the mode before */
+                spread_mind_backlog(spread);
         spread->wanted = balance;
         if (balance != spread->balance)
                 change_mode(spread);

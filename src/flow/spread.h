@@ -36,8 +36,9 @@
  *   is later. Last, the bytes sent are booked and "sending" is cleared.
  * - "inherited" is the size of the backlog that the client got: SlowClient=drop adds "inherited" to
  *   ClientQueueSize= until the queue is within ClientQueueSize= for the first time.
- * - When HoldSize= becomes 0, the waiting readers become members, and messages in the backlog are
- *   dropped (hold_full).
+ * - When HoldSize= becomes 0, the waiting readers become members. Messages of the backlog that came
+ *   before the first of them are dropped (hold_full). Later ones are for the waiting readers: in
+ *   broadcast as after a trust, in balance each for one of them.
  * - After a crash amid a send, "sending" is not 0, and any of the offered bytes may be in the
  *   socket. client_reconcile() ends the client; reader_done() drops the messages that were offered.
  *   Of the backlog, messages that came after another waiting reader are kept (broadcast).
@@ -109,8 +110,9 @@ void spread_done(struct spread *spread);
 /*
  * Sets the mode and the limits, in bytes, and finishes changes that a crash cut short. Messages
  * queued for a reader stay queued for the same reader. backlog_size 0: no backlog, and the messages
- * of a backlog are dropped (hold_full). While a reader waits, the limit of the backlog is
- * backlog_size + queue_size.
+ * of a backlog are dropped (hold_full), but for messages that came while a reader waited: these go
+ * to the waiting readers. While a reader waits, the limit of the backlog is backlog_size +
+ * queue_size.
  */
 void spread_configure(struct spread *spread, bool balance, uint64_t backlog_size,
                       uint64_t queue_size);

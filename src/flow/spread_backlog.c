@@ -185,6 +185,29 @@ void spread_admit_waiting(struct spread *spread, uint64_t least)
         }
 }
 
+/* Drops the messages of the backlog that came before every waiting reader. */
+static void drop_unseen(struct spread *spread)
+{
+        uint64_t seen = spread_seen_from(spread);
+        struct log_range range;
+
+        while (cursor_first(&spread->backlog, 1, &range) && range.from.pos < seen)
+                spread_drop_some(spread, &spread->backlog, seen - range.from.pos, DROP_HOLD_FULL);
+}
+
+uint64_t spread_seen_from(const struct spread *spread)
+{
+        uint64_t least = UINT64_MAX;
+
+        for (size_t i = 0; i < spread->n_all; i++) {
+                const struct reader *reader = spread->all[i];
+
+                if (reader->role == READER_WAITS && reader->image->waits - 1 < least)
+                        least = reader->image->waits - 1;
+        }
+        return least;
+}
+
 uint64_t spread_backlog_from(const struct spread *spread)
 {
         const struct image_cursor *backlog = &spread->image->backlog;
@@ -204,11 +227,13 @@ void spread_mind_backlog(struct spread *spread)
         if (keep || !spread->image->has_backlog)
                 return;
         from = spread_backlog_from(spread);
-        /* After a crash amid reader_done() of the last member: the member is back, and the messages
-         * returned to the backlog so far are for the member again. */
-        if (spread->balance && spread->n_members)
-                spread_return_all(spread, &spread->backlog, DROP_HOLD_FULL);
+        if (spread->balance && !spread->n_members)
+                drop_unseen(spread);
         /* First the cursors of the waiting readers pin their slabs of the log. */
         spread_admit_waiting(spread, from);
+        /* Messages that came while readers waited; or, after a crash amid reader_done() of the last
+         * member, which is back, the messages that were returned to the backlog so far. */
+        if (spread->balance && spread->n_members)
+                spread_return_all(spread, &spread->backlog, DROP_HOLD_FULL);
         end_backlog(spread);
 }

@@ -74,6 +74,9 @@ void spread_mind_backlog(struct spread *spread);
  * from here on); UINT64_MAX in balance. */
 uint64_t spread_backlog_from(const struct spread *spread);
 
+/* Returns the position where the first of the waiting readers came; UINT64_MAX: nobody waits. */
+uint64_t spread_seen_from(const struct spread *spread);
+
 /* Makes every waiting reader a member. In broadcast, the cursor of the reader starts where the
  * reader came, but not before `least`. */
 void spread_admit_waiting(struct spread *spread, uint64_t least);

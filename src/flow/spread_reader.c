@@ -125,15 +125,9 @@ struct count reader_shorten(struct reader *reader, uint64_t limit)
  * waiting reader had come yet, or the messages came in balance. */
 static uint64_t unseen(const struct spread *spread)
 {
-        uint64_t least = UINT64_MAX, from = spread_backlog_from(spread);
+        uint64_t from = spread_backlog_from(spread), seen = spread_seen_from(spread);
 
-        for (size_t i = 0; i < spread->n_all && !spread->balance; i++) {
-                const struct reader *reader = spread->all[i];
-
-                if (reader->role == READER_WAITS && reader->image->waits - 1 < least)
-                        least = reader->image->waits - 1;
-        }
-        return least > from ? least : from;
+        return seen > from ? seen : from;
 }
 
 /*

@@ -371,12 +371,42 @@ static void others_who_wait_get_what_the_first_one_takes_at_once(void **state)
         room_end();
 }
 
+/* Whoever waited when messages came gets them, each one of those who wait. */
+static void what_came_while_clients_waited_is_theirs_when_nothing_is_held_any_more(void **state)
+{
+        struct count before, all;
+
+        (void)state;
+        random_start("what_came_while_clients_waited_is_theirs_when_nothing_is_held_any_more");
+        for (int balance = 0; balance < 2; balance++) {
+                room_start();
+                up_begin();
+                down_configure(true, 1 << 20);
+                hold_bytes(10000);
+                before = listener_queued(&room.audience, &room.audience.backlog);
+                client_comes(0);
+                client_comes(1);
+                hold_bytes(30000);
+                all = listener_queued(&room.audience, &room.audience.backlog);
+                down_configure(balance, 0);
+                down_check();
+                must_be(room.audience.dropped[DROP_HOLD_FULL], before, "more is dropped");
+                must_be(count_add(listener_queued(&room.audience, &room.audience.all[0]),
+                                  listener_queued(&room.audience, &room.audience.all[1])),
+                        count_sub(all, before), "they have something else");
+                drain();
+                room_end();
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(what_is_held_goes_on_to_others_when_messages_are_dealt_out_now),
                 cmocka_unit_test(what_one_alone_may_have_got_before_a_crash_nobody_else_gets),
                 cmocka_unit_test(others_who_wait_get_what_the_first_one_takes_at_once),
+                cmocka_unit_test(
+                        what_came_while_clients_waited_is_theirs_when_nothing_is_held_any_more),
                 cmocka_unit_test(every_message_is_delivered_dropped_or_queued_at_every_step),
         };
 

@@ -185,9 +185,31 @@ static void empty(struct listener *l)
         l->has = (struct count){0, 0};
 }
 
+/* Where the first of those came who wait. */
+static uint32_t seen_from(const struct audience *a)
+{
+        uint32_t least = UINT32_MAX;
+
+        for (uint32_t i = 0; i < LISTENERS; i++)
+                if (a->all[i].role == READER_WAITS && i != a->going && a->all[i].since < least)
+                        least = a->all[i].since;
+        return least;
+}
+
+static void drop_unseen(struct audience *a)
+{
+        struct count sum;
+        uint32_t i;
+
+        while (run_oldest(a, &a->backlog, &i) && a->backlog.run[i].from < seen_from(a))
+                if (!drop_one(a, &a->backlog, DROP_HOLD_FULL, &sum))
+                        return;
+}
+
 static void spread_mind_backlog(struct audience *a)
 {
         bool keep = a->backlog_size && !members(a);
+        uint32_t from;
         struct count sum;
 
         if (keep && !a->has_backlog && change(a)) {
@@ -198,9 +220,12 @@ static void spread_mind_backlog(struct audience *a)
         }
         if (keep || !a->has_backlog)
                 return;
-        if (a->balance && members(a)) /* a crash while somebody went */
+        from = spread_backlog_from(a);
+        if (a->balance && !members(a))
+                drop_unseen(a);
+        admit(a, from);
+        if (a->balance && members(a)) /* they saw it come; or a crash while somebody went */
                 give_back(a, &a->backlog, DROP_HOLD_FULL);
-        admit(a, spread_backlog_from(a));
         while (drop_one(a, &a->backlog, DROP_HOLD_FULL, &sum))
                 ;
         if (change(a)) {
@@ -282,6 +307,8 @@ void audience_configure(struct audience *a, bool balance, uint64_t backlog_size,
         audience_taken(a);
         if (!a->has_backlog)
                 admit(a, a->admit);
+        if (!backlog_size)
+                spread_mind_backlog(a);
         if (balance != a->balance && change(a)) {
                 a->balance = balance;
                 if (balance)
@@ -319,11 +346,7 @@ static struct count drop_offered(struct audience *a, struct listener *l, struct 
 /* The first message that one who waits has seen come, and that is not for one alone. */
 static uint32_t seen(const struct audience *a)
 {
-        uint32_t least = UINT32_MAX, from = spread_backlog_from(a);
-
-        for (uint32_t i = 0; i < LISTENERS && !a->balance; i++)
-                if (a->all[i].role == READER_WAITS && i != a->going && a->all[i].since < least)
-                        least = a->all[i].since;
+        uint32_t least = a->balance ? UINT32_MAX : seen_from(a), from = spread_backlog_from(a);
 
         return least > from ? least : from;
 }
