@@ -122,15 +122,22 @@ void spread_taken(struct spread *spread)
                 change_mode(spread);
 }
 
+void spread_settle(struct spread *spread, uint64_t backlog_size, uint64_t queue_size)
+{
+        spread->backlog_size = UINT64_MAX;
+        follow_all(spread);
+        spread_taken(spread);
+        if (!spread->image->has_backlog) /* a crash amid reader_trust() leaves waiting readers */
+                spread_admit_waiting(spread, spread->image->admit);
+        spread->backlog_size = backlog_size;
+        spread->queue_size = queue_size;
+}
+
 void spread_configure(struct spread *spread, bool balance, uint64_t backlog_size,
                       uint64_t queue_size)
 {
         spread->backlog_size = backlog_size;
         spread->queue_size = queue_size;
-        follow_all(spread);
-        spread_taken(spread);
-        if (!spread->image->has_backlog) /* a crash amid reader_trust() leaves waiting readers */
-                spread_admit_waiting(spread, spread->image->admit);
         if (!backlog_size) /* the messages of the backlog came in the mode before */
                 spread_mind_backlog(spread);
         spread->wanted = balance;

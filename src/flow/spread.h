@@ -42,8 +42,8 @@
  * - After a crash amid a send, "sending" is not 0, and any of the offered bytes may be in the
  *   socket. client_reconcile() ends the client; reader_done() drops the messages that were offered.
  *   Of the backlog, messages that came after another waiting reader are kept (broadcast).
- * - After a crash amid reader_trust(), readers wait without a backlog: spread_configure() makes
- *   them members, from "admit" on.
+ * - After a crash amid reader_trust(), readers wait without a backlog: spread_settle() makes them
+ *   members, from "admit" on.
  * - A lone member that ends without having taken a byte leaves its messages to the backlog, in
  *   broadcast. In balance, messages that a reader has not begun go to other members or to the
  *   backlog, except for messages before "dealt_from": broadcast gave these to every member.
@@ -101,18 +101,25 @@ struct spread {
 void spread_init(struct spread *spread, struct log *log);
 
 /* Recovers the spread of a checked image. Next the caller recovers each reader, and then calls
- * spread_configure(), which finishes changes that a crash cut short, before any other function. */
+ * spread_settle() before any other function. */
 void spread_recover(struct spread *spread, struct log *log);
+
+/*
+ * Finishes changes that a crash cut short, in the predecessor's mode. Sets the limits, but drops
+ * nothing beyond a smaller one yet: of the messages that a send cut short had offered, which stand
+ * first in a queue, some may be in a socket, and reader_done() must drop just these. When all
+ * clients are reconciled, spread_configure() follows.
+ */
+void spread_settle(struct spread *spread, uint64_t backlog_size, uint64_t queue_size);
 
 /* Frees the arrays; the readers stay their owners'. */
 void spread_done(struct spread *spread);
 
 /*
- * Sets the mode and the limits, in bytes, and finishes changes that a crash cut short. Messages
- * queued for a reader stay queued for the same reader. backlog_size 0: no backlog, and the messages
- * of a backlog are dropped (hold_full), but for messages that came while a reader waited: these go
- * to the waiting readers. While a reader waits, the limit of the backlog is backlog_size +
- * queue_size.
+ * Sets the mode and the limits, in bytes. Messages queued for a reader stay queued for the same
+ * reader. backlog_size 0: no backlog, and the messages of a backlog are dropped (hold_full), but
+ * for messages that came while a reader waited: these go to the waiting readers. While a reader
+ * waits, the limit of the backlog is backlog_size + queue_size.
  */
 void spread_configure(struct spread *spread, bool balance, uint64_t backlog_size,
                       uint64_t queue_size);

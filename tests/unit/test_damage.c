@@ -180,8 +180,10 @@ static void use(struct side *side)
 {
         struct image *image = side->store.image;
 
-        if (side->plan->spread)
+        if (side->plan->spread) {
+                spread_settle(&side->spread, dice(2) * dice(100000), 1000);
                 spread_configure(&side->spread, dice(2), dice(2) * dice(100000), 1000);
+        }
         if (image->session.live) {
                 use_received(side);
                 use_connection(side);

@@ -399,6 +399,33 @@ static void what_came_while_clients_waited_is_theirs_when_nothing_is_held_any_mo
         }
 }
 
+/* A successor with a smaller HoldSize= first drops what may have gone to the socket, and only then
+ * what is too much. */
+static void a_smaller_limit_after_a_crash_comes_after_what_was_offered(void **state)
+{
+        struct count gone;
+
+        (void)state;
+        random_start("a_smaller_limit_after_a_crash_comes_after_what_was_offered");
+        room_start();
+        up_begin();
+        down_configure(false, 1 << 20);
+        hold_bytes(20000);
+        client_comes(0);
+        client_was_sent_to(0, 1);
+        spread_settle(&room.spread, 5000, 1);
+        audience_settle(&room.audience, 5000, 1);
+        down_check();
+        must(room.audience.dropped[DROP_HOLD_FULL].messages == 0, "dropped too early");
+        client_goes(0, DROP_CLIENT_GONE);
+        gone = room.audience.dropped[DROP_CLIENT_GONE];
+        must(gone.messages == 1, "more is dropped than was offered");
+        down_check();
+        must(listener_queued(&room.audience, &room.audience.backlog).bytes <= 5000, "too much");
+        drain();
+        room_end();
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -407,6 +434,7 @@ int main(void)
                 cmocka_unit_test(others_who_wait_get_what_the_first_one_takes_at_once),
                 cmocka_unit_test(
                         what_came_while_clients_waited_is_theirs_when_nothing_is_held_any_more),
+                cmocka_unit_test(a_smaller_limit_after_a_crash_comes_after_what_was_offered),
                 cmocka_unit_test(every_message_is_delivered_dropped_or_queued_at_every_step),
         };
 

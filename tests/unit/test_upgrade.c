@@ -222,6 +222,7 @@ static void take_up(int fd)
                 reader_recover(&side.reader[i], &side.spread, &side.store.image->client[i]);
                 writer_init(&side.writer[i], &side.turn, (uint32_t)i);
         }
+        spread_settle(&side.spread, 0, 0);
         spread_configure(&side.spread, false, 0, 0);
 }
 

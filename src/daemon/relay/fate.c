@@ -84,6 +84,11 @@ void relay_apply_spread(struct relay *relay)
                          config->client_queue_size);
 }
 
+void relay_settle_spread(struct relay *relay)
+{
+        spread_settle(&relay->spread, relay->config->hold_size, relay->config->client_queue_size);
+}
+
 void relay_apply_fate(struct relay *relay)
 {
         const struct config *config = relay->config;

@@ -217,8 +217,9 @@ static size_t recover_clients(struct relay *relay)
                 diag_warning(
                         "%zu clients of the last run are lost: their descriptors were not kept",
                         lost);
-        relay_apply_spread(relay); /* first: completes the spreading that was under way */
+        relay_settle_spread(relay);
         reconcile_clients(relay);
+        relay_apply_spread(relay);
         return lost;
 }
 

@@ -211,6 +211,10 @@ void relay_apply_fate(struct relay *relay);
 /* Applies ToClients=, HoldSize= and ClientQueueSize= to the spread. */
 void relay_apply_spread(struct relay *relay);
 
+/* Completes the spreading that was under way when the predecessor ended, before the clients are
+ * reconciled; relay_apply_spread() follows. */
+void relay_settle_spread(struct relay *relay);
+
 /* Returns the timer that drops messages older than MessageTTL=, not armed, the caller's to free; or
  * NULL. */
 struct event *relay_expirer_new(struct relay *relay);

@@ -78,6 +78,25 @@ class SentTo(Instant):
     def test_what_was_held_to_be_dealt_and_sent_is_not_held_again(self):
         self.check_held(BALANCE)
 
+    def test_a_smaller_hold_of_the_next_process_drops_nothing_that_was_not_sent(self):
+        """What may have been sent goes first, and the rest is within the new limit."""
+        for config in (HOLD, BALANCE):
+            _, daemon, session = self.linked(config + "ClientQueueSize=100K\n")
+            session.send(*self.messages(1000))
+            daemon.wait_status(lambda s: s["toClients"]["queued"]["messages"] == 1000, "held ones")
+            self.start_dying(daemon, "send")
+            first = daemon.client().collect()
+            self.assertEqual(daemon.wait_exit(), -9)
+            daemon.more_env = {}
+            with open(daemon.config_path, encoding="utf-8") as file:
+                daemon.configure(file.read() + "[Delivery]\nHoldSize=2500K\n")
+            daemon.start()
+            first.wait_end()
+            status = check_books(daemon.status())
+            self.assertEqual(dropped(status, "toClients", "hold_full"), 0)
+            self.assertGreater(dropped(status, "toClients", "client_gone"), len(first.messages))
+            self.assertGreater(status["toClients"]["queued"]["messages"], 600)
+
 
 class Received(Instant):
     """From an upstream that is gone when the next process asks how much was read."""

@@ -298,15 +298,22 @@ static void follow_all(struct audience *a)
         a->changing = !a->budget;
 }
 
+void audience_settle(struct audience *a, uint64_t backlog_size, uint64_t queue_size)
+{
+        a->backlog_size = UINT64_MAX;
+        follow_all(a);
+        audience_taken(a);
+        if (!a->has_backlog)
+                admit(a, a->admit);
+        a->backlog_size = backlog_size;
+        a->queue_size = queue_size;
+}
+
 void audience_configure(struct audience *a, bool balance, uint64_t backlog_size,
                         uint64_t queue_size)
 {
         a->backlog_size = backlog_size;
         a->queue_size = queue_size;
-        follow_all(a);
-        audience_taken(a);
-        if (!a->has_backlog)
-                admit(a, a->admit);
         if (!backlog_size)
                 spread_mind_backlog(a);
         if (balance != a->balance && change(a)) {

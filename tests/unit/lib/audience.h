@@ -56,11 +56,14 @@ struct audience {
 void audience_init(struct audience *a, uint64_t (*pos)(const void *context, uint32_t message),
                    const void *context);
 
-/* The following seven do what the functions of flow/spread do; i is the number of the listener. */
+/* The following eight do what the functions of flow/spread do; i is the number of the listener. */
 
 /* Sets the mode and the limits, and gives the messages and the backlog accordingly. */
 void audience_configure(struct audience *a, bool balance, uint64_t backlog_size,
                         uint64_t queue_size);
+
+/* After a crash, before listeners that it ends: completes what was under way. */
+void audience_settle(struct audience *a, uint64_t backlog_size, uint64_t queue_size);
 
 /* Gives the messages from `given` to `end` to members or the backlog, or drops the messages. */
 void audience_taken(struct audience *a);
@@ -81,7 +84,7 @@ struct count audience_shorten(struct audience *a, uint32_t i, uint64_t limit);
  * dropped. */
 struct count audience_done(struct audience *a, uint32_t i, enum drop_reason reason);
 
-/* After a crash: forgets the order of the deals. audience_configure() completes the recovery. */
+/* After a crash: forgets the order of the deals. audience_settle() follows. */
 void audience_recover(struct audience *a);
 
 /* Opens l for all later messages (broadcast), or closes l (balance). */

@@ -89,6 +89,7 @@ enum sim_op {
         OP_SHORTEN,
         OP_DONE,
         OP_TAKE,
+        OP_SETTLE,
         OP_CONFIGURE,
         OP_SEND,
 };
@@ -297,6 +298,9 @@ void side_reader_done(struct side *side, uint32_t slot);
 
 /* Sets the mode and the limits. */
 void side_configure(struct side *side, bool balance, uint64_t backlog_size, uint64_t queue_size);
+
+/* The configuration that a successor finds: most often as before, or another one. */
+void side_configure_anew(struct side *side);
 
 /* With plan.scant, makes extents scarce for the spread. */
 void side_make_scant(struct side *side);

@@ -70,6 +70,16 @@ static void do_configure(struct side *side)
                        side_any_size(world));
 }
 
+void side_configure_anew(struct side *side)
+{
+        struct world *world = side->world;
+
+        if (world_random(world, 4) == 0)
+                do_configure(side);
+        else
+                side_configure(side, world->balance, world->backlog_size, world->queue_size);
+}
+
 static const struct act reader_acts[] = {
         {"a client connects", 6, side_connect},
         {"a client vanishes", 12, side_vanish},

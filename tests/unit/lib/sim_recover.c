@@ -168,7 +168,9 @@ void side_recover(struct side *side, struct world *world, int fd)
         take_kernel(side);
         settle_link(side);
         settle_clients(side);
-        if (!world->plan->spread)
+        if (world->plan->spread)
+                side_configure_anew(side);
+        else
                 side_give(side);
         side_check(side);
 }

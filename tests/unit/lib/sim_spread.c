@@ -64,6 +64,7 @@ static struct count op_in_model(const struct world *world, struct audience *a)
         case OP_SHORTEN: return audience_shorten(a, world->op_slot, world->op_limit);
         case OP_DONE: return audience_done(a, world->op_slot, DROP_CLIENT_GONE);
         case OP_TAKE: audience_taken(a); break;
+        case OP_SETTLE: audience_settle(a, world->backlog_size, world->queue_size); break;
         case OP_CONFIGURE:
                 audience_configure(a, world->balance, world->backlog_size, world->queue_size);
                 break;
@@ -210,8 +211,9 @@ void side_recover_readers(struct side *side)
 {
         side_open_readers(side);
         audience_recover(&side->world->audience);
-        side_configure(side, side->world->balance, side->world->backlog_size,
-                       side->world->queue_size);
+        op_begins(side->world, OP_SETTLE, 0);
+        spread_settle(&side->spread, side->world->backlog_size, side->world->queue_size);
+        op_ends(side, (struct count){0, 0});
 }
 
 void side_make_scant(struct side *side)
