@@ -132,10 +132,6 @@ bool session_take(struct session *session)
                 filter.range = (struct frame_range){0, UINT64_MAX - 1};
         taken = log_take(session->setup.in, &image->rx_base, image->rx_read, &filter,
                          session->last_byte, 0);
-        if (taken.no_memory) {
-                session_end(session, CAUSE_LOCAL, "no memory for what was received");
-                return false;
-        }
         session->partial_total = taken.total;
         session->declared = taken.declared;
         if (!session_partial(session))
@@ -146,6 +142,10 @@ bool session_take(struct session *session)
                 session->setup.ops->received(session->setup.context, &taken);
         if (session->fd < 0)
                 return false;
+        if (taken.no_memory) {
+                session_end(session, CAUSE_LOCAL, "no memory for what was received");
+                return false;
+        }
         if (session->wrong_answer) {
                 char text[128];
 

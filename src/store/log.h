@@ -50,7 +50,8 @@ struct log_taken {
         enum frame_result result; /* FRAME_MORE; or the fault of the frame behind the end */
         uint64_t total;           /* size of the partial frame; 0: unknown, or no frame */
         uint64_t declared;        /* the partial frame's length as the peer wrote it */
-        bool no_memory;           /* no memory: all fields above are 0 */
+        bool no_memory; /* no memory for what stands behind the messages committed: `result`
+                           and the fields behind it are 0 */
 };
 
 /* A message boundary and the number of messages before it. */

@@ -236,10 +236,10 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
                 taken.result = (enum frame_result)result;
                 taken.total = walk.total;
                 taken.declared = walk.declared;
-                taken.messages = walk.number - number;
-                taken.bytes = walk.pos - end;
                 set_end(log, &walk);
         }
+        taken.messages = image->number - number; /* without memory: those before a move back */
+        taken.bytes = image->end - end;
         store_commit(log->store);
         return taken;
 }

@@ -321,6 +321,44 @@ static void without_memory_for_marks_nothing_is_taken_either(void **unused)
         }
 }
 
+/* Messages before a heartbeat are committed before the bytes behind move: they are told, even if
+ * the next mark finds no memory then. */
+static void without_memory_behind_a_move_the_messages_before_are_told(void **unused)
+{
+        struct stream s = {0};
+        struct filtered f;
+        struct feed *feed = &f.follower.feed;
+        struct image_session *session;
+        struct log_taken taken;
+        uint64_t number;
+
+        (void)unused;
+        filtered_start(&f, &kinds[0].spec);
+        session = &feed->store.image->session;
+        for (int i = 0; i < 2047; i++) {
+                feed->now += 1000;
+                feed_message(feed, 3);
+        }
+        feed_align(feed, IMAGE_SLAB_SIZE - 30);
+        number = feed->log.image->number;
+        feed->now += 1000;
+        add_letters(&s, &kinds[0], "mhmmmmm");
+        feed_receive(feed, s.bytes, s.size);
+        feed->store.limit_bytes = feed->store.used_bytes + IMAGE_SLAB_SIZE;
+        taken = log_take(&feed->log, &session->rx_base, session->rx_read, &f.filter, feed->now, 0);
+        assert_true(taken.no_memory);
+        assert_int_equal(taken.messages, 1);
+        assert_int_equal(feed->log.image->number, number + 1);
+        assert_int_equal(feed->log.image->mark_next, 2048);
+        feed->store.limit_bytes = UINT64_MAX;
+        taken = log_take(&feed->log, &session->rx_base, session->rx_read, &f.filter, feed->now, 0);
+        assert_false(taken.no_memory);
+        assert_int_equal(taken.messages, 5);
+        cursor_done(&f.follower.cursor);
+        feed_done(feed);
+        stream_done(&s);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -331,6 +369,7 @@ int main(void)
                 cmocka_unit_test(what_comes_behind_heartbeats_may_be_wrong),
                 cmocka_unit_test(without_memory_nothing_is_taken_and_later_all_of_it),
                 cmocka_unit_test(without_memory_for_marks_nothing_is_taken_either),
+                cmocka_unit_test(without_memory_behind_a_move_the_messages_before_are_told),
         };
 
         random_start("filter");
