@@ -88,30 +88,44 @@ void ledger_begin(struct ledger *ledger, uint64_t rx_base)
 
 /* ---- the inject log ---- */
 
+/* Copies the bytes to the room from *end on, and moves *end behind the bytes. False: no memory. */
+static bool append(struct log *inject, uint64_t *end, const struct iovec *bytes)
+{
+        const unsigned char *from = bytes->iov_base;
+
+        for (size_t left = bytes->iov_len; left;) {
+                struct iovec room;
+
+                if (!log_room(inject, *end, left, &room, 1))
+                        return false;
+                memcpy(room.iov_base, from, room.iov_len);
+                from += room.iov_len;
+                left -= room.iov_len;
+                *end += room.iov_len;
+        }
+        return true;
+}
+
+/* An answer to a heartbeat is a part of the transaction that takes the heartbeat: a crash undoes
+ * both, and the successor answers. */
 bool ledger_inject(struct ledger *ledger, const struct iovec *iov, int n)
 {
+        struct store *store = ledger->log->store;
         struct log *inject = &ledger->inject;
         uint64_t end = inject->image->end;
+        bool fits = true;
 
         if (ledger->image->piece_next - ledger->image->piece_first > IMAGE_PIECES - 4)
                 return false;
-        for (int i = 0; i < n; i++) {
-                const unsigned char *from = iov[i].iov_base;
-
-                for (size_t left = iov[i].iov_len; left;) {
-                        struct iovec room;
-
-                        if (!log_room(inject, end, left, &room, 1))
-                                return false;
-                        memcpy(room.iov_base, from, room.iov_len);
-                        from += room.iov_len;
-                        left -= room.iov_len;
-                        end += room.iov_len;
-                }
-        }
-        store_set(&inject->image->end, end);
-        inject->end_slab = log_seek(inject, inject->end_slab, end);
-        return true;
+        store_begin(store);
+        for (int i = 0; i < n && fits; i++)
+                fits = append(inject, &end, &iov[i]);
+        if (fits)
+                store_put(store, &inject->image->end, end);
+        store_commit(store);
+        if (fits)
+                inject->end_slab = log_seek(inject, inject->end_slab, end);
+        return fits;
 }
 
 uint64_t ledger_inject_at(const struct ledger *ledger)

@@ -58,12 +58,12 @@ void histogram_add(struct image_histogram *histogram, uint64_t usec, uint64_t ti
 
         if (!times)
                 return;
-        store_set(bucket, *bucket + times);
-        store_set(&histogram->sum, histogram->sum + usec * times);
+        store_set_alone(bucket, *bucket + times);
+        store_set_alone(&histogram->sum, histogram->sum + usec * times);
         if (usec > histogram->most)
-                store_set(&histogram->most, usec);
+                store_set_alone(&histogram->most, usec);
         if (!histogram->least || usec < histogram->least - 1)
-                store_set(&histogram->least, usec + 1);
+                store_set_alone(&histogram->least, usec + 1);
 }
 
 uint64_t histogram_min(const struct image_histogram *histogram)
@@ -125,21 +125,21 @@ void histogram_mend(struct image_histogram *histogram)
 
         for (unsigned i = 0; i < IMAGE_BUCKETS; i++) {
                 if (histogram->bucket[i] >> COUNT_BITS)
-                        store_set(&histogram->bucket[i], 0);
+                        store_set_alone(&histogram->bucket[i], 0);
                 if (!histogram->bucket[i])
                         continue;
                 first = first < i ? first : i;
                 last = i;
         }
         if (first == IMAGE_BUCKETS) {
-                store_set(&histogram->least, 0);
-                store_set(&histogram->most, 0);
-                store_set(&histogram->sum, 0);
+                store_set_alone(&histogram->least, 0);
+                store_set_alone(&histogram->most, 0);
+                store_set_alone(&histogram->sum, 0);
                 return;
         }
         if (!is_in(last, histogram->most))
-                store_set(&histogram->most, bucket_from(last) + bucket_width(last) - 1);
+                store_set_alone(&histogram->most, bucket_from(last) + bucket_width(last) - 1);
         if (!histogram->least || !is_in(first, histogram->least - 1) ||
             histogram->least - 1 > histogram->most)
-                store_set(&histogram->least, bucket_from(first) + 1);
+                store_set_alone(&histogram->least, bucket_from(first) + 1);
 }

@@ -42,10 +42,10 @@ static bool run_goes_on(struct log *log, uint64_t pos, uint32_t slab, uint64_t n
         if ((uint32_t)last->where != origin) {
                 if (pos - last->pos >= MIXED_BYTES)
                         return false;
-                store_set(&last->where, (uint64_t)slab << 32);
+                store_set_alone(&last->where, (uint64_t)slab << 32);
         }
         if (last->time_usec != now)
-                store_set(&last->time_usec, now);
+                store_set_alone(&last->time_usec, now);
         return true;
 }
 

@@ -9,14 +9,59 @@
 
 #define PAGE 4096u
 
+/* Stores with a transaction under way; one at most in the daemon. */
+static struct store *busy;
+
+void store_not_busy(struct store *store)
+{
+        struct store **at = &busy;
+
+        while (*at && *at != store)
+                at = &(*at)->busy_next;
+        if (*at)
+                *at = store->busy_next;
+}
+
+/* Returns the store with a transaction under way that has this word, or NULL. */
+static const struct store *busy_store(const uint64_t *word)
+{
+        const struct store *store = busy;
+
+        while (store && (uintptr_t)word - (uintptr_t)store->image >= store->mapped)
+                store = store->busy_next;
+        return store;
+}
+
 void store_set(uint64_t *word, uint64_t value)
 {
+        assert(!busy_store(word));
+        store_put_word(word, value);
+}
+
+/* True if the transaction under way, of any store, has changed the word. */
+static bool is_changed(const uint64_t *word)
+{
+        const struct store *store = busy_store(word);
+        uint64_t n = store ? store->image->undo.count : 0;
+
+        while (n && (const unsigned char *)store->image + store->image->undo.entry[n - 1].offset !=
+                            (const unsigned char *)word)
+                n--;
+        return n > 0;
+}
+
+void store_set_alone(uint64_t *word, uint64_t value)
+{
+        assert(!store_hook || !is_changed(word)); /* a long list: only where tests look */
         store_put_word(word, value);
 }
 
 void store_begin(struct store *store)
 {
-        store->depth++;
+        if (store->depth++)
+                return;
+        store->busy_next = busy;
+        busy = store;
 }
 
 /* True if one of the last four entries of the undo list has this word. A run of slabs that leave
@@ -38,6 +83,8 @@ void store_put(struct store *store, uint64_t *word, uint64_t value)
         uint64_t offset = (uint64_t)((unsigned char *)word - (unsigned char *)store->image);
 
         assert(store->depth > 0);
+        /* store_open() refuses any other word in the undo list. */
+        assert(offset >= offsetof(struct image, in) && offset <= DATA_OFFSET - sizeof(*word));
         if (*word == value)
                 return;
         if (!is_noted(undo, offset)) {
@@ -104,6 +151,7 @@ void store_commit(struct store *store)
         assert(store->depth > 0);
         if (--store->depth)
                 return;
+        store_not_busy(store);
         if (store->image->undo.count)
                 store_put_word(&store->image->undo.count, 0);
         while (store->n_late)

@@ -21,8 +21,9 @@ struct store {
         int fd; /* owned */
         struct image *image;
         size_t mapped;
-        unsigned depth; /* of nested transactions */
-        bool lends;     /* pages of slabs may be lent */
+        unsigned depth;          /* of nested transactions */
+        struct store *busy_next; /* in the list of stores with a transaction under way */
+        bool lends;              /* pages of slabs may be lent */
         /* Derived from the image; after store_open(), by recover_image(): */
         struct store_slab {
                 uint32_t prev;      /* the slab before in the chain */
@@ -68,14 +69,20 @@ void store_done(struct store *store);
 /* Begins a transaction, or a part of the transaction under way. */
 void store_begin(struct store *store);
 
-/* Changes a word of the image in the transaction under way. Aborts beyond IMAGE_UNDO words. */
+/* Changes a word of the image, from `in` on and before the slabs, in the transaction under way.
+ * Aborts beyond IMAGE_UNDO words. */
 void store_put(struct store *store, uint64_t *word, uint64_t value);
 
 /* Ends a store_begin(); the outermost makes the transaction final and frees its late slabs. */
 void store_commit(struct store *store);
 
-/* Changes one word at once: a simple fact, in no transaction. */
+/* Changes one word at once: a simple fact. Never amid a transaction of the word's store, whose
+ * successor would roll back the words that the fact depends on, and keep the fact. */
 void store_set(uint64_t *word, uint64_t value);
+
+/* Changes one word at once, amid a transaction, too: a word that stands alone, which no transaction
+ * changes and with which no other word must agree. A crash keeps the change. */
+void store_set_alone(uint64_t *word, uint64_t value);
 
 /* Adds to a word of the image in the transaction under way. */
 static inline void store_add(struct store *store, uint64_t *word, uint64_t value)

@@ -146,7 +146,7 @@ static void use_received(struct side *side)
 {
         struct image_session *session = &side->store.image->session;
         struct log_filter filter = side->plan->filter;
-        const void *context[] = {side->plan, &side->in};
+        void *context[] = {(void *)side->plan, &side->in, NULL};
 
         filter.context = context;
         log_take(&side->in, &session->rx_base, session->rx_read, &filter, 1, 0);

@@ -151,7 +151,8 @@ static void broadcast_of_small_messages_survives_a_crash_at_any_store(void **sta
                           .up_n = 20,
                           .slots = 6,
                           .senders = 10,
-                          .empty_heartbeat = true},
+                          .empty_heartbeat = true,
+                          .answers = true},
             1);
 }
 
@@ -164,7 +165,8 @@ static void large_partial_messages_survive_a_crash_at_any_store(void **state)
                           .large = 150,
                           .down_n = 20,
                           .up_n = 6,
-                          .slots = 5},
+                          .slots = 5,
+                          .discards = true},
             3);
 }
 
@@ -194,7 +196,9 @@ static void extents_beside_open_readers_survive_a_crash_at_any_store(void **stat
                           .closed = 50,
                           .senders = 10,
                           .slots = 8,
-                          .empty_heartbeat = true},
+                          .empty_heartbeat = true,
+                          .answers = true,
+                          .discards = true},
             3);
 }
 
@@ -211,7 +215,8 @@ static void readers_survive_a_crash_at_any_store(void **state)
                           .senders = 5,
                           .slots = 5,
                           .empty_heartbeat = true,
-                          .spread = true},
+                          .spread = true,
+                          .answers = true},
             2);
 }
 
@@ -286,7 +291,8 @@ static void lines_survive_a_crash_at_any_store(void **state)
                           .down_n = 200,
                           .up_n = 15,
                           .slots = 6,
-                          .empty_heartbeat = true},
+                          .empty_heartbeat = true,
+                          .answers = true},
             3);
 }
 
@@ -300,7 +306,8 @@ static void delimiters_of_two_bytes_survive_a_crash_at_any_store(void **state)
                           .down_n = 60,
                           .up_n = 8,
                           .closed = 30,
-                          .slots = 6},
+                          .slots = 6,
+                          .discards = true},
             4);
 }
 
@@ -348,7 +355,9 @@ static void many_clients_and_much_data_survive_crashes(void **state)
                           .up_n = 120,
                           .closed = 30,
                           .senders = 10,
-                          .slots = SIM_SLOTS},
+                          .slots = SIM_SLOTS,
+                          .answers = true,
+                          .discards = true},
             200);
 }
 

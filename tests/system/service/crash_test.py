@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A crash costs at most the client that was being sent to or accepted, and the books say so."""
 import random
+import select
 import threading
 
 import harness
@@ -133,6 +134,48 @@ class Received(Instant):
             session.reset()
 
         self.check(end, "closed")
+
+
+class Answering(ManagedTest):
+    """At random, while the upstream asks without pause whether ftcpd lives."""
+
+    def ask(self, session, done):
+        asks = session.frame.wrap(b"ping") * 50
+        while not done.is_set():
+            session.send_raw(asks)
+
+    def read(self, session, tail):
+        """Raw: parsed, the answers would come slower than they are asked for."""
+        while b"still here" not in tail[0]:
+            if select.select([session.sock], [], [], 0.1)[0]:
+                tail[0] = tail[0][-20:] + session.sock.recv(1 << 20)
+
+    def test_a_crash_amid_answers_costs_nothing(self):
+        upstream = self.upstream(heartbeat=None, skip=())
+        daemon = self.daemon(f"[Upstream]\nAddress=127.0.0.1:{upstream.port}\n[Heartbeat]\n"
+                             "Interval=60s\nTimeout=0\nMessage=ping\nAnswer=pong\n")
+        session = upstream.accept()
+        daemon.wait_state("up")
+        client = daemon.client()
+        daemon.wait_clients(1)
+        done, tail = threading.Event(), [b""]
+        threads = [threading.Thread(target=self.ask, args=(session, done), daemon=True),
+                   threading.Thread(target=self.read, args=(session, tail), daemon=True)]
+        for thread in threads:
+            thread.start()
+        try:
+            rng = random.Random(number := harness.seed())
+            print("seed", number)
+            for kill in range(harness.often(8, 200, "FTCPD_TEST_CRASHES")):
+                mark = len(daemon.log)
+                done.wait(0.05 + rng.random() * 0.1)
+                daemon.crash()
+                self.assertNotIn("not used", daemon.log[mark:], f"kill {kill}")
+        finally:
+            done.set()
+        threads[0].join()
+        client.send(b"still here")
+        threads[1].join()
 
 
 class Load(ManagedTest):

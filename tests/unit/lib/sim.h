@@ -22,6 +22,7 @@ enum {
         SIM_CLIENTS = 96, /* in a scenario */
         SIM_SLOTS = 16,   /* at once */
         SIM_DOWN = 4096,  /* messages of the peer */
+        SIM_UP = 128,     /* messages of a client, at most */
         SIM_ORDER = 8192,
         SIM_KEY = 9, /* first bytes of a body, the origin: M, client, number; or I, number */
         SIM_IOV = 8,
@@ -43,6 +44,8 @@ struct plan {
         uint32_t closed, senders; /* of 100 clients, how many read extents, how many nothing */
         uint32_t slots;
         bool empty_heartbeat; /* otherwise a heartbeat has a body, as a message has */
+        bool answers;         /* each heartbeat is answered amid log_take() */
+        bool discards;        /* without a connection, whole messages of clients are dropped */
         bool spread;          /* readers of flow/spread */
         bool balance;         /* their mode at first */
         bool scant;           /* extents are scarce for them */
@@ -77,7 +80,7 @@ struct sim_client {
         uint64_t at_off;
         struct count got;
         uint32_t jump_at, jump_to; /* message jump_to follows instead of jump_at; 0: no jump */
-        uint32_t out;              /* messages that the peer got */
+        uint32_t out;              /* messages that the peer got, or that were discarded */
 };
 
 /* The operation on readers that is under way. */
@@ -130,8 +133,9 @@ struct world {
         /* Operations that a crash may cut short: */
         struct {
                 uint32_t client, from, to; /* client + 1; 0: none */
-        } jumping, extending;
-        bool injecting;
+        } jumping, extending, discarding;
+        struct count discarded;
+        bool is_discarded[SIM_CLIENTS][SIM_UP];
         enum sim_op op;
         uint32_t op_slot;
         uint64_t op_limit;
@@ -222,6 +226,7 @@ struct side {
         struct reader reader[SIM_SLOTS];
         const struct plan *plan;
         struct world *world;
+        uint32_t answered; /* heartbeats, by the log_take() under way */
 };
 
 /* Makes a side with a new image. */
@@ -347,11 +352,20 @@ void side_take_received(struct side *side, uint64_t read);
 /* Gives the new messages to closed cursors, some to each at random, or to no cursor. */
 void side_give(struct side *side);
 
+/* Answers a heartbeat, amid log_take(), if there is room. */
+void side_answer(struct side *side);
+
 /* Ends the client of a slot, and frees the slot. */
 void side_dispose(struct side *side, uint32_t slot);
 
 /* Ends the connection in ledger and world. Fails the test unless both tell the same end. */
 void side_connection_ends(struct side *side);
+
+/* Notes that the messages of the client in `discarding` were discarded. */
+void world_discarded(struct world *world);
+
+/* Notes the frames that were injected since the last call, as the image tells. */
+void side_injected(struct side *side);
 
 /* Notes that the messages [from, to) of the peer were given to client c. */
 void world_given(struct world *world, uint32_t c, uint32_t from, uint32_t to);

@@ -92,16 +92,20 @@ static void stream_make(struct plan *plan, struct stream *stream, uint32_t n, in
 }
 
 /* Looks at the frame as the edge would: its bytes decide. */
-static bool is_heartbeat(void *context, uint32_t slab, uint64_t pos, uint64_t size)
+static bool is_heartbeat(void *context_, uint32_t slab, uint64_t pos, uint64_t size)
 {
-        const void *const *both = context;
-        const struct plan *plan = both[0];
+        void *const *context = context_;
+        const struct plan *plan = context[0];
         unsigned char bytes[64];
 
         if (size != plan->heartbeat_size)
                 return false;
-        log_copy(both[1], slab, pos, bytes, size);
-        return memcmp(bytes, plan->heartbeat, size) == 0;
+        log_copy(context[1], slab, pos, bytes, size);
+        if (memcmp(bytes, plan->heartbeat, size) != 0)
+                return false;
+        if (plan->answers && context[2])
+                side_answer(context[2]);
+        return true;
 }
 
 void plan_make(struct plan *plan)

@@ -86,6 +86,21 @@ static void take_kernel(struct side *side)
                 ledger_acked(&side->ledger, world->acked);
 }
 
+/* All messages of a read are discarded at once, or the successor accepts them. */
+static void settle_discarding(struct side *side)
+{
+        struct world *world = side->world;
+        uint32_t c = world->discarding.client - 1;
+
+        if (!world->discarding.client)
+                return;
+        for (uint32_t slot = 0; slot < SIM_SLOTS; slot++)
+                if (side_client(side, slot)->id == c + 1 &&
+                    side_client(side, slot)->accepted_messages == world->discarding.to)
+                        world_discarded(world);
+        world->discarding.client = 0;
+}
+
 /* What was under way happened wholly or not at all: the image tells. */
 static void settle(struct side *side, uint32_t slot)
 {
@@ -144,10 +159,6 @@ static void settle_link(struct side *side)
         const struct image_session *session = &side->store.image->session;
         struct world *world = side->world;
 
-        if (world->injecting && session->inject.end > world->inject_end)
-                world->inject++;
-        world->injecting = false;
-        world->inject_end = session->inject.end;
         if (world->conn == CONN_NEW)
                 world->conn = session->live ? CONN_UP : CONN_NONE;
         else if (world->conn == CONN_DEAD && session->live)
@@ -165,6 +176,8 @@ void side_recover(struct side *side, struct world *world, int fd)
         wrong = side_open(side, world->plan, fd);
         if (wrong)
                 world_fail(world, wrong);
+        side_injected(side);
+        settle_discarding(side);
         take_kernel(side);
         settle_link(side);
         settle_clients(side);

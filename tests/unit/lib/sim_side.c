@@ -99,15 +99,15 @@ void side_dispose(struct side *side, uint32_t slot)
         uint32_t c = side_number(side, slot);
         struct store *store = &side->store;
 
+        writer_done(&side->writer[slot]);
         if (client->reading && side->plan->spread)
                 side_reader_done(side, slot);
         store_begin(store);
-        writer_done(&side->writer[slot]);
         if (client->reading)
                 cursor_done(&side->cursor[slot]);
         store_put(store, &client->reading, 0);
-        store_put(store, &client->id, 0);
         store_commit(store);
+        store_set(&client->id, 0);
         side->world->client[c].state = SIM_GONE;
 }
 
@@ -127,15 +127,22 @@ static bool read_client(struct side *side, uint32_t slot, size_t want)
         struct world *world = side->world;
         struct iovec iov[SIM_IOV];
         int n = turn_room(&side->writer[slot], want, iov, 1 + (int)world_random(world, SIM_IOV));
+        uint32_t c = side_number(side, slot);
         uint64_t took;
         struct log_taken taken;
 
         world_check(world, n > 0, "no room for a client's bytes");
-        took = world_client_recv(world, side_number(side, slot), iov, n);
+        side->turn.discard = side->plan->discards && world->conn != CONN_UP;
+        world->discarding.client = side->turn.discard ? c + 1 : 0;
+        world->discarding.from = world->client[c].sent;
+        took = world_client_recv(world, c, iov, n);
+        world->discarding.to = world->client[c].sent;
         side_crash_point();
         if (!took)
                 return false;
         taken = turn_take(&side->writer[slot], took, world->now);
+        if (world->discarding.client)
+                world_discarded(world);
         world_check(world, taken.result == FRAME_MORE && !taken.no_memory, "a frame was refused");
         return true;
 }
@@ -264,12 +271,14 @@ void side_take_received(struct side *side, uint64_t read)
 {
         struct image_session *session = &side->store.image->session;
         struct log_filter filter = side->plan->filter;
-        const void *context[] = {side->plan, &side->in};
+        void *context[] = {(void *)side->plan, &side->in, side};
         struct log_taken taken;
 
         filter.context = context;
+        side->answered = 0;
         store_set(&session->rx_read, read);
         taken = log_take(&side->in, &session->rx_base, read, &filter, side->world->now, 0);
+        side_injected(side);
         if (side->plan->spread)
                 side_taken(side);
         else
@@ -335,25 +344,44 @@ static void do_ack(struct side *side)
         ledger_acked(&side->ledger, world->acked);
 }
 
-static void do_inject(struct side *side)
+static bool inject(struct side *side, uint32_t number)
 {
-        struct world *world = side->world;
         unsigned char frame[64];
         char body[32];
         struct iovec iov[2];
         size_t size;
 
-        if (world->conn != CONN_UP)
-                return;
-        snprintf(body, sizeof(body), "I%08x", world->inject + 1);
+        snprintf(body, sizeof(body), "I%08x", number);
         size = plan_frame(&side->plan->spec, body, SIM_KEY, frame);
         iov[0] = (struct iovec){frame, 5};
         iov[1] = (struct iovec){frame + 5, size - 5};
-        world->injecting = true;
-        world_check(world, ledger_inject(&side->ledger, iov, 2), "no room for what is injected");
-        world->injecting = false;
-        world->inject++;
-        world->inject_end = side->store.image->session.inject.end;
+        return ledger_inject(&side->ledger, iov, 2);
+}
+
+void side_answer(struct side *side)
+{
+        side->answered += inject(side, side->world->inject + side->answered + 1);
+}
+
+void side_injected(struct side *side)
+{
+        struct world *world = side->world;
+        uint64_t end = side->store.image->session.inject.end;
+        unsigned char frame[64];
+
+        world->inject += (uint32_t)((end - world->inject_end) /
+                                    plan_frame(&side->plan->spec, "I00000000", SIM_KEY, frame));
+        world->inject_end = end;
+}
+
+static void do_inject(struct side *side)
+{
+        struct world *world = side->world;
+
+        if (world->conn != CONN_UP)
+                return;
+        world_check(world, inject(side, world->inject + 1), "no room for what is injected");
+        side_injected(side);
 }
 
 static void connection_begins(struct side *side)
@@ -372,10 +400,17 @@ void side_connection_ends(struct side *side)
 {
         struct world *world = side->world;
         bool in_message = ledger_in_message(&side->ledger);
-        struct ledger_end end =
-                ledger_end(&side->ledger, world->acked, world->transmitted, RESEND_UNACKED);
-        struct ledger_end expected = world_cut(world, in_message);
+        struct image_totals *totals = &side->store.image->totals;
+        struct ledger_end end, expected;
 
+        store_begin(&side->store);
+        end = ledger_end(&side->ledger, world->acked, world->transmitted, RESEND_UNACKED);
+        store_add(&side->store, &totals->lost[0], 1);
+        store_commit(&side->store);
+        slabs_free(&side->store, log_cut(&side->in));
+        expected = world_cut(world, in_message);
+        world_check(world, totals->lost[0] == totals->disconnects,
+                    "the connections are counted in two ways");
         world_check(world,
                     sim_same(end.acked, expected.acked) &&
                             sim_same(end.unacked, expected.unacked) &&
@@ -489,6 +524,9 @@ void side_finish(struct side *side)
                     "not everything was sent again");
         world_check(world, world->inject_seen == world->inject, "something injected is lost");
         world_check(world, world->n_order == side->out.image->number, "messages are lost");
+        for (uint32_t c = 0; c < world->n_clients; c++)
+                for (uint32_t i = world->client[c].out; i < world->client[c].sent; i++)
+                        world_check(world, world->is_discarded[c][i], "a message is lost");
         world_check(world, !ledger_pending(&side->ledger, false), "something is left");
         check_slabs(side);
 }

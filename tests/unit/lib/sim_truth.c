@@ -61,9 +61,18 @@ void side_check(struct side *side)
                 up = count_add(up,
                                (struct count){world->client[c].sent,
                                               side->plan->up[c].boundary[world->client[c].sent]});
+        world_check(
+                world,
+                sim_same(count_add((struct count){side->out.image->number, side->out.image->end},
+                                   world->discarded),
+                         up),
+                "messages to the peer are lost or too many");
         world_check(world,
-                    sim_same((struct count){side->out.image->number, side->out.image->end}, up),
-                    "messages to the peer are lost or too many");
+                    side->store.image->totals.out_dropped[DROP_LINK_DOWN][0] ==
+                                    world->discarded.messages &&
+                            side->store.image->totals.out_dropped[DROP_LINK_DOWN][1] ==
+                                    world->discarded.bytes,
+                    "what was discarded is counted wrong");
         world_check(world,
                     side->in.image->number == world->down &&
                             side->in.image->end == side->plan->down.boundary[world->down],

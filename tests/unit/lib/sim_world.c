@@ -272,6 +272,28 @@ struct count world_order(const struct world *world, uint32_t from, uint32_t to)
         return (struct count){to - from, world->order_bytes[to] - world->order_bytes[from]};
 }
 
+static void skip_discarded(struct world *world, uint32_t c)
+{
+        struct sim_client *client = &world->client[c];
+
+        while (client->out < client->sent && world->is_discarded[c][client->out])
+                client->out++;
+}
+
+void world_discarded(struct world *world)
+{
+        uint32_t c = world->discarding.client - 1;
+        const uint64_t *boundary = world->plan->up[c].boundary;
+
+        for (uint32_t i = world->discarding.from; i < world->discarding.to; i++) {
+                struct count one = {1, boundary[i + 1] - boundary[i]};
+
+                world->is_discarded[c][i] = true;
+                world->discarded = count_add(world->discarded, one);
+        }
+        world->discarding.client = 0;
+}
+
 /* Whose message is this? It is the one begun at this place before, or the next one of its client.
  */
 static void tx_message(struct world *world, const char *key)
@@ -287,6 +309,7 @@ static void tx_message(struct world *world, const char *key)
         world->tx_client = c;
         world->tx_seq = seq;
         world->tx_size = boundary[seq + 1] - boundary[seq];
+        skip_discarded(world, c);
         if (world->index < world->n_order) {
                 world_check(world, world->order[world->index] == (c << 16 | seq),
                             "messages go again in another order");
@@ -305,8 +328,7 @@ static void tx_injected(struct world *world, const char *key)
         unsigned number;
 
         world_check(world, sscanf(key, "I%8x", &number) == 1, "the peer got a torn message");
-        world_check(world,
-                    number == world->inject_seen + 1 && number <= world->inject + world->injecting,
+        world_check(world, number == world->inject_seen + 1 && number <= world->inject,
                     "something injected is lost, doubled or out of order");
         world->inject_seen = number;
         world->tx_client = SIM_CLIENTS;
