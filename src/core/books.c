@@ -23,7 +23,8 @@ struct count count_add(struct count a, struct count b)
 
 struct count count_sub(struct count a, struct count b)
 {
-        return (struct count){a.messages - b.messages, a.bytes - b.bytes};
+        return (struct count){a.messages > b.messages ? a.messages - b.messages : 0,
+                              a.bytes > b.bytes ? a.bytes - b.bytes : 0};
 }
 
 bool books_balance(const struct books *books)

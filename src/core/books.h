@@ -44,7 +44,7 @@ const char *drop_reason_name(enum drop_reason reason);
 /* Returns the sum, by member. */
 struct count count_add(struct count a, struct count b);
 
-/* Returns the difference, by member. */
+/* Returns the difference, by member; 0 where b is larger, so that no count wraps. */
 struct count count_sub(struct count a, struct count b);
 
 /* True if accepted = delivered + dropped + queued. For tests. */

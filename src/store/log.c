@@ -231,6 +231,7 @@ static void pass(struct log *log, uint32_t slab)
 
 void log_shut(struct log *log, uint32_t slab)
 {
+        assert(log->open > 0 && log->store->slab[slab].opens > 0);
         log->open--;
         if (!--log->store->slab[slab].opens && slab == log->open_slab)
                 pass(log, slab);

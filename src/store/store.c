@@ -129,6 +129,7 @@ static void free_now(struct store *store, uint32_t slab)
 {
         struct store_slab *s = &store->slab[slab];
 
+        assert(store->used_bytes >= s->committed);
         store->used_bytes -= s->committed;
         s->used = false;
         if (s->lent || (store->free_bytes + s->committed > FREE_KEEP && s->committed)) {
@@ -200,6 +201,7 @@ static uint32_t slab_take(struct store *store)
 
         if (store->n_free) {
                 slab = store->free[--store->n_free];
+                assert(store->free_bytes >= store->slab[slab].committed);
                 store->free_bytes -= store->slab[slab].committed;
                 return slab;
         }

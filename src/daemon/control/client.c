@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/control/control_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -41,6 +42,7 @@ static void release_buffers(struct control_client *client)
 {
         varlink_reader_done(&client->in);
         control_client_forget(client);
+        assert(client->control->buffered >= client->buffered);
         client->control->buffered -= client->buffered;
         client->buffered = 0;
 }

@@ -2,6 +2,7 @@
 /* The unread replies of a connection. */
 #include "daemon/control/control_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,7 @@ void control_client_count(struct control_client *client)
 {
         struct control *control = client->control;
 
+        assert(control->buffered >= client->buffered);
         control->buffered -= client->buffered;
         client->buffered = client->in.room + client->out_room;
         control->buffered += client->buffered;

@@ -2,6 +2,8 @@
 /* The relay from the upstream to the clients. */
 #include "daemon/relay/relay_internal.h"
 
+#include <assert.h>
+
 #include "util/clock.h"
 #include "util/diag.h"
 
@@ -153,6 +155,7 @@ void relay_on_over(void *context, struct client *client, bool over)
         struct relay *relay = context;
 
         (void)client;
+        assert(over || relay->n_over > 0);
         relay->n_over += over ? 1 : (size_t)-1;
         mind_pause(relay);
 }
