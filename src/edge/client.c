@@ -203,6 +203,7 @@ static void fill_slot(struct client *client, const struct client_setup *setup)
         store_put(store, &image->since, client->credit_at);
         store_put(store, &image->unplaced, 0);
         store_put(store, &image->inherited, 0);
+        store_put(store, &image->partial_since, 0);
         store_put(store, &image->rx_read, 0);
         store_put(store, &image->sending, 0);
         store_put(store, &image->aside.data.head, 0);
@@ -264,6 +265,18 @@ struct client *client_new(const struct client_setup *setup)
         return client;
 }
 
+/* Returns when the partial message of a recovered client began: not before the client connected,
+ * and not in the future. */
+static uint64_t recovered_partial_since(const struct client *client)
+{
+        const struct image_client *image = client->image;
+        uint64_t since = image->partial_since > image->since ? image->partial_since : image->since;
+
+        if (since > client->credit_at)
+                since = client->credit_at;
+        return since ? since : 1;
+}
+
 struct client *client_recover(const struct client_setup *setup)
 {
         struct client *client = make(setup);
@@ -276,6 +289,7 @@ struct client *client_recover(const struct client_setup *setup)
         client->send_only = image->reading == READER_NONE;
         if (image->since > client->credit_at)
                 store_set(&image->since, client->credit_at); /* no time lies in the future */
+        client->last_byte = client->credit_at;
         if (image->reading == READER_LEAVING) {
                 client->leaving = "the link was lost";
                 client->ended = true;
@@ -284,6 +298,8 @@ struct client *client_recover(const struct client_setup *setup)
         if (image->reading)
                 reader_recover(&client->reader, setup->class->spread, image);
         writer_init(&client->writer, setup->class->turn, setup->slot);
+        if (writer_partial(&client->writer))
+                client->partial_since = recovered_partial_since(client);
         client->rx_count_at = 0;
         return client;
 }
@@ -301,12 +317,7 @@ void client_reconcile(struct client *client)
                            "has");
                 return;
         }
-        if (writer_partial(&client->writer)) {
-                client->partial_since = client->last_byte = client->last_progress;
-                client->class->ops->partial(client->class->context, client, 0);
-        }
-        if (client->fd < 0)
-                return; /* ended by partial(): a smaller PartialSize= */
+        client->last_byte = client->last_progress;
         if (client->receive_only && (read > taken || writer_partial(&client->writer))) {
                 client_set_unplaced(client);
                 client_drop_partial(client);

@@ -28,9 +28,8 @@ struct client_ops {
         void (*accepted)(void *context, struct client *client, const struct log_taken *taken);
         /* Messages were accepted, and more bytes are likely to be readable in the next pass. */
         void (*more)(void *context);
-        /* The client's partial message has grown or ended; grown_from is the size before. May call
-         * client_end(). */
-        void (*partial)(void *context, struct client *client, uint64_t grown_from);
+        /* The client's partial message has grown or ended. May call client_end(). */
+        void (*partial)(void *context, struct client *client);
         /* The client went beyond its queue limit (over), or came back within. */
         void (*over)(void *context, struct client *client, bool over);
         /* The last call: the client is closed, and the callee calls client_free() later, from the
@@ -95,10 +94,11 @@ struct client {
         uint64_t probed;        /* when ftcpd last tested whether the client reads; 0: not yet */
         uint64_t last_progress; /* when the client last took bytes, or bytes began to wait */
         uint64_t last_byte, partial_since;
-        uint64_t rx_count_at;   /* when so many bytes were read, rx_count_go_on() is due */
-        uint64_t credit_usec,   /* of SlowClientGrace=, left at credit_at; */
-                credit_at;      /* while `over`, credit is used from here on */
-        uint64_t refused_bytes; /* read and never accepted */
+        uint64_t partial_counted; /* bytes of the partial message in the relay's sum */
+        uint64_t rx_count_at;     /* when so many bytes were read, rx_count_go_on() is due */
+        uint64_t credit_usec,     /* of SlowClientGrace=, left at credit_at; */
+                credit_at;        /* while `over`, credit is used from here on */
+        uint64_t refused_bytes;   /* read and never accepted */
         TAILQ_ENTRY(client)
         all, queue, begun; /* lists: every client; clients that wait for room; clients with a
                               partial message, the oldest first */

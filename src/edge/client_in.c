@@ -36,7 +36,7 @@ void client_drop_partial(struct client *client)
 
         writer_done(&client->writer);
         client->partial_since = 0;
-        client->class->ops->partial(client->class->context, client, partial);
+        client->class->ops->partial(client->class->context, client);
         if (partial) {
                 refuse(client, 1, partial);
                 if (client->fd >= 0) /* client_end() has logged the reason otherwise */
@@ -123,7 +123,7 @@ void client_take(struct client *client, size_t got)
                 client->partial_since = client->last_byte;
                 client_look_after(client, client->last_byte);
         }
-        client->class->ops->partial(client->class->context, client, before);
+        client->class->ops->partial(client->class->context, client);
         if (taken.messages)
                 client->class->ops->accepted(client->class->context, client, &taken);
         if (client->fd < 0)

@@ -376,6 +376,8 @@ struct log_taken turn_take(struct writer *writer, uint64_t bytes, uint64_t now_u
         struct log_taken taken = {
                 .result = FRAME_MORE, .total = writer->total, .declared = writer->declared};
         const struct log_filter all = {{0, UINT64_MAX - 1}, discard_frame, writer};
+        uint64_t accepted = writer->image->accepted_messages;
+        bool begins = !writer_partial(writer);
         bool whole = aside_is_whole(writer, bytes);
 
         taken.no_memory = whole && !set_aside(turn);
@@ -393,6 +395,8 @@ struct log_taken turn_take(struct writer *writer, uint64_t bytes, uint64_t now_u
                 writer->total = taken.total;
                 writer->declared = taken.declared;
         }
+        if (writer_partial(writer) && (begins || writer->image->accepted_messages != accepted))
+                store_put(log->store, &writer->image->partial_since, now_usec);
         store_commit(log->store);
         return taken;
 }

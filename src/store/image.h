@@ -26,7 +26,7 @@
  *
  * Spare words, which only the modules named here may take:
  *
- *   image_client       5  flow/spread, flow/turn, edge/client; client slots are used again, and
+ *   image_client       4  flow/spread, flow/turn, edge/client; client slots are used again, and
  *                         fill_slot() must set a new word
  *   image_session     32  flow/ledger, edge/session, edge/link; ledger_begin() must set a word that
  *                         one connection must not leave to the next
@@ -150,7 +150,9 @@ struct image_client {
         uint64_t inherited; /* bytes that the client got from the backlog: with SlowClient=drop the
                                queue's limit is larger by as much, until the queue is within the
                                limit alone */
-        uint64_t spare[5];
+        uint64_t partial_since; /* when the partial message began, clock_usec(); stale without a
+                                   partial message; 0: a build that did not note the time */
+        uint64_t spare[4];
 };
 
 /*

@@ -46,9 +46,9 @@ static void on_more(void *context)
         room.more++;
 }
 
-static void on_partial(void *context, struct client *client, uint64_t before)
+static void on_partial(void *context, struct client *client)
 {
-        (void)context, (void)client, (void)before;
+        (void)context, (void)client;
 }
 
 static void on_over(void *context, struct client *client, bool over)

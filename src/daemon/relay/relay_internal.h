@@ -66,7 +66,8 @@ struct relay {
         uint32_t *free_slots;     /* of the client table, owned */
         size_t n_free_slots, free_slots_room;
         size_t n_clients, n_over; /* connected clients; clients beyond their limit */
-        uint64_t partial_bytes;   /* of the partial messages of all clients */
+        uint64_t partial_bytes;   /* the sum of partial_counted of all clients */
+        bool reconciling;         /* PartialSize= is kept once all clients are reconciled */
         uint64_t flush_at; /* position whose acknowledgement a flush awaits; RELAY_NO_FLUSH: none */
         struct event *hold_timer; /* owned; looks whether the operator's hold is over */
         struct event *expirer;    /* owned; drops messages older than MessageTTL= */
@@ -144,7 +145,7 @@ void relay_on_more(void *context);
 
 /* A client_ops.partial: counts the client's partial message, and keeps PartialSize= when the
  * message has grown. */
-void relay_on_partial(void *context, struct client *client, uint64_t before);
+void relay_on_partial(void *context, struct client *client);
 
 /* Ends the clients with the oldest partial messages until PartialSize= holds. */
 void relay_limit_partials(struct relay *relay);

@@ -2,6 +2,8 @@
 /* The relay from the clients to the upstream. */
 #include "daemon/relay/relay_internal.h"
 
+#include <assert.h>
+
 #include "util/clock.h"
 
 enum {
@@ -133,13 +135,15 @@ void relay_limit_partials(struct relay *relay)
                            "PartialSize=");
 }
 
-void relay_on_partial(void *context, struct client *client, uint64_t before)
+void relay_on_partial(void *context, struct client *client)
 {
         struct relay *relay = context;
-        uint64_t after = writer_partial(&client->writer);
+        uint64_t before = client->partial_counted, after = writer_partial(&client->writer);
         bool listed = client->begun.tqe_prev != NULL;
 
-        relay->partial_bytes += after - before;
+        assert(relay->partial_bytes >= before);
+        relay->partial_bytes = relay->partial_bytes - before + after;
+        client->partial_counted = after;
         if (listed && (!after || client->partial_since == client->last_byte)) {
                 TAILQ_REMOVE(&relay->begun, client, begun);
                 client->begun.tqe_prev = NULL;
@@ -147,7 +151,8 @@ void relay_on_partial(void *context, struct client *client, uint64_t before)
         }
         if (after && !listed)
                 TAILQ_INSERT_TAIL(&relay->begun, client, begun);
-        if (after > before) /* not when a client ends: no recursion over a crowd of clients */
+        if (after > before &&
+            !relay->reconciling) /* not when a client ends: no recursion over a crowd of clients */
                 relay_limit_partials(relay);
 }
 

@@ -136,6 +136,55 @@ class Received(Instant):
         self.check(end, "closed")
 
 
+class Unfinished(Instant):
+    """What clients have begun to send is counted by the next process as by the last one."""
+
+    def wait_begun(self, daemon, number, size):
+        def begun(_):
+            clients = {c["id"]: c for c in daemon.call("ListClients")["clients"]}
+            return (clients.get(number, {}).get("partial") or {}).get("receivedBytes") == size
+
+        daemon.wait_status(begun, f"{size} bytes of client {number}")
+
+    def test_who_is_disconnected_with_something_begun_counts_no_more(self):
+        _, daemon, session = self.linked("[Delivery]\nSlowClient=wait\n")
+        first = daemon.client()
+        daemon.wait_clients(1)
+        first.send_raw(first.frame.wrap(bytes(2000))[:1000])
+        self.wait_begun(daemon, 1, 1000)
+        self.start_dying(daemon, "send")
+        daemon.freeze()
+        session.send(bytes(60000))
+        daemon.thaw()
+        self.next_process(daemon)
+        daemon.wait_log("client 1 .*is disconnected: ftcpd ended while it sent to it")
+        second = daemon.client()
+        whole = second.frame.wrap(b"whole")
+        second.send_raw(whole[:5])
+        self.wait_begun(daemon, 2, 5)
+        second.send_raw(whole[5:])
+        session.expect(b"whole")
+        self.assertNotIn("PartialSize", daemon.log)
+
+    def test_the_oldest_message_is_ended_after_a_crash_as_before(self):
+        _, daemon, _ = self.linked("[Frame]\nMaxMessageSize=60K\n"
+                                   "[Local]\nPartialSize=100K\n")
+        clients = []
+        for _ in range(4):
+            clients.append(daemon.client())
+            daemon.wait_clients(len(clients))
+        message = clients[0].frame.wrap(bytes(60000))
+        for i in (2, 3, 0):
+            clients[i].send_raw(message[:30000])
+            self.wait_begun(daemon, i + 1, 30000)
+        daemon.crash()
+        clients[1].send_raw(message[:30000])
+        clients[2].expect_end()
+        daemon.wait_clients(3)
+        self.wait_begun(daemon, 2, 30000)
+        self.assertEqual({c["id"] for c in daemon.call("ListClients")["clients"]}, {1, 2, 4})
+
+
 class Answering(ManagedTest):
     """At random, while the upstream asks without pause whether ftcpd lives."""
 

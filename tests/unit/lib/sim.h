@@ -74,9 +74,10 @@ enum sim_state { SIM_AWAY, SIM_THERE, SIM_DEAD, SIM_GONE }; /* dead: no side_dis
 struct sim_client {
         enum sim_state state;
         enum sim_kind kind;
-        uint64_t read; /* bytes that the daemon read */
-        uint32_t sent; /* whole messages in these bytes */
-        uint32_t at;   /* next message for the client, of which at_off bytes were sent */
+        uint64_t read;          /* bytes that the daemon read */
+        uint32_t sent;          /* whole messages in these bytes */
+        uint64_t partial_since; /* when the message behind began */
+        uint32_t at;            /* next message for the client, of which at_off bytes were sent */
         uint64_t at_off;
         struct count got;
         uint32_t jump_at, jump_to; /* message jump_to follows instead of jump_at; 0: no jump */

@@ -22,6 +22,9 @@ static void check_client(const struct side *side, uint32_t slot)
                     "a client's messages are counted wrong");
         world_check(world, writer_partial(&side->writer[slot]) == client->read - boundary,
                     "a partial message has another size");
+        world_check(world,
+                    client->read == boundary || image->partial_since == client->partial_since,
+                    "a partial message has another age");
         if (!image->reading || side->plan->spread)
                 return;
         world_check(world, sim_same(cursor_delivered(&side->cursor[slot]), client->got),

@@ -40,6 +40,7 @@ uint64_t world_client_recv(struct world *world, uint32_t c, const struct iovec *
 {
         struct sim_client *client = &world->client[c];
         const struct stream *up = &world->plan->up[c];
+        bool begins = client->read == up->boundary[client->sent];
         uint64_t took = 0;
 
         for (int i = 0; i < n; i++) {
@@ -51,8 +52,12 @@ uint64_t world_client_recv(struct world *world, uint32_t c, const struct iovec *
                 client->read += k;
                 took += k;
         }
-        while (client->sent < up->n && up->boundary[client->sent + 1] <= client->read)
+        while (client->sent < up->n && up->boundary[client->sent + 1] <= client->read) {
                 client->sent++;
+                begins = true;
+        }
+        if (begins)
+                client->partial_since = world->now;
         return took;
 }
 
