@@ -32,9 +32,14 @@ static void refuse(struct client *client, uint64_t messages, uint64_t bytes)
 
 void client_drop_partial(struct client *client)
 {
+        struct store *store = client->class->store;
         uint64_t partial = writer_partial(&client->writer);
 
+        store_begin(store);
+        if (partial && client->fd < 0) /* amid client_end(): no successor reads on amid a message */
+                store_put(store, &client->image->unplaced, 1);
         writer_done(&client->writer);
+        store_commit(store);
         client->partial_since = 0;
         client->class->ops->partial(client->class->context, client);
         if (partial) {

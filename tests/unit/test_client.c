@@ -171,6 +171,32 @@ static void at_the_last_call_all_that_was_sent_is_taken(void **state)
         assert_int_equal(accepted(), 21 * ROOM / SMALL);
 }
 
+static unsigned looks;
+
+/* A successor that finds the client in the table, amid a message of which the first bytes are
+ * discarded, must know of no boundary. */
+static void look_at_a_successor(void)
+{
+        const struct image *image = room.store.image;
+
+        looks++;
+        if (!image->undo.count && image->client[0].id)
+                assert_true(image->turn.holder == 1 || image->client[0].unplaced);
+}
+
+static void a_crash_amid_the_end_of_a_client_leaves_nobody_to_read_amid_a_message(void **state)
+{
+        (void)state;
+        say(LARGE, 2 * ROOM);
+        turn();
+        assert_int_equal(room.store.image->turn.holder, 1);
+        store_hook = look_at_a_successor;
+        client_end(room.client, DROP_CLIENT_GONE, true, "the test ends it");
+        store_hook = NULL;
+        assert_true(looks > 0);
+        assert_int_equal(room.store.image->client[0].id, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -178,6 +204,7 @@ int main(void)
                 TEST(who_sends_much_is_read_in_turns_and_tells_of_the_next),
                 TEST(a_large_message_that_is_not_whole_tells_of_no_next_turn),
                 TEST(at_the_last_call_all_that_was_sent_is_taken),
+                TEST(a_crash_amid_the_end_of_a_client_leaves_nobody_to_read_amid_a_message),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
