@@ -300,6 +300,7 @@ static void announce(struct daemon *daemon)
         diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_STARTED), "ftcpd %s: clients connect to %s",
                    PACKAGE_VERSION, daemon->doors.data_socket);
         service_ready();
+        relay_forget_starts(daemon->relay);
         relay_tell(daemon->relay, EVENT_SERVICE, "ftcpd %s started, pid %d", PACKAGE_VERSION,
                    (int)getpid());
         if (daemon->outdated)
@@ -351,8 +352,12 @@ int daemon_run(const struct options *options, struct config *config)
         block_signals(true); /* until the handlers are there, a stop waits */
         left = daemon.handover.state >= 0;
         if (build(&daemon) < 0) {
-                if (left && (!daemon.relay || relay_is_recovered(daemon.relay)))
+                if (left && (!daemon.relay || relay_is_recovered(daemon.relay))) {
+                        if (daemon.relay)
+                                relay_forget_starts(
+                                        daemon.relay); /* the fault is not the state's */
                         leave();
+                }
                 tear_down(&daemon);
                 return EXIT_FAILURE;
         }

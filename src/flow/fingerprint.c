@@ -37,7 +37,9 @@ bool fingerprint_frame_of(const struct image *image, struct frame_spec *spec)
 {
         const struct image_frame *words = &image->frame;
 
-        if (words->type > FRAME_DELIMITER || words->format > FRAME_HEX || words->length_size > 4 ||
+        /* Before the words become smaller integers. */
+        if (words->type > FRAME_DELIMITER || words->format > FRAME_HEX ||
+            words->length_size > FRAME_LENGTH_SIZE_MAX ||
             words->length_offset > FRAME_LENGTH_OFFSET_MAX ||
             words->delimiter_size > FRAME_DELIMITER_MAX)
                 return false;
@@ -51,7 +53,7 @@ bool fingerprint_frame_of(const struct image *image, struct frame_spec *spec)
         for (uint32_t i = 0; i < spec->delimiter_size; i++)
                 spec->delimiter[i] =
                         (unsigned char)(words->delimiter >> 8 * (spec->delimiter_size - 1 - i));
-        return fingerprint_frame_is(image, spec);
+        return frame_spec_is_sound(spec) && fingerprint_frame_is(image, spec);
 }
 
 static uint64_t add_bytes(uint64_t sum, const void *data, size_t size)

@@ -10,12 +10,12 @@
 #include "flow/spread.h"
 #include "store/histogram.h"
 
-static bool list_ends(const struct recovery *r, uint64_t e)
+static bool list_ends(struct recovery *r, uint64_t e)
 {
         uint64_t left = IMAGE_EXTENTS;
 
         for (; e; e = r->image->extent[e - 1].next)
-                if (e > IMAGE_EXTENTS || !left--)
+                if (e > IMAGE_EXTENTS || !left-- || !recover_may_go_on(r, 1))
                         return false;
         return true;
 }
@@ -34,7 +34,7 @@ static const char *check_extents(struct recovery *r, const struct log *log,
                 if (r->store->extents_used < e)
                         r->store->extents_used = (uint32_t)e;
                 if (extent->from >= extent->to || extent->to > cursor->open_from ||
-                    !recover_has_messages(log, extent->from, extent->from_number, extent->to,
+                    !recover_has_messages(r, log, extent->from, extent->from_number, extent->to,
                                           extent->to_number))
                         return "an extent is not in its log";
                 sum.messages += extent->to_number - extent->from_number;
@@ -47,26 +47,25 @@ static const char *check_extents(struct recovery *r, const struct log *log,
         return NULL;
 }
 
-static const char *check_cursor(struct recovery *r, struct image_log *image,
-                                const struct image_cursor *cursor, const struct frame_spec *spec)
+static const char *check_cursor(struct recovery *r, const struct log *log,
+                                const struct image_cursor *cursor)
 {
         bool open = cursor->stop == IMAGE_OPEN, jump = cursor->open_from != IMAGE_OPEN;
-        struct log log;
+        const struct image_log *image = log->image;
 
-        log_init(&log, r->store, image, spec);
         if (cursor->from > cursor->pos || cursor->from_number > image->number)
                 return "a cursor is out of order";
-        if (open ? !recover_has_bytes(&log, cursor->pos, image->end, image->number)
-                 : !recover_has_bytes(&log, cursor->pos, cursor->stop, cursor->stop_number))
+        if (open ? !recover_has_bytes(r, log, cursor->pos, image->end, image->number)
+                 : !recover_has_bytes(r, log, cursor->pos, cursor->stop, cursor->stop_number))
                 return "a cursor is not in its log";
         if (open ? jump || cursor->extent_head
                  : cursor->pos == cursor->stop && (jump || cursor->extent_head))
                 return "a cursor reads nothing while something waits";
         if (jump && (cursor->open_from < cursor->stop ||
-                     !recover_has_messages(&log, cursor->open_from, cursor->open_from_number,
+                     !recover_has_messages(r, log, cursor->open_from, cursor->open_from_number,
                                            image->end, image->number)))
                 return "a jump is not in its log";
-        return check_extents(r, &log, cursor);
+        return check_extents(r, log, cursor);
 }
 
 static uint64_t piece_at(const struct image_session *session, uint64_t k, uint64_t offset)
@@ -76,37 +75,34 @@ static uint64_t piece_at(const struct image_session *session, uint64_t k, uint64
         return piece->inject == IMAGE_OPEN ? piece->log + (offset - piece->offset) : piece->log;
 }
 
-static bool is_boundary(const struct log *log, uint64_t pos)
-{
-        return log_place(log, pos).pos == pos;
-}
-
 /* True if [from, to), behind the acknowledged position, consists of whole messages. */
-static bool hole_is_good(const struct log *out, uint64_t from, uint64_t to)
+static bool hole_is_good(struct recovery *r, uint64_t from, uint64_t to)
 {
-        return from <= to && to <= out->image->end && from >= out->store->image->acked.pos &&
-               is_boundary(out, from) && is_boundary(out, to);
+        return from <= to && to <= r->image->out.end && from >= r->image->acked.pos &&
+               recover_is_boundary(r, &r->out, from) && recover_is_boundary(r, &r->out, to);
 }
 
 /* True if the skipped messages begin directly behind the message half written, if any. */
-static bool skip_is_good(const struct image_session *s, const struct log *out)
+static bool skip_is_good(struct recovery *r)
 {
+        const struct image_session *s = &r->image->session;
         uint64_t written = piece_at(s, s->piece_next - 1, s->written);
         struct log_place place;
 
         if (!s->skip_to)
                 return s->skip_from == 0;
         if (s->skip_from >= s->skip_to || s->skip_from < written ||
-            !hole_is_good(out, s->skip_from, s->skip_to))
+            !hole_is_good(r, s->skip_from, s->skip_to))
                 return false;
-        place = log_place(out, written);
-        return s->skip_from == (place.pos == written ? place : log_behind(out, place)).pos;
+        place = log_place(&r->out, written);
+        return s->skip_from == (place.pos == written ? place : log_behind(&r->out, place)).pos;
 }
 
 /* True if the pieces are in order by TCP offset and by position, and the last piece describes the
  * next byte to be written. */
-static bool map_is_good(const struct image *image, const struct log *out)
+static bool map_is_good(struct recovery *r)
 {
+        const struct image *image = r->image;
         const struct image_session *s = &image->session;
         uint64_t inject = s->inject_next;
 
@@ -124,7 +120,7 @@ static bool map_is_good(const struct image *image, const struct log *out)
                     piece_at(s, k, to) > image->out.end)
                         return false;
                 if (!last && piece_at(s, k, to) != log && to > s->acked &&
-                    !hole_is_good(out, piece_at(s, k, to), log))
+                    !hole_is_good(r, piece_at(s, k, to), log))
                         return false;
                 if (!last && log < piece_at(s, k, to))
                         return false;
@@ -142,15 +138,26 @@ static bool map_is_good(const struct image *image, const struct log *out)
 }
 
 /* True if the inject log has all bytes not written yet. */
-static bool inject_is_good(const struct log *inject, const struct image_session *session)
+static bool inject_is_good(struct recovery *r, const struct log *inject)
 {
+        const struct image_session *session = &r->image->session;
         const struct image_piece *last = &session->piece[(session->piece_next - 1) % IMAGE_PIECES];
         uint64_t from = session->inject_next;
 
         if (session->live && last->inject != IMAGE_OPEN)
                 from = last->inject + (session->written - last->offset);
         return from <= inject->image->end &&
-               recover_is_whole(inject, chain_head(&inject->image->data), from, inject->image->end);
+               recover_is_whole(r, inject, chain_head(&inject->image->data), from,
+                                inject->image->end);
+}
+
+/* True if the places from which the ledger counts are in the out log. */
+static bool has_good_places(const struct image *image)
+{
+        const struct image_session *s = &image->session;
+
+        return s->start <= image->out.end && s->start_number <= image->out.number &&
+               s->begun <= image->out.end && s->begun_number <= image->out.number;
 }
 
 static const char *check_session(struct recovery *r, const struct frame_spec *spec)
@@ -158,27 +165,28 @@ static const char *check_session(struct recovery *r, const struct frame_spec *sp
         struct image *image = r->image;
         struct image_session *session = &image->session;
         uint64_t fill = session->rx_base + session->rx_read;
-        struct log out, inject;
+        struct log inject;
 
-        log_init(&out, r->store, &image->out, spec);
         log_init(&inject, r->store, &session->inject, spec);
         if (!recover_has_good_end(r, &session->inject))
                 return "the end of what is sent besides is out of range";
+        if (!has_good_places(image))
+                return "the messages of a connection are out of range";
         if (!session->live &&
             (session->skip_from || session->skip_to || session->piece_first != session->piece_next))
                 return "there is a map without a connection";
         if (!session->live)
-                return log_place(&out, image->acked.pos).pos == image->acked.pos
+                return recover_is_boundary(r, &r->out, image->acked.pos)
                                ? NULL
                                : "what is to be sent next does not begin a message";
         if (fill < image->in.end || fill - image->in.end > UINT64_MAX / 2 ||
             (fill > image->in.end && fill > recover_chain_room(r->store, &image->in.data)))
                 return "the bytes received are out of range";
-        if (!map_is_good(image, &out))
+        if (!map_is_good(r))
                 return "the map is out of order";
-        if (!skip_is_good(session, &out))
+        if (!skip_is_good(r))
                 return "what is to be skipped is out of range";
-        return inject_is_good(&inject, session) ? NULL : "what is to be sent besides is missing";
+        return inject_is_good(r, &inject) ? NULL : "what is to be sent besides is missing";
 }
 
 static const char *check_turn(struct recovery *r)
@@ -220,23 +228,21 @@ static bool somebody_waits(const struct image *image)
 
 /* Checks the spread: messages not given yet, messages for waiting readers, and messages of the
  * backlog are in the in log. */
-static const char *check_spread(struct recovery *r, const struct frame_spec *spec)
+static const char *check_spread(struct recovery *r)
 {
         const struct image_spread *spread = &r->image->spread;
         const struct image_log *in = &r->image->in;
-        struct log log;
 
-        log_init(&log, r->store, &r->image->in, spec);
         if (spread->given > in->end || spread->balance > 1 || spread->has_backlog > 1)
                 return "what was given to readers is out of range";
         if (spread->given < in->end &&
-            (!recover_has_bytes(&log, spread->given, in->end, in->number) ||
-             !is_boundary(&log, spread->given)))
+            (!recover_has_bytes(r, &r->in, spread->given, in->end, in->number) ||
+             !recover_is_boundary(r, &r->in, spread->given)))
                 return "what is to be given to readers is missing";
         if (!spread->has_backlog && !spread->balance && somebody_waits(r->image) &&
-            !recover_has_bytes(&log, spread->admit, in->end, in->number))
+            !recover_has_bytes(r, &r->in, spread->admit, in->end, in->number))
                 return "what is to be given to who waits is missing";
-        return spread->has_backlog ? check_cursor(r, &r->image->in, &spread->backlog, spec) : NULL;
+        return spread->has_backlog ? check_cursor(r, &r->in, &spread->backlog) : NULL;
 }
 
 /* True if `reading` and `waits` of the client agree; the cursor of a waiting reader must be empty.
@@ -245,13 +251,14 @@ static bool role_is_good(const struct image *image, const struct image_client *c
 {
         bool waits = client->reading == READER_WAITS;
 
-        if (client->reading > READER_LEAVING || waits != (client->waits != 0))
+        if (client->reading > READER_LEAVING || waits != (client->waits != 0) ||
+            client->inherited > UINT64_MAX / 2)
                 return false;
         return !waits ||
                (client->waits - 1 <= image->in.end && client->cursor.pos == client->cursor.stop);
 }
 
-static const char *check_clients(struct recovery *r, const struct frame_spec *spec)
+static const char *check_clients(struct recovery *r)
 {
         struct image *image = r->image;
 
@@ -267,7 +274,7 @@ static const char *check_clients(struct recovery *r, const struct frame_spec *sp
                         return "a client is not what it should be";
                 wrong = recover_check_chain(r, &client->aside.data, CHAIN_WHOLE, true);
                 if (!wrong && client->reading)
-                        wrong = check_cursor(r, &image->in, &client->cursor, spec);
+                        wrong = check_cursor(r, &r->in, &client->cursor);
                 if (wrong)
                         return wrong;
                 if (!partial_is_good(image, client))
@@ -277,11 +284,11 @@ static const char *check_clients(struct recovery *r, const struct frame_spec *sp
 }
 
 /* The only reader of the out log is an open cursor, for all messages. */
-static const char *check_acked(struct recovery *r, const struct frame_spec *spec)
+static const char *check_acked(struct recovery *r)
 {
         if (r->image->acked.stop != IMAGE_OPEN)
                 return "the out log's reader is none";
-        return check_cursor(r, &r->image->out, &r->image->acked, spec);
+        return check_cursor(r, &r->out, &r->image->acked);
 }
 
 /* Marks the extents of the cursor as taken. False: an extent is in two lists. */
@@ -335,24 +342,49 @@ static void collect_slabs(struct recovery *r)
         }
 }
 
-const char *recover_image(struct store *store, const struct frame_spec *spec)
+static const char *check_logs(struct recovery *r, const struct frame_spec *spec)
 {
-        struct recovery r = {store, store->image};
-        struct image *image = store->image;
+        struct image *image = r->image;
         const char *wrong;
 
-        if ((wrong = recover_check_log(&r, &image->in, spec)) ||
-            (wrong = recover_check_log(&r, &image->out, spec)) ||
-            (wrong = recover_check_chain(&r, &image->session.inject.data, CHAIN_WHOLE, false)) ||
-            (wrong = check_clients(&r, spec)) || (wrong = check_spread(&r, spec)) ||
-            (wrong = check_acked(&r, spec)) || (wrong = check_session(&r, spec)) ||
-            (wrong = check_turn(&r)) || (wrong = events_check(store)) ||
-            (wrong = hold_check(image)))
+        if (!frame_spec_is_sound(spec))
+                return "the frame is out of range";
+        if ((wrong = recover_check_log(r, &image->in, spec)) ||
+            (wrong = recover_check_log(r, &image->out, spec)) ||
+            (wrong = recover_check_chain(r, &image->session.inject.data, CHAIN_WHOLE, false)))
+                return wrong;
+        log_init(&r->in, r->store, &image->in, spec);
+        log_init(&r->out, r->store, &image->out, spec);
+        return NULL;
+}
+
+const char *recover_image_within(struct store *store, const struct frame_spec *spec, uint64_t most,
+                                 uint64_t *steps)
+{
+        struct recovery r = {.store = store, .image = store->image, .most = most};
+        const char *wrong;
+
+        if (!(wrong = check_logs(&r, spec)) && !(wrong = check_clients(&r)) &&
+            !(wrong = check_spread(&r)) && !(wrong = check_acked(&r)) &&
+            !(wrong = check_session(&r, spec)) && !(wrong = check_turn(&r)) &&
+            !(wrong = events_check(store)))
+                wrong = hold_check(store->image);
+        *steps = r.steps;
+        if (r.steps == most)
+                return "its checks take too many steps";
+        if (wrong)
                 return wrong;
         if (!collect_extents(&r))
                 return "an extent is in two lists";
         collect_slabs(&r);
         for (int i = 0; i < IMAGE_LATENCIES; i++)
-                histogram_mend(&image->latency[i]);
+                histogram_mend(&store->image->latency[i]);
         return NULL;
+}
+
+const char *recover_image(struct store *store, const struct frame_spec *spec)
+{
+        uint64_t steps;
+
+        return recover_image_within(store, spec, RECOVER_STEPS, &steps);
 }

@@ -6,6 +6,8 @@
 
 #include "store/marks.h"
 
+enum { WALK_UNIT = 64 };
+
 /* Grows the table of slabs up to `slab`. New entries count as free until a chain has the slab.
  * False: out of range, or no memory. */
 static bool know_slab(struct store *store, uint32_t slab)
@@ -45,7 +47,8 @@ const char *recover_check_chain(struct recovery *r, const struct image_chain *ch
                 const struct image_slab *s;
                 uint64_t pos;
 
-                if (!know_slab(r->store, slab) || r->store->slab[slab].used)
+                if (!recover_may_go_on(r, 1) || !know_slab(r->store, slab) ||
+                    r->store->slab[slab].used)
                         return "a slab is out of range or in two chains";
                 s = &r->image->slab[slab];
                 pos = aside ? s->aside_pos : s->pos;
@@ -64,10 +67,11 @@ uint64_t recover_chain_room(const struct store *store, const struct image_chain 
         return chain->tail ? slab_pos(store, chain_tail(chain)) + IMAGE_SLAB_SIZE : 0;
 }
 
-bool recover_is_whole(const struct log *log, uint32_t slab, uint64_t from, uint64_t to)
+bool recover_is_whole(struct recovery *r, const struct log *log, uint32_t slab, uint64_t from,
+                      uint64_t to)
 {
         for (; slab != SLAB_NONE && from < to; slab = slab_next(log->store, slab)) {
-                if (from < slab_pos(log->store, slab))
+                if (from < slab_pos(log->store, slab) || !recover_may_go_on(r, 1))
                         return false;
                 if (from < slab_limit(log->store, slab))
                         from = slab_limit(log->store, slab);
@@ -75,30 +79,49 @@ bool recover_is_whole(const struct log *log, uint32_t slab, uint64_t from, uint6
         return from >= to;
 }
 
+/* Counts the steps of a walk over the headers from the mark to pos. */
+static bool may_walk(struct recovery *r, const struct image_mark *mark, uint64_t pos)
+{
+        return recover_may_go_on(r, pos > mark->pos ? 1 + (pos - mark->pos) / WALK_UNIT : 1);
+}
+
+bool recover_is_boundary(struct recovery *r, const struct log *log, uint64_t pos)
+{
+        uint64_t hint = 0;
+        const struct image_mark *mark = log_find_mark(log, pos, &hint);
+
+        if (pos >= log->image->end)
+                return pos == log->image->end;
+        return mark && may_walk(r, mark, pos) && log_walk(log, mark, pos).pos == pos;
+}
+
 /* True if a walk over the headers from the mark on ends at this position and number. True as well
  * if bytes are missing on the way: no cursor walks over missing bytes. */
-static bool leads_to(const struct log *log, const struct image_mark *mark, uint64_t pos,
-                     uint64_t number)
+static bool leads_to(struct recovery *r, const struct log *log, const struct image_mark *mark,
+                     uint64_t pos, uint64_t number)
 {
         struct log_place place;
 
-        if (!recover_is_whole(log, (uint32_t)(mark->where >> 32), mark->pos, pos))
+        if (!recover_is_whole(r, log, (uint32_t)(mark->where >> 32), mark->pos, pos))
                 return true;
+        if (!may_walk(r, mark, pos))
+                return false;
         place = log_walk(log, mark, pos);
         return place.pos == pos && place.number == number;
 }
 
 /* Checks that each mark is in its slab, at a message whose number the walk from the mark before
  * confirms. The same goes for the end of the log. Returns NULL, or the failed check. */
-static const char *check_marks(const struct log *log)
+static const char *check_marks(struct recovery *r, const struct log *log)
 {
         const struct image_log *image = log->image;
-        const struct image_mark *prev = NULL, *before = NULL;
+        const struct image_mark *prev = NULL, *before = NULL, *mark = NULL;
         uint32_t slab = chain_head(&image->data);
 
         for (uint64_t k = image->mark_first; k < image->mark_next; k++) {
-                const struct image_mark *mark = marks_get(log, k);
-
+                mark = mark ? marks_behind(log, mark, k - 1) : marks_get(log, k);
+                if (!recover_may_go_on(r, 1))
+                        return "a log has too many marks";
                 if (before && (mark->pos <= before->pos || mark->number <= before->number))
                         return "the marks of a log are not in order";
                 if (mark->pos >= image->end || mark->number >= image->number)
@@ -112,11 +135,11 @@ static const char *check_marks(const struct log *log)
                 }
                 if (mark->where >> 32 != slab)
                         return "a mark is not in its slab";
-                if (prev && !leads_to(log, prev, mark->pos, mark->number))
+                if (prev && !leads_to(r, log, prev, mark->pos, mark->number))
                         return "the marks and the messages of a log disagree";
                 prev = mark;
         }
-        if (prev && !leads_to(log, prev, image->end, image->number))
+        if (prev && !leads_to(r, log, prev, image->end, image->number))
                 return "the messages of a log do not end where it ends";
         return NULL;
 }
@@ -131,7 +154,7 @@ bool recover_has_good_end(struct recovery *r, struct image_log *image)
                 return true;
         log_init(&log, r->store, image, NULL);
         return image->end <= recover_chain_room(r->store, &image->data) &&
-               recover_is_whole(&log, log.end_slab, image->end,
+               recover_is_whole(r, &log, log.end_slab, image->end,
                                 recover_chain_room(r->store, &image->data)) &&
                image->end >= slab_pos(r->store, log.end_slab);
 }
@@ -181,30 +204,38 @@ const char *recover_check_log(struct recovery *r, struct image_log *image,
              image->mark_next * size > recover_chain_room(r->store, &image->marks)))
                 return "the marks of a log are outside their slabs";
         log_init(&log, r->store, image, spec);
-        return check_marks(&log);
+        return check_marks(r, &log);
 }
 
-bool recover_has_bytes(const struct log *log, uint64_t from, uint64_t to, uint64_t to_number)
+/* check_marks() walked from each mark to the next one wherever no byte is missing, so only the way
+ * from the last mark on is left. */
+bool recover_has_bytes(struct recovery *r, const struct log *log, uint64_t from, uint64_t to,
+                       uint64_t to_number)
 {
-        const struct image_mark *mark;
-        uint64_t hint = 0;
+        const struct image_mark *mark, *last;
+        uint64_t hint = 0, last_hint = 0;
+        uint32_t slab;
 
         if (from > to || to > log->image->end)
                 return false;
         if (from == to)
                 return true;
         mark = log_find_mark(log, from, &hint);
-        return mark && log_seek(log, SLAB_NONE, mark->pos) == (uint32_t)(mark->where >> 32) &&
-               recover_is_whole(log, (uint32_t)(mark->where >> 32), mark->pos, to) &&
-               leads_to(log, mark, to, to_number);
+        last = log_find_mark(log, to, &last_hint);
+        if (!mark || !last || !recover_may_go_on(r, 1))
+                return false;
+        slab = (uint32_t)(mark->where >> 32);
+        return log_seek(log, SLAB_NONE, mark->pos) == slab &&
+               recover_is_whole(r, log, slab, mark->pos, to) &&
+               leads_to(r, log, last, to, to_number);
 }
 
-bool recover_has_messages(const struct log *log, uint64_t from, uint64_t from_number, uint64_t to,
-                          uint64_t to_number)
+bool recover_has_messages(struct recovery *r, const struct log *log, uint64_t from,
+                          uint64_t from_number, uint64_t to, uint64_t to_number)
 {
         struct log_place place;
 
-        if (!recover_has_bytes(log, from, to, to_number))
+        if (!recover_has_bytes(r, log, from, to, to_number) || !recover_is_boundary(r, log, from))
                 return false;
         place = log_place(log, from);
         return place.pos == from && place.number == from_number;

@@ -33,7 +33,7 @@
  *   image_totals      61  any module: counts and times of the daemon, which outlive connections
  *   image_spread       8  flow/spread
  *   image_histogram    5  store/histogram, in each of IMAGE_LATENCIES histograms
- *   image            469  any module; a new structure takes the place of its size in spare words
+ *   image            467  any module; a new structure takes the place of its size in spare words
  *
  * The other structures have no spare word and keep their size. IMAGE_CAUSES, IMAGE_REASONS and
  * IMAGE_LATENCIES leave room for new values at the end of their enums.
@@ -289,8 +289,10 @@ struct image {
         struct image_totals totals;
         struct image_events events;
         struct image_hold hold;
-        uint64_t small; /* 1: no page of the memfd is huge; no part of a huge page can be freed */
-        uint64_t spare[469];
+        uint64_t small;  /* 1: no page of the memfd is huge; no part of a huge page can be freed */
+        uint64_t starts; /* in a row that recovered this state and did not become ready yet */
+        uint64_t starts_since; /* the first of them, clock_usec() */
+        uint64_t spare[467];
         struct image_histogram latency[IMAGE_LATENCIES];
         struct image_event event[IMAGE_EVENTS + 1] __attribute__((aligned(4096)));
         struct image_event link_event[2];

@@ -132,13 +132,17 @@ static int walk_committed(const struct log *log, struct walk *walk, uint64_t to,
 {
         struct frame_spec any_size = *log->spec;
         struct log view = *log;
+        uint64_t pos;
+        uint32_t slab;
         int result;
 
         any_size.max_message_size = INT64_MAX;
         view.spec = &any_size;
-        do
+        do {
+                pos = walk->pos;
+                slab = walk->slab;
                 result = log_walk_slab(&view, walk, to, stop);
-        while (result == WALK_STEP);
+        } while (result == WALK_STEP && (walk->pos > pos || walk->slab != slab));
         return result;
 }
 

@@ -26,6 +26,17 @@ bool frame_spec_same(const struct frame_spec *a, const struct frame_spec *b)
                a->length_offset == b->length_offset && a->length_adjust == b->length_adjust;
 }
 
+bool frame_spec_is_sound(const struct frame_spec *spec)
+{
+        if (spec->type == FRAME_DELIMITER)
+                return spec->delimiter_size >= 1 && spec->delimiter_size <= FRAME_DELIMITER_MAX;
+        return spec->type == FRAME_LENGTH && spec->format <= FRAME_HEX && spec->length_size >= 1 &&
+               spec->length_size <= FRAME_LENGTH_SIZE_MAX &&
+               spec->length_offset <= FRAME_LENGTH_OFFSET_MAX &&
+               spec->length_adjust <= FRAME_LENGTH_ADJUST_MAX &&
+               spec->length_adjust >= -FRAME_LENGTH_ADJUST_MAX;
+}
+
 static void delimiter_text(const struct frame_spec *spec, char *text, size_t size)
 {
         size_t at = (size_t)snprintf(text, size, "delimiter ");

@@ -35,6 +35,11 @@ struct frame_spec {
         uint64_t max_message_size; /* bytes of body */
 };
 
+enum { FRAME_LENGTH_ADJUST_MAX = 1 << 30 };
+
+/* True if each member is within its bounds, and every frame therefore has a byte at least. */
+bool frame_spec_is_sound(const struct frame_spec *spec);
+
 /* The default: an unsigned 32-bit big-endian length, which does not count its own bytes, at most
  * 16 MiB. */
 extern const struct frame_spec frame_spec_default;

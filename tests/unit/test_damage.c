@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "flow/fingerprint.h"
 #include "flow/recover.h"
 #include "lib/often.h"
 #include "lib/sim.h"
@@ -37,6 +38,13 @@ static uint64_t number_from(const char *name, uint64_t otherwise)
         const char *text = getenv(name);
 
         return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+static uint64_t seed;
+
+static void begin_random(void)
+{
+        rng = seed * 2654435761u + 1;
 }
 
 /* ---- what is done with an image that was accepted ---- */
@@ -209,11 +217,29 @@ static void use(struct side *side)
         log_trim(&side->in);
 }
 
+/* As after a change of [Frame]: the messages are counted by the frame that the image tells. */
+static bool attempt_other_frame(struct side *side)
+{
+        struct books books = {0};
+        struct frame_spec spec;
+
+        if (!fingerprint_frame_of(copy.image, &spec) || store_open(&side->store, dup(copy.fd)) < 0)
+                return false;
+        if (recover_image(&side->store, &spec))
+                return false;
+        log_init(&side->out, &side->store, &side->store.image->out, &spec);
+        ledger_init(&side->ledger, &side->out, true);
+        ledger_books(&side->ledger, &books);
+        return true;
+}
+
 static void attempt(const struct plan *plan)
 {
         struct side side = {0};
 
-        if (side_open(&side, plan, dup(copy.fd))) {
+        if (!fingerprint_frame_is(copy.image, &plan->spec)) {
+                *(attempt_other_frame(&side) ? &accepted : &refused) += 1;
+        } else if (side_open(&side, plan, dup(copy.fd))) {
                 refused++;
         } else {
                 accepted++;
@@ -233,7 +259,8 @@ static uint64_t *any_word(struct image *image, const struct store *store)
 {
         uint32_t slab = (uint32_t)dice(store->slabs);
 
-        switch (dice(16)) {
+        switch (dice(17)) {
+        case 16: return words_of(&image->frame, sizeof(image->frame));
         case 0: return words_of(&image->header, sizeof(image->header));
         case 1: return words_of(&image->undo, 64);
         case 2: return words_of(&image->in, sizeof(image->in));
@@ -313,6 +340,7 @@ static void damage_here(void)
                 return;
         store_hook = NULL;
         sim_copy_image(copy.image, store->image, store, store->slabs, store->extents_used);
+        fingerprint_frame(copy.image, &running->plan->spec);
         for (uint64_t n = 1 + dice(3); n; n--)
                 damage(copy.image, store);
         attempt(running->plan);
@@ -321,15 +349,12 @@ static void damage_here(void)
 
 static void a_damaged_image_is_refused_or_does_no_harm(void **state)
 {
-        struct timespec now;
-        uint64_t seed, times = often("FTCPD_TEST_TIMES", 1500, 100000);
+        uint64_t times = often("FTCPD_TEST_TIMES", 2500, 200000);
         struct world *world = malloc(sizeof(*world));
 
         (void)state;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        seed = number_from("FTCPD_TEST_SEED", (uint64_t)now.tv_nsec % 1000000);
-        print_message("seed %llu\n", (unsigned long long)seed);
-        rng = seed * 2654435761u + 1;
+        begin_random(); /* the same for any number of tests before */
+        refused = accepted = 0;
         alarm((unsigned)(times / 5)); /* what hangs is killed */
         while (refused + accepted < times) {
                 struct plan plan = some_plan();
@@ -350,6 +375,97 @@ static void a_damaged_image_is_refused_or_does_no_harm(void **state)
         print_message("%llu refused, %llu accepted\n", (unsigned long long)refused,
                       (unsigned long long)accepted);
         free(world);
+}
+
+/* ---- one word, and how much work it makes ---- */
+
+/* Lives through a scenario, and copies the image at its end. */
+static void make_image(struct plan *plan)
+{
+        struct world *world = malloc(sizeof(*world));
+        struct side side;
+
+        assert_non_null(world);
+        *plan = some_plan();
+        world_init(world, plan);
+        side_init(&side, world);
+        while (world->step < plan->steps)
+                side_step(&side);
+        sim_copy_image(copy.image, side.store.image, &side.store, side.store.slabs,
+                       side.store.extents_used);
+        fingerprint_frame(copy.image, &plan->spec);
+        side_done(&side);
+        free(world);
+}
+
+static void each_word_of_the_frame_is_checked_before_it_is_used(void **state)
+{
+        static const uint64_t values[] = {0,
+                                          1,
+                                          2,
+                                          3,
+                                          4,
+                                          5,
+                                          9,
+                                          60,
+                                          61,
+                                          64,
+                                          UINT64_C(1) << 32,
+                                          (uint64_t)-1,
+                                          (uint64_t)-4,
+                                          INT64_MAX,
+                                          (uint64_t)INT64_MIN,
+                                          UINT64_C(0x100000004)};
+        uint64_t *words = (uint64_t *)&copy.image->frame;
+
+        (void)state;
+        for (int round = 0; round < 4; round++) {
+                struct plan plan;
+
+                make_image(&plan);
+                alarm(100); /* what hangs is killed */
+                for (size_t i = 0; i < sizeof(copy.image->frame) / sizeof(*words); i++) {
+                        uint64_t good = words[i];
+
+                        for (size_t k = 0; k < sizeof(values) / sizeof(*values); k++) {
+                                words[i] = values[k];
+                                attempt(&plan);
+                        }
+                        words[i] = good;
+                }
+                alarm(0);
+                plan_done(&plan);
+        }
+}
+
+static const char *recover_within(const struct plan *plan, uint64_t most, uint64_t *steps)
+{
+        struct store store;
+        const char *wrong;
+
+        assert_int_equal(store_open(&store, dup(copy.fd)), 0);
+        wrong = recover_image_within(&store, &plan->spec, most, steps);
+        store_done(&store);
+        return wrong;
+}
+
+static void recovery_has_a_limit_that_no_sound_image_reaches(void **state)
+{
+        uint64_t steps, some;
+        struct plan plan;
+
+        (void)state;
+        make_image(&plan);
+        assert_null(recover_within(&plan, RECOVER_STEPS, &steps));
+        assert_true(steps > 10 && steps < RECOVER_STEPS / 1000);
+        assert_null(recover_within(&plan, steps + 1, &some));
+        assert_int_equal(some, steps);
+        for (uint64_t most = 1; most <= steps; most += 1 + steps / 100) {
+                assert_string_equal(recover_within(&plan, most, &some),
+                                    "its checks take too many steps");
+                assert_int_equal(some, most);
+        }
+        plan_done(&plan);
 }
 
 /* ---- what is no image ---- */
@@ -425,7 +541,13 @@ static void a_new_image_is_taken_up_as_it_is(void **state)
 
 static int setup(void **state)
 {
+        struct timespec now;
+
         (void)state;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        seed = number_from("FTCPD_TEST_SEED", (uint64_t)now.tv_nsec % 1000000);
+        print_message("seed %llu\n", (unsigned long long)seed);
+        begin_random();
         return store_init(&copy);
 }
 
@@ -443,6 +565,8 @@ int main(void)
                 cmocka_unit_test(a_file_of_another_size_is_refused),
                 cmocka_unit_test(what_is_no_image_is_refused),
                 cmocka_unit_test(each_word_of_the_header_counts),
+                cmocka_unit_test(each_word_of_the_frame_is_checked_before_it_is_used),
+                cmocka_unit_test(recovery_has_a_limit_that_no_sound_image_reaches),
                 cmocka_unit_test(a_damaged_image_is_refused_or_does_no_harm),
         };
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/catalog.h"
@@ -17,7 +18,9 @@
 #include "util/diag.h"
 #include "util/units.h"
 
-enum { TIDY_USEC = 100000, SETTLE_USEC = 200000 };
+enum { TIDY_USEC = 100000, SETTLE_USEC = 200000, STARTS_MOST = 5 };
+
+#define STARTS_USEC (600 * USEC_PER_SEC)
 
 /* ---- the state ---- */
 
@@ -49,6 +52,39 @@ static const char *other_frame(struct relay *relay)
         return text;
 }
 
+/* Counts a start that has not become ready yet. A state whose recovery kills or hangs ftcpd would
+ * do so for ever: after STARTS_MOST such starts within STARTS_USEC, returns a static text, why the
+ * state can't be used; NULL: the state may be tried. */
+static const char *count_start(struct image *image)
+{
+        static char text[80];
+        uint64_t now = clock_usec(), since = image->starts_since;
+        char first[16] = "?";
+        struct tm local;
+        time_t wall;
+
+        if (!image->starts || since > now || now - since > STARTS_USEC) {
+                store_set(&image->starts, 0); /* first: a crash must leave no old count */
+                store_set(&image->starts_since, now);
+        }
+        if (image->starts < STARTS_MOST) {
+                store_set(&image->starts, image->starts + 1);
+                return NULL;
+        }
+        wall = (time_t)((clock_wall_usec() - (now - since)) / USEC_PER_SEC);
+        if (localtime_r(&wall, &local))
+                strftime(first, sizeof(first), "%H:%M", &local);
+        snprintf(text, sizeof(text), "%d starts in a row since %s never became ready", STARTS_MOST,
+                 first);
+        return text;
+}
+
+void relay_forget_starts(struct relay *relay)
+{
+        if (relay->store.image->starts)
+                store_set(&relay->store.image->starts, 0);
+}
+
 /* Opens the predecessor's state. *wrong is the reason, static, why the state can't be used; NULL:
  * the state is used. Returns 0, or a negative errno if the state can't be judged now. */
 static int open_left(struct relay *relay, struct handover *handover, const char **wrong)
@@ -64,9 +100,11 @@ static int open_left(struct relay *relay, struct handover *handover, const char 
         handover->state = -1;
         if (result < 0)
                 return result == -EPROTO ? 0 : result;
-        *wrong = fingerprint_frame_is(relay->store.image, &relay->frame)
-                         ? recover_image(&relay->store, &relay->frame)
-                         : other_frame(relay);
+        *wrong = count_start(relay->store.image);
+        if (!*wrong)
+                *wrong = fingerprint_frame_is(relay->store.image, &relay->frame)
+                                 ? recover_image(&relay->store, &relay->frame)
+                                 : other_frame(relay);
         if (*wrong)
                 store_done(&relay->store);
         return 0;

@@ -172,6 +172,7 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
         if (!relay_events_init(relay) || !relay->poller || !relay->deadlines || !relay->reaper ||
             !relay->hold_timer || !relay->expirer || !relay->link ||
             relay_recover(relay, handover) < 0) {
+                relay_forget_starts(relay); /* memory is short, and the state may be sound */
                 relay_free(relay);
                 return -ENOMEM;
         }

@@ -58,6 +58,10 @@ int relay_configure(struct relay *relay, const struct config *config);
 /* True if the relay recovered the state of a predecessor. */
 bool relay_is_recovered(const struct relay *relay);
 
+/* Forgets the starts that tried the state so far: ftcpd is ready now, or failed for another reason
+ * than the state. Too many starts in a row that are not forgotten refuse the state. */
+void relay_forget_starts(struct relay *relay);
+
 /* The highest number of clients that a restart would disconnect, for want of room in the fd_bag. */
 uint64_t relay_unkept(const struct relay *relay);
 

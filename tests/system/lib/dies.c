@@ -3,7 +3,7 @@
  * Preloaded into ftcpd by crash_test.py: a crash at an instant that random ones hardly ever meet.
  * FTCPD_DIES says when it gets SIGKILL: "call" when it is about to accept a client, "accept" when
  * it has, "keep" when a client's descriptor went where the next process finds it, "send" when much
- * went to a client, "read" when much came from the upstream.
+ * went to a client, "read" when much came from the upstream, "ready" when it is about to say so.
  */
 #include <dlfcn.h>
 #include <signal.h>
@@ -68,6 +68,9 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 
         if (!real)
                 *(void **)&real = dlsym(RTLD_NEXT, "sendmsg");
+        if (message->msg_iovlen && memmem(message->msg_iov->iov_base, message->msg_iov->iov_len,
+                                          "READY=1", strlen("READY=1")))
+                die_at("ready");
         result = real(fd, message, flags);
         if (message->msg_controllen && option_of(fd, SO_TYPE) == SOCK_SEQPACKET)
                 die_at("keep");

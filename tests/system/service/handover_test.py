@@ -377,6 +377,40 @@ class BadState(ManagedTest):
         os.pwrite(fd, (1 << 40).to_bytes(8, "little"), at)
         self.check_fresh(*made, "")
 
+    def die_before_ready(self, daemon, times):
+        daemon.more_env = {"LD_PRELOAD": self.preload("dies.c"), "FTCPD_DIES": "ready",
+                           "ASAN_OPTIONS": "verify_asan_link_order=0"}
+        for _ in range(times):
+            daemon.start(wait=False)
+            self.assertEqual(daemon.wait_exit(), -9)
+        daemon.more_env = {}
+
+    def test_five_starts_in_a_row_that_never_become_ready(self):
+        made = self.prepare()
+        self.die_before_ready(made[1], 5)
+        self.assertNotIn("is not used", made[1].log)
+        self.check_fresh(*made, r"5 starts in a row since \d\d:\d\d never became ready")
+
+    def test_fewer_starts_in_a_row_cost_nothing(self):
+        _, daemon, session, client = self.prepare()
+        for _ in range(2):
+            self.die_before_ready(daemon, 4)
+            daemon.start()
+            client.send(b"on")
+            session.expect(b"on")
+            daemon.kill()
+        daemon.start()
+        self.assertNotIn("is not used", daemon.log)
+
+    def test_a_frame_without_a_length(self):
+        made = self.prepare()
+        fd = self.state(made[1])
+        frame = (0, 0, 4, 0, 0, 0, 0)  # type, format, length_size and more
+        words = b"".join(word.to_bytes(8, "little") for word in frame)
+        at = os.pread(fd, 1 << 17, 1 << 16).index(words) + (1 << 16)
+        os.pwrite(fd, bytes(8), at + 2 * 8)
+        self.check_fresh(*made, r"\[Frame\] has changed")
+
     def test_another_frame(self):
         upstream, daemon, session, client = self.prepare()
         daemon.configure(f"[Upstream]\nAddress={upstream.address}\n[Frame]\nLengthSize=2\n")
