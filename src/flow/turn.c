@@ -376,8 +376,7 @@ struct log_taken turn_take(struct writer *writer, uint64_t bytes, uint64_t now_u
         struct log_taken taken = {
                 .result = FRAME_MORE, .total = writer->total, .declared = writer->declared};
         const struct log_filter all = {{0, UINT64_MAX - 1}, discard_frame, writer};
-        uint64_t accepted = writer->image->accepted_messages;
-        bool begins = !writer_partial(writer);
+        uint64_t partial;
         bool whole = aside_is_whole(writer, bytes);
 
         taken.no_memory = whole && !set_aside(turn);
@@ -395,7 +394,8 @@ struct log_taken turn_take(struct writer *writer, uint64_t bytes, uint64_t now_u
                 writer->total = taken.total;
                 writer->declared = taken.declared;
         }
-        if (writer_partial(writer) && (begins || writer->image->accepted_messages != accepted))
+        partial = writer_partial(writer);
+        if (partial && partial <= bytes) /* the message began with these bytes */
                 store_put(log->store, &writer->image->partial_since, now_usec);
         store_commit(log->store);
         return taken;

@@ -21,9 +21,8 @@ struct store {
         int fd; /* owned */
         struct image *image;
         size_t mapped;
-        unsigned depth;          /* of nested transactions */
-        struct store *busy_next; /* in the list of stores with a transaction under way */
-        bool lends;              /* pages of slabs may be lent */
+        unsigned depth; /* of nested transactions */
+        bool lends;     /* pages of slabs may be lent */
         /* Derived from the image; after store_open(), by recover_image(): */
         struct store_slab {
                 uint32_t prev;      /* the slab before in the chain */

@@ -154,8 +154,7 @@ int store_open(struct store *store, int fd)
 
 void store_done(struct store *store)
 {
-        if (store->depth)
-                store_not_busy(store);
+        store_not_busy(store);
         if (store->image)
                 munmap(store->image, store->mapped);
         if (store->fd >= 0)

@@ -15,8 +15,8 @@ static inline void store_put_word(uint64_t *word, uint64_t value)
                 store_hook();
 }
 
-/* No transaction of the store is under way any more. */
-void store_not_busy(struct store *store);
+/* Forgets the transaction of a store that ends amid the transaction. */
+void store_not_busy(const struct store *store);
 
 /* Gives these bytes of the memfd memory. False: no memory. */
 bool store_get_memory(struct store *store, size_t offset, size_t size);
