@@ -31,6 +31,7 @@ struct store {
                 uint32_t committed; /* bytes from the start with memory */
                 bool used;
                 bool lent; /* a receiver may have its pages: never written to again */
+                bool idle; /* free, and its memory is to go back to the kernel */
         } * slab;
         uint32_t slabs; /* entries of slab[] ever used */
         uint32_t *late; /* freed by the transaction under way: not written to before the transaction
@@ -40,6 +41,8 @@ struct store {
         uint32_t n_free, free_room;
         uint32_t *cold; /* free slabs without memory, taken when free[] is empty */
         uint32_t n_cold, cold_room;
+        uint32_t *idle; /* free slabs whose memory goes back to the kernel, by store_tidy() */
+        uint32_t n_idle, idle_room;
         uint64_t free_bytes;  /* memory of the slabs in free[] */
         uint64_t used_bytes;  /* memory of the slabs in use */
         uint64_t limit_bytes; /* of used_bytes; UINT64_MAX: no limit */
@@ -97,13 +100,18 @@ uint32_t slab_new(struct store *store, size_t bytes);
 bool slab_commit(struct store *store, uint32_t slab, size_t bytes);
 
 /* Frees a slab, which the caller takes out of its chain: at once, or at the end of the transaction
- * under way. */
+ * under way. Memory beyond what free slabs keep waits for store_tidy(). */
 void slab_free(struct store *store, uint32_t slab);
+
+/* Gives memory of free slabs back to the kernel, as much as takes some milliseconds: a call for
+ * each slab would stop the loop for seconds after a message of a gigabyte. Returns true if more is
+ * to be given back. */
+bool store_tidy(struct store *store);
 
 /*
  * Marks the slab of these bytes as lent, for a caller that hands its pages to the kernel without a
- * copy. The bytes must not change any more; a hole is punched when the slab is freed, and fresh
- * pages follow. Returns the offset of the bytes in the memfd. Only where the store lends.
+ * copy. The bytes must not change any more; a hole is punched after the slab is freed, and before
+ * fresh pages follow. Returns the offset of the bytes in the memfd. Only where the store lends.
  */
 off_t slab_lend(struct store *store, const void *bytes);
 

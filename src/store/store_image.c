@@ -162,6 +162,7 @@ void store_done(struct store *store)
         free(store->slab);
         free(store->free);
         free(store->cold);
+        free(store->idle);
         free(store->late);
         free(store->free_extents);
         *store = (struct store){.fd = -1};

@@ -47,6 +47,8 @@ static uint32_t filled_slab(int byte)
 /* The slab becomes another's, which writes to it. */
 static void use_again(uint32_t slab)
 {
+        while (store_tidy(&store))
+                ;
         while (filled_slab('b') != slab)
                 ;
 }
@@ -85,6 +87,8 @@ static void a_slab_that_is_used_again(void **state)
         lend(slab);
         assert_true(slab_is_lent(&store, slab_data(&store, slab)));
         slab_free(&store, slab);
+        assert_int_not_equal(filled_slab('b'), slab); /* its pages are still lent */
+        assert_false(store_tidy(&store));
         assert_int_equal(store.free_bytes, 0);
         assert_int_equal(filled_slab('b'), slab);
         assert_false(slab_is_lent(&store, slab_data(&store, slab)));

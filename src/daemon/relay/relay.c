@@ -276,6 +276,8 @@ bool relay_pass(struct relay *relay)
                 relay_tell_flushed(relay);
         relay_note_drops(relay);
         relay_tell_news(relay);
+        if (store_tidy(&relay->store))
+                more = true;
         return more || looks_again(relay);
 }
 
