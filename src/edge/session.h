@@ -74,8 +74,8 @@ void session_free(struct session *session);
 void session_configure(struct session *session, const struct config *config,
                        const struct wire_messages *wire_messages);
 
-/* Reads the bytes that the socket has already, before a timer judges: a stall of ftcpd is not the
- * peer's silence. May end the session. */
+/* Reads bytes that the socket has already, before a timer judges: a stall of ftcpd is not the
+ * peer's silence. Reads a MiB at most, or a little more. May end the session. */
 void session_catch_up(struct session *session);
 
 /* Writes until the kernel takes no more. No effect while the kernel's queue is full: the session
