@@ -15,6 +15,7 @@
 
 enum {
         WRITE_SIZE = 1024 * 1024,
+        WRITES = 8, /* in a row; then the next client is served */
         WRITE_IOV = 18,
         /* Pages are lent for pieces of at least LEND_LEAST bytes, if LEND_CROWD clients read and
          * LEND_WAITING bytes wait for the client, or if LEND_MANY clients read. */
@@ -215,7 +216,7 @@ void client_trust(struct client *client, uint64_t now)
 
 void client_write(struct client *client, uint64_t now)
 {
-        while (client->image->reading) {
+        for (int writes = 1; client->image->reading; writes++) {
                 struct iovec iov[WRITE_IOV];
                 int n = cursor_gather(&client->reader.cursor, WRITE_SIZE, iov, WRITE_IOV);
                 size_t size = size_of(iov, n);
@@ -243,7 +244,8 @@ void client_write(struct client *client, uint64_t now)
                 }
                 if (sent > 0)
                         client->last_progress = now;
-                if (sent < (ssize_t)size) {
+                /* A client may read as fast as ftcpd writes: it goes on in the next pass. */
+                if (sent < (ssize_t)size || writes == WRITES) {
                         set_blocked(client, true, now);
                         return;
                 }

@@ -10,6 +10,7 @@
 
 enum {
         WRITE_IOV = 20,
+        WRITES = 64, /* in a row: a peer may read as fast as ftcpd writes */
         EARLY_USEC =
                 1000, /* a message's time is exact to the millisecond: expires early, not late */
         /* Bytes written from one question for acknowledgements to the next, if the timer does not
@@ -134,7 +135,7 @@ static void write_out(struct session *session, size_t least)
         uint64_t before = ledger_written(ledger);
 
         session->tried = ledger->log->image->end;
-        while (session->fd >= 0 && !session->fin_sent) {
+        for (int writes = 1; session->fd >= 0 && !session->fin_sent; writes++) {
                 struct iovec iov[WRITE_IOV];
                 struct msghdr message = {.msg_iov = iov};
                 size_t size = 0;
@@ -162,7 +163,7 @@ static void write_out(struct session *session, size_t least)
                         ledger_tell_waits(ledger, (uint64_t)sent, session->last_sent);
                         ledger_sent(ledger, (uint64_t)sent);
                 }
-                if (sent < (ssize_t)size) {
+                if (sent < (ssize_t)size || writes == WRITES) {
                         set_blocked(session, true);
                         break;
                 }
