@@ -57,7 +57,7 @@ static uint64_t earliest(uint64_t a, uint64_t b)
 }
 
 /* Returns when the next check of the client could be due; 0: never. */
-static uint64_t due_at(const struct client *client)
+static uint64_t due_at(const struct client *client, uint64_t now)
 {
         uint64_t at = 0;
 
@@ -72,12 +72,14 @@ static uint64_t due_at(const struct client *client)
                 at = earliest(at, client->credit_at + client->credit_usec + 1);
         if (client->partial_since && client->class->limits.frame_usec && !client->waiting)
                 at = earliest(at, client->last_byte + client->class->limits.frame_usec);
+        if (client->short_read || client->short_write)
+                at = earliest(at, now + SOCKET_RETRY_USEC);
         return at;
 }
 
 void client_look_after(struct client *client, uint64_t now)
 {
-        uint64_t at = due_at(client);
+        uint64_t at = due_at(client, now);
 
         if (at && at < now)
                 at = now;
@@ -114,6 +116,22 @@ static void settle(struct client *client, uint64_t now)
                 client_trust(client, now);
 }
 
+/* Tries again to read for which the host had no memory. The write that had none follows in ask().
+ */
+static void retry(struct client *client)
+{
+        if (client->short_write && client->blocked)
+                client_want(client, POLLER_WRITE, true);
+        client->short_write = false;
+        if (!client->short_read)
+                return;
+        client->short_read = false;
+        if (client->ended)
+                return;
+        client_want(client, POLLER_READ, true);
+        client_read(client);
+}
+
 static bool is_unfinished(const struct client *client, uint64_t now)
 {
         return client->partial_since && client->class->limits.frame_usec && !client->waiting &&
@@ -127,7 +145,9 @@ void client_due(struct due *due, uint64_t at)
         char why[128];
 
         client_overslept(client, at, now);
-        ask(client, now);
+        retry(client);
+        if (client->fd >= 0)
+                ask(client, now);
         if (client->fd >= 0)
                 settle(client, now);
         if (client->fd >= 0 && is_unfinished(client, now))
@@ -235,6 +255,7 @@ static struct client *make(const struct client_setup *setup)
                                   .local = setup->local,
                                   .credit_usec = class->limits.grace_usec,
                                   .credit_at = now};
+        socket_keep_in_line(client->fd); /* a predecessor may have been of an earlier build */
         if (!deadlines_add(class->deadlines, &client->due)) {
                 close(setup->fd);
                 free(client);

@@ -83,12 +83,13 @@ struct client {
         bool local : 1;
         bool send_only : 1, receive_only : 1; /* reading side shut down; may not send (Senders=) */
         bool ended : 1;                       /* the client sends no more */
-        bool hung : 1;          /* the other end is gone; bytes sent before are still taken */
-        bool waiting : 1;       /* in the relay's list of clients that wait for room */
-        bool blocked : 1;       /* the socket is full */
-        bool over : 1;          /* beyond the queue limit */
-        bool called : 1;        /* bytes sent before the stop were taken */
-        bool settled : 1;       /* connected for long enough to be trusted */
+        bool hung : 1;    /* the other end is gone; bytes sent before are still taken */
+        bool waiting : 1; /* in the relay's list of clients that wait for room */
+        bool blocked : 1; /* the socket is full */
+        bool over : 1;    /* beyond the queue limit */
+        bool called : 1;  /* bytes sent before the stop were taken */
+        bool settled : 1; /* connected for long enough to be trusted */
+        bool short_read : 1, short_write : 1; /* the host had no memory: tried again soon */
         bool unplaced : 1;      /* bytes were discarded: the start of the next message is unknown */
         const char *leaving;    /* why the client is to go, static; NULL: it stays */
         uint64_t probed;        /* when ftcpd last tested whether the client reads; 0: not yet */

@@ -66,6 +66,25 @@ void client_set_unplaced(struct client *client)
         store_set(&client->image->unplaced, 1);
 }
 
+/* The host has no memory for a read: the client is read again after a moment, which does not count
+ * as the client's. */
+static void read_later(struct client *client)
+{
+        client->short_read = true;
+        client->last_byte = clock_usec();
+        client_want(client, POLLER_READ, false);
+        client_look_after(client, client->last_byte);
+}
+
+/* A read brought no byte: the client sends no more, or there is none now. `got` is the result. */
+static void read_nothing(struct client *client, ssize_t got)
+{
+        if (got < 0 && socket_is_short(errno))
+                read_later(client);
+        else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+                sends_no_more(client);
+}
+
 /* Reads and discards the bytes of a client without permission to send, which must not block. */
 static void discard(struct client *client)
 {
@@ -83,8 +102,8 @@ static void discard(struct client *client)
                                      client_name(client));
                 refuse(client, first ? 1 : 0, (uint64_t)got);
                 client_set_unplaced(client);
-        } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
-                sends_no_more(client);
+        } else {
+                read_nothing(client, got);
         }
 }
 
@@ -167,8 +186,8 @@ bool client_read_once(struct client *client)
         got = readv(client->fd, iov, n);
         if (got > 0)
                 client_take(client, (size_t)got);
-        else if (got == 0 || (errno != EAGAIN && errno != EINTR))
-                sends_no_more(client);
+        else
+                read_nothing(client, got);
         return got == (ssize_t)want && client->fd >= 0 && !client->ended;
 }
 

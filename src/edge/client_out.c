@@ -179,9 +179,28 @@ static ssize_t send_to(struct client *client, struct iovec *iov, int n, size_t s
         return sum;
 }
 
-static bool is_refused(ssize_t sent)
+/* True for the error of a send that no later send can do better. */
+static bool is_final(int error)
 {
-        return sent < 0 && errno != EAGAIN && errno != EINTR;
+        return error && error != EAGAIN && error != EINTR && !socket_is_short(error);
+}
+
+static uint64_t later(uint64_t then, uint64_t late, uint64_t now)
+{
+        return now - then > late ? then + late : now;
+}
+
+/* The host has no memory for a send: the client is written to again after a moment, which does not
+ * count as the client's. The socket has room, so no event would wait. */
+static void write_later(struct client *client, uint64_t now)
+{
+        set_blocked(client, true, now);
+        client_want(client, POLLER_WRITE, false);
+        client->short_write = true;
+        client->last_progress = now;
+        if (client->over)
+                client->credit_at = later(client->credit_at, SOCKET_RETRY_USEC, now);
+        client_look_after(client, now);
 }
 
 static void tell_waits(const struct client *client, struct cursor *cursor, uint64_t sent)
@@ -200,7 +219,7 @@ void client_trust(struct client *client, uint64_t now)
                 int n = cursor_gather(offer, WRITE_SIZE, iov, WRITE_IOV);
 
                 sent = send_to(client, iov, n, size_of(iov, n));
-                if (is_refused(sent)) {
+                if (sent < 0 && is_final(errno)) {
                         store_set(&client->image->sending, 0);
                         mark_deaf(client);
                         return;
@@ -220,6 +239,7 @@ void client_write(struct client *client, uint64_t now)
                 struct iovec iov[WRITE_IOV];
                 int n = cursor_gather(&client->reader.cursor, WRITE_SIZE, iov, WRITE_IOV);
                 size_t size = size_of(iov, n);
+                int error;
                 ssize_t sent;
 
                 if (n == 0) {
@@ -231,6 +251,7 @@ void client_write(struct client *client, uint64_t now)
                         return;
                 }
                 sent = send_to(client, iov, n, size);
+                error = sent < 0 ? errno : 0;
                 store_begin(client->class->store);
                 store_put(client->class->store, &client->image->sending, 0);
                 if (sent > 0) {
@@ -238,8 +259,12 @@ void client_write(struct client *client, uint64_t now)
                         reader_advance(&client->reader, (uint64_t)sent);
                 }
                 store_commit(client->class->store);
-                if (is_refused(sent)) {
+                if (is_final(error)) {
                         mark_deaf(client);
+                        return;
+                }
+                if (socket_is_short(error)) {
+                        write_later(client, now);
                         return;
                 }
                 if (sent > 0)
@@ -284,11 +309,6 @@ static void settle_credit(struct client *client, uint64_t now)
                         ? grace
                         : client->credit_usec + refill;
         client->credit_at = now;
-}
-
-static uint64_t later(uint64_t then, uint64_t late, uint64_t now)
-{
-        return now - then > late ? then + late : now;
 }
 
 void client_overslept(struct client *client, uint64_t at, uint64_t now)

@@ -99,6 +99,7 @@ struct listener *listener_new(struct event_base *base, int fd, listener_accepted
         }
         *listener = (struct listener){.fd = fd, .accepted = accepted, .context = context};
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        socket_keep_in_line(fd);
         listener->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, listener);
         listener->pause_end = evtimer_new(base, on_pause_end, listener);
         if (!listener->readable || !listener->pause_end ||

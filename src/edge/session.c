@@ -11,6 +11,7 @@
 #include "edge/tcp.h"
 #include "edge/timer.h"
 #include "store/store.h"
+#include "util/socket.h"
 
 enum {
         THROTTLE_USEC = 1000,
@@ -49,6 +50,7 @@ void session_end(struct session *session, enum link_cause cause, const char *tex
         evtimer_del(session->tick);
         evtimer_del(session->acks);
         evtimer_del(session->throttle_end);
+        evtimer_del(session->retry);
         if (session->fin_sent) {
                 books = (struct tcp_books){ledger->image->acked, ledger->image->written};
                 fate = end_ledger(ledger, books, session->setup.config->resend,
@@ -148,6 +150,17 @@ void session_throttle(struct session *session, bool throttle)
         }
 }
 
+void session_read_later(struct session *session)
+{
+        session->last_byte = clock_usec();
+        session->short_read = true;
+        if (session->paused)
+                return;
+        session->throttled = true;
+        event_del(session->readable);
+        timer_arm(session->throttle_end, SOCKET_RETRY_USEC);
+}
+
 static void on_throttle_end(evutil_socket_t fd, short what, void *arg)
 {
         (void)fd;
@@ -222,8 +235,9 @@ static struct session *make(const struct session_setup *setup)
         session->tick = evtimer_new(setup->base, session_on_tick, session);
         session->acks = evtimer_new(setup->base, session_on_acks, session);
         session->throttle_end = evtimer_new(setup->base, on_throttle_end, session);
+        session->retry = evtimer_new(setup->base, session_on_retry, session);
         if (!session->begin || !session->readable || !session->writable || !session->tick ||
-            !session->acks || !session->throttle_end) {
+            !session->acks || !session->throttle_end || !session->retry) {
                 session_free(session);
                 return NULL;
         }
@@ -321,6 +335,8 @@ void session_free(struct session *session)
                 event_free(session->acks);
         if (session->throttle_end)
                 event_free(session->throttle_end);
+        if (session->retry)
+                event_free(session->retry);
         if (session->fd >= 0)
                 close(session->fd);
         free(session);

@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include "store/store.h"
+#include "util/socket.h"
 #include "wire/verdict.h"
 
 enum {
@@ -243,9 +244,14 @@ bool session_read(struct session *session)
                 session_end(session, CAUSE_LOCAL, "no memory to receive into");
                 return false;
         }
+        session->short_read = false;
         got = readv(session->fd, iov, n);
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
                 return false;
+        if (got < 0 && socket_is_short(errno)) {
+                session_read_later(session);
+                return false;
+        }
         if (got <= 0) {
                 read_ends(session, got < 0 ? errno : session->error);
                 return false;
@@ -267,7 +273,9 @@ void session_write_failed(struct session *session, int error)
 {
         while (session_read(session))
                 ;
-        if (session->fd >= 0)
+        if (session->fd >= 0 && session->short_read)
+                session->error = error; /* the host had no memory: bytes may still be there */
+        else if (session->fd >= 0)
                 read_ends(session, error);
 }
 

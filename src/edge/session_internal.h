@@ -17,7 +17,7 @@ enum {
 struct session {
         struct session_setup setup;
         int fd; /* -1: closed */
-        struct event *begin, *readable, *writable, *tick, *acks, *throttle_end;
+        struct event *begin, *readable, *writable, *tick, *acks, *throttle_end, *retry;
         uint64_t since, last_byte, last_ack, last_sent, last_progress, partial_since, asked_at;
         uint64_t partial_total, declared;
         uint64_t limits_since; /* a reload changed the limits of silence or path; 0: none did */
@@ -26,6 +26,7 @@ struct session {
         uint64_t tried;        /* the out log's end at the last attempt to write */
         uint64_t hurry_usec;   /* from one question for acknowledgements to the next */
         uint64_t rtt_at;       /* when the kernel's round trip was last sampled */
+        bool short_read;       /* the host had no memory for the last read */
         bool throttled, window_closed, was_waiting, paused, silent, got_byte, hurry, blocked;
         bool greeting, wrong_answer; /* the answer to the greeting is awaited; was a wrong one */
         bool greeted;                /* the greetings are in the inject log */
@@ -41,6 +42,10 @@ struct session {
 /* session.c: the one way to end a session. Reads the kernel's counters before anything changes
  * them, ends the session in the ledger, closes the connection, and calls lost(). */
 void session_end(struct session *session, enum link_cause cause, const char *text);
+
+/* session.c: reads again after a moment, which does not count as the peer's silence: the host has
+ * no memory for a read. */
+void session_read_later(struct session *session);
 
 /* session_in.c */
 
@@ -89,6 +94,9 @@ void session_arm_acks(struct session *session);
 
 /* The event: the socket is writable. */
 void session_on_writable(evutil_socket_t fd, short what, void *arg);
+
+/* The timer of a send for which the host had no memory. */
+void session_on_retry(evutil_socket_t fd, short what, void *arg);
 
 /* The timer of acknowledgements. */
 void session_on_acks(evutil_socket_t fd, short what, void *arg);

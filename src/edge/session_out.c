@@ -7,6 +7,7 @@
 
 #include "edge/tcp.h"
 #include "edge/timer.h"
+#include "util/socket.h"
 
 enum {
         WRITE_IOV = 20,
@@ -129,6 +130,19 @@ static void set_blocked(struct session *session, bool blocked)
                 event_del(session->writable);
 }
 
+/* The host has no memory for a send. The socket has room, so no event would wait. Where nothing is
+ * under way, the pause does not count as the peer's. */
+static void write_later(struct session *session)
+{
+        const struct image_session *image = session->setup.ledger->image;
+
+        session->blocked = true;
+        event_del(session->writable);
+        timer_arm(session->retry, SOCKET_RETRY_USEC);
+        if (image->acked == image->written)
+                session->last_progress = clock_usec();
+}
+
 static void write_out(struct session *session, size_t least)
 {
         struct ledger *ledger = session->setup.ledger;
@@ -154,6 +168,10 @@ static void write_out(struct session *session, size_t least)
                 if (size < least)
                         break;
                 sent = sendmsg(session->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+                if (sent < 0 && socket_is_short(errno)) {
+                        write_later(session);
+                        break;
+                }
                 if (sent < 0 && errno != EAGAIN && errno != EINTR) {
                         session_write_failed(session, errno);
                         return;
@@ -216,6 +234,14 @@ void session_on_writable(evutil_socket_t fd, short what, void *arg)
         (void)what;
         session_poll_acks(session);
         write_out(session, 0);
+}
+
+void session_on_retry(evutil_socket_t fd, short what, void *arg)
+{
+        struct session *session = arg;
+
+        session->blocked = false;
+        session_on_writable(fd, what, session);
 }
 
 void session_on_acks(evutil_socket_t fd, short what, void *arg)

@@ -43,6 +43,7 @@ void tcp_connects(int fd, const struct sockaddr *to)
 {
         static const char unpaced[] = "reno"; /* in every kernel, and allowed to every user */
 
+        socket_keep_in_line(fd);
         if (socket_is_loopback(to))
                 setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, unpaced, sizeof(unpaced) - 1);
 }
@@ -52,7 +53,7 @@ void tcp_prepare(int fd, uint64_t path_usec)
         uint64_t probe = path_usec / USEC_PER_SEC / 60 + 1;
 
         set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-        set(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+        socket_keep_in_line(fd); /* of a predecessor's connection */
         set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT);
         set(fd, IPPROTO_TCP, TCP_KEEPIDLE, probe < 3600 ? (int)probe : 3600);
         set(fd, IPPROTO_TCP, TCP_KEEPINTVL, probe < 3600 ? (int)probe : 3600);

@@ -263,6 +263,18 @@ void socket_local_text(int fd, char *text, size_t room)
                 socket_address_text((struct sockaddr *)&address, size, text, room);
 }
 
+bool socket_is_short(int error)
+{
+        return error == ENOBUFS || error == ENOMEM;
+}
+
+void socket_keep_in_line(int fd)
+{
+        int on = 1;
+
+        setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
+}
+
 void socket_reset(int fd)
 {
         struct sockaddr nobody = {.sa_family = AF_UNSPEC};

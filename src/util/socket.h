@@ -53,5 +53,18 @@ bool socket_is_loopback(const struct sockaddr *address);
 /* Writes the local path or address of a socket, as socket_address_text() does. */
 void socket_local_text(int fd, char *text, size_t room);
 
+/* A send or receive for which the host has no memory is tried again after this time. */
+enum { SOCKET_RETRY_USEC = 10000 };
+
+/* True for an error of a send or receive for which the host has no memory now (ENOBUFS, ENOMEM),
+ * which says nothing of the connection. */
+bool socket_is_short(int error);
+
+/* Keeps urgent bytes in line with the others: otherwise the kernel tears them out of the stream. To
+ * be called before the first byte can come: before connect(), for a TCP listener before listen() or
+ * as soon as it is known, and for an accepted Unix socket, which inherits nothing, before the first
+ * receive. */
+void socket_keep_in_line(int fd);
+
 /* Closes a TCP connection with a reset, which leaves no half-open connection at the peer. */
 void socket_reset(int fd);

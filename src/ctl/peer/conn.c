@@ -15,6 +15,7 @@
 #include "ctl/peer/encode.h"
 #include "ctl/show/show.h"
 #include "ctl/talk/ctl.h"
+#include "ctl/talk/local.h"
 #include "util/clock.h"
 #include "util/units.h"
 
@@ -215,7 +216,7 @@ void conn_read(struct conn *conn)
                 conn->input_ended = true;
         if (n == 0 && conn->state == CONN_CLOSING)
                 conn_end(conn, "by the script");
-        if (n < 0 && errno != EAGAIN && errno != EINTR)
+        if (n < 0 && !local_may_retry(errno))
                 conn_end(conn, strerror(errno));
 }
 
@@ -317,7 +318,7 @@ void conn_write(struct conn *conn)
 
                 if (n < 0 && errno == EINTR)
                         continue;
-                if (n < 0 && errno != EAGAIN)
+                if (n < 0 && !local_may_retry(errno))
                         conn_end(conn, strerror(errno));
                 if (n < 0)
                         return;

@@ -62,6 +62,7 @@ static int listen_on(const struct addrinfo *address)
         if (fd < 0)
                 return -errno;
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+        socket_keep_in_line(fd);
         if (bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, 128) == 0)
                 return fd;
         error = errno;

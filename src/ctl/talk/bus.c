@@ -79,7 +79,7 @@ int bus_send(struct bus *bus, const char *method, json_t *parameters, bool more,
                 if (result < 0)
                         break;
                 n = send(bus->fd, text + at, size - at, MSG_NOSIGNAL);
-                result = n >= 0 ? (int)n : errno == EAGAIN || errno == EINTR ? 0 : -errno;
+                result = n >= 0 ? (int)n : local_may_retry(errno) ? 0 : -errno;
         }
         free(text);
         return result < 0 ? result : 0;
@@ -99,7 +99,7 @@ static int bus_read(struct bus *bus, uint64_t deadline)
                 return result;
         n = recv(bus->fd, room, READ_SIZE, 0);
         if (n < 0)
-                return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+                return local_may_retry(errno) ? 0 : -errno;
         if (n == 0)
                 return -EPIPE;
         varlink_reader_fed(&bus->reader, (size_t)n);

@@ -14,6 +14,7 @@
 
 #include "ctl/talk/ctl.h"
 #include "util/clock.h"
+#include "util/socket.h"
 
 enum { BACKLOG_RETRY_USEC = 20 * 1000 };
 
@@ -87,6 +88,13 @@ void local_sleep(uint64_t usec)
         struct timespec span = {(time_t)(usec / 1000000), (long)(usec % 1000000) * 1000};
 
         nanosleep(&span, NULL);
+}
+
+bool local_may_retry(int error)
+{
+        if (socket_is_short(error))
+                local_sleep(SOCKET_RETRY_USEC);
+        return socket_is_short(error) || error == EAGAIN || error == EINTR;
 }
 
 int local_connect_while(int process, const char *path, uint64_t deadline)

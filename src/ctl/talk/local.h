@@ -32,3 +32,7 @@ int local_poll_msec(uint64_t deadline);
 
 /* Sleeps for usec, or until a signal. */
 void local_sleep(uint64_t usec);
+
+/* True for an error of a send or receive that is tried again. Where the host has no memory, sleeps
+ * a moment before. */
+bool local_may_retry(int error);

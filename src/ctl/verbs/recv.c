@@ -140,7 +140,7 @@ static int receiver_step(struct receiver *receiver, int *code)
                 ssize_t n = recv(receiver->data.fd, receiver->in + receiver->size,
                                  receiver->room - receiver->size, 0);
 
-                if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                if (n < 0 && local_may_retry(errno))
                         return 1;
                 if (n > 0) {
                         receiver->size += (size_t)n;

@@ -84,7 +84,7 @@ static int sender_flush(struct sender *sender)
                         if (local_wait(sender->data.fd, POLLOUT,
                                        clock_deadline(sender->patience)) == -ETIMEDOUT)
                                 return sender_late(sender);
-                } else if (errno != EINTR)
+                } else if (!local_may_retry(errno))
                         return sender_lost(sender, errno);
         }
         sender->out_size = 0;

@@ -13,6 +13,7 @@
 #include "edge/timer.h"
 #include "util/clock.h"
 #include "util/diag.h"
+#include "util/socket.h"
 
 enum {
         READ_MIN = 4096,
@@ -243,6 +244,18 @@ static void arm(struct control_client *client, short events)
                 control_client_close(client, "out of memory");
 }
 
+/* Arms the event for another try, after a send or receive for which the host had no memory. */
+static void arm_retry(struct control_client *client)
+{
+        struct timeval in = timer_span(SOCKET_RETRY_USEC);
+
+        client->starved = false;
+        event_del(client->event);
+        event_assign(client->event, client->control->base, client->fd, 0, on_ready, client);
+        if (event_add(client->event, &in) < 0)
+                control_client_close(client, "out of memory");
+}
+
 /* Waits for control_flushed(), the end of the connection, or the deadline of the Flush. */
 static void arm_flush(struct control_client *client)
 {
@@ -270,6 +283,8 @@ static int receive(struct control_client *client)
                 varlink_reader_fed(&client->in, (size_t)n);
         else if (n == 0)
                 client->eof = true;
+        else if (socket_is_short(errno))
+                client->starved = true;
         else if (errno != EAGAIN && errno != EINTR)
                 return -errno;
         return 0;
@@ -279,7 +294,9 @@ static int receive(struct control_client *client)
  * waiting. */
 static void wait_or_end(struct control_client *client, bool more)
 {
-        if (control_client_unread(client) > 0)
+        if (client->starved)
+                arm_retry(client);
+        else if (control_client_unread(client) > 0)
                 arm(client, EV_WRITE);
         else if (client->monitor.on)
                 return; /* until control_client_news(), or the end of the connection */
@@ -403,6 +420,7 @@ int control_client_new(struct control *control, int fd, uid_t uid)
                 close(fd);
                 return -ENOMEM;
         }
+        socket_keep_in_line(fd);
         client->control = control;
         client->fd = fd;
         client->polled.fd = -1;

@@ -44,6 +44,7 @@ struct control_client {
         char *out; /* replies, owned */
         size_t out_size, out_sent, out_room;
         size_t buffered; /* share in control->buffered */
+        bool starved;    /* the host had no memory for the last send or receive */
         bool eof;        /* the program sends no more; earlier requests still get replies */
         struct control_monitor monitor;
         struct control_flush flush;

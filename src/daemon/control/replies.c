@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "util/socket.h"
+
 enum { OUT_LEAST = 16 * 1024 };
 
 void control_client_forget(struct control_client *client)
@@ -28,7 +30,9 @@ int control_client_write(struct control_client *client)
                 ssize_t n = send(client->fd, client->out + client->out_sent,
                                  control_client_unread(client), MSG_NOSIGNAL | MSG_DONTWAIT);
 
-                if (n < 0 && errno == EAGAIN)
+                if (n < 0 && socket_is_short(errno))
+                        client->starved = true;
+                if (n < 0 && (errno == EAGAIN || client->starved))
                         return 0;
                 if (n < 0 && errno != EINTR)
                         return -errno;

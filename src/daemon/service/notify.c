@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "util/clock.h"
+#include "util/socket.h"
 
 /* Returns false if `name` is no address of a Unix socket. */
 static bool set_address(struct sockaddr_un *address, socklen_t *size, const char *name)
@@ -57,6 +58,12 @@ static int until(uint64_t deadline)
         return now < deadline ? (int)((deadline - now + 999) / 1000) : 0;
 }
 
+/* Lets a moment pass, for the host to find memory. False: no time is left. */
+static bool pause_until(uint64_t deadline)
+{
+        return until(deadline) > 0 && usleep(SOCKET_RETRY_USEC) == 0;
+}
+
 static int send_once(int manager, const char *words, int fd)
 {
         union {
@@ -88,7 +95,8 @@ int notify_send(const char *words, int fd, uint64_t usec)
                 do
                         result = send_once(manager, words, fd);
                 while (result == -EINTR ||
-                       (result == -EAGAIN && poll(&room, 1, until(deadline)) > 0));
+                       (result == -EAGAIN && poll(&room, 1, until(deadline)) > 0) ||
+                       (socket_is_short(-result) && pause_until(deadline)));
                 close(manager);
         } else {
                 result = manager;
