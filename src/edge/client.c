@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/catalog.h"
@@ -325,6 +326,17 @@ struct client *client_recover(const struct client_setup *setup)
         return client;
 }
 
+/* A crash cut a send to the client short. What the client wrote before is still read: its program
+ * counts on it. From here on the program can write no more to a Unix socket. */
+static void end_cut_short(struct client *client)
+{
+        shutdown(client->fd, SHUT_RD);
+        client->parting = true;
+        client_call(client);
+        client_end(client, DROP_CLIENT_GONE, false,
+                   "ftcpd ended while it sent to it, and nobody knows how much of that it has");
+}
+
 void client_reconcile(struct client *client)
 {
         uint64_t taken = client->image->rx_read;
@@ -332,12 +344,6 @@ void client_reconcile(struct client *client)
 
         client->last_progress = clock_usec();
         client->rx_count_at = client->local ? rx_count_go_on(client->fd, read) : UINT64_MAX;
-        if (client->image->sending) {
-                client_end(client, DROP_CLIENT_GONE, false,
-                           "ftcpd ended while it sent to it, and nobody knows how much of that it "
-                           "has");
-                return;
-        }
         client->last_byte = client->last_progress;
         if (client->receive_only && (read > taken || writer_partial(&client->writer))) {
                 client_set_unplaced(client);
@@ -345,6 +351,8 @@ void client_reconcile(struct client *client)
         } else if (read > taken && !client->unplaced) {
                 client_take(client, (size_t)(read - taken));
         }
+        if (client->fd >= 0 && client->image->sending)
+                end_cut_short(client);
         if (client->fd >= 0)
                 client_look_after(client, client->last_progress);
 }

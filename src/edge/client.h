@@ -88,6 +88,7 @@ struct client {
         bool blocked : 1; /* the socket is full */
         bool over : 1;    /* beyond the queue limit */
         bool called : 1;  /* bytes sent before the stop were taken */
+        bool parting : 1; /* read for the last time, beyond the out log's limit */
         bool settled : 1; /* connected for long enough to be trusted */
         bool short_read : 1, short_write : 1; /* the host had no memory: tried again soon */
         bool unplaced : 1;      /* bytes were discarded: the start of the next message is unknown */
@@ -125,7 +126,7 @@ const char *client_name(const struct client *client);
 struct client *client_recover(const struct client_setup *setup);
 
 /* Reconciles a recovered client: counts and takes the bytes read by the predecessor and not booked.
- * Ends the client if a crash cut a send short. */
+ * If a crash cut a send short, reads what the client wrote, and ends the client. */
 void client_reconcile(struct client *client);
 
 /* Writes waiting messages until the socket is full or none is left. May end the client. */

@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "edge/rx_count.h"
 #include "util/clock.h"
@@ -15,7 +16,9 @@
 
 enum {
         READ_IOV = 5,
-        READS = 4, /* in a row; then the next client is read */
+        ROOM_PARTING = 64 * 1024,
+        PATIENCE = 20, /* waits for memory within last calls, of all clients together */
+        READS = 4,     /* in a row; then the next client is read */
         EXPLAIN = 256,
 };
 
@@ -171,7 +174,8 @@ bool client_read_once(struct client *client)
                 discard(client);
                 return false;
         }
-        room = client->class->ops->room(client->class->context, client);
+        room = client->parting ? ROOM_PARTING
+                               : client->class->ops->room(client->class->context, client);
         if (!room) {
                 client_want(client, POLLER_READ, false);
                 return false;
@@ -213,14 +217,34 @@ void client_read_on(struct client *client)
         client_read(client);
 }
 
+/* Where the host had no memory for a read, waits a moment for it: a last call comes once. */
+static bool wait_for_memory(const struct client *client)
+{
+        static int patience = PATIENCE;
+
+        return client->fd >= 0 && client->short_read && patience-- > 0 &&
+               usleep(SOCKET_RETRY_USEC) == 0;
+}
+
+/* Returns the number of bytes that were ever read, taken or discarded. */
+static uint64_t all_read(const struct client *client)
+{
+        return client->image->rx_read + client->refused_bytes;
+}
+
 void client_call(struct client *client)
 {
         int there = 0;
-        uint64_t end;
+        uint64_t end, before;
 
         if (client->fd < 0 || client->ended || ioctl(client->fd, FIONREAD, &there) < 0 || there < 0)
                 return;
-        end = client->image->rx_read + (uint64_t)there;
-        while (client->fd >= 0 && client->image->rx_read < end && client_read_once(client))
-                ;
+        end = all_read(client) + (uint64_t)there;
+        /* A read ends at an urgent byte, too: only a read without any byte is the last. */
+        do {
+                before = all_read(client);
+                client->short_read = false;
+                client_read_once(client);
+        } while (client->fd >= 0 && !client->ended && all_read(client) < end &&
+                 (all_read(client) > before || wait_for_memory(client)));
 }

@@ -361,6 +361,7 @@ static void recover_state(struct relay *relay, struct handover *handover)
         if (image->session.live)
                 relay->upstream = handover_upstream(handover, epoch);
         relay->was_up = image->session.live && image->session.up_since;
+        relay->turn.discard = !relay->was_up && relay->config->when_down == DOWN_DISCARD;
         know_drops(relay);
         relay_recover_door(relay);
         lost = recover_clients(relay);

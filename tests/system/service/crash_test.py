@@ -99,6 +99,58 @@ class SentTo(Instant):
             self.assertGreater(status["toClients"]["queued"]["messages"], 600)
 
 
+class Wrote(Instant):
+    """One that is ended because of the crash, and wrote what ftcpd had not read."""
+
+    def check(self, daemon, client, n):
+        client.collect().wait_end()
+        status = daemon.wait_status(lambda s: s["toUpstream"]["accepted"]["messages"] >= n,
+                                    "all messages that it wrote")
+        self.assertEqual(status["toUpstream"]["accepted"]["messages"], n)
+        check_books(status)
+        return status
+
+    def test_what_it_wrote_while_ftcpd_was_gone_is_read(self):
+        _, daemon, session = self.linked("[Delivery]\nSlowClient=wait\n")
+        self.start_dying(daemon, "send")
+        other, client = daemon.client(), daemon.client()  # the last is sent to first
+        daemon.wait_clients(2)
+        half = client.frame.wrap(bytes(1000))
+        other.send_raw(half[:500])
+        written = [b"%d" % i for i in range(300)]
+        client.send(*written[:10])
+        session.expect(*written[:10])
+        daemon.freeze()
+        session.send(*[stamp(1, i, bytes(3000)) for i in range(20)])
+        daemon.thaw()
+        self.assertEqual(daemon.wait_exit(), -9)
+        client.send(*written[10:])
+        client.send_raw(half[:7])
+        other.send_raw(half[500:])
+        daemon.more_env = {}
+        daemon.start()
+        got = sorted(session.recv() for _ in range(len(written) - 10 + 1))
+        self.assertEqual(got, sorted(written[10:] + [bytes(1000)]))
+        status = self.check(daemon, client, 301)
+        self.assertEqual(status["refused"]["messages"], 1)
+        other.send(b"more")
+        session.expect(b"more")
+
+    def test_what_it_wrote_for_a_queue_that_is_full_is_read(self):
+        upstream, daemon, session = self.linked(
+            "[Frame]\nMaxMessageSize=4K\n[Delivery]\nUpstreamQueueSize=8K\nHoldSize=64M\n")
+        session.send(*[stamp(1, i, bytes(3000)) for i in range(20)])
+        daemon.wait_status(lambda s: s["toClients"]["queued"]["messages"] == 20, "20 held messages")
+        upstream.refuse()
+        session.reset()
+        daemon.wait_state("waiting")
+        self.start_dying(daemon, "send")
+        client = daemon.client()
+        client.send(*[bytes(1000)] * 30)
+        self.next_process(daemon)
+        self.check(daemon, client, 30)
+
+
 class Received(Instant):
     """From an upstream that is gone when the next process asks how much was read."""
 
