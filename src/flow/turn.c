@@ -38,12 +38,13 @@ static uint64_t aside_limit(const struct store *store, uint32_t slab)
                                  : store->image->slab[next].aside_pos;
 }
 
-static void aside_copy(const struct writer *writer, uint64_t from, unsigned char *to, size_t size)
+/* Copies from the slab in the chain aside, which is at or before the byte `from`. */
+static void aside_copy(const struct writer *writer, uint32_t slab, uint64_t from, unsigned char *to,
+                       size_t size)
 {
         const struct store *store = writer->turn->log->store;
 
-        for (uint32_t slab = chain_head(&writer->image->aside.data); size;
-             slab = slab_next(store, slab)) {
+        for (; size; slab = slab_next(store, slab)) {
                 uint64_t limit = aside_limit(store, slab), at = store->image->slab[slab].aside_pos,
                          n;
 
@@ -67,7 +68,7 @@ size_t writer_peek(const struct writer *writer, void *to, size_t size)
         if (!size)
                 return 0;
         if (is_aside(writer))
-                aside_copy(writer, 0, to, size);
+                aside_copy(writer, chain_head(&writer->image->aside.data), 0, to, size);
         else
                 log_copy(log, log->end_slab, log->image->end, to, size);
         return size;
@@ -184,7 +185,8 @@ static bool copy_back(struct writer *writer, uint64_t partial)
         if (n == 0 || iov[0].iov_len + (n > 1 ? iov[1].iov_len : 0) < partial)
                 return false;
         for (int i = 0; i < n; i++) {
-                aside_copy(writer, at, iov[i].iov_base, iov[i].iov_len);
+                aside_copy(writer, chain_head(&writer->image->aside.data), at, iov[i].iov_base,
+                           iov[i].iov_len);
                 at += iov[i].iov_len;
         }
         slabs_free(log->store, chain_cut(log->store, &writer->image->aside.data, SLAB_NONE));
@@ -213,12 +215,13 @@ static bool take_turn(struct writer *writer)
         struct turn *turn = writer->turn;
         uint64_t partial = writer_partial(writer);
         uint64_t end = turn->log->image->end;
+        uint64_t scanned = is_aside(writer) ? writer->aside_scanned : 0;
 
         if (partial > IMAGE_SLAB_SIZE)
                 join_back(writer);
         else if (partial && !copy_back(writer, partial))
                 return false;
-        turn->log->scanned = end;
+        turn->log->scanned = end + scanned;
         put_turn(turn, writer, end + partial - writer->image->rx_read);
         return true;
 }
@@ -300,6 +303,14 @@ int turn_room(struct writer *writer, size_t want, struct iovec *iov, int max)
 
 /* ---- taking ---- */
 
+/* Returns the slab aside with this byte, which is in `slab` or before. */
+static uint32_t aside_before(const struct store *store, uint32_t slab, uint64_t byte)
+{
+        while (store->image->slab[slab].aside_pos > byte)
+                slab = store->slab[slab].prev;
+        return slab;
+}
+
 /* True if a delimiter ends in the chain aside, which has `fill` bytes. */
 static bool aside_has_delimiter(struct writer *writer, uint64_t fill)
 {
@@ -333,7 +344,8 @@ static bool aside_has_delimiter(struct writer *writer, uint64_t fill)
                         if (from + 1 - size >= at)
                                 memcpy(bytes, hit + 1 - size, size);
                         else
-                                aside_copy(writer, from + 1 - size, bytes, size);
+                                aside_copy(writer, aside_before(store, slab, from + 1 - size),
+                                           from + 1 - size, bytes, size);
                         if (memcmp(bytes, spec->delimiter, size) == 0)
                                 return true;
                 }

@@ -155,6 +155,16 @@ struct log_place log_walk(const struct log *log, const struct image_mark *mark, 
         return (struct log_place){walk.pos, walk.number, mark->time_usec};
 }
 
+/* Returns where a walk from this slab to `to` may end. Each slab has a mark of its own at the first
+ * message that begins in the slab: only the last message of a run may go beyond the slab, and its
+ * bytes, which may be a gigabyte, need no search for a delimiter. */
+static uint64_t search_end(const struct log *log, uint32_t slab, uint64_t to)
+{
+        uint64_t limit = slab_limit(log->store, slab);
+
+        return log->spec->type == FRAME_DELIMITER && limit < to ? limit : to;
+}
+
 struct log_place log_place(const struct log *log, uint64_t pos)
 {
         const struct image_log *image = log->image;
@@ -165,7 +175,16 @@ struct log_place log_place(const struct log *log, uint64_t pos)
                 return (struct log_place){image->end, image->number, 0};
         mark = log_find_mark(log, pos, &hint);
         assert(mark);
-        return log_walk(log, mark, pos);
+        return log_walk(log, mark, search_end(log, (uint32_t)(mark->where >> 32), pos));
+}
+
+/* Returns the position of the first mark behind pos, or the end. */
+static uint64_t next_mark(const struct log *log, uint64_t pos)
+{
+        uint64_t k = log->image->mark_first;
+
+        log_find_mark(log, pos, &k);
+        return k + 1 < log->image->mark_next ? marks_get(log, k + 1)->pos : log->image->end;
 }
 
 struct log_place log_step(const struct log *log, uint32_t *slab, struct log_place place)
@@ -179,7 +198,10 @@ struct log_place log_step(const struct log *log, uint32_t *slab, struct log_plac
         }
         *slab = log_seek(log, *slab, place.pos);
         walk = (struct walk){*slab, place.pos, place.number, place.pos, 0, 0};
-        walk_committed(log, &walk, log->image->end, (struct frame_range){0, UINT64_MAX - 1});
+        walk_committed(log, &walk, search_end(log, *slab, log->image->end),
+                       (struct frame_range){0, UINT64_MAX - 1});
+        if (!walk.total) /* it goes beyond the slab */
+                walk.total = next_mark(log, place.pos) - place.pos;
         return (struct log_place){place.pos + walk.total, place.number + 1, 0};
 }
 

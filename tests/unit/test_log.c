@@ -274,6 +274,46 @@ static void marks_tell_the_time_to_the_millisecond_and_the_origin_of_long_runs(v
         follower_done(&r);
 }
 
+/* Who asks where a message begins or ends while a reader is within it asks at each write. The
+ * delimiters that are written behind the first slab would be found by a search. */
+static void a_long_line_is_not_searched_again(void **unused)
+{
+        enum { LONG = 5 * IMAGE_SLAB_SIZE + 100 };
+
+        const struct frame_spec spec = {.type = FRAME_DELIMITER,
+                                        .delimiter = "\r\n",
+                                        .delimiter_size = 2,
+                                        .max_message_size = LONG};
+        static unsigned char bytes[LONG + 2];
+        struct log_place place;
+        struct follower r;
+
+        (void)unused;
+        follower_start(&r, &spec);
+        memset(bytes, 'x', LONG);
+        memcpy(bytes + LONG, "\r\n", 2);
+        feed_bytes(&r.feed, (const unsigned char *)"ab\r\ncd\r\n", 8);
+        feed_bytes(&r.feed, bytes, sizeof(bytes));
+        feed_bytes(&r.feed, bytes, sizeof(bytes));
+        feed_bytes(&r.feed, (const unsigned char *)"ef\r\n", 4);
+        for (uint64_t at = IMAGE_SLAB_SIZE; at < 8 + LONG; at += 5000)
+                log_write(&r.feed.log, SLAB_NONE, at, "\r\n", 2);
+        place = log_place(&r.feed.log, 8 + LONG - 1);
+        assert_int_equal(place.pos, 8);
+        assert_int_equal(place.number, 2);
+        place = log_behind(&r.feed.log, place);
+        assert_int_equal(place.pos, 8 + LONG + 2);
+        assert_int_equal(place.number, 3);
+        place = log_behind(&r.feed.log, place);
+        assert_int_equal(place.pos, 8 + 2 * (LONG + 2));
+        assert_int_equal(log_place(&r.feed.log, place.pos + 1).pos, place.pos);
+        assert_int_equal(log_behind(&r.feed.log, place).number, 5);
+        assert_int_equal(log_place(&r.feed.log, 5).pos, 4);
+        for (uint64_t at = IMAGE_SLAB_SIZE; at < 8 + LONG; at += 5000)
+                log_write(&r.feed.log, SLAB_NONE, at, "xx", 2);
+        follower_done(&r);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -285,6 +325,7 @@ int main(void)
                 cmocka_unit_test(a_line_is_too_large_as_soon_as_that_is_sure),
                 cmocka_unit_test(what_is_before_a_broken_length_is_taken),
                 cmocka_unit_test(the_limit_holds_for_slabs_that_are_used_again),
+                cmocka_unit_test(a_long_line_is_not_searched_again),
                 cmocka_unit_test(room_that_was_made_ready_stays_where_it_was),
                 cmocka_unit_test(
                         marks_tell_the_time_to_the_millisecond_and_the_origin_of_long_runs),
