@@ -57,8 +57,7 @@ void session_end(struct session *session, enum link_cause cause, const char *tex
                                   session->close_cause);
                 close(fd);
         } else {
-                tcp_silence(fd);
-                books = tcp_books(fd, ledger->image->written);
+                books = tcp_last_books(fd, ledger->image->written);
                 if (books.acked < ledger->image->acked)
                         books.acked = ledger->image->acked;
                 fate = end_ledger(ledger, books, session->setup.config->resend,
@@ -307,9 +306,8 @@ void session_abandon(struct log *in, struct ledger *ledger, int fd, enum config_
         int error;
 
         if (fd >= 0) {
-                tcp_silence(fd);
                 reconcile(ledger, fd, &error);
-                books = tcp_books(fd, image->written);
+                books = tcp_last_books(fd, image->written);
         }
         if (books.acked < image->acked)
                 books.acked = image->acked;

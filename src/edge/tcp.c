@@ -2,7 +2,6 @@
 #include "edge/tcp.h"
 
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -110,6 +109,22 @@ struct tcp_books tcp_books(int fd, uint64_t written)
         return books;
 }
 
+struct tcp_books tcp_last_books(int fd, uint64_t written)
+{
+        struct tcp_info info = {0};
+        socklen_t size = sizeof(info);
+        struct tcp_books books;
+        bool over;
+
+        /* First: the counters of a connection that is in CLOSE by now are final. */
+        over = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+               info.tcpi_state == TCP_CLOSE;
+        books = tcp_books(fd, written);
+        if (!over)
+                books.transmitted = written;
+        return books;
+}
+
 /* Reads the queue's counter and the TCP_INFO of a live socket. Two system calls give skewed values,
  * so the reading is repeated until the first counter has not changed, at most 100 times. */
 static bool read_both(int fd, int request, struct tcp_info *info, int *queued)
@@ -185,14 +200,6 @@ void tcp_listen_again(int fd)
         int unused = 0;
 
         setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused));
-}
-
-void tcp_silence(int fd)
-{
-        struct sock_filter drop = {.code = BPF_RET | BPF_K, .k = 0};
-        struct sock_fprog program = {.len = 1, .filter = &drop};
-
-        setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
 }
 
 void tcp_reset(int fd)
