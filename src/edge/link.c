@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/catalog.h"
+#include "edge/tcp.h"
 #include "edge/timer.h"
 #include "flow/fingerprint.h"
 #include "util/clock.h"
@@ -115,7 +116,9 @@ static void on_connected(void *context, int fd, const char *address, const char 
         snprintf(link->peer, sizeof(link->peer), "%s", peer);
         link->session = session_new(&setup);
         if (!link->session) {
-                link_tell_failure(link, CAUSE_LOCAL, "no memory for a session");
+                tcp_reset(fd);
+                link->ops->forget(link->context, link->ledger->image->epoch + 1);
+                on_failed(link, CAUSE_LOCAL, "no memory for a session");
                 wait_for_round(link, CAUSE_LOCAL, "no memory for a session");
                 return;
         }

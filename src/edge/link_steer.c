@@ -95,7 +95,8 @@ void link_release(struct link *link, const char *text)
 
 static const char changed_text[] = "the configuration of the link has changed";
 
-static bool recover_session(struct link *link, int fd)
+/* Returns NULL, or why the connection can't be recovered; fd is the caller's then. */
+static const char *recover_session(struct link *link, int fd)
 {
         const struct image_session *image = link->ledger->image;
         struct sockaddr_storage peer = {0};
@@ -103,8 +104,10 @@ static bool recover_session(struct link *link, int fd)
         struct session_setup setup = link_session_setup(link, fd);
         char text[400];
 
-        if (fd < 0 || !image->up_since)
-                return false;
+        if (fd < 0)
+                return "lost";
+        if (!image->up_since)
+                return "not greeted yet";
         snprintf(link->address, sizeof(link->address), "%s", fingerprint_address_of(image));
         /* A connection reset meanwhile has no peer address, but the bytes received before the reset
          * can still be read. */
@@ -114,7 +117,7 @@ static bool recover_session(struct link *link, int fd)
                 snprintf(link->peer, sizeof(link->peer), "%.79s", link->address);
         link->session = session_recover(&setup);
         if (!link->session)
-                return false;
+                return "given up (no memory for a session)";
         session_pause(link->session, link->paused);
         session_hurry(link->session, link->hurry);
         link_describe(link, text, sizeof(text));
@@ -124,18 +127,19 @@ static bool recover_session(struct link *link, int fd)
         link->since = image->up_since;
         if (backoff_stable_usec(&link->backoff) != UINT64_MAX)
                 timer_arm(link->timer, backoff_stable_usec(&link->backoff));
-        return true;
+        return NULL;
 }
 
 void link_recover(struct link *link, int fd)
 {
         uint64_t epoch = link->ledger->image->epoch;
+        const char *wrong;
 
         link->started = true;
-        if (recover_session(link, fd))
+        wrong = recover_session(link, fd);
+        if (!wrong)
                 return;
-        diag_warning("link: the connection of the last run is %s: it is made anew",
-                     fd < 0 ? "lost" : "not greeted yet");
+        diag_warning("link: the connection of the last run is %s: it is made anew", wrong);
         session_abandon(link->in, link->ledger, fd, link->config->resend);
         link->ops->forget(link->context, epoch);
         start_or_hold(link);

@@ -214,10 +214,8 @@ static struct session *make(const struct session_setup *setup)
         struct session *session = calloc(1, sizeof(*session));
         uint64_t now = clock_usec();
 
-        if (!session) {
-                close(setup->fd);
+        if (!session)
                 return NULL;
-        }
         *session = (struct session){.setup = *setup,
                                     .fd = setup->fd,
                                     .read_size = SESSION_READ_LEAST,
@@ -237,6 +235,7 @@ static struct session *make(const struct session_setup *setup)
         session->retry = evtimer_new(setup->base, session_on_retry, session);
         if (!session->begin || !session->readable || !session->writable || !session->tick ||
             !session->acks || !session->throttle_end || !session->retry) {
+                session->fd = -1; /* the caller's still */
                 session_free(session);
                 return NULL;
         }

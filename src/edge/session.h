@@ -45,7 +45,7 @@ struct session_setup {
         struct ledger *ledger;
         const struct session_ops *ops;
         void *context;
-        int fd; /* connected; the session's from here on, also on error */
+        int fd; /* connected; the session's from here on, the caller's still on error */
 };
 
 /* Begins a session and its epoch in the ledger. up() is called from the event loop, never from
