@@ -15,7 +15,11 @@
 #include "util/diag.h"
 #include "util/socket.h"
 
-enum { DRAIN_USEC = 5000 };
+enum {
+        DRAIN_USEC = 5000,
+        ROOM_USEC = 1000000,
+        ROOM_RETRY_USEC = 100000,
+};
 
 #define LOSSES_USEC     (600 * USEC_PER_SEC)
 #define STAY_LEAST_USEC USEC_PER_SEC
@@ -53,11 +57,21 @@ void link_set_state(struct link *link, enum link_state state, enum link_cause ca
         link->ops->state(link->context, state, cause, text);
 }
 
-/* Begins the next round after the delay of the back-off. */
+/* True if the peer has just got room for a connection, see make_room(). */
+static bool has_room(const struct link *link)
+{
+        return clock_usec() < link->room_until;
+}
+
+/* Begins the next round after the delay of the back-off; soon, while the peer has just got room. */
 static void wait_for_round(struct link *link, enum link_cause cause, const char *text)
 {
-        uint64_t delay = backoff_wait(&link->backoff, clock_jitter());
+        uint64_t first = link->backoff.first_usec, delay;
 
+        if (has_room(link))
+                delay = first < ROOM_RETRY_USEC ? first : ROOM_RETRY_USEC;
+        else
+                delay = backoff_wait(&link->backoff, clock_jitter());
         link->next_attempt = clock_usec() + delay;
         link_set_state(link, LINK_WAITING, cause, text);
         timer_arm(link->timer, delay);
@@ -79,6 +93,22 @@ static void on_progress(void *context, enum link_state state, const char *addres
         link_set_state(link, state, CAUSE_NONE, text);
 }
 
+/*
+ * The peer turned an attempt away while an earlier connection lingers, which may hold the only
+ * place: resets that connection. As the peer was without room because of ftcpd, the next attempts
+ * come soon and do not count for the back-off. Returns false if none lingers, or for another cause.
+ */
+static bool make_room(struct link *link, enum link_cause cause)
+{
+        if (!lingerer_is_on(link->lingerer) || (cause != CAUSE_REFUSED && cause != CAUSE_RESET &&
+                                                cause != CAUSE_CLOSED && cause != CAUSE_GREETING))
+                return false;
+        diag_info("link: the connection that lingered is reset: it may hold the peer's only place");
+        lingerer_reset(link->lingerer);
+        link->room_until = clock_usec() + ROOM_USEC;
+        return true;
+}
+
 static void on_failed(void *context, enum link_cause cause, const char *text)
 {
         struct link *link = context;
@@ -86,6 +116,11 @@ static void on_failed(void *context, enum link_cause cause, const char *text)
 
         store_set(failed, *failed + 1);
         link_tell_failure(link, cause, text);
+        if (!make_room(link, cause))
+                return;
+        dial_stop(link->dial);
+        dial_rewind(link->dial);
+        wait_for_round(link, cause, text);
 }
 
 static void on_exhausted(void *context)
@@ -197,10 +232,30 @@ static void on_stable(struct link *link)
         link_tell_stable(link);
 }
 
+static bool may_linger(void *context)
+{
+        const struct link *link = context;
+
+        return !link->stopping && !link->held;
+}
+
+static void on_linger_over(void *context, uint64_t epoch)
+{
+        struct link *link = context;
+
+        link->ops->forget(link->context, epoch);
+        if (link->stopping && !link->session)
+                timer_arm(link->reaper, 0);
+}
+
 /* After a connection that proved itself, the back-off falls and the next round begins at the first
  * address; otherwise the address counts as failed and is skipped. */
 static void judge_connection(struct link *link, enum link_cause cause, bool proved)
 {
+        if (make_room(link, cause) || has_room(link)) {
+                dial_rewind(link->dial);
+                return;
+        }
         if (cause == CAUSE_GREETING)
                 backoff_longest(&link->backoff);
         else if (proved)
@@ -221,14 +276,18 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
                     const struct ledger_end *fate)
 {
         struct link *link = context;
-        bool proved = has_proved(link);
+        const struct image_session *image = link->ledger->image;
+        bool proved = has_proved(link), lingers = image->lingers == image->epoch;
 
         note_life(link);
         evtimer_del(link->timer);
-        link->ops->forget(link->context, link->ledger->image->epoch);
+        if (!lingers)
+                link->ops->forget(link->context, image->epoch);
         if (proved)
                 failure_reports_over(&link->failure_reports);
         link_tell_loss(link, cause, text, fate);
+        if (lingers)
+                link_tell_linger(link);
         if (!link_is_chosen(cause))
                 note_loss(link);
         judge_connection(link, cause, proved);
@@ -252,7 +311,7 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
         }
 }
 
-static const struct session_ops session_ops = {on_up, on_received, on_silent, on_lost};
+static const struct session_ops session_ops = {on_up, on_received, on_silent, may_linger, on_lost};
 
 struct session_setup link_session_setup(struct link *link, int fd)
 {
@@ -262,10 +321,27 @@ struct session_setup link_session_setup(struct link *link, int fd)
                 .wire_messages = link->wire_messages,
                 .in = link->in,
                 .ledger = link->ledger,
+                .lingerer = link->lingerer,
                 .ops = &session_ops,
                 .context = link,
                 .fd = fd,
         };
+}
+
+/* At a stop: true, and the reaper comes again, if a connection lingers and there is time left. */
+static bool waits_for_linger(struct link *link)
+{
+        uint64_t now = clock_usec();
+
+        if (!lingerer_is_on(link->lingerer))
+                return false;
+        if (now < link->stop_by) {
+                timer_arm(link->reaper, link->stop_by - now);
+                return true;
+        }
+        lingerer_close(link->lingerer);
+        evtimer_del(link->reaper);
+        return false;
 }
 
 static void on_reaper(evutil_socket_t fd, short what, void *arg)
@@ -276,7 +352,7 @@ static void on_reaper(evutil_socket_t fd, short what, void *arg)
         (void)what;
         session_free(link->gone);
         link->gone = NULL;
-        if (link->stopping)
+        if (link->stopping && !waits_for_linger(link))
                 link->ops->stopped(link->context);
 }
 
@@ -337,7 +413,9 @@ struct link *link_new(struct event_base *base, const struct config *config, stru
         link->dial = dial_new(base, &dial_ops, link);
         link->timer = evtimer_new(base, on_timer, link);
         link->reaper = evtimer_new(base, on_reaper, link);
-        if (!link->dial || !link->timer || !link->reaper || link_configure(link, config) < 0) {
+        link->lingerer = lingerer_new(base, ledger, on_linger_over, link);
+        if (!link->lingerer || !link->dial || !link->timer || !link->reaper ||
+            link_configure(link, config) < 0) {
                 link_free(link);
                 return NULL;
         }
@@ -351,6 +429,7 @@ void link_free(struct link *link)
                 return;
         session_free(link->session);
         session_free(link->gone);
+        lingerer_free(link->lingerer);
         dial_free(link->dial);
         if (link->timer)
                 event_free(link->timer);

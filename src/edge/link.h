@@ -48,6 +48,10 @@ void link_start(struct link *link);
  * The caller then calls link_reconcile(), once received() may be called. */
 void link_recover(struct link *link, int fd);
 
+/* Before link_start() or link_recover(), if a predecessor's connection lingers: lets the connection
+ * linger on. fd is the link's from here on; -1: lost. */
+void link_linger(struct link *link, int fd);
+
 /* Reconciles the recovered connection, if any, and may call received(). Closes the connection if
  * the link is held, if the connection was made from another configuration, or if the predecessor
  * was closing it. */
@@ -73,7 +77,8 @@ void link_hold(struct link *link, const char *text, uint64_t since);
 void link_release(struct link *link, const char *text);
 
 /* Stops the link: writes the queued messages until the deadline (clock_usec()), closes quietly and
- * calls stopped(). A held link only finishes a half-written message. */
+ * calls stopped(). A held link only finishes a half-written message. A connection that lingers is
+ * waited for, until the deadline, too. */
 void link_stop(struct link *link, uint64_t deadline);
 
 /* Waits until the peer has acknowledged the out log, at most until the deadline (clock_usec()), and

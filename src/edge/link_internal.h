@@ -6,6 +6,7 @@
 #include "core/backoff.h"
 #include "core/failure_reports.h"
 #include "edge/dial.h"
+#include "edge/lingerer.h"
 #include "edge/link.h"
 
 enum { LOSSES = 64 };
@@ -21,10 +22,12 @@ struct link {
         struct dial *dial;            /* owned */
         struct session *session;      /* owned */
         struct session *gone;         /* owned; freed from the loop */
+        struct lingerer *lingerer;    /* owned; the connection that lingers, if any */
         struct event *timer, *reaper; /* owned */
         struct backoff backoff;
         enum link_state state;
         uint64_t since, next_attempt;
+        uint64_t room_until; /* the peer has just got room for a connection: quick attempts */
         uint64_t down_since; /* or 0; while up: the start of an outage if this connection fails */
         char address[280], peer[80];
         enum link_cause last_cause;
@@ -41,7 +44,7 @@ struct link {
         bool draining; /* link_drain(): queued messages are written, the connection stays */
         char held_text[420];
         uint64_t held_since;
-        uint64_t drained_by;
+        uint64_t drained_by, stop_by;
 };
 
 /* Returns the setup of a session of this link; fd as in struct session_setup. */
@@ -72,6 +75,9 @@ bool link_tell_failure(struct link *link, enum link_cause cause, const char *tex
  */
 void link_tell_loss(struct link *link, enum link_cause cause, const char *text,
                     const struct ledger_end *fate);
+
+/* Logs that the connection just lost lingers. */
+void link_tell_linger(const struct link *link);
 
 /* Logs that the link is stable, if lines were left out before: with the number of failures not
  * logged, or because the link's last "up" was not logged. */

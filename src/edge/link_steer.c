@@ -15,6 +15,7 @@
 
 static void enter_held(struct link *link)
 {
+        lingerer_reset(link->lingerer);
         evtimer_del(link->timer);
         link->redial = false;
         if (link->session) {
@@ -130,6 +131,11 @@ static const char *recover_session(struct link *link, int fd)
         return NULL;
 }
 
+void link_linger(struct link *link, int fd)
+{
+        lingerer_begin(link->lingerer, fd);
+}
+
 void link_recover(struct link *link, int fd)
 {
         uint64_t epoch = link->ledger->image->epoch;
@@ -190,6 +196,7 @@ int link_configure(struct link *link, const struct config *config)
 void link_stop(struct link *link, uint64_t deadline)
 {
         link->stopping = true;
+        link->stop_by = deadline;
         evtimer_del(link->timer);
         dial_stop(link->dial);
         if (link->state != LINK_STOPPING)

@@ -95,6 +95,14 @@ void link_tell_loss(struct link *link, enum link_cause cause, const char *text,
                           fate->unsent.bytes, what_becomes(link));
 }
 
+void link_tell_linger(const struct link *link)
+{
+        diag_line(link->quiet ? LOG_DEBUG : LOG_NOTICE,
+                  "link: the peer may still read what its kernel holds: the old connection is shut "
+                  "down, and reset after %s unless the peer closes it",
+                  units_span_words(LINGER_USEC).text);
+}
+
 void link_tell_stable(struct link *link)
 {
         uint64_t untold = failure_reports_over(&link->failure_reports);

@@ -12,6 +12,7 @@ libedge_a_SOURCES = \
 	%D%/link_internal.h \
 	%D%/link_steer.c \
 	%D%/link_tell.c \
+	%D%/lingerer.c %D%/lingerer.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/poller.c %D%/poller.h \
 	%D%/resolver.c %D%/resolver.h \

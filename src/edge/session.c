@@ -19,10 +19,15 @@ enum {
                                    with unread data would reset */
 };
 
+/* A path that answered so recently lives. */
+#define PATH_LIVES_USEC (2 * USEC_PER_SEC)
+
 static_assert((int)LINK_CAUSES <= (int)IMAGE_CAUSES, "every cause has its counter");
 
+/* linger_until: until when the connection lingers, clock_usec(); 0: it does not. */
 static struct ledger_end end_ledger(struct ledger *ledger, struct tcp_books books,
-                                    enum config_resend resend, enum link_cause cause)
+                                    enum config_resend resend, enum link_cause cause,
+                                    uint64_t linger_until)
 {
         struct store *store = ledger->log->store;
         struct ledger_end fate;
@@ -30,8 +35,57 @@ static struct ledger_end end_ledger(struct ledger *ledger, struct tcp_books book
         store_begin(store);
         fate = ledger_end(ledger, books.acked, books.transmitted, resend);
         store_add(store, &ledger->totals->lost[cause], 1);
+        if (linger_until)
+                ledger_linger(ledger, linger_until);
         store_commit(store);
         return fate;
+}
+
+/* True for the causes by which this end gives up a connection that may well live. */
+static bool is_our_verdict(enum link_cause cause)
+{
+        return cause == CAUSE_SILENT || cause == CAUSE_STALLED || cause == CAUSE_FRAMING ||
+               cause == CAUSE_OPERATOR;
+}
+
+/* True if nothing was heard on a connection that silence ends. Nobody may be there to read. */
+static bool is_unheard(const struct session *session)
+{
+        const struct config *config = session->setup.config;
+
+        return !session->got_byte && config->heartbeat_timeout_usec &&
+               config->on_silence == SILENCE_RECONNECT;
+}
+
+/* True if the peer's kernel may hold messages that the peer's program has not read: some were
+ * handed over since the peer's last byte, or are not acknowledged. */
+static bool has_given(const struct session *session)
+{
+        const struct ledger *ledger = session->setup.ledger;
+
+        return session->last_given >= session->last_byte ||
+               ledger->acked.image->pos < ledger_written(ledger);
+}
+
+/* True if a reset could destroy messages of which the peer's program still reads. */
+static bool has_to_linger(const struct session *session, int fd, enum link_cause cause)
+{
+        return is_our_verdict(cause) && !is_unheard(session) && has_given(session) &&
+               tcp_path_lives(fd, PATH_LIVES_USEC) &&
+               session->setup.ops->may_linger(session->setup.context);
+}
+
+static struct tcp_books last_books(const struct session *session, int fd)
+{
+        const struct image_session *image = session->setup.ledger->image;
+        struct tcp_books books = {image->acked, image->written};
+
+        if (session->fin_sent)
+                return books;
+        books = tcp_last_books(fd, image->written);
+        if (books.acked < image->acked)
+                books.acked = image->acked;
+        return books;
 }
 
 void session_end(struct session *session, enum link_cause cause, const char *text)
@@ -40,6 +94,7 @@ void session_end(struct session *session, enum link_cause cause, const char *tex
         struct ledger_end fate = {0};
         struct tcp_books books;
         int fd = session->fd;
+        bool lingers;
 
         if (fd < 0)
                 return;
@@ -51,22 +106,20 @@ void session_end(struct session *session, enum link_cause cause, const char *tex
         evtimer_del(session->acks);
         evtimer_del(session->throttle_end);
         evtimer_del(session->retry);
-        if (session->fin_sent) {
-                books = (struct tcp_books){ledger->image->acked, ledger->image->written};
-                fate = end_ledger(ledger, books, session->setup.config->resend,
-                                  session->close_cause);
-                close(fd);
-        } else {
-                books = tcp_last_books(fd, ledger->image->written);
-                if (books.acked < ledger->image->acked)
-                        books.acked = ledger->image->acked;
-                fate = end_ledger(ledger, books, session->setup.config->resend,
-                                  session->closing ? session->close_cause : cause);
-                if (cause == CAUSE_CLOSED && books.acked == ledger->image->written)
-                        close(fd); /* nothing is under way: no reset is needed */
-                else
-                        tcp_reset(fd);
-        }
+        lingers = has_to_linger(session, fd, cause);
+        if (lingers)
+                lingerer_reset(session->setup.lingerer); /* one at most */
+        books = last_books(session, fd);
+        fate = end_ledger(ledger, books, session->setup.config->resend,
+                          session->closing ? session->close_cause : cause,
+                          lingers ? clock_usec() + LINGER_USEC : 0);
+        if (lingers)
+                lingerer_begin(session->setup.lingerer, fd);
+        else if (session->fin_sent ||
+                 (cause == CAUSE_CLOSED && books.acked == ledger->image->written))
+                close(fd); /* nothing is under way: no reset is needed */
+        else
+                tcp_reset(fd);
         /* The remainder of a partial message never comes: the next connection begins a new message.
          */
         slabs_free(ledger->log->store, log_cut(session->setup.in));
@@ -119,6 +172,8 @@ void session_close(struct session *session, enum link_cause cause, const char *t
 
 void session_pause(struct session *session, bool pause)
 {
+        uint64_t now = clock_usec();
+
         if (pause == session->paused || session->fd < 0)
                 return;
         session->paused = pause;
@@ -130,7 +185,9 @@ void session_pause(struct session *session, bool pause)
                         event_del(session->readable);
                 return;
         }
-        session->last_byte = clock_usec();
+        if (session->last_given >= session->last_byte)
+                session->last_given = now;
+        session->last_byte = now;
         event_add(session->readable, NULL);
         session_look_after(session);
 }
@@ -267,6 +324,7 @@ struct session *session_recover(const struct session_setup *setup)
         if (!session)
                 return NULL;
         session->greeted = session->recovered = session->got_byte = true;
+        session->last_given = session->last_byte; /* unknown, so some may have been handed over */
         tcp_listen_again(setup->fd);
         return session;
 }
@@ -310,7 +368,7 @@ void session_abandon(struct log *in, struct ledger *ledger, int fd, enum config_
         }
         if (books.acked < image->acked)
                 books.acked = image->acked;
-        end_ledger(ledger, books, resend, CAUSE_LOCAL);
+        end_ledger(ledger, books, resend, CAUSE_LOCAL, 0);
         if (fd >= 0)
                 tcp_reset(fd);
         slabs_free(in->store, log_cut(in));

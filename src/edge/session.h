@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "config/wire_messages.h"
 #include "core/state.h"
+#include "edge/lingerer.h"
 #include "flow/ledger.h"
 #include "store/log.h"
 
@@ -31,8 +32,10 @@ struct session_ops {
         void (*received)(void *context, const struct log_taken *taken);
         /* The peer became silent, with OnSilence=report; or sends again (silent is false). */
         void (*silent)(void *context, bool silent, const char *text);
-        /* The last call: the connection is closed, and `end` is the ledger's account. The callee
-         * calls session_free() later, from the event loop. */
+        /* True if the connection may linger, which ends by a verdict of this end. */
+        bool (*may_linger)(void *context);
+        /* The last call: the connection is closed or lingers, and `end` is the ledger's account.
+         * The callee calls session_free() later, from the event loop. */
         void (*lost)(void *context, enum link_cause cause, const char *text,
                      const struct ledger_end *end);
 };
@@ -43,6 +46,7 @@ struct session_setup {
         const struct wire_messages *wire_messages;
         struct log *in;
         struct ledger *ledger;
+        struct lingerer *lingerer; /* takes a connection that lingers */
         const struct session_ops *ops;
         void *context;
         int fd; /* connected; the session's from here on, the caller's still on error */

@@ -19,6 +19,8 @@ struct session {
         int fd; /* -1: closed */
         struct event *begin, *readable, *writable, *tick, *acks, *throttle_end, *retry;
         uint64_t since, last_byte, last_ack, last_sent, last_progress, partial_since, asked_at;
+        uint64_t
+                last_given; /* when bytes of the out log were last handed to the kernel; 0: never */
         uint64_t partial_total, declared;
         uint64_t limits_since; /* a reload changed the limits of silence or path; 0: none did */
         uint64_t beat_at;      /* when a heartbeat was sent, and no byte came since; 0: none */

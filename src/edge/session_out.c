@@ -191,7 +191,7 @@ static void write_out(struct session *session, size_t least)
         /* Only the out log counts as progress: a heartbeat in the near kernel's queue is no sign
          * that the peer takes anything. */
         if (ledger_written(ledger) != before)
-                session->last_progress = session->last_sent;
+                session->last_progress = session->last_given = session->last_sent;
         if (ledger->image->written - session->asked_at >= ASK_BYTES)
                 session_poll_acks(session);
         if (session->fd < 0)

@@ -22,6 +22,7 @@ enum {
 /* Values of tcpi_state. linux/tcp.h has no names for the values; netinet/tcp.h has names, but the
  * two headers exclude each other. */
 enum {
+        TCP_ESTABLISHED = 1,
         TCP_FIN_WAIT1 = 4,
         TCP_FIN_WAIT2,
         TCP_TIME_WAIT,
@@ -86,6 +87,19 @@ bool tcp_look(int fd, struct tcp_state *state)
                 .sent_again = info.tcpi_retransmits > 0,
         };
         return true;
+}
+
+bool tcp_path_lives(int fd, uint64_t usec)
+{
+        struct tcp_info info = {0};
+        socklen_t size = sizeof(info);
+
+        if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0 ||
+            (info.tcpi_state != TCP_ESTABLISHED && info.tcpi_state != TCP_FIN_WAIT1 &&
+             info.tcpi_state != TCP_FIN_WAIT2))
+                return false;
+        return (uint64_t)info.tcpi_last_ack_recv * 1000 < usec ||
+               (is_closed(&info, size) && info.tcpi_probes == 0);
 }
 
 uint64_t tcp_acked(int fd, uint64_t written)

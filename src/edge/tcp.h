@@ -25,6 +25,10 @@ struct tcp_state {
 /* Reads the state of a connection. False: the socket has none, *state is not set. */
 bool tcp_look(int fd, struct tcp_state *state);
 
+/* True if the connection stands and its path lives: the peer's kernel answered within `usec`, or
+ * its window is closed and no probe is unanswered (they come ever more rarely). */
+bool tcp_path_lives(int fd, uint64_t usec);
+
 /* Returns how many of the `written` bytes the peer's kernel has acknowledged; 0 if unknown. Takes
  * one ioctl(). */
 uint64_t tcp_acked(int fd, uint64_t written);

@@ -59,6 +59,13 @@ struct ledger_end {
 struct ledger_end ledger_end(struct ledger *ledger, uint64_t acked, uint64_t transmitted,
                              enum config_resend resend);
 
+/* Notes in the image that the connection, which ends, lingers until the time given, clock_usec().
+ * Part of the transaction around ledger_end(). */
+void ledger_linger(struct ledger *ledger, uint64_t until_usec);
+
+/* Notes that no connection lingers. */
+void ledger_linger_over(struct ledger *ledger);
+
 /*
  * Drops (expired) all messages older than before_usec, by the clock of log_take(), and not begun on
  * this connection. Returns the count of messages dropped.

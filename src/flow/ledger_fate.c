@@ -350,6 +350,17 @@ struct ledger_end ledger_end(struct ledger *ledger, uint64_t acked, uint64_t tra
         return end;
 }
 
+void ledger_linger(struct ledger *ledger, uint64_t until_usec)
+{
+        store_put(ledger->log->store, &ledger->image->lingers, ledger->image->epoch);
+        store_put(ledger->log->store, &ledger->image->linger_until, until_usec);
+}
+
+void ledger_linger_over(struct ledger *ledger)
+{
+        store_set(&ledger->image->lingers, 0);
+}
+
 /* ---- the books ---- */
 
 void ledger_books(const struct ledger *ledger, struct books *books)

@@ -168,6 +168,9 @@ static const char *check_session(struct recovery *r, const struct frame_spec *sp
         struct log inject;
 
         log_init(&inject, r->store, &session->inject, spec);
+        if (session->lingers > session->epoch ||
+            (session->live && session->lingers == session->epoch))
+                return "the connection that lingers is no earlier one";
         if (!recover_has_good_end(r, &session->inject))
                 return "the end of what is sent besides is out of range";
         if (!has_good_places(image))

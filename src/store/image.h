@@ -28,7 +28,7 @@
  *
  *   image_client       4  flow/spread, flow/turn, edge/client; client slots are used again, and
  *                         fill_slot() must set a new word
- *   image_session     32  flow/ledger, edge/session, edge/link; ledger_begin() must set a word that
+ *   image_session     30  flow/ledger, edge/session, edge/link; ledger_begin() must set a word that
  *                         one connection must not leave to the next
  *   image_totals      61  any module: counts and times of the daemon, which outlive connections
  *   image_spread       8  flow/spread
@@ -185,7 +185,9 @@ struct image_session {
         uint64_t skipped_begun_messages, skipped_begun_bytes; /* the part before `begun` */
         uint64_t begun, begun_number; /* the boundary behind the last message begun on any earlier
                                          connection */
-        uint64_t spare[32];
+        uint64_t lingers;             /* the epoch of an ended connection that lingers; 0: none */
+        uint64_t linger_until;        /* the end of lingering, clock_usec() */
+        uint64_t spare[30];
 };
 
 enum { IMAGE_REASONS = 16 };

@@ -360,6 +360,8 @@ static void recover_state(struct relay *relay, struct handover *handover)
         memset(handover->fd_bag, -1, sizeof(handover->fd_bag));
         if (image->session.live)
                 relay->upstream = handover_upstream(handover, epoch);
+        if (image->session.lingers)
+                relay->lingering = handover_upstream(handover, image->session.lingers);
         relay->was_up = image->session.live && image->session.up_since;
         relay->turn.discard = !relay->was_up && relay->config->when_down == DOWN_DISCARD;
         know_drops(relay);

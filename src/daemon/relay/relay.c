@@ -141,6 +141,7 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
                                 .context = context,
                                 .frame = config->frame,
                                 .upstream = -1,
+                                .lingering = -1,
                                 .flush_at = RELAY_NO_FLUSH,
                                 .started = clock_usec(),
                                 .started_wall = clock_wall_usec()};
@@ -212,6 +213,9 @@ void relay_free(struct relay *relay)
 
 void relay_start(struct relay *relay)
 {
+        if (relay->recovered && relay->ledger.image->lingers)
+                link_linger(relay->link, relay->lingering);
+        relay->lingering = -1;
         relay_recover_hold(relay);
         if (!relay->recovered || !relay->ledger.image->live) {
                 relay_apply_fate(relay);

@@ -46,6 +46,7 @@ struct relay {
         bool recovered;       /* the store is the predecessor's */
         bool keeps;           /* a service manager keeps descriptors for a successor */
         int upstream;         /* the predecessor's connection, until relay_start(); -1: none */
+        int lingering;        /* the same of a connection that lingers */
         struct event *tidier; /* owned; runs fd_bag_tidy() */
         struct log in, out;
         struct turn turn;
