@@ -48,6 +48,7 @@ system_tests += \
 	%D%/docs/readme_test.py \
 	%D%/link/greeting_test.py \
 	%D%/link/heartbeat_test.py \
+	%D%/link/linger_test.py \
 	%D%/link/link_test.py \
 	%D%/link/redial_test.py \
 	%D%/link/stall_test.py \
