@@ -100,11 +100,11 @@ static void on_progress(void *context, enum link_state state, const char *addres
  */
 static bool make_room(struct link *link, enum link_cause cause)
 {
-        if (!lingerer_is_on(link->lingerer) || (cause != CAUSE_REFUSED && cause != CAUSE_RESET &&
-                                                cause != CAUSE_CLOSED && cause != CAUSE_GREETING))
+        if (!link_lingers(link) || (cause != CAUSE_REFUSED && cause != CAUSE_RESET &&
+                                    cause != CAUSE_CLOSED && cause != CAUSE_GREETING))
                 return false;
         diag_info("link: the connection that lingered is reset: it may hold the peer's only place");
-        lingerer_reset(link->lingerer);
+        link_linger_reset(link);
         link->room_until = clock_usec() + ROOM_USEC;
         return true;
 }
@@ -232,20 +232,19 @@ static void on_stable(struct link *link)
         link_tell_stable(link);
 }
 
-static bool may_linger(void *context)
-{
-        const struct link *link = context;
-
-        return !link->stopping && !link->held;
-}
-
-static void on_linger_over(void *context, uint64_t epoch)
+static bool on_asks_to_linger(void *context)
 {
         struct link *link = context;
 
-        link->ops->forget(link->context, epoch);
-        if (link->stopping && !link->session)
-                timer_arm(link->reaper, 0);
+        if (link->stopping || link->held)
+                return false;
+        link_linger_reset(link); /* one at most */
+        return true;
+}
+
+static void on_lingers(void *context, int fd)
+{
+        link_linger(context, fd);
 }
 
 /* After a connection that proved itself, the back-off falls and the next round begins at the first
@@ -311,7 +310,8 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
         }
 }
 
-static const struct session_ops session_ops = {on_up, on_received, on_silent, may_linger, on_lost};
+static const struct session_ops session_ops = {
+        on_up, on_received, on_silent, on_asks_to_linger, on_lingers, on_lost};
 
 struct session_setup link_session_setup(struct link *link, int fd)
 {
@@ -321,27 +321,10 @@ struct session_setup link_session_setup(struct link *link, int fd)
                 .wire_messages = link->wire_messages,
                 .in = link->in,
                 .ledger = link->ledger,
-                .lingerer = link->lingerer,
                 .ops = &session_ops,
                 .context = link,
                 .fd = fd,
         };
-}
-
-/* At a stop: true, and the reaper comes again, if a connection lingers and there is time left. */
-static bool waits_for_linger(struct link *link)
-{
-        uint64_t now = clock_usec();
-
-        if (!lingerer_is_on(link->lingerer))
-                return false;
-        if (now < link->stop_by) {
-                timer_arm(link->reaper, link->stop_by - now);
-                return true;
-        }
-        lingerer_close(link->lingerer);
-        evtimer_del(link->reaper);
-        return false;
 }
 
 static void on_reaper(evutil_socket_t fd, short what, void *arg)
@@ -352,7 +335,7 @@ static void on_reaper(evutil_socket_t fd, short what, void *arg)
         (void)what;
         session_free(link->gone);
         link->gone = NULL;
-        if (link->stopping && !waits_for_linger(link))
+        if (link->stopping && !link_linger_delays_stop(link))
                 link->ops->stopped(link->context);
 }
 
@@ -413,8 +396,7 @@ struct link *link_new(struct event_base *base, const struct config *config, stru
         link->dial = dial_new(base, &dial_ops, link);
         link->timer = evtimer_new(base, on_timer, link);
         link->reaper = evtimer_new(base, on_reaper, link);
-        link->lingerer = lingerer_new(base, ledger, on_linger_over, link);
-        if (!link->lingerer || !link->dial || !link->timer || !link->reaper ||
+        if (!link_linger_init(link) || !link->dial || !link->timer || !link->reaper ||
             link_configure(link, config) < 0) {
                 link_free(link);
                 return NULL;
@@ -429,7 +411,7 @@ void link_free(struct link *link)
                 return;
         session_free(link->session);
         session_free(link->gone);
-        lingerer_free(link->lingerer);
+        link_linger_done(link);
         dial_free(link->dial);
         if (link->timer)
                 event_free(link->timer);

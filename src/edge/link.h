@@ -48,8 +48,9 @@ void link_start(struct link *link);
  * The caller then calls link_reconcile(), once received() may be called. */
 void link_recover(struct link *link, int fd);
 
-/* Before link_start() or link_recover(), if a predecessor's connection lingers: lets the connection
- * linger on. fd is the link's from here on; -1: lost. */
+/* Lets the connection linger that the image names: no other lingers. Before link_start() or
+ * link_recover(), if a predecessor's connection lingers. fd is the link's from here on; -1: lost.
+ */
 void link_linger(struct link *link, int fd);
 
 /* Reconciles the recovered connection, if any, and may call received(). Closes the connection if

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The link's memory and the functions that link.c (dialling, the session, timers), link_steer.c
- * (orders of the caller) and link_tell.c (lines in the program's log) share. */
+/* The link's memory and the functions that link.c (dialling, the session, timers), link_linger.c
+ * (the connection that lingers), link_steer.c (orders of the caller) and link_tell.c (lines in the
+ * program's log) share. */
 #include "config/wire_messages.h"
 #include "core/backoff.h"
 #include "core/failure_reports.h"
 #include "edge/dial.h"
-#include "edge/lingerer.h"
 #include "edge/link.h"
 
 enum { LOSSES = 64 };
@@ -22,8 +22,11 @@ struct link {
         struct dial *dial;            /* owned */
         struct session *session;      /* owned */
         struct session *gone;         /* owned; freed from the loop */
-        struct lingerer *lingerer;    /* owned; the connection that lingers, if any */
         struct event *timer, *reaper; /* owned */
+        struct {
+                int fd;                        /* -1: no connection lingers */
+                struct event *readable, *late; /* owned; readable: NULL while none lingers */
+        } linger;
         struct backoff backoff;
         enum link_state state;
         uint64_t since, next_attempt;
@@ -63,6 +66,22 @@ void link_start_round(struct link *link);
 
 /* Sets the state to held; the link has no session and no round under way. */
 void link_enter_held(struct link *link);
+
+/* link_linger.c */
+
+/* Returns false without memory. link_linger_done() is to follow in both cases; it closes the
+ * connection that lingers without a word. */
+bool link_linger_init(struct link *link);
+void link_linger_done(struct link *link);
+
+/* True if a connection lingers. */
+bool link_lingers(const struct link *link);
+
+/* Resets the connection that lingers, if any. */
+void link_linger_reset(struct link *link);
+
+/* At a stop: true, and the reaper comes again, if a connection lingers and there is time left. */
+bool link_linger_delays_stop(struct link *link);
 
 /* True if a connection ended by an order (of an operator, of a stop): no fault of the link. */
 bool link_is_chosen(enum link_cause cause);

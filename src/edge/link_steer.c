@@ -15,7 +15,7 @@
 
 static void enter_held(struct link *link)
 {
-        lingerer_reset(link->lingerer);
+        link_linger_reset(link);
         evtimer_del(link->timer);
         link->redial = false;
         if (link->session) {
@@ -129,11 +129,6 @@ static const char *recover_session(struct link *link, int fd)
         if (backoff_stable_usec(&link->backoff) != UINT64_MAX)
                 timer_arm(link->timer, backoff_stable_usec(&link->backoff));
         return NULL;
-}
-
-void link_linger(struct link *link, int fd)
-{
-        lingerer_begin(link->lingerer, fd);
 }
 
 void link_recover(struct link *link, int fd)

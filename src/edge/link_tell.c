@@ -100,7 +100,7 @@ void link_tell_linger(const struct link *link)
         diag_line(link->quiet ? LOG_DEBUG : LOG_NOTICE,
                   "link: the peer may still read what its kernel holds: the old connection is shut "
                   "down, and reset after %s unless the peer closes it",
-                  units_span_words(LINGER_USEC).text);
+                  units_span_words(SESSION_LINGER_USEC).text);
 }
 
 void link_tell_stable(struct link *link)

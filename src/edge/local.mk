@@ -10,9 +10,9 @@ libedge_a_SOURCES = \
 	%D%/dial.c %D%/dial.h \
 	%D%/link.c %D%/link.h \
 	%D%/link_internal.h \
+	%D%/link_linger.c \
 	%D%/link_steer.c \
 	%D%/link_tell.c \
-	%D%/lingerer.c %D%/lingerer.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/poller.c %D%/poller.h \
 	%D%/resolver.c %D%/resolver.h \

@@ -107,14 +107,12 @@ void session_end(struct session *session, enum link_cause cause, const char *tex
         evtimer_del(session->throttle_end);
         evtimer_del(session->retry);
         lingers = has_to_linger(session, fd, cause);
-        if (lingers)
-                lingerer_reset(session->setup.lingerer); /* one at most */
         books = last_books(session, fd);
         fate = end_ledger(ledger, books, session->setup.config->resend,
                           session->closing ? session->close_cause : cause,
-                          lingers ? clock_usec() + LINGER_USEC : 0);
+                          lingers ? clock_usec() + SESSION_LINGER_USEC : 0);
         if (lingers)
-                lingerer_begin(session->setup.lingerer, fd);
+                session->setup.ops->lingers(session->setup.context, fd);
         else if (session->fin_sent ||
                  (cause == CAUSE_CLOSED && books.acked == ledger->image->written))
                 close(fd); /* nothing is under way: no reset is needed */

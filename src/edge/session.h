@@ -13,15 +13,18 @@
 #include "config/config.h"
 #include "config/wire_messages.h"
 #include "core/state.h"
-#include "edge/lingerer.h"
 #include "flow/ledger.h"
 #include "store/log.h"
+#include "util/clock.h"
 
 enum {
         /* One write. The largest segment takes a little less than 64 K, on loopback too: the
          * remainder of a larger write goes in another segment and wakes the peer once more. */
         SESSION_WRITE_SIZE = 60 * 1024,
 };
+
+/* A connection that ftcpd gives up lingers for this long at most. */
+#define SESSION_LINGER_USEC (10 * USEC_PER_SEC)
 
 struct session;
 
@@ -32,8 +35,11 @@ struct session_ops {
         void (*received)(void *context, const struct log_taken *taken);
         /* The peer became silent, with OnSilence=report; or sends again (silent is false). */
         void (*silent)(void *context, bool silent, const char *text);
-        /* True if the connection may linger, which ends by a verdict of this end. */
+        /* True if the connection, which ends by a verdict of this end, may linger; an earlier one
+         * lingers no more. */
         bool (*may_linger)(void *context);
+        /* The connection lingers, as ledger_linger() says; fd is the callee's. lost() follows. */
+        void (*lingers)(void *context, int fd);
         /* The last call: the connection is closed or lingers, and `end` is the ledger's account.
          * The callee calls session_free() later, from the event loop. */
         void (*lost)(void *context, enum link_cause cause, const char *text,
@@ -46,7 +52,6 @@ struct session_setup {
         const struct wire_messages *wire_messages;
         struct log *in;
         struct ledger *ledger;
-        struct lingerer *lingerer; /* takes a connection that lingers */
         const struct session_ops *ops;
         void *context;
         int fd; /* connected; the session's from here on, the caller's still on error */

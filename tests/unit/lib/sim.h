@@ -137,6 +137,9 @@ struct world {
         } jumping, extending, discarding;
         struct count discarded;
         bool is_discarded[SIM_CLIENTS][SIM_UP];
+        bool ends_lingering; /* the connection that ends lingers */
+        bool linger_ends;
+        uint64_t lingers; /* epoch of the connection that lingers; 0: none */
         enum sim_op op;
         uint32_t op_slot;
         uint64_t op_limit;

@@ -159,6 +159,11 @@ static void settle_link(struct side *side)
         const struct image_session *session = &side->store.image->session;
         struct world *world = side->world;
 
+        if (world->linger_ends && !session->lingers)
+                world->lingers = 0;
+        world->linger_ends = false;
+        if (world->conn == CONN_DEAD && !session->live && world->ends_lingering)
+                world->lingers = session->epoch;
         if (world->conn == CONN_NEW)
                 world->conn = session->live ? CONN_UP : CONN_NONE;
         else if (world->conn == CONN_DEAD && session->live)

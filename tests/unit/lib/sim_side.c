@@ -406,6 +406,10 @@ void side_connection_ends(struct side *side)
         store_begin(&side->store);
         end = ledger_end(&side->ledger, world->acked, world->transmitted, RESEND_UNACKED);
         store_add(&side->store, &totals->lost[0], 1);
+        if (world->ends_lingering) {
+                ledger_linger(&side->ledger, world->now + 1);
+                world->lingers = side->store.image->session.epoch;
+        }
         store_commit(&side->store);
         slabs_free(&side->store, log_cut(&side->in));
         expected = world_cut(world, in_message);
@@ -419,6 +423,14 @@ void side_connection_ends(struct side *side)
         world->inject_end = side->store.image->session.inject.end;
 }
 
+static void linger_over(struct side *side)
+{
+        side->world->linger_ends = true;
+        ledger_linger_over(&side->ledger);
+        side->world->linger_ends = false;
+        side->world->lingers = 0;
+}
+
 static void do_connection(struct side *side)
 {
         struct world *world = side->world;
@@ -426,6 +438,9 @@ static void do_connection(struct side *side)
         if (world->conn == CONN_NONE) {
                 connection_begins(side);
         } else if (world_random(world, 5) == 0) {
+                world->ends_lingering = world_random(world, 2);
+                if (world->ends_lingering || world_random(world, 2))
+                        linger_over(side);
                 world->conn = CONN_DEAD;
                 side_crash_point();
                 side_connection_ends(side);

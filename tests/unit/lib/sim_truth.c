@@ -84,6 +84,8 @@ void side_check(struct side *side)
                 if (side_client(side, slot)->id)
                         check_client(side, slot);
         check_ledger(side);
+        world_check(world, side->store.image->session.lingers == world->lingers,
+                    "another connection lingers");
         if (side->plan->spread)
                 side_check_readers(side);
 }
