@@ -58,6 +58,7 @@ enum config_down { DOWN_QUEUE, DOWN_DISCARD, DOWN_REFUSE };
 enum config_loss { LOSS_KEEP, LOSS_DISCONNECT };
 enum config_held { HELD_OK, HELD_WARNING, HELD_CRITICAL };
 enum config_resend { RESEND_UNACKED, RESEND_UNSENT, RESEND_NONE };
+enum config_send_after { SEND_AFTER_CONNECT, SEND_AFTER_BYTE, SEND_AFTER_ANSWER };
 
 struct config {
         /* [Upstream] */
@@ -71,6 +72,7 @@ struct config {
         struct config_messages greeting;
         struct config_bytes greeting_expect; /* size 0: none */
         uint64_t greeting_timeout_usec;
+        enum config_send_after send_after;
         /* [Frame] */
         struct frame_spec frame;
         uint64_t frame_timeout_usec; /* 0: off */

@@ -25,6 +25,10 @@ static const char *const downs[] = {
 static const char *const losses[] = {[LOSS_KEEP] = "keep", [LOSS_DISCONNECT] = "disconnect", NULL};
 static const char *const resends[] = {
         [RESEND_UNACKED] = "unacked", [RESEND_UNSENT] = "unsent", [RESEND_NONE] = "none", NULL};
+static const char *const send_afters[] = {[SEND_AFTER_CONNECT] = "connect",
+                                          [SEND_AFTER_BYTE] = "byte",
+                                          [SEND_AFTER_ANSWER] = "answer",
+                                          NULL};
 static const char *const spreads[] = {[TO_BROADCAST] = "broadcast", [TO_BALANCE] = "balance", NULL};
 static const char *const slows[] = {
         [SLOW_DISCONNECT] = "disconnect", [SLOW_DROP] = "drop", [SLOW_WAIT] = "wait", NULL};
@@ -67,7 +71,11 @@ const struct config_row config_rows[] = {
          .doc = "How the answer to the greeting begins; nothing else is sent before. As "
                 "Greeting=."},
         {PLACE("Upstream", "GreetingTimeout", span, greeting_timeout_usec), .fallback = "10s",
-         .doc = "How long the answer may take."},
+         .doc = "How long the answer may take, or what SendAfter= waits for."},
+        {PLACE("Upstream", "SendAfter", word, send_after), .fallback = "connect",
+         .words = send_afters,
+         .doc = "What the peer must do before messages go out: connect, byte (it sent a byte) or "
+                "answer (a whole message, no heartbeat)."},
         {PLACE("Frame", "Type", word, frame.type), .fallback = "length", .words = frame_types,
          .reload = CONFIG_RELOAD_REFUSED,
          .doc = "How a message ends: length (a length field before it) or delimiter (bytes behind "

@@ -12,6 +12,7 @@ static const char *const states[] = {
         [LINK_WAITING] = "waiting",
         [LINK_HELD] = "held",
         [LINK_STOPPING] = "stopping",
+        [LINK_CONNECTED] = "connected",
 };
 static_assert(sizeof(states) / sizeof(*states) == LINK_STATES, "every state has its word");
 

@@ -12,6 +12,7 @@ enum link_state {
         LINK_WAITING,
         LINK_HELD,
         LINK_STOPPING,
+        LINK_CONNECTED, /* nothing was heard of the peer yet; between greeting and up */
         LINK_STATES,
 };
 

@@ -57,16 +57,18 @@ static void on_state(void *context, enum link_state state, enum link_cause cause
 static void on_stopped(void *context, struct count left)
 {
         struct daemon *daemon = context;
-        char text[192];
+        char text[256];
 
         if (left.messages)
                 snprintf(text, sizeof(text),
-                         "stopped; %s (%" PRIu64 " bytes) %s not delivered to the upstream%s",
+                         "stopped; %s (%" PRIu64
+                         " bytes) %s not acknowledged by the upstream's kernel%s",
                          units_messages(left.messages).text, left.bytes, units_were(left.messages),
                          daemon->leaves ? "; a process that is started at once goes on with them"
                                         : "");
         else
-                snprintf(text, sizeof(text), "stopped; everything was delivered to the upstream");
+                snprintf(text, sizeof(text),
+                         "stopped; everything was acknowledged by the upstream's kernel");
         diag_event(left.messages ? LOG_WARNING : LOG_NOTICE,
                    diag_facts(.id = CATALOG_STOPPED, .messages = left.messages), "%s", text);
         relay_tell(daemon->relay, EVENT_SERVICE, "%s", text);

@@ -141,6 +141,19 @@ static void fingerprint_next(struct link *link, int fd, const char *address)
         fingerprint_address(image, address);
 }
 
+void link_enter_connected(struct link *link, uint64_t since)
+{
+        uint64_t timeout = link->config->greeting_timeout_usec, now = clock_usec();
+        char text[400], whole[440];
+
+        link_describe(link, text, sizeof(text));
+        snprintf(whole, sizeof(whole), "%s, nothing heard yet", text);
+        link_set_state(link, LINK_CONNECTED, CAUSE_NONE, whole);
+        link->since = since;
+        if (link->ledger->image->unheard > LEDGER_UNHEARD && timeout != CONFIG_INFINITY)
+                timer_arm(link->timer, since + timeout > now ? since + timeout - now : 0);
+}
+
 static void on_connected(void *context, int fd, const char *address, const char *peer)
 {
         struct link *link = context;
@@ -164,6 +177,9 @@ static void on_connected(void *context, int fd, const char *address, const char 
                                "waiting for the answer to the greeting");
                 if (link->config->greeting_timeout_usec != CONFIG_INFINITY)
                         timer_arm(link->timer, link->config->greeting_timeout_usec);
+        } else if (link->ledger->image->unheard) {
+                store_set(&link->ledger->image->up_since, clock_usec());
+                link_enter_connected(link, clock_usec());
         }
 }
 
@@ -180,6 +196,9 @@ static void on_up(void *context)
         if (!link->draining)
                 evtimer_del(link->timer);
         store_set(&link->ledger->image->up_since, clock_usec());
+        link->silent_waits = 0;
+        if (link->ledger->totals->unheard)
+                store_set(&link->ledger->totals->unheard, 0);
         if (link->stopping || link->held || link->redial)
                 return; /* the greeting was answered late: the session is closing, and at a stop
                            still writes the queued messages */
@@ -287,7 +306,7 @@ static void on_lost(void *context, enum link_cause cause, const char *text,
         link_tell_loss(link, cause, text, fate);
         if (lingers)
                 link_tell_linger(link);
-        if (!link_is_chosen(cause))
+        if (!link_is_chosen(cause) && !fate->unheard)
                 note_loss(link);
         judge_connection(link, cause, proved);
         link->gone = link->session;
@@ -339,16 +358,40 @@ static void on_reaper(evutil_socket_t fd, short what, void *arg)
                 link->ops->stopped(link->context);
 }
 
-/* Calls stopped() if everything is acknowledged, the deadline has passed, or no session is left;
- * looks again after DRAIN_USEC otherwise. */
+/* Calls stopped() if everything is acknowledged, no acknowledgement can count yet, the deadline has
+ * passed, or no session is left; looks again after DRAIN_USEC otherwise. */
 static void drain(struct link *link)
 {
         link_poll_acks(link);
-        if (!link->session || clock_usec() >= link->drained_by ||
+        if (!link->session || link->ledger->image->unheard || clock_usec() >= link->drained_by ||
             link->ledger->acked.image->pos == link->ledger->log->image->end)
                 link->ops->stopped(link->context);
         else
                 timer_arm(link->timer, DRAIN_USEC);
+}
+
+/* True for a state that GreetingTimeout= ends. */
+static bool is_timed(enum link_state state)
+{
+        return state == LINK_GREETING || state == LINK_CONNECTED;
+}
+
+/* GreetingTimeout= has passed, and what SendAfter= names has not come. */
+static void end_wait(struct link *link)
+{
+        enum ledger_unheard unheard = (enum ledger_unheard)link->ledger->image->unheard;
+        bool heard = session_look(link->session).got_byte;
+        char text[240];
+
+        if (unheard <= LEDGER_UNHEARD)
+                return; /* a reload has ended the wait */
+        link->silent_waits = heard ? 0 : link->silent_waits + 1;
+        snprintf(text, sizeof(text), "no %s within GreetingTimeout= (SendAfter=%s)%s",
+                 unheard == LEDGER_UNHEARD_BYTE ? "byte" : "message",
+                 unheard == LEDGER_UNHEARD_BYTE ? "byte" : "answer",
+                 link->silent_waits >= 2 ? ": it may speak only when asked: SendAfter=connect"
+                                         : "");
+        session_close(link->session, CAUSE_SILENT, text, 0, false);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -357,9 +400,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
         (void)fd;
         (void)what;
-        if (link->session && link->state == LINK_GREETING && !link->draining) {
+        if (link->session && is_timed(link->state) && !link->draining) {
                 session_catch_up(link->session);
-                if (link->state != LINK_GREETING)
+                if (!is_timed(link->state))
                         return;
         }
         if (link->draining)
@@ -367,6 +410,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         else if (link->session && link->state == LINK_GREETING)
                 session_close(link->session, CAUSE_GREETING,
                               "no answer to the greeting within GreetingTimeout=", 0, false);
+        else if (link->session && link->state == LINK_CONNECTED)
+                end_wait(link);
         else if (link->session && link->state == LINK_UP)
                 on_stable(link);
         else if (!link->session && !link->stopping)

@@ -39,8 +39,9 @@ struct link {
         uint64_t losses[LOSSES]; /* their times; the newest at n_losses - 1 modulo LOSSES */
         uint64_t n_losses;
         struct failure_reports failure_reports;
-        bool quiet;   /* the last loss was no news, so the next "up" is not told either */
-        bool told_up; /* the last line in the program's log says that the link is up */
+        unsigned silent_waits; /* connections in a row that ended silent while SendAfter= waited */
+        bool quiet;            /* the last loss was no news, so the next "up" is not told either */
+        bool told_up;          /* the last line in the program's log says that the link is up */
         bool paused, hurry, stopping, redial; /* redial: at once when the session has ended */
         bool started;                         /* the link dials unless held */
         bool held;     /* by an operator: the connection ends, and no other is made */
@@ -63,6 +64,10 @@ void link_set_state(struct link *link, enum link_state state, enum link_cause ca
 
 /* Begins a round of dialling, without a delay. */
 void link_start_round(struct link *link);
+
+/* Sets the state to connected: the session is unheard. since: clock_usec(), when the connection was
+ * made; GreetingTimeout= counts from there on, if SendAfter= waits. */
+void link_enter_connected(struct link *link, uint64_t since);
 
 /* Sets the state to held; the link has no session and no round under way. */
 void link_enter_held(struct link *link);

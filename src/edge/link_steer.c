@@ -122,7 +122,11 @@ static const char *recover_session(struct link *link, int fd)
         session_pause(link->session, link->paused);
         session_hurry(link->session, link->hurry);
         link_describe(link, text, sizeof(text));
-        diag_notice("link: taken over: %s", text);
+        diag_notice("link: taken over: %s%s", text, image->unheard ? ", nothing heard yet" : "");
+        if (image->unheard) {
+                link_enter_connected(link, image->up_since);
+                return NULL;
+        }
         link->told_up = true;
         link_set_state(link, LINK_UP, CAUSE_NONE, text);
         link->since = image->up_since;

@@ -88,11 +88,12 @@ void link_tell_loss(struct link *link, enum link_cause cause, const char *text,
         }
         if (fate->unacked.messages || fate->unsent.messages)
                 diag_line(link->quiet ? LOG_DEBUG : LOG_NOTICE,
-                          "link: %s (%" PRIu64 " bytes) %s sent and not acknowledged, %" PRIu64
-                          " (%" PRIu64 " bytes) begun and not sent: %s",
+                          "link: %s (%" PRIu64 " bytes) %s sent and %s, %" PRIu64 " (%" PRIu64
+                          " bytes) begun and not sent: %s",
                           units_messages(fate->unacked.messages).text, fate->unacked.bytes,
-                          units_were(fate->unacked.messages), fate->unsent.messages,
-                          fate->unsent.bytes, what_becomes(link));
+                          units_were(fate->unacked.messages),
+                          fate->unheard ? "not a byte came back" : "not acknowledged",
+                          fate->unsent.messages, fate->unsent.bytes, what_becomes(link));
 }
 
 void link_tell_linger(const struct link *link)

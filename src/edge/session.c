@@ -34,11 +34,41 @@ static struct ledger_end end_ledger(struct ledger *ledger, struct tcp_books book
 
         store_begin(store);
         fate = ledger_end(ledger, books.acked, books.transmitted, resend);
-        store_add(store, &ledger->totals->lost[cause], 1);
+        store_add(store,
+                  fate.unheard ? &ledger->totals->failed[cause] : &ledger->totals->lost[cause], 1);
+        if (fate.unheard && cause != CAUSE_OPERATOR && cause != CAUSE_HELD)
+                store_add(store, &ledger->totals->unheard, 1);
         if (linger_until)
                 ledger_linger(ledger, linger_until);
         store_commit(store);
         return fate;
+}
+
+/* True if the peer of an unheard connection has sent what the connection waits for; an answer
+ * counts only once it is taken. */
+static bool has_spoken(const struct ledger *ledger, int fd)
+{
+        const struct image_session *image = ledger->image;
+
+        return image->unheard && image->unheard != LEDGER_UNHEARD_ANSWER &&
+               (image->rx_read || (fd >= 0 && tcp_has_input(fd)));
+}
+
+bool session_heard(struct session *session)
+{
+        ledger_heard(session->setup.ledger);
+        session->unheard = session->awaits = false;
+        session_poll_acks(session);
+        session->setup.ops->up(session->setup.context);
+        session_look_after(session);
+        return session->fd >= 0;
+}
+
+bool session_hear_unread(struct session *session)
+{
+        if (session->unheard && session->paused && has_spoken(session->setup.ledger, session->fd))
+                return session_heard(session);
+        return true;
 }
 
 /* True for the causes by which this end gives up a connection that may well live. */
@@ -46,15 +76,6 @@ static bool is_our_verdict(enum link_cause cause)
 {
         return cause == CAUSE_SILENT || cause == CAUSE_STALLED || cause == CAUSE_FRAMING ||
                cause == CAUSE_OPERATOR;
-}
-
-/* True if nothing was heard on a connection that silence ends. Nobody may be there to read. */
-static bool is_unheard(const struct session *session)
-{
-        const struct config *config = session->setup.config;
-
-        return !session->got_byte && config->heartbeat_timeout_usec &&
-               config->on_silence == SILENCE_RECONNECT;
 }
 
 /* True if the peer's kernel may hold messages that the peer's program has not read: some were
@@ -70,8 +91,8 @@ static bool has_given(const struct session *session)
 /* True if a reset could destroy messages of which the peer's program still reads. */
 static bool has_to_linger(const struct session *session, int fd, enum link_cause cause)
 {
-        return is_our_verdict(cause) && !is_unheard(session) && has_given(session) &&
-               tcp_path_lives(fd, PATH_LIVES_USEC) &&
+        return is_our_verdict(cause) && !session->setup.ledger->image->unheard &&
+               has_given(session) && tcp_path_lives(fd, PATH_LIVES_USEC) &&
                session->setup.ops->may_linger(session->setup.context);
 }
 
@@ -106,6 +127,8 @@ void session_end(struct session *session, enum link_cause cause, const char *tex
         evtimer_del(session->acks);
         evtimer_del(session->throttle_end);
         evtimer_del(session->retry);
+        if (!session->fin_sent && has_spoken(ledger, fd)) /* while reading was paused */
+                ledger_heard(ledger);
         lingers = has_to_linger(session, fd, cause);
         books = last_books(session, fd);
         fate = end_ledger(ledger, books, session->setup.config->resend,
@@ -128,11 +151,21 @@ void session_end(struct session *session, enum link_cause cause, const char *tex
         session->setup.ops->lost(session->setup.context, cause, text, &fate);
 }
 
+/* True if the peer's kernel has messages, and a first byte of its program would make them count.
+ * The wait ends when the silence would have ended the connection. */
+static bool waits_for_byte(const struct session *session, uint64_t now)
+{
+        uint64_t timeout = session->setup.config->heartbeat_timeout_usec;
+
+        return session->unheard && ledger_provisional(session->setup.ledger) &&
+               (!timeout || now < session->last_byte + timeout);
+}
+
 void session_close_on(struct session *session, uint64_t now)
 {
         bool late = now >= session->close_deadline;
 
-        if (!session->fin_sent && !session_has_waiting(session)) {
+        if (!session->fin_sent && !session_has_waiting(session) && !waits_for_byte(session, now)) {
                 session->fin_sent = true; /* everything is acknowledged: the books do not change any
                                              more, only the peer's FIN is awaited */
                 shutdown(session->fd, SHUT_WR);
@@ -231,6 +264,34 @@ static bool expects_other(const struct config *old, const struct config *new)
                old->path_timeout_usec != new->path_timeout_usec;
 }
 
+/* Returns what a connection waits for before acknowledgements count. The answer to a greeting comes
+ * before any message, and so nothing else is waited for. */
+static enum ledger_unheard unheard_by(const struct config *config)
+{
+        if (config->greeting_expect.size)
+                return LEDGER_HEARD;
+        if (config->send_after == SEND_AFTER_ANSWER)
+                return LEDGER_UNHEARD_ANSWER;
+        if (config->send_after == SEND_AFTER_BYTE)
+                return LEDGER_UNHEARD_BYTE;
+        return config->heartbeat_timeout_usec && config->on_silence == SILENCE_RECONNECT
+                       ? LEDGER_UNHEARD
+                       : LEDGER_HEARD;
+}
+
+/* The configuration has changed: an unheard session waits for less, never for more. */
+static void wait_less(struct session *session)
+{
+        struct ledger *ledger = session->setup.ledger;
+        enum ledger_unheard unheard = unheard_by(session->setup.config);
+
+        if (unheard < ledger->image->unheard && unheard)
+                store_set(&ledger->image->unheard, unheard);
+        session->awaits = ledger->image->unheard > LEDGER_UNHEARD;
+        if (!unheard || !ledger->image->unheard || has_spoken(ledger, session->fd))
+                session_heard(session);
+}
+
 void session_configure(struct session *session, const struct config *config,
                        const struct wire_messages *wire_messages)
 {
@@ -238,10 +299,12 @@ void session_configure(struct session *session, const struct config *config,
                 session->limits_since = clock_usec();
         session->setup.config = config;
         session->setup.wire_messages = wire_messages;
-        if (session->fd >= 0) {
-                tcp_prepare(session->fd, config->path_timeout_usec);
-                session_look_after(session);
-        }
+        if (session->fd < 0)
+                return;
+        tcp_prepare(session->fd, config->path_timeout_usec);
+        session_look_after(session);
+        if (session->unheard)
+                wait_less(session);
 }
 
 static void begin(evutil_socket_t fd, short what, void *arg)
@@ -254,7 +317,7 @@ static void begin(evutil_socket_t fd, short what, void *arg)
                 session_end(session, CAUSE_LOCAL, "no memory for the greeting");
                 return;
         }
-        if (!session->greeting && !session->recovered)
+        if (!session->greeting && !session->recovered && !session->unheard)
                 session->setup.ops->up(session->setup.context);
         session_write(session);
         if (session->fd < 0)
@@ -306,7 +369,9 @@ struct session *session_new(const struct session_setup *setup)
         if (!session)
                 return NULL;
         session->greeting = setup->config->greeting_expect.size != 0;
-        ledger_begin(setup->ledger, setup->in->image->end);
+        ledger_begin(setup->ledger, setup->in->image->end, unheard_by(setup->config));
+        session->unheard = setup->ledger->image->unheard != LEDGER_HEARD;
+        session->awaits = setup->ledger->image->unheard > LEDGER_UNHEARD;
         /* Injected here, because the first write may come from any caller: greetings go first. */
         session->greeted = true;
         for (size_t i = 0; i < setup->wire_messages->n_greetings; i++)
@@ -321,7 +386,10 @@ struct session *session_recover(const struct session_setup *setup)
 
         if (!session)
                 return NULL;
-        session->greeted = session->recovered = session->got_byte = true;
+        session->greeted = session->recovered = true;
+        session->unheard = setup->ledger->image->unheard != LEDGER_HEARD;
+        session->awaits = setup->ledger->image->unheard > LEDGER_UNHEARD;
+        session->got_byte = !session->unheard || setup->ledger->image->rx_read;
         session->last_given = session->last_byte; /* unknown, so some may have been handed over */
         tcp_listen_again(setup->fd);
         return session;
@@ -343,6 +411,8 @@ static bool reconcile(struct ledger *ledger, int fd, int *error)
         if (totals.acked > image->acked)
                 ledger_acked(ledger, totals.acked);
         store_set(&image->rx_read, totals.read);
+        if (has_spoken(ledger, -1))
+                ledger_heard(ledger);
         *error = totals.error;
         return totals.closing;
 }
@@ -350,6 +420,8 @@ static bool reconcile(struct ledger *ledger, int fd, int *error)
 bool session_reconcile(struct session *session)
 {
         session->fin_sent = reconcile(session->setup.ledger, session->fd, &session->error);
+        if (session->unheard)
+                wait_less(session); /* by what was read, or by another configuration */
         session_take(session);
         return session->fin_sent;
 }

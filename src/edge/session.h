@@ -29,7 +29,8 @@ enum {
 struct session;
 
 struct session_ops {
-        /* The greeting was answered, or no answer is expected: messages may go out. */
+        /* The greeting was answered, or no answer is expected; and an unheard connection of the
+         * ledger is heard: messages may go out, and acknowledgements count. */
         void (*up)(void *context);
         /* Messages were committed to the in log. */
         void (*received)(void *context, const struct log_taken *taken);
@@ -57,18 +58,19 @@ struct session_setup {
         int fd; /* connected; the session's from here on, the caller's still on error */
 };
 
-/* Begins a session and its epoch in the ledger. up() is called from the event loop, never from
- * within session_new(). Returns NULL without memory. */
+/* Begins a session and its epoch in the ledger, unheard where silence ends a connection or
+ * SendAfter= waits. up() is called from the event loop, never from within session_new(). Returns
+ * NULL without memory. */
 struct session *session_new(const struct session_setup *setup);
 
-/* Recovers the session of the ledger, which was up; fd is the predecessor's connection. up() is not
- * called. The caller then calls session_reconcile(), once received() may be called. Returns NULL
- * without memory. */
+/* Recovers the session of the ledger, which was up or unheard; fd is the predecessor's connection.
+ * up() is called only for an unheard session, when the peer is heard. The caller then calls
+ * session_reconcile(), once received() may be called. Returns NULL without memory. */
 struct session *session_recover(const struct session_setup *setup);
 
 /* Reconciles a recovered session by the kernel's counters, and takes the bytes that the predecessor
  * read and did not commit. Returns true if the predecessor had shut down sending: the session can
- * send nothing more and is to be ended. May call received(), and lost(). */
+ * send nothing more and is to be ended. May call received(), up() and lost(). */
 bool session_reconcile(struct session *session);
 
 /* Ends the predecessor's connection in the ledger without a session, and resets the connection. fd
@@ -79,7 +81,7 @@ void session_abandon(struct log *in, struct ledger *ledger, int fd, enum config_
 void session_free(struct session *session);
 
 /* Replaces the configuration and its wire messages, both borrowed: other timeouts and limits, the
- * same connection. */
+ * same connection. May call up(), if an unheard session has nothing to wait for any more. */
 void session_configure(struct session *session, const struct config *config,
                        const struct wire_messages *wire_messages);
 

@@ -103,6 +103,9 @@ static bool drop_frame(void *context, uint32_t slab, uint64_t pos, uint64_t size
                         session_inject(session, &session->setup.wire_messages->answer);
                 return !session->setup.config->heartbeat_relay || session->greeting;
         }
+        /* In this transaction, because the answer comes once. */
+        if (session->setup.ledger->image->unheard == LEDGER_UNHEARD_ANSWER)
+                ledger_heard(session->setup.ledger);
         if (was_greeting)
                 judge_answer(session, slab, pos, size);
         return was_greeting;
@@ -129,10 +132,12 @@ bool session_take(struct session *session)
         bool was_greeting = session->greeting, had_partial = session->partial_since != 0;
         struct log_taken taken;
 
-        if (session->greeting)
+        if (session->greeting || image->unheard == LEDGER_UNHEARD_ANSWER)
                 filter.range = (struct frame_range){0, UINT64_MAX - 1};
         taken = log_take(session->setup.in, &image->rx_base, image->rx_read, &filter,
                          session->last_byte, 0);
+        if (session->unheard && !image->unheard && !session_heard(session))
+                return false;
         session->partial_total = taken.total;
         session->declared = taken.declared;
         if (!session_partial(session))
@@ -262,6 +267,8 @@ bool session_read(struct session *session)
                 tell_answer(session);
         adapt(session, (size_t)got);
         store_set(&image->rx_read, image->rx_read + (uint64_t)got);
+        if (session->unheard && image->unheard != LEDGER_UNHEARD_ANSWER && !session_heard(session))
+                return false;
         if (session->silent) {
                 session->silent = false;
                 session->setup.ops->silent(session->setup.context, false, "bytes come again");

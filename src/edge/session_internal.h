@@ -31,9 +31,11 @@ struct session {
         bool short_read;       /* the host had no memory for the last read */
         bool throttled, window_closed, was_waiting, paused, silent, got_byte, hurry, blocked;
         bool greeting, wrong_answer; /* the answer to the greeting is awaited; was a wrong one */
-        bool greeted;                /* the greetings are in the inject log */
-        bool recovered;              /* made by session_recover() */
-        int error; /* of a connection that was lost before; told after the last byte is read */
+        bool unheard;                /* as in the ledger: the connection is provisional */
+        bool awaits;  /* unheard, and no message of the out log is begun before the peer is heard */
+        bool greeted; /* the greetings are in the inject log */
+        bool recovered; /* made by session_recover() */
+        int error;      /* of a connection that was lost before; told after the last byte is read */
         size_t wrong_size;
         bool closing, closing_all, fin_sent;
         enum link_cause close_cause;
@@ -48,6 +50,14 @@ void session_end(struct session *session, enum link_cause cause, const char *tex
 /* session.c: reads again after a moment, which does not count as the peer's silence: the host has
  * no memory for a read. */
 void session_read_later(struct session *session);
+
+/* session.c: the peer was heard. Acknowledgements count from here on; calls up(). Returns false if
+ * the session has ended. */
+bool session_heard(struct session *session);
+
+/* session.c: while reading is paused, looks whether an unheard peer was heard: the kernel has the
+ * byte. Returns false if the session has ended. */
+bool session_hear_unread(struct session *session);
 
 /* session_in.c */
 
@@ -77,7 +87,7 @@ void session_on_readable(evutil_socket_t fd, short what, void *arg);
 /* session_out.c */
 
 /* True if bytes are to be sent now; messages of the out log are not while the answer to the
- * greeting is awaited or the session closes without them. */
+ * greeting or what SendAfter= names is awaited, or the session closes without them. */
 bool session_has_unsent(const struct session *session);
 
 /* True if bytes are to be sent, or were sent and are not acknowledged. */

@@ -12,6 +12,7 @@
 
 /* A judgement needs to know that bytes came, not all of the bytes: a peer may send without end. */
 enum { CATCH_UP_READS = 64, CATCH_UP_BYTES = 1024 * 1024 };
+enum { UNREAD_USEC = 1000000 }; /* while reading is paused, looks for the first byte as often */
 
 static void ask_kernel(struct session *session, uint64_t now, struct tcp_state *state)
 {
@@ -43,7 +44,7 @@ static struct liveness judge(struct session *session, uint64_t now)
                 .last_progress = session->last_progress,
                 .paused = !session_reads(session),
                 .greeting = session->greeting,
-                .silence_known = session->silent,
+                .silence_known = session->silent || session->awaits, /* GreetingTimeout= */
                 .waiting = session->was_waiting,
                 .unsent = session_has_unsent(session) || session->closing,
                 .window_closed = session->window_closed,
@@ -172,7 +173,7 @@ void session_on_tick(evutil_socket_t fd, short what, void *arg)
         if (session->fd < 0)
                 return;
         session_poll_acks(session);
-        if (session->fd < 0)
+        if (session->fd < 0 || !session_hear_unread(session))
                 return;
         now = clock_usec();
         session_note_waiting(session, now);
@@ -213,6 +214,8 @@ void session_look_after(struct session *session)
                 wait = 1000;
         else
                 wait = life.next - now + 500;
+        if (session->unheard && session->paused && wait > UNREAD_USEC)
+                wait = UNREAD_USEC;
         if (wait > 3600 * USEC_PER_SEC)
                 wait = 3600 * USEC_PER_SEC;
         timer_arm(session->tick, wait);

@@ -39,7 +39,8 @@ static void expire(struct session *session)
 
 static bool may_begin(const struct session *session)
 {
-        return !session->greeting && (!session->closing || session->closing_all);
+        return !session->greeting && !session->awaits &&
+               (!session->closing || session->closing_all);
 }
 
 bool session_has_unsent(const struct session *session)

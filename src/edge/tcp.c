@@ -111,6 +111,13 @@ uint64_t tcp_acked(int fd, uint64_t written)
         return written - (uint64_t)left;
 }
 
+bool tcp_has_input(int fd)
+{
+        int size;
+
+        return ioctl(fd, SIOCINQ, &size) == 0 && size > 0;
+}
+
 struct tcp_books tcp_books(int fd, uint64_t written)
 {
         struct tcp_books books = {.acked = tcp_acked(fd, written), .transmitted = written};

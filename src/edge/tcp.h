@@ -33,6 +33,9 @@ bool tcp_path_lives(int fd, uint64_t usec);
  * one ioctl(). */
 uint64_t tcp_acked(int fd, uint64_t written);
 
+/* True if received bytes wait to be read. */
+bool tcp_has_input(int fd);
+
 /* The books of a connection, as TCP offsets. */
 struct tcp_books {
         uint64_t acked, transmitted;

@@ -55,7 +55,7 @@ uint64_t ledger_written(const struct ledger *ledger)
                                    : ledger->acked.image->pos;
 }
 
-void ledger_begin(struct ledger *ledger, uint64_t rx_base)
+void ledger_begin(struct ledger *ledger, uint64_t rx_base, enum ledger_unheard unheard)
 {
         struct image_session *image = ledger->image;
         struct store *store = ledger->log->store;
@@ -79,8 +79,10 @@ void ledger_begin(struct ledger *ledger, uint64_t rx_base)
         store_put(store, &image->skipped_begun_bytes, 0);
         store_put(store, &image->start, start.pos);
         store_put(store, &image->start_number, start.number);
+        store_put(store, &image->unheard, unheard);
         ledger_push_piece(ledger, start.pos, IMAGE_OPEN);
-        store_add(store, &ledger->totals->connects, 1);
+        if (!unheard)
+                store_add(store, &ledger->totals->connects, 1);
         store_commit(store);
         ledger->slab = SLAB_NONE;
         ledger->slab_at = 0;
@@ -237,12 +239,21 @@ void ledger_sent(struct ledger *ledger, uint64_t bytes)
 
 /* ---- acknowledgements ---- */
 
+/* True if piece k is to stay in the map of an unheard connection: behind the piece is a hole, and
+ * the messages before the hole may have to go again. */
+static bool is_kept(const struct ledger *ledger, uint64_t k)
+{
+        return ledger->image->unheard &&
+               ledger_piece_end(ledger, k) != ledger_piece(ledger, k + 1)->log;
+}
+
 static void trim_map(struct ledger *ledger, uint64_t acked)
 {
         struct image_session *image = ledger->image;
         uint64_t first = image->piece_first;
 
-        while (first + 1 < image->piece_next && ledger_piece(ledger, first + 1)->offset <= acked)
+        while (first + 1 < image->piece_next && ledger_piece(ledger, first + 1)->offset <= acked &&
+               !is_kept(ledger, first))
                 first++;
         store_put(ledger->log->store, &image->piece_first, first);
 }
@@ -286,11 +297,34 @@ void ledger_follow(struct ledger *ledger)
         if (image->inject.data.head && ledger_inject_at(ledger) == image->inject.end &&
             !inject_in_map(ledger))
                 ledger_drop_inject(ledger);
-        if (pos > ledger->acked.image->pos)
+        if (pos > ledger->acked.image->pos && !image->unheard)
                 cursor_advance(&ledger->acked, pos - ledger->acked.image->pos);
         check_hint(ledger);
         if (ledger->ahead.messages)
                 ledger_look_ahead(ledger);
+}
+
+void ledger_heard(struct ledger *ledger)
+{
+        struct store *store = ledger->log->store;
+
+        if (!ledger->image->unheard)
+                return;
+        store_begin(store);
+        store_put(store, &ledger->image->unheard, LEDGER_HEARD);
+        store_add(store, &ledger->totals->connects, 1);
+        ledger_follow(ledger);
+        store_commit(store);
+        ledger_settle(ledger); /* the map may have room now */
+}
+
+uint64_t ledger_provisional(const struct ledger *ledger)
+{
+        const struct image_session *image = ledger->image;
+
+        if (!image->live || !image->unheard)
+                return 0;
+        return ledger_log_at(ledger, image->acked) - ledger->acked.image->pos;
 }
 
 void ledger_acked(struct ledger *ledger, uint64_t acked)

@@ -15,6 +15,10 @@
  *
  * A message is *begun* when its first byte was written to a connection. *Skipped* messages are a
  * hole that enters the map only when all messages before the hole are written.
+ *
+ * A connection may begin *unheard*: the peer has not said a byte, and what its kernel acknowledges
+ * is provisional. The TCP offset `acked` moves as ever, but no message counts as delivered and none
+ * is freed before ledger_heard(). A connection that ends unheard has delivered nothing.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,6 +29,14 @@
 #include "store/cursor.h"
 #include "store/log.h"
 #include "store/waits.h"
+
+/* What an unheard connection waits for; the numbers stand in the image. */
+enum ledger_unheard {
+        LEDGER_HEARD,          /* for nothing: acknowledgements count */
+        LEDGER_UNHEARD,        /* for a byte; messages are sent meanwhile */
+        LEDGER_UNHEARD_BYTE,   /* for a byte; no message is sent before */
+        LEDGER_UNHEARD_ANSWER, /* for a message that is no heartbeat; no message is sent before */
+};
 
 struct ledger {
         struct log *log;             /* the out log, borrowed */
@@ -42,13 +54,23 @@ struct ledger {
 void ledger_init(struct ledger *ledger, struct log *log, bool recovered);
 
 /* A connection begins: unacknowledged messages of the last connection go first. rx_base: position
- * of the in log to which the first byte of the connection goes. */
-void ledger_begin(struct ledger *ledger, uint64_t rx_base);
+ * of the in log to which the first byte of the connection goes. The connection counts as made at
+ * once, or, if it begins unheard, in ledger_heard(). */
+void ledger_begin(struct ledger *ledger, uint64_t rx_base, enum ledger_unheard unheard);
+
+/* The peer was heard: what its kernel has acknowledged and will acknowledge counts. No effect on a
+ * connection that is not unheard. */
+void ledger_heard(struct ledger *ledger);
+
+/* Returns the bytes of the out log that the peer's kernel has acknowledged on an unheard
+ * connection. */
+uint64_t ledger_provisional(const struct ledger *ledger);
 
 /* How a connection ended: counts of messages begun on the connection. */
 struct ledger_end {
         struct count acked, unacked, unsent;
         struct count dropped; /* of these, not sent again */
+        bool unheard;         /* the connection ended unheard; counts as no disconnect */
 };
 
 /*
@@ -100,7 +122,8 @@ void ledger_sent(struct ledger *ledger, uint64_t bytes);
  * that `bytes` complete for the first time on any connection. */
 void ledger_tell_waits(struct ledger *ledger, uint64_t bytes, uint64_t now_usec);
 
-/* Books all bytes before the TCP offset `acked` as acknowledged by the peer's kernel. */
+/* Books all bytes before the TCP offset `acked` as acknowledged by the peer's kernel. The messages
+ * of an unheard connection stay where they are. */
 void ledger_acked(struct ledger *ledger, uint64_t acked);
 
 /* True if a message is half written. */

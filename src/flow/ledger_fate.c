@@ -22,8 +22,7 @@ static struct count between(struct log_place from, struct log_place to)
 
 /* ---- holes: messages dropped behind messages that are under way ---- */
 
-/* Returns the position of the out log at which piece k ends; k is not the last piece. */
-static uint64_t piece_end(const struct ledger *ledger, uint64_t k)
+uint64_t ledger_piece_end(const struct ledger *ledger, uint64_t k)
 {
         const struct image_piece *piece = ledger_piece(ledger, k);
 
@@ -47,7 +46,8 @@ static struct count holes_in(const struct ledger *ledger, uint64_t from, uint64_
         uint64_t behind = 0;
 
         for (uint64_t k = image->piece_first; k + 1 < image->piece_next; k++) {
-                uint64_t begin = piece_end(ledger, k), end = ledger_piece(ledger, k + 1)->log;
+                uint64_t begin = ledger_piece_end(ledger, k),
+                         end = ledger_piece(ledger, k + 1)->log;
 
                 if (end <= begin || begin < from || end > to)
                         continue;
@@ -333,6 +333,7 @@ struct ledger_end ledger_end(struct ledger *ledger, uint64_t acked, uint64_t tra
         end.acked = count_sub(between(start, sure), passed);
         end.unacked = begun_in(ledger, sure, maybe);
         end.unsent = begun_in(ledger, maybe, begun);
+        end.unheard = image->unheard != LEDGER_HEARD;
         set_back(ledger, sure, begun);
         if (resend != RESEND_UNACKED)
                 end.dropped = drop_until(ledger, resend == RESEND_UNSENT ? maybe : begun,
@@ -343,7 +344,9 @@ struct ledger_end ledger_end(struct ledger *ledger, uint64_t acked, uint64_t tra
         store_put(store, &image->piece_first, image->piece_next);
         store_put(store, &image->skip_from, 0);
         store_put(store, &image->skip_to, 0);
-        store_add(store, &ledger->totals->disconnects, 1);
+        store_put(store, &image->unheard, LEDGER_HEARD);
+        if (!end.unheard)
+                store_add(store, &ledger->totals->disconnects, 1);
         store_commit(store);
         ledger->ahead = (struct count){0, 0};
         ledger->slab = SLAB_NONE;

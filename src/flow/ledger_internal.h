@@ -25,6 +25,9 @@ void ledger_push_piece(struct ledger *ledger, uint64_t log, uint64_t inject);
 /* Returns the position of the out log at a TCP offset, which is not before the first piece. */
 uint64_t ledger_log_at(const struct ledger *ledger, uint64_t offset);
 
+/* Returns the position of the out log at which piece k ends; k is not the last piece. */
+uint64_t ledger_piece_end(const struct ledger *ledger, uint64_t k);
+
 /* Returns the position of the inject log of the next byte to be injected. */
 uint64_t ledger_inject_at(const struct ledger *ledger);
 

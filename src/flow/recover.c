@@ -7,6 +7,7 @@
 #include "core/books.h"
 #include "flow/events.h"
 #include "flow/hold.h"
+#include "flow/ledger.h"
 #include "flow/spread.h"
 #include "store/histogram.h"
 
@@ -98,6 +99,15 @@ static bool skip_is_good(struct recovery *r)
         return s->skip_from == (place.pos == written ? place : log_behind(&r->out, place)).pos;
 }
 
+/* True if the cursor is where the map has the acknowledged offset; on an unheard connection, where
+ * the connection began. */
+static bool acked_is_good(const struct image *image, uint64_t mapped)
+{
+        if (!image->session.unheard)
+                return mapped == image->acked.pos;
+        return image->session.start == image->acked.pos && mapped >= image->acked.pos;
+}
+
 /* True if the pieces are in order by TCP offset and by position, and the last piece describes the
  * next byte to be written. */
 static bool map_is_good(struct recovery *r)
@@ -119,7 +129,7 @@ static bool map_is_good(struct recovery *r)
                 if (to < piece->offset || to > s->written || piece->log > image->out.end ||
                     piece_at(s, k, to) > image->out.end)
                         return false;
-                if (!last && piece_at(s, k, to) != log && to > s->acked &&
+                if (!last && piece_at(s, k, to) != log && (to > s->acked || s->unheard) &&
                     !hole_is_good(r, piece_at(s, k, to), log))
                         return false;
                 if (!last && log < piece_at(s, k, to))
@@ -129,7 +139,8 @@ static bool map_is_good(struct recovery *r)
                      to - piece->offset > s->inject.end - piece->inject))
                         return false;
                 if (k == s->piece_first || piece->offset <= s->acked)
-                        if ((last || to > s->acked) && piece_at(s, k, s->acked) != image->acked.pos)
+                        if ((last || to > s->acked) &&
+                            !acked_is_good(image, piece_at(s, k, s->acked)))
                                 return false;
                 if (last && piece->inject != IMAGE_OPEN)
                         inject = piece->inject + (s->written - piece->offset);
@@ -175,6 +186,8 @@ static const char *check_session(struct recovery *r, const struct frame_spec *sp
                 return "the end of what is sent besides is out of range";
         if (!has_good_places(image))
                 return "the messages of a connection are out of range";
+        if (session->unheard > (session->live ? LEDGER_UNHEARD_ANSWER : LEDGER_HEARD))
+                return "what the connection waits for is out of range";
         if (!session->live &&
             (session->skip_from || session->skip_to || session->piece_first != session->piece_next))
                 return "there is a map without a connection";

@@ -28,9 +28,9 @@
  *
  *   image_client       4  flow/spread, flow/turn, edge/client; client slots are used again, and
  *                         fill_slot() must set a new word
- *   image_session     30  flow/ledger, edge/session, edge/link; ledger_begin() must set a word that
+ *   image_session     29  flow/ledger, edge/session, edge/link; ledger_begin() must set a word that
  *                         one connection must not leave to the next
- *   image_totals      61  any module: counts and times of the daemon, which outlive connections
+ *   image_totals      60  any module: counts and times of the daemon, which outlive connections
  *   image_spread       8  flow/spread
  *   image_histogram    5  store/histogram, in each of IMAGE_LATENCIES histograms
  *   image            467  any module; a new structure takes the place of its size in spare words
@@ -187,7 +187,9 @@ struct image_session {
                                          connection */
         uint64_t lingers;             /* the epoch of an ended connection that lingers; 0: none */
         uint64_t linger_until;        /* the end of lingering, clock_usec() */
-        uint64_t spare[30];
+        uint64_t unheard; /* enum ledger_unheard: the connection is provisional, the cursor `acked`
+                             stays at `start`, whatever the kernel acknowledged; 0: it counts */
+        uint64_t spare[29];
 };
 
 enum { IMAGE_REASONS = 16 };
@@ -215,7 +217,8 @@ struct image_totals {
                                 refused; 1: no client yet; 0: a build that did not count */
         uint64_t accepting;  /* 1: a client may be accepted already that has no id yet */
         uint64_t down_since; /* since when the link counts as down, clock_usec(); 0: not down */
-        uint64_t spare[61];
+        uint64_t unheard;    /* connections in a row that ended while provisional */
+        uint64_t spare[60];
 };
 
 /* The frame of the link (struct frame_spec), without which the logs can't be read. */

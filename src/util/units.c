@@ -177,6 +177,28 @@ struct units_words units_span_words(uint64_t usec)
         return words;
 }
 
+struct units_words units_bytes_words(uint64_t bytes)
+{
+        const char *unit = "KMGTPE";
+        double value = (double)bytes / 1024;
+        struct units_words words;
+
+        if (bytes < 1024) {
+                snprintf(words.text, sizeof(words.text), "%" PRIu64, bytes);
+                return words;
+        }
+        while (value >= 1024 && unit[1]) {
+                value /= 1024;
+                unit++;
+        }
+        snprintf(words.text, sizeof(words.text), "%.*f%c",
+                 value < 10    ? 2
+                 : value < 100 ? 1
+                               : 0,
+                 value, *unit);
+        return words;
+}
+
 struct units_words units_messages(uint64_t n)
 {
         struct units_words words;

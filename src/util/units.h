@@ -32,6 +32,9 @@ struct units_words {
 /* Returns a span for people, rounded down: "250ms", "1s 500ms", "5min 3s", "2h 10min". */
 struct units_words units_span_words(uint64_t usec);
 
+/* Returns a number of bytes for people, with three digits: "512", "1.50K", "64.0M". */
+struct units_words units_bytes_words(uint64_t bytes);
+
 /* Returns "1 message", "2 messages" ... */
 struct units_words units_messages(uint64_t n);
 

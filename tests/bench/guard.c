@@ -195,7 +195,7 @@ static void machine_init(const struct work *work)
         turn_init(&m.turn, &m.out, &image->turn);
         ledger_init(&m.ledger, &m.out, false);
         spread_init(&m.spread, &m.in);
-        ledger_begin(&m.ledger, 0);
+        ledger_begin(&m.ledger, 0, LEDGER_HEARD);
         for (unsigned i = 0; i < CLIENTS; i++) {
                 image->client[i].id = i + 1;
                 writer_init(&m.client[i].writer, &m.turn, i);

@@ -151,7 +151,7 @@ class GoLibrary(harness.SystemTest):
         self.assertEqual(second["event"]["clientId"], 1)
         self.assertEqual(daemon.stop(), 0)
         out, _ = process.communicate(timeout=PATIENCE)
-        self.assertIn("stopped; everything was delivered", out)
+        self.assertIn("stopped; everything was acknowledged", out)
         self.assertIn("unexpected EOF", out.splitlines()[-1])
 
 

@@ -205,7 +205,7 @@ static void use(struct side *side)
         }
         if (side->plan->spread)
                 use_spread(side);
-        ledger_begin(&side->ledger, side->in.image->end);
+        ledger_begin(&side->ledger, side->in.image->end, LEDGER_HEARD);
         use_connection(side);
         for (uint32_t slot = 0; slot < SIM_SLOTS && slot < image->totals.client_slots; slot++) {
                 if (!image->client[slot].id)

@@ -71,7 +71,7 @@ static void put_messages(uint64_t n)
 
 static void begin(void)
 {
-        ledger_begin(&room.ledger, 0);
+        ledger_begin(&room.ledger, 0, LEDGER_HEARD);
         room.sent = room.acked = 0;
 }
 

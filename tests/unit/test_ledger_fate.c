@@ -108,7 +108,7 @@ static void append_some(uint64_t n)
 
 static void begin(void)
 {
-        ledger_begin(&room.ledger, 0);
+        ledger_begin(&room.ledger, 0, LEDGER_HEARD);
         room.live = true;
         room.written = room.acked = room.left = 0;
         room.beats = room.beats_ahead = 0;

@@ -126,7 +126,7 @@ static void live_through_something(void)
         begin_client(0, 7);
         begin_client(1, 9);
         fingerprint_address(&side.store.image->session, "gateway.example:4001");
-        ledger_begin(&side.ledger, 0);
+        ledger_begin(&side.ledger, 0, LEDGER_HEARD);
         store_set(&side.store.image->session.up_since, 600);
         down(bytes, frame(bytes, 10, 1));
         down(bytes, frame(bytes, BODY_LARGE, 2));

@@ -225,7 +225,7 @@ static void send_bytes(uint64_t now, uint64_t bytes)
 static void begin(void)
 {
         ledger_init(&room.ledger, &room.feed.log, false);
-        ledger_begin(&room.ledger, room.feed.log.image->end);
+        ledger_begin(&room.ledger, room.feed.log.image->end, LEDGER_HEARD);
 }
 
 static void what_goes_to_the_upstream_is_told_once_whatever_goes_again(void **state)
@@ -238,7 +238,7 @@ static void what_goes_to_the_upstream_is_told_once_whatever_goes_again(void **st
         come(20 * MSEC, 1);
         send_bytes(21 * MSEC, FRAME / 2);
         ledger_end(&room.ledger, 0, 0, RESEND_UNACKED);
-        ledger_begin(&room.ledger, room.feed.log.image->end);
+        ledger_begin(&room.ledger, room.feed.log.image->end, LEDGER_HEARD);
         come(50 * MSEC, 1);
         send_bytes(60 * MSEC, UINT64_MAX);
         assert_int_equal(histogram_count(room.up), 6);
@@ -255,7 +255,7 @@ static void a_successor_tells_nothing_again_that_was_begun_before(void **state)
         cursor_done(&room.ledger.acked);
         ledger_init(&room.ledger, &room.feed.log, true);
         memset(room.up, 0, sizeof(*room.up));
-        ledger_begin(&room.ledger, room.feed.log.image->end);
+        ledger_begin(&room.ledger, room.feed.log.image->end, LEDGER_HEARD);
         send_bytes(20 * MSEC, UINT64_MAX);
         assert_int_equal(histogram_count(room.up), 2);
 }
@@ -275,7 +275,7 @@ static void what_has_become_too_old_is_not_told(void **state)
         ledger_end(&room.ledger, room.ledger.image->written, room.ledger.image->written,
                    RESEND_UNACKED);
         assert_int_equal(ledger_expire(&room.ledger, 45 * MSEC).messages, 3);
-        ledger_begin(&room.ledger, room.feed.log.image->end);
+        ledger_begin(&room.ledger, room.feed.log.image->end, LEDGER_HEARD);
         come(50 * MSEC, 1);
         send_bytes(51 * MSEC, UINT64_MAX);
         assert_int_equal(histogram_count(room.up), 4);

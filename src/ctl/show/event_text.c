@@ -53,7 +53,8 @@ void event_loss(const char *cause, const char *error, char *text, size_t size)
 /* True for a state on the way to another state: no news a minute later. */
 static bool is_step_state(const char *state)
 {
-        static const char *const steps[] = {"resolving", "connecting", "handshaking", "greeting"};
+        static const char *const steps[] = {"resolving", "connecting", "handshaking", "greeting",
+                                            "connected"};
 
         for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++)
                 if (strcmp(state, steps[i]) == 0)

@@ -108,6 +108,7 @@ const char *screen_state(const char *state)
                 {"connecting", "connecting"},
                 {"handshaking", "shaking hands"},
                 {"greeting", "greeting, the answer is awaited"},
+                {"connected", "connected, nothing heard yet"},
                 {"up", "up"},
                 {"waiting", "down"},
                 {"held", "held"},

@@ -240,6 +240,7 @@ const char *member_state(const json_t *upstream)
 {
         const char *state = member_text(upstream, "state", "?");
 
-        return strcmp(state, "up") == 0 && member_text(upstream, "heldBy", NULL) ? "closing"
-                                                                                 : state;
+        bool open = strcmp(state, "up") == 0 || strcmp(state, "connected") == 0;
+
+        return open && member_text(upstream, "heldBy", NULL) ? "closing" : state;
 }

@@ -71,7 +71,8 @@ static int still_knows(struct ctl *ctl, const struct witness *witness)
         if (code != CTL_DONE || knows)
                 return code;
         return ctl_fail(ctl, CTL_FAILED,
-                        "ftcpd was started anew meanwhile: what was not delivered by then is lost");
+                        "ftcpd was started anew meanwhile: what the upstream's kernel had not "
+                        "acknowledged by then is lost");
 }
 
 /* Asks until a daemon answers: a restart takes a moment. Ends after RETURN_USEC or at the verb's

@@ -25,7 +25,8 @@ enum { STATE = CTL_OPTION, TIMEOUT };
 
 const struct verb_option verb_wait_options[] = {
         {STATE, "state", "STATE",
-         "resolving, connecting, handshaking, greeting, up, waiting, held or stopping [up]",
+         "resolving, connecting, handshaking, greeting, connected, up, waiting, held or "
+         "stopping [up]",
          "@state"},
         {TIMEOUT, "timeout", "T", "give up after this time [never]; 0: look once", NULL},
         {0},

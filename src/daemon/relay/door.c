@@ -200,7 +200,7 @@ void relay_admit(void *context, int fd)
                 turn_away(relay, fd, "MaxClients= are connected");
                 return;
         }
-        if (relay->config->when_down == DOWN_REFUSE && !relay->was_up) {
+        if (relay->config->when_down == DOWN_REFUSE && !relay->was_open) {
                 turn_away(relay, fd, "the link is down (WhenDown=refuse)");
                 return;
         }

@@ -64,13 +64,24 @@ static void dismiss_clients(struct relay *relay, const char *why)
         }
 }
 
-void relay_follow_link(struct relay *relay, bool up)
+/* A connection of which nothing was heard yet counts as up for WhenDown=, unless SendAfter= waits.
+ */
+static bool is_open(const struct relay *relay, enum link_state state)
 {
-        bool lost = relay->was_up && !up && !relay->stopping;
+        return state == LINK_UP ||
+               (state == LINK_CONNECTED && relay->ledger.image->unheard <= LEDGER_UNHEARD);
+}
 
-        relay->was_up = up;
-        relay->turn.discard = !up && relay->config->when_down == DOWN_DISCARD;
-        if (lost && relay->config->when_down == DOWN_REFUSE)
+void relay_follow_link(struct relay *relay, enum link_state state)
+{
+        bool open = is_open(relay, state);
+        bool shut = relay->was_open && !open && !relay->stopping;
+        bool lost = relay->was_up && state != LINK_UP && !relay->stopping;
+
+        relay->was_open = open;
+        relay->was_up = state == LINK_UP;
+        relay->turn.discard = !open && relay->config->when_down == DOWN_DISCARD;
+        if (shut && relay->config->when_down == DOWN_REFUSE)
                 dismiss_clients(relay, "the link is down (WhenDown=refuse)");
         else if (lost && relay->config->on_link_loss == LOSS_DISCONNECT)
                 dismiss_clients(relay, "the link was lost (OnLinkLoss=disconnect)");
@@ -95,8 +106,8 @@ void relay_apply_fate(struct relay *relay)
 
         relay_apply_spread(relay);
         relay->out.exact = config->message_ttl_usec != CONFIG_INFINITY;
-        relay->turn.discard = !relay->was_up && config->when_down == DOWN_DISCARD;
-        if (!relay->was_up && config->when_down == DOWN_REFUSE && !relay->stopping)
+        relay->turn.discard = !relay->was_open && config->when_down == DOWN_DISCARD;
+        if (!relay->was_open && config->when_down == DOWN_REFUSE && !relay->stopping)
                 dismiss_clients(relay, "the link is down (WhenDown=refuse)");
         arm_expirer(relay);
 }

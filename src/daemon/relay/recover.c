@@ -362,8 +362,10 @@ static void recover_state(struct relay *relay, struct handover *handover)
                 relay->upstream = handover_upstream(handover, epoch);
         if (image->session.lingers)
                 relay->lingering = handover_upstream(handover, image->session.lingers);
-        relay->was_up = image->session.live && image->session.up_since;
-        relay->turn.discard = !relay->was_up && relay->config->when_down == DOWN_DISCARD;
+        relay->was_open = image->session.live && image->session.up_since &&
+                          image->session.unheard <= LEDGER_UNHEARD;
+        relay->was_up = relay->was_open && !image->session.unheard;
+        relay->turn.discard = !relay->was_open && relay->config->when_down == DOWN_DISCARD;
         know_drops(relay);
         relay_recover_door(relay);
         lost = recover_clients(relay);

@@ -80,7 +80,7 @@ static void on_state(void *context, enum link_state state, enum link_cause cause
         struct relay *relay = context;
 
         relay_tell_link(relay, state, cause, text);
-        relay_follow_link(relay, state == LINK_UP);
+        relay_follow_link(relay, state);
         relay->ops->state(relay->context, state, cause, text);
 }
 
@@ -239,6 +239,7 @@ int relay_configure(struct relay *relay, const struct config *config)
                 return result;
         relay->config = config;
         relay->frame = config->frame;
+        relay_follow_link(relay, link_look(relay->link).state); /* another SendAfter= */
         relay->class.limits = limits_of(config);
         relay_apply_fate(relay);
         relay_limit_partials(relay);

@@ -25,7 +25,7 @@ struct relay_ops {
         void (*state)(void *context, enum link_state state, enum link_cause cause,
                       const char *text);
         /* After relay_stop(): the out log is flushed, or the deadline is over. left counts the
-         * messages not delivered to the upstream. */
+         * messages that the upstream's kernel has not acknowledged. */
         void (*stopped)(void *context, struct count left);
         /* A position for which relay_is_flushed() returned false may be flushed now. */
         void (*flushed)(void *context);

@@ -73,12 +73,14 @@ struct relay {
         struct event *hold_timer; /* owned; looks whether the operator's hold is over */
         struct event *expirer;    /* owned; drops messages older than MessageTTL= */
         bool expiring;            /* the expirer is armed */
-        bool was_up;              /* the link was up at its last change of state */
-        uint64_t noted;      /* messages dropped for a reason that nobody chose, as health knows */
-        bool calling;        /* relay_last_call() has begun: clients are not throttled any more */
-        bool more;           /* clients are likely to have sent more by the next pass */
-        bool throttled;      /* the link is not read, as every client has plenty waiting */
+        bool was_open;  /* at its last change of state the link let messages through, for WhenDown=
+                         */
+        bool was_up;    /* and was up, for OnLinkLoss= */
+        uint64_t noted; /* messages dropped for a reason that nobody chose, as health knows */
+        bool calling;   /* relay_last_call() has begun: clients are not throttled any more */
+        bool more;      /* clients are likely to have sent more by the next pass */
         uint64_t told_scant; /* when a diag line last told that extents are scarce; 0: never */
+        bool throttled;      /* the link is not read, as every client has plenty waiting */
         uint64_t progress_at_throttle; /* when a client last took bytes, as of the last throttle */
         uint64_t throttle_credit, throttle_credit_at; /* microseconds left to throttle, as of _at */
         uint64_t vain_throttles; /* throttles in a row during which no client took bytes */
@@ -203,8 +205,8 @@ void relay_introduce(struct relay *relay, struct client *client);
 void relay_recover_door(struct relay *relay);
 
 /* ---- fate.c ---- */
-/* The link is up, or not: applies WhenDown= and OnLinkLoss=. */
-void relay_follow_link(struct relay *relay, bool up);
+/* The link is in this state: applies WhenDown= and OnLinkLoss=. */
+void relay_follow_link(struct relay *relay, enum link_state state);
 
 /* Applies MessageTTL=, WhenDown= and the keys of relay_apply_spread(), at the start and after a
  * reload. */

@@ -75,6 +75,8 @@ static void fill_upstream(struct relay *relay, struct status_upstream *up, uint6
                                           link.connected ? link.session.transmitted : 0),
                 .resent = ledger_resent_count(&relay->ledger),
                 .recent_losses = link.recent_losses,
+                .unheard = totals->unheard,
+                .provisional = ledger_provisional(&relay->ledger),
                 .held_for_usec = STATUS_NONE,
         };
         frame_spec_text(&relay->frame, up->frame, sizeof(up->frame));

@@ -57,11 +57,30 @@ static bool is_held(const struct status_upstream *up)
         return up->state == LINK_HELD || up->held_by;
 }
 
+static bool is_filling(const struct books *books)
+{
+        uint64_t limit = books->limit_bytes;
+
+        return limit > 0 && books->fullest_bytes > limit - limit / 5;
+}
+
+/* A link that is down is critical after CriticalAfter=. The first connection of an outage gets
+ * Timeout= in which to be heard; no later connection does, or the verdict would change with each
+ * attempt of a link that never comes up. */
+static enum severity severity_down(const struct status_upstream *up, const struct config *config)
+{
+        bool is_first = up->state == LINK_CONNECTED && !up->unheard &&
+                        up->state_usec < up->heartbeat_timeout_usec;
+
+        return up->down_usec >= config->critical_after_usec && !is_first ? SEVERITY_CRITICAL
+                                                                         : SEVERITY_WARNING;
+}
+
 /* While an operator holds the link, a link that is down is no fault: Held= gives the severity. */
 static void judge_link(const struct status_upstream *up, const struct config *config,
                        struct health *health)
 {
-        enum severity severity;
+        char state[128];
 
         if (is_held(up)) {
                 add_reason(health, held_severities[config->held], "the link is held%s%s%s%s",
@@ -71,11 +90,26 @@ static void judge_link(const struct status_upstream *up, const struct config *co
         }
         if (up->state == LINK_UP)
                 return;
-        severity =
-                up->down_usec >= config->critical_after_usec ? SEVERITY_CRITICAL : SEVERITY_WARNING;
-        add_reason(health, severity, "the link has not been up for %s, it is %s%s%s",
-                   units_span_words(up->down_usec).text, link_state_name(up->state),
-                   up->last_error ? ": " : "", up->last_error ? up->last_error : "");
+        if (up->state == LINK_CONNECTED)
+                snprintf(state, sizeof(state), "connected for %s, nothing heard yet",
+                         units_span_words(up->state_usec).text);
+        else
+                snprintf(state, sizeof(state), "%s", link_state_name(up->state));
+        add_reason(health, severity_down(up, config),
+                   "the link has not been up for %s, it is %s%s%s",
+                   units_span_words(up->down_usec).text, state, up->last_error ? ": " : "",
+                   up->last_error ? up->last_error : "");
+}
+
+/* The queue fills with messages that nobody may ever read. */
+static void judge_provisional(const struct status *status, struct health *health)
+{
+        const struct status_upstream *up = &status->upstream;
+
+        if (up->state == LINK_CONNECTED && up->provisional && is_filling(&status->to_upstream))
+                add_reason(health, SEVERITY_WARNING,
+                           "the upstream's kernel acknowledged %s, its program has not said a byte",
+                           units_bytes_words(up->provisional).text);
 }
 
 static void judge_peer(const struct status_upstream *up, const struct config *config,
@@ -108,12 +142,10 @@ static void judge_peer(const struct status_upstream *up, const struct config *co
 static void judge_books(const struct books *books, const char *whither, bool held,
                         const struct config *config, struct health *health)
 {
-        uint64_t full = books->fullest_bytes, limit = books->limit_bytes;
-
-        if (limit > 0 && full > limit - limit / 5)
+        if (is_filling(books))
                 add_reason(health, SEVERITY_WARNING,
                            "%s queue is over 80 %%: %" PRIu64 " of %" PRIu64 " bytes", whither,
-                           full, limit);
+                           books->fullest_bytes, books->limit_bytes);
         if (!held && config->max_age_usec > 0 && books->oldest_usec != BOOKS_NONE &&
             books->oldest_usec > config->max_age_usec)
                 add_reason(health, SEVERITY_WARNING,
@@ -127,6 +159,7 @@ void health_judge(const struct status *status, const struct config *config, stru
         health->n_reasons = 0;
         judge_link(&status->upstream, config, health);
         judge_peer(&status->upstream, config, health);
+        judge_provisional(status, health);
         judge_books(&status->to_upstream, "the upstream's", is_held(&status->upstream), config,
                     health);
         judge_books(&status->to_clients,

@@ -103,11 +103,13 @@ static void span(struct metrics *m, const char *name, const char *help, uint64_t
 
 /* ---- the daemon and its link ---- */
 
-/* Returns the link's state, but LINK_HELD for a link that is up only to finish a begun message
- * before a hold, as for health. */
+/* Returns the link's state, but LINK_HELD for a link that is connected or up only to finish a begun
+ * message before a hold, as for health. */
 static enum link_state state_of(const struct status_upstream *up)
 {
-        return up->state == LINK_UP && up->held_by ? LINK_HELD : up->state;
+        bool closing = (up->state == LINK_UP || up->state == LINK_CONNECTED) && up->held_by;
+
+        return closing ? LINK_HELD : up->state;
 }
 
 static void put_daemon(struct metrics *m, const struct status *status, const struct health *health)

@@ -48,6 +48,8 @@ struct status_upstream {
         bool paused;
         bool silent_reported;   /* silent with OnSilence=report */
         unsigned recent_losses; /* in the last 10 minutes */
+        uint64_t unheard;       /* connections in a row that ended before a byte of the peer */
+        uint64_t provisional;   /* bytes of messages acknowledged before a byte of the peer */
         const char *held_by, *held_reason;
         uint64_t held_for_usec;
 };

@@ -415,7 +415,7 @@ class Stopping(harness.SystemTest):
             self.assertEqual(daemon.wait_exit(), 0)
             got.wait_end()
             self.assertEqual(len(got.messages), 300)
-            daemon.wait_log("everything was delivered")
+            daemon.wait_log("everything was acknowledged")
 
     def test_a_client_that_goes_on_sending_does_not_delay_the_end(self):
         _, daemon, session = self.linked(PATIENT)
@@ -434,7 +434,7 @@ class Stopping(harness.SystemTest):
         self.assertEqual(daemon.stop(), 0)
         got.wait_end()
         self.assertEqual(set(got.messages), {KIB})
-        daemon.wait_log("everything was delivered")
+        daemon.wait_log("everything was acknowledged")
         pouring.join()
 
     def test_what_could_not_be_delivered_is_told(self):

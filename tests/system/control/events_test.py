@@ -361,7 +361,7 @@ class Events(harness.SystemTest):
         self.assertEqual([(e["kind"], e.get("state")) for e in events],
                          [("service", None), ("link", "stopping"), ("service", None)])
         self.assertEqual(events[0]["text"], "SIGTERM: stopping")
-        self.assertEqual(events[-1]["text"], "stopped; everything was delivered to the upstream")
+        self.assertEqual(events[-1]["text"], "stopped; everything was acknowledged by the upstream's kernel")
         self.assertEqual(other.rest(), events)
         self.assertEqual(daemon.wait_exit(), 0)
 
@@ -441,7 +441,7 @@ class Ftcpctl(harness.SystemTest):
         daemon.process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=harness.DEADLINE)
         self.assertEqual(process.returncode, 1)
-        self.assertIn("stopped; everything was delivered", out)
+        self.assertIn("stopped; everything was acknowledged", out)
         self.assertRegex(err, "^ftcpctl: ftcpd closed the connection: it has ended")
 
     def test_a_wrong_command_line_and_no_daemon_are_told(self):
@@ -521,7 +521,7 @@ class Restarts(ManagedTest):
         daemon.stop()
         out, err = process.communicate(timeout=harness.DEADLINE)
         self.assertEqual(process.returncode, 1)
-        self.assertIn("stopped; everything was delivered", out)
+        self.assertIn("stopped; everything was acknowledged", out)
         self.assertRegex(err, "^ftcpctl: ftcpd closed the connection: it has ended")
         listener = dict(daemon.sockets)["varlink"]
         self.assertEqual(select.select([listener], [], [], 0)[0], [], "somebody has connected")

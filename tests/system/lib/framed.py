@@ -187,10 +187,12 @@ class Framed:
         return "closed"
 
     def heartbeat(self, interval=0.5, message=b""):
-        """Sends a message every interval from a thread of its own, until the socket is closed."""
+        """Sends a message now and every interval from a thread of its own, until the socket is
+        closed."""
 
         def beat():
             try:
+                self.send(message)
                 while not self._closed.wait(interval):
                     self.send(message)
             except OSError:

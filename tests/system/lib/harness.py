@@ -373,6 +373,11 @@ def _setting(config, section, key):
     return value
 
 
+def plain(text):
+    """A message as it stands in a configuration, as bytes."""
+    return text.encode().decode("unicode_escape").encode("latin-1")
+
+
 class SystemTest(unittest.TestCase):
     """A test with daemons and upstreams that end with it."""
 
@@ -414,10 +419,15 @@ class SystemTest(unittest.TestCase):
         return upstream
 
     def linked(self, config="", **options):
-        """An upstream, a daemon whose link to it is up, and the upstream's session."""
+        """An upstream, a daemon whose link to it is up, and the upstream's session: an upstream
+        without heartbeats sends one where the link comes up with it."""
         upstream = self.upstream(**options)
         daemon = self.daemon(f"[Upstream]\nAddress={upstream.address}\n{config}")
         session = upstream.accept()
+        status = daemon.wait_state(("connected", "up"))
+        if not upstream.heartbeat and status["upstream"]["state"] == "connected":
+            word = _setting(config, "Heartbeat", "Received") or _setting(config, "Heartbeat", "Message")
+            session.send(plain(word or ""))
         daemon.wait_state("up")
         return upstream, daemon, session
 

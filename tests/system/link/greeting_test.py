@@ -254,7 +254,7 @@ class Greeting(harness.SystemTest):
         daemon.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 1, "it to be queued")
         self.assertEqual(daemon.stop(), 0)
         self.assertIsNone(session.recv())
-        self.assertRegex(daemon.log, r"1 message \(10 bytes\) was not delivered to the upstream")
+        self.assertRegex(daemon.log, r"1 message \(10 bytes\) was not acknowledged by the upstream's kernel")
 
     def test_greetings_may_stand_in_files_and_credentials(self):
         directory = tempfile.mkdtemp()

@@ -37,7 +37,7 @@ class Stop(harness.SystemTest):
         self.assertIsNone(session.recv(), "the connection was not closed quietly")
         session.close()
         self.assertEqual(daemon.wait_exit(), 0)
-        self.assertIn("stopped; everything was delivered to the upstream", daemon.log)
+        self.assertIn("stopped; everything was acknowledged by the upstream's kernel", daemon.log)
 
     def test_what_clients_have_sent_is_taken_while_the_link_is_busy(self):
         daemon, session, messages = self.deaf(PATIENT)
@@ -74,7 +74,7 @@ class Stop(harness.SystemTest):
         self.assertGreater(took, 0.6)
         self.assertLess(took, 3)
         self.assertRegex(
-            daemon.log, r"stopped; \d+ messages \(\d+ bytes\) were not delivered to the upstream"
+            daemon.log, r"stopped; \d+ messages \(\d+ bytes\) were not acknowledged by the upstream's kernel"
         )
         self.assertIn("begun and not sent: the stop gives them up", daemon.log)
 
@@ -147,7 +147,7 @@ class Stop(harness.SystemTest):
         collector.wait_end()
         session.close()
         self.assertEqual(daemon.wait_exit(), 0)
-        self.assertIn("stopped; everything was delivered to the upstream", daemon.log)
+        self.assertIn("stopped; everything was acknowledged by the upstream's kernel", daemon.log)
         numbers = [harness.unstamp(message)[1] for message in collector.messages]
         self.assertEqual(numbers, list(range(len(numbers))))
         sender.join(harness.DEADLINE)
@@ -208,7 +208,7 @@ class Unanswered(ManagedTest):
         session.send(b"welcome")
         session.expect(b"hello", *messages)
         self.assertEqual(daemon.wait_exit(), 0)
-        self.assertIn("stopped; everything was delivered to the upstream", daemon.log)
+        self.assertIn("stopped; everything was acknowledged by the upstream's kernel", daemon.log)
 
 
 if __name__ == "__main__":

@@ -254,7 +254,7 @@ class Service(Storm):
         ups = session.collect()
         service.restart()
         service.wait_log("does not keep what the next process would need, so it is a stop")
-        service.wait_log("everything was delivered to the upstream")
+        service.wait_log("everything was acknowledged by the upstream's kernel")
         ups.wait_count(len(messages))
         self.assertEqual(ups.messages, messages)
         self.assertEqual(client.expect_end(), "closed")
@@ -333,7 +333,7 @@ class Service(Storm):
         service.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 3, "3 messages")
         service.stop()
         self.assertNotIn("does not say", service.log)
-        self.assertIn("stopped; 3 messages (23 bytes) were not delivered to the upstream", service.log)
+        self.assertIn("stopped; 3 messages (23 bytes) were not acknowledged by the upstream's kernel", service.log)
         self.assertEqual(service.show("Result"), "success")
         self.assertEqual(client.expect_end(), "closed")
 
@@ -345,7 +345,7 @@ class Service(Storm):
         self.machine.run("systemctl", "stop", "dbus.socket", "dbus.service")
         self.addCleanup(self.machine.run, "systemctl", "start", "dbus.socket", "dbus.service")
         service.stop()
-        self.assertRegex(service.log, r"stopped; 1 message.* not delivered to the upstream")
+        self.assertRegex(service.log, r"stopped; 1 message.* not acknowledged by the upstream's kernel")
         self.assertEqual(client.expect_end(), "closed")
 
     def test_a_stop_keeps_nothing_for_the_next_start(self):

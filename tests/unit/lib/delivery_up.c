@@ -88,7 +88,7 @@ void up_read(uint32_t i, uint64_t want)
 
 void up_begin(void)
 {
-        ledger_begin(&room.ledger, room.in.image->end);
+        ledger_begin(&room.ledger, room.in.image->end, LEDGER_HEARD);
         room.live = true;
         room.turn.discard = false;
         room.written = room.transmitted = room.acked = room.left = 0;

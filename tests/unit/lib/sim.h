@@ -139,7 +139,10 @@ struct world {
         bool is_discarded[SIM_CLIENTS][SIM_UP];
         bool ends_lingering; /* the connection that ends lingers */
         bool linger_ends;
-        uint64_t lingers; /* epoch of the connection that lingers; 0: none */
+        uint64_t lingers;            /* epoch of the connection that lingers; 0: none */
+        enum ledger_unheard unheard; /* what this connection waits for, heard or not */
+        uint32_t down_first;         /* whole messages before this connection */
+        uint32_t connects;           /* ended connections on which the peer was heard */
         enum sim_op op;
         uint32_t op_slot;
         uint64_t op_limit;
@@ -203,6 +206,12 @@ struct count world_queued(const struct world *world, uint32_t client);
 
 /* Returns the number of messages of this connection with the last byte before a TCP offset. */
 uint32_t world_ended(const struct world *world, uint64_t offset);
+
+/* True if what the peer has sent makes acknowledgements count. */
+bool world_heard(const struct world *world);
+
+/* Returns how many messages of `order` are delivered. */
+uint32_t world_delivered(const struct world *world, uint64_t acked);
 
 /* Returns the count of the messages [from, to) of `order`. */
 struct count world_order(const struct world *world, uint32_t from, uint32_t to);
@@ -352,6 +361,9 @@ uint32_t side_number(const struct side *side, uint32_t slot);
 
 /* Takes the peer's messages up to `read` bytes of the connection. */
 void side_take_received(struct side *side, uint64_t read);
+
+/* Tells the ledger if the peer was heard, but for an answer, which only log_take() finds. */
+void side_hear(struct side *side);
 
 /* Gives the new messages to closed cursors, some to each at random, or to no cursor. */
 void side_give(struct side *side);

@@ -71,6 +71,7 @@ static void take_kernel(struct side *side)
         struct image_session *session = &side->store.image->session;
         struct world *world = side->world;
 
+        side_hear(side);
         if (session->live && world->rx_read > 0)
                 side_take_received(side, world->rx_read);
         for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {

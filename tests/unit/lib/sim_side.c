@@ -267,16 +267,36 @@ void side_give(struct side *side)
         log_trim(&side->in);
 }
 
+void side_hear(struct side *side)
+{
+        if (side->store.image->session.live && side->world->unheard != LEDGER_UNHEARD_ANSWER &&
+            world_heard(side->world))
+                ledger_heard(&side->ledger);
+}
+
+/* A whole message that is no heartbeat is the answer, in the transaction of log_take(). */
+static bool drop_frame(void *context, uint32_t slab, uint64_t pos, uint64_t size)
+{
+        struct side *side = context;
+        void *all[] = {(void *)side->plan, &side->in, side};
+        bool heartbeat = side->plan->filter.drop(all, slab, pos, size);
+
+        if (!heartbeat && side->store.image->session.unheard == LEDGER_UNHEARD_ANSWER)
+                ledger_heard(&side->ledger);
+        return heartbeat;
+}
+
 void side_take_received(struct side *side, uint64_t read)
 {
         struct image_session *session = &side->store.image->session;
-        struct log_filter filter = side->plan->filter;
-        void *context[] = {(void *)side->plan, &side->in, side};
+        struct log_filter filter = {side->plan->filter.range, drop_frame, side};
         struct log_taken taken;
 
-        filter.context = context;
+        if (session->unheard == LEDGER_UNHEARD_ANSWER)
+                filter.range = (struct frame_range){0, UINT64_MAX - 1};
         side->answered = 0;
         store_set(&session->rx_read, read);
+        side_hear(side);
         taken = log_take(&side->in, &session->rx_base, read, &filter, side->world->now, 0);
         side_injected(side);
         if (side->plan->spread)
@@ -316,6 +336,7 @@ static bool write_link(struct side *side, size_t limit, bool no_new)
 
         if (world->conn != CONN_UP)
                 return false;
+        no_new |= side->store.image->session.unheard > LEDGER_UNHEARD; /* SendAfter= */
         n = ledger_gather(&side->ledger, limit, no_new, iov, 1 + (int)world_random(world, SIM_IOV));
         for (int i = 0; i < n; i++)
                 sum += iov[i].iov_len;
@@ -390,9 +411,11 @@ static void connection_begins(struct side *side)
 
         world->rx_read = world->rx_off = 0;
         world->written = world->transmitted = world->acked = 0;
+        world->unheard = (enum ledger_unheard)world_random(world, LEDGER_UNHEARD_ANSWER + 1);
+        world->down_first = world->down;
         world->conn = CONN_NEW;
         side_crash_point();
-        ledger_begin(&side->ledger, side->in.image->end);
+        ledger_begin(&side->ledger, side->in.image->end, world->unheard);
         world->conn = CONN_UP;
 }
 
@@ -405,7 +428,7 @@ void side_connection_ends(struct side *side)
 
         store_begin(&side->store);
         end = ledger_end(&side->ledger, world->acked, world->transmitted, RESEND_UNACKED);
-        store_add(&side->store, &totals->lost[0], 1);
+        store_add(&side->store, end.unheard ? &totals->failed[0] : &totals->lost[0], 1);
         if (world->ends_lingering) {
                 ledger_linger(&side->ledger, world->now + 1);
                 world->lingers = side->store.image->session.epoch;
@@ -416,7 +439,7 @@ void side_connection_ends(struct side *side)
         world_check(world, totals->lost[0] == totals->disconnects,
                     "the connections are counted in two ways");
         world_check(world,
-                    sim_same(end.acked, expected.acked) &&
+                    end.unheard == expected.unheard && sim_same(end.acked, expected.acked) &&
                             sim_same(end.unacked, expected.unacked) &&
                             sim_same(end.unsent, expected.unsent),
                     "the end of a connection is told otherwise");
@@ -523,6 +546,8 @@ void side_finish(struct side *side)
                 side_configure(side, world->balance, 0, 1);
         if (world->conn == CONN_NONE)
                 connection_begins(side);
+        world->unheard = LEDGER_HEARD; /* another configuration: the peer may say nothing more */
+        side_hear(side);
         while (more) {
                 more = read_link(side, 100000);
                 for (uint32_t slot = 0; slot < SIM_SLOTS; slot++)

@@ -36,10 +36,10 @@ static void check_client(const struct side *side, uint32_t slot)
 static void check_ledger(const struct side *side)
 {
         const struct world *world = side->world;
-        uint32_t acked = world->first;
+        const struct image *image = side->store.image;
+        bool up = world->conn == CONN_UP;
+        uint32_t acked = up ? world_delivered(world, image->session.acked) : world->first;
 
-        if (world->conn == CONN_UP)
-                acked += world_ended(world, side->store.image->session.acked);
         world_check(world,
                     sim_same(cursor_delivered(&side->ledger.acked), world_order(world, 0, acked)),
                     "what was acknowledged is counted wrong");
@@ -51,8 +51,16 @@ static void check_ledger(const struct side *side)
                     sim_same(ledger_unacked(&side->ledger, UINT64_MAX),
                              world_order(world, acked, world->index)),
                     "what is not acknowledged is counted wrong");
-        world_check(world, side->store.image->totals.disconnects == world->cuts,
+        world_check(world,
+                    image->totals.disconnects == world->cuts &&
+                            image->totals.connects == world->connects + (up && world_heard(world)),
                     "the connections are counted wrong");
+        world_check(world,
+                    image->session.unheard ==
+                            (up && !world_heard(world) ? world->unheard : LEDGER_HEARD),
+                    "a peer was heard, or was not");
+        world_check(world, !up || ledger_provisional(&side->ledger) == 0 || !world_heard(world),
+                    "what is delivered is provisional");
 }
 
 void side_check(struct side *side)

@@ -432,14 +432,26 @@ uint32_t world_ended(const struct world *world, uint64_t offset)
         return n;
 }
 
+bool world_heard(const struct world *world)
+{
+        if (world->unheard == LEDGER_UNHEARD_ANSWER)
+                return world->down > world->down_first;
+        return world->unheard == LEDGER_HEARD || world->rx_read > 0;
+}
+
+uint32_t world_delivered(const struct world *world, uint64_t acked)
+{
+        return world->first + (world_heard(world) ? world_ended(world, acked) : 0);
+}
+
 struct ledger_end world_cut(struct world *world, bool in_message)
 {
         bool half = world->tx_off > 0 &&
                     (world->tx_known ? world->tx_client < SIM_CLIENTS : in_message);
-        uint32_t acked = world->first + world_ended(world, world->acked);
+        uint32_t acked = world_delivered(world, world->acked);
         uint32_t maybe = world->first + world_ended(world, world->transmitted);
         uint32_t begun = world->index + half;
-        struct ledger_end end;
+        struct ledger_end end = {.unheard = !world_heard(world)};
 
         world->tx_off = 0;
         world->tx_known = false;
@@ -454,6 +466,7 @@ struct ledger_end world_cut(struct world *world, bool in_message)
         world->first = world->index = acked;
         world->inject_seen = world->inject;
         world->conn = CONN_NONE;
-        world->cuts++;
+        world->cuts += !end.unheard;
+        world->connects += !end.unheard;
         return end;
 }
