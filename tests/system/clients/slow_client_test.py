@@ -445,7 +445,7 @@ class Stopping(harness.SystemTest):
         left = daemon.status()["toUpstream"]["queued"]["messages"]
         self.assertGreater(left, 1)
         daemon.stop()
-        daemon.wait_log(r"\d+ messages \(\d+ bytes\) were not delivered")
+        daemon.wait_log(r"\d+ messages \(\d+ bytes\) were not acknowledged")
         session.close()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What becomes of messages that were not delivered in time, and of clients without a link."""
+"""What becomes of messages that were not acknowledged in time, and of clients without a link."""
 import random
 import socket
 import subprocess
@@ -134,6 +134,7 @@ class Cuts(harness.SystemTest):
             env={"LD_PRELOAD": slow, "ASAN_OPTIONS": "verify_asan_link_order=0"},
         )
         session = upstream.accept()
+        session.send(b"")
         client = daemon.client()
         messages = [harness.stamp(1, i, bytes(500)) for i in range(4000)]
         sender = threading.Thread(target=client.send, args=messages)

@@ -149,7 +149,7 @@ class Flush(FlushTest):
         waiting = self.flushing(daemon)
         harness.until(lambda: watched(daemon.pid) == 1, "it to wait")
         session.reset()
-        daemon.wait_status(lambda s: s["upstream"]["connects"] == 2, "another connection")
+        daemon.wait_state("connected")
         self.assertFalse(self.has_reply(waiting))
         self.upstreams[0].accept().expect(*messages)
         self.assertEqual(waiting.recv(), {"parameters": {}})

@@ -107,7 +107,7 @@ class Receiving(harness.SystemTest):
 
     def test_several_messages_may_be_heartbeats_and_each_is_answered(self):
         _, daemon, session = self.linked(
-            "[Heartbeat]\nInterval=0\nReceived=TEST\nReceived=NOP\nAnswer=ACK\n",
+            "[Heartbeat]\nInterval=0\nTimeout=0\nReceived=TEST\nReceived=NOP\nAnswer=ACK\n",
             heartbeat=None,
         )
         client = daemon.client()
@@ -120,7 +120,7 @@ class Receiving(harness.SystemTest):
 
     def test_clients_get_the_heartbeats_too_with_relay(self):
         _, daemon, session = self.linked(
-            "[Heartbeat]\nInterval=0\nReceived=TEST\nAnswer=ACK\nRelay=yes\n", heartbeat=None
+            "[Heartbeat]\nInterval=0\nTimeout=0\nReceived=TEST\nAnswer=ACK\nRelay=yes\n", heartbeat=None
         )
         client = daemon.client()
         daemon.wait_clients(1)
@@ -144,7 +144,7 @@ class Receiving(harness.SystemTest):
 
     def test_a_peer_that_answers_to_nothing_can_not_make_us_hoard_answers(self):
         upstream, daemon, session = self.linked(
-            "[Heartbeat]\nInterval=0\nReceived=?\nAnswer=" + "A" * 1000 + "\n", heartbeat=None
+            "[Heartbeat]\nInterval=0\nTimeout=0\nReceived=?\nAnswer=" + "A" * 1000 + "\n", heartbeat=None
         )
         before = memory(daemon)
         session.send(*[b"?"] * 300000)
@@ -167,7 +167,7 @@ class Silence(harness.SystemTest):
         upstream, daemon, session = self.linked(SHORT, heartbeat=None)
         self.assertEqual(session.expect_end(), "reset")
         upstream.accept()
-        status = daemon.wait_state("up")["upstream"]
+        status = daemon.wait_state("connected")["upstream"]
         self.assertEqual(status["lastCause"], "silent")
         self.assertRegex(
             status["lastError"],

@@ -28,6 +28,13 @@ def upstream_section(*addresses, **keys):
     return "\n".join(["[Upstream]", *lines, *(f"{k}={v}" for k, v in keys.items())]) + "\n"
 
 
+def speak_and_close(upstream):
+    """A peer that lives, since it says a byte, and closes at once."""
+    session = upstream.accept()
+    session.send(b"")
+    session.close()
+
+
 class Hosts:
     """A mount namespace with an /etc/hosts of its own, to start a daemon within."""
 
@@ -331,8 +338,8 @@ class Telling(harness.SystemTest):
             upstream_section(upstream.address, ReconnectDelay="10ms", ReconnectDelayMax="20ms")
         )
         for _ in range(10):
-            upstream.accept().close()
-        upstream.accept()
+            speak_and_close(upstream)
+        upstream.accept().send(b"")
         daemon.wait_state("up")
         told = [line for line in daemon.log.splitlines() if "link: up" in line or
                 "closed by the peer" in line]
@@ -347,7 +354,7 @@ class Telling(harness.SystemTest):
             )
         )
         for _ in range(10):
-            upstream.accept().close()
+            speak_and_close(upstream)
         self.assertEqual(daemon.log.count("Connection refused"), 1, daemon.log)
         self.assertEqual(daemon.log.count("closed by the peer"), 2, daemon.log)
         self.assertEqual(daemon.log.count("link: up"), 2, daemon.log)

@@ -171,7 +171,7 @@ class Floods(harness.SystemTest):
         self.assertEqual(status["health"], "ok")
 
     def test_a_flood_of_heartbeats_leaves_the_daemon_answering(self):
-        _, daemon, session = self.linked("[Heartbeat]\nReceived=?\nAnswer=!\n", heartbeat=None)
+        _, daemon, session = self.linked("[Heartbeat]\nTimeout=0\nReceived=?\nAnswer=!\n", heartbeat=None)
         client = daemon.client()
         daemon.wait_clients(1)
         session.skip.add(b"!")

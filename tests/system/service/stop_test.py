@@ -84,7 +84,7 @@ class Stop(harness.SystemTest):
         start = time.monotonic()
         self.assertEqual(daemon.stop(), 0)
         self.assertLess(time.monotonic() - start, 2)
-        self.assertRegex(daemon.log, r"stopped; \d+ messages .* were not delivered")
+        self.assertRegex(daemon.log, r"stopped; \d+ messages .* were not acknowledged")
 
     def test_what_is_left_is_told_when_the_link_is_down(self):
         upstream = self.upstream()
@@ -94,7 +94,7 @@ class Stop(harness.SystemTest):
         client.send(b"one", b"two")
         daemon.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 2, "two messages")
         self.assertEqual(daemon.stop(), 0)
-        self.assertIn("stopped; 2 messages (14 bytes) were not delivered", daemon.log)
+        self.assertIn("stopped; 2 messages (14 bytes) were not acknowledged", daemon.log)
 
     def test_clients_get_what_was_received_and_then_the_end(self):
         _, daemon, session = self.linked(PATIENT)
@@ -116,7 +116,7 @@ class Stop(harness.SystemTest):
         daemon.process.send_signal(signal.SIGINT)
         self.assertEqual(daemon.wait_exit(), 0)
         self.assertIn("SIGINT again", daemon.log)
-        self.assertRegex(daemon.log, r"stopped; \d+ messages .* were not delivered")
+        self.assertRegex(daemon.log, r"stopped; \d+ messages .* were not acknowledged")
 
     def test_an_interrupt_is_a_stop_too_and_asking_again_changes_nothing(self):
         daemon, session, messages = self.deaf(PATIENT)
@@ -134,7 +134,7 @@ class Stop(harness.SystemTest):
         daemon.wait_log("SIGTERM: stopping")
         session.reset()
         self.assertEqual(daemon.wait_exit(), 0)
-        self.assertRegex(daemon.log, r"stopped; \d+ messages .* were not delivered")
+        self.assertRegex(daemon.log, r"stopped; \d+ messages .* were not acknowledged")
 
     def test_clients_that_never_cease_to_send_do_not_delay_the_end(self):
         _, daemon, session = self.linked(PATIENT)
@@ -196,7 +196,7 @@ class Unanswered(ManagedTest):
         upstream, daemon, session, messages = self.stopping("")
         session.reset()
         self.assertEqual(daemon.wait_exit(), 0)
-        self.assertRegex(daemon.log, r"stopped; \d+ messages .* were not delivered")
+        self.assertRegex(daemon.log, r"stopped; \d+ messages .* were not acknowledged")
         daemon.start()
         got = upstream.accept().collect()
         got.wait(lambda taken: messages[-1] in taken, "the last message")
