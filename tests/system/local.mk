@@ -10,6 +10,7 @@ system_tests += \
 	%D%/control/tapping_test.py \
 	%D%/service/crash_test.py \
 	%D%/service/install_test.py \
+	%D%/link/connected_test.py \
 	%D%/link/faults_test.py \
 	%D%/ctl/top_test.py \
 	%D%/link/hold_test.py \

@@ -33,6 +33,7 @@ static struct room {
         } message[MESSAGES];
         size_t n, next;  /* the first that is not begun on this connection */
         bool live, half; /* half: message[next - 1] is written in part */
+        bool unheard;    /* acknowledgements are provisional */
         uint64_t now;
         struct count fates[FATES], sent, resent, unacked, acked_here;
         /* The bytes of the connection: the frame that goes out now. */
@@ -106,15 +107,21 @@ static void append_some(uint64_t n)
         }
 }
 
-static void begin(void)
+static void begin_as(enum ledger_unheard unheard)
 {
-        ledger_begin(&room.ledger, 0, LEDGER_HEARD);
+        ledger_begin(&room.ledger, 0, unheard);
         room.live = true;
+        room.unheard = unheard != LEDGER_HEARD;
         room.written = room.acked = room.left = 0;
         room.beats = room.beats_ahead = 0;
         room.acked_here = (struct count){0, 0};
         for (room.next = 0; room.next < room.n && room.message[room.next].fate != QUEUED;)
                 room.next++;
+}
+
+static void begin(void)
+{
+        begin_as(LEDGER_HEARD);
 }
 
 static void beat(void)
@@ -203,7 +210,7 @@ static void write_all(void)
 
 static void take_acked(uint64_t acked)
 {
-        for (size_t i = 0; i < room.n; i++) {
+        for (size_t i = 0; i < room.n && !room.unheard; i++) {
                 struct message *m = &room.message[i];
 
                 if (m->fate != QUEUED || !m->whole || m->end > acked)
@@ -219,6 +226,13 @@ static void acknowledge(uint64_t acked)
 {
         ledger_acked(&room.ledger, acked);
         take_acked(acked);
+}
+
+static void hear(void)
+{
+        ledger_heard(&room.ledger);
+        room.unheard = false;
+        take_acked(room.acked);
 }
 
 static void expire(uint64_t before)
@@ -279,7 +293,8 @@ static void end(uint64_t acked, uint64_t transmitted, enum config_resend resend)
         assert_same(is.acked, should.acked);
         assert_same(is.unacked, should.unacked);
         assert_same(is.unsent, should.unsent);
-        room.live = room.half = false;
+        assert_int_equal(is.unheard, room.unheard);
+        room.live = room.half = room.unheard = false;
         room.unacked = (struct count){0, 0};
         room.next = 0;
 }
@@ -495,6 +510,89 @@ static void without_a_connection_the_oldest_go(void **state)
         assert_int_equal(room.written, 0);
 }
 
+/* ---- a peer of which nothing was heard ---- */
+
+static void unheard(enum config_resend resend, uint64_t not_resent)
+{
+        struct image_totals *totals = &room.store.image->totals;
+
+        fixed_messages(7);
+        begin_as(LEDGER_UNHEARD);
+        write_all();
+        acknowledge(room.written);
+        assert_int_equal(ledger_provisional(&room.ledger), room.out.image->end);
+        check();
+        check_recovery();
+        end(room.written, room.written, resend);
+        check();
+        assert_int_equal(room.fates[DELIVERED].messages, 0);
+        assert_int_equal(room.fates[NOT_RESENT].messages, not_resent);
+        assert_int_equal(totals->connects, 0);
+        assert_int_equal(totals->disconnects, 0);
+}
+
+static void what_a_silent_peer_acknowledged_goes_again(void **state)
+{
+        (void)state;
+        unheard(RESEND_UNACKED, 0);
+        begin();
+        write_all();
+        acknowledge(room.written);
+        assert_int_equal(room.fates[DELIVERED].messages, 7);
+        check();
+}
+
+static void what_a_silent_peer_acknowledged_is_told_where_it_may_not_go_again(void **state)
+{
+        unheard(RESEND_UNSENT, 7);
+        teardown(state);
+        setup(state);
+        unheard(RESEND_NONE, 7);
+}
+
+static void the_first_byte_makes_all_acknowledgements_count(void **state)
+{
+        (void)state;
+        fixed_messages(3);
+        begin_as(LEDGER_UNHEARD);
+        write_all();
+        acknowledge(room.message[0].size);
+        assert_int_equal(room.fates[QUEUED].messages, 3);
+        hear();
+        assert_int_equal(ledger_provisional(&room.ledger), 0);
+        check();
+        assert_int_equal(room.fates[DELIVERED].messages, 1);
+        acknowledge(room.written);
+        end(room.written, room.written, RESEND_UNACKED);
+        check();
+        assert_int_equal(room.fates[DELIVERED].messages, 3);
+        assert_int_equal(room.store.image->totals.disconnects, 1);
+}
+
+static void heartbeats_that_a_silent_peer_acknowledges_do_not_fill_the_map(void **state)
+{
+        (void)state;
+        fixed_messages(1);
+        begin_as(LEDGER_UNHEARD);
+        for (int i = 0; i < 3 * IMAGE_PIECES; i++) {
+                uint64_t before = room.beats;
+
+                append(100);
+                write_all();
+                beat();
+                assert_int_equal(room.beats, before + 1);
+                write_all();
+                acknowledge(room.written);
+                if (room.n == MESSAGES)
+                        break;
+        }
+        check();
+        assert_int_equal(room.fates[DELIVERED].messages, 0);
+        hear();
+        check();
+        assert_int_equal(room.fates[QUEUED].messages, 0);
+}
+
 /* ---- random schedules ---- */
 
 static void step(enum config_resend resend)
@@ -507,9 +605,11 @@ static void step(enum config_resend resend)
                 if (random_one_in(5))
                         expire(room.now - random_below(20000));
                 else if (random_one_in(3))
-                        begin();
+                        begin_as(random_one_in(2) ? LEDGER_UNHEARD : LEDGER_HEARD);
                 return;
         }
+        if (random_one_in(100))
+                hear();
         switch (random_below(10)) {
         case 0: beat(); break;
         case 1: expire(room.now - random_below(30000)); break;
@@ -543,6 +643,7 @@ static void at_every_step_the_books_are_those_of_a_plain_list(void **state)
                 }
                 if (!room.live)
                         begin();
+                hear();
                 write_all();
                 acknowledge(room.written);
                 check();
@@ -567,6 +668,10 @@ int main(void)
                 test(a_link_that_takes_nothing_for_long_does_not_fill_the_map),
                 test(a_map_full_of_holes_holds_messages_back_until_some_are_acknowledged),
                 test(without_a_connection_the_oldest_go),
+                test(what_a_silent_peer_acknowledged_goes_again),
+                test(what_a_silent_peer_acknowledged_is_told_where_it_may_not_go_again),
+                test(the_first_byte_makes_all_acknowledgements_count),
+                test(heartbeats_that_a_silent_peer_acknowledges_do_not_fill_the_map),
                 test(at_every_step_the_books_are_those_of_a_plain_list),
         };
 

@@ -94,13 +94,13 @@ class Events(harness.SystemTest):
         self.assertEqual((first["kind"], first["state"], first["cause"]), ("link", "up", "none"))
         self.assertIn(up["peer"], first["text"])
         session.reset()
-        steps = monitor.until("link", "^connected to")
         upstream.accept()
+        steps = monitor.until("link", r"^connected to .*\d$")
         self.assertEqual([(e["kind"], e["state"], e["cause"]) for e in steps],
                          [("link", "waiting", "reset"), ("link", "connecting", "none"),
-                          ("link", "up", "none")])
-        self.assertEqual([e["seq"] for e in steps], [first["seq"] + n for n in (1, 2, 3)])
-        self.assertEqual(recent(daemon, "link")[-3:], steps)
+                          ("link", "connected", "none"), ("link", "up", "none")])
+        self.assertEqual([e["seq"] for e in steps], [first["seq"] + n for n in (1, 2, 3, 4)])
+        self.assertEqual(recent(daemon, "link")[-4:], steps)
         self.assertLess(abs(steps[-1]["timeUsec"] / 1e6 - time.time()), 60 * SLOW)
 
     def test_each_of_many_failures_is_an_event_though_the_log_sums_them_up(self):
@@ -383,7 +383,7 @@ class Ftcpctl(harness.SystemTest):
         _, daemon, _ = self.linked()
         process = self.follow(daemon, "-n", "2")
         lines = [process.stdout.readline() for _ in range(2)]
-        self.assertRegex(lines[0], r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} link    connecting: to ")
+        self.assertRegex(lines[0], r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} link    connected to ")
         self.assertRegex(lines[1], r" link    up: connected to 127\.0\.0\.1:\d+\n$")
         daemon.client()
         self.assertRegex(process.stdout.readline(), r" client  client 1 \(.*\) connected\n$")

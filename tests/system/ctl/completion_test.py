@@ -11,7 +11,7 @@ import harness
 
 FTCPCTL = harness.program('ftcpctl')
 # Which verbs and states there are is said by the contract, and not by the table alone.
-STATES = 'resolving connecting handshaking greeting up waiting held stopping'.split()
+STATES = 'resolving connecting handshaking greeting up waiting held stopping connected'.split()
 AT_LEAST = 'status health clients events wait send recv reload call peer config top'.split()
 
 
