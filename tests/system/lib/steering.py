@@ -63,6 +63,7 @@ class SteerTest(harness.SystemTest):
         upstream.listener.settimeout(0)
         try:
             upstream.sessions.append(harness.Framed(upstream.listener.accept()[0]))
+            upstream.sessions[-1].send(b"")
         except BlockingIOError:
             pass
 
