@@ -40,6 +40,7 @@ system_tests += \
 	%D%/delivery/hold_size_test.py \
 	%D%/delivery/isolation_test.py \
 	%D%/delivery/lend_test.py \
+	%D%/delivery/short_memory_test.py \
 	%D%/delivery/throttle_test.py \
 	%D%/docs/language_test.py \
 	%D%/docs/layers_test.py \
@@ -63,5 +64,5 @@ EXTRA_DIST += %D%/README %D%/soak.py %D%/soak_service.py \
 	%D%/lib/faults_judge.py %D%/lib/faults_machine.py %D%/lib/framed.py %D%/lib/harness.py \
 	%D%/lib/hostile.py %D%/lib/idl.py %D%/lib/late_wake.c %D%/lib/local.py %D%/lib/losses.py \
 	%D%/lib/manager.py %D%/lib/manual.py %D%/lib/nspawn.py %D%/lib/played.py %D%/lib/runner.py \
-	%D%/lib/slow_books.c %D%/lib/spreading.py %D%/lib/standstill.py %D%/lib/steering.py \
-	%D%/lib/storm.py %D%/lib/yields.c
+	%D%/lib/short.c %D%/lib/slow_books.c %D%/lib/spreading.py %D%/lib/standstill.py \
+	%D%/lib/steering.py %D%/lib/storm.py %D%/lib/yields.c

@@ -172,6 +172,15 @@ os.execv("{{ftcpd}}", sys.argv)
 """
 
 
+def send_urgently(client, message):
+    """The second and the third byte of the message are urgent."""
+    frame = client.frame.wrap(message)
+    client.send_raw(frame[:5])
+    client.sock.send(frame[5:6], socket.MSG_OOB)
+    client.sock.send(frame[6:7], socket.MSG_OOB)
+    client.send_raw(frame[7:])
+
+
 class Activation(harness.SystemTest):
     """Sockets that systemd passes."""
 
@@ -215,6 +224,26 @@ class Activation(harness.SystemTest):
 
     def ready(self, daemon):
         until(daemon._answers, "ftcpd to answer on its control socket")
+
+    def test_urgent_bytes_stay_in_line(self):
+        """Of who waits in the backlog, too. The kernel would take each out of its message."""
+        data, inet = self.bound("data"), self.bound("127.0.0.1")
+        early = harness.unix_connect(data.getsockname())
+        send_urgently(early, b"early")
+        upstream, daemon = self.activated([("data", data), ("data", inet)])
+        session = upstream.accept()
+        session.expect(b"early")
+        for connect in (lambda: harness.unix_connect(data.getsockname()),
+                        lambda: harness.Framed(socket.create_connection(inet.getsockname()))):
+            client = connect()
+            self.addCleanup(client.close)
+            send_urgently(client, b"a message")
+            session.expect(b"a message")
+            daemon.freeze()
+            client.send(b"one")
+            send_urgently(client, b"two urgent bytes before one is read")
+            daemon.thaw()
+            session.expect(b"one", b"two urgent bytes before one is read")
 
     def test_passed_sockets_are_served_and_never_unlinked(self):
         data, varlink = self.bound("data"), self.bound("varlink")
