@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Preloaded into ftcpd by delivery_test.py: between the reading of a connection's books and its
+ * Preloaded into ftcpd: between the reading of a connection's books and its
  * end, where there are but some microseconds, stands a tenth of a second. What the kernel goes on
  * to send in between is seen then.
  */
