@@ -245,10 +245,8 @@ static struct client *make(const struct client_setup *setup)
         struct client *client = calloc(1, sizeof(*client));
         uint64_t now = clock_usec();
 
-        if (!client) {
-                close(setup->fd);
+        if (!client)
                 return NULL;
-        }
         *client = (struct client){.class = class,
                                   .image = &class->store->image->client[setup->slot],
                                   .fd = setup->fd,
@@ -258,12 +256,12 @@ static struct client *make(const struct client_setup *setup)
                                   .credit_at = now};
         socket_keep_in_line(client->fd); /* a predecessor may have been of an earlier build */
         if (!deadlines_add(class->deadlines, &client->due)) {
-                close(setup->fd);
                 free(client);
                 return NULL;
         }
         if (poller_add(class->poller, &client->polled, setup->fd, POLLER_READ) < 0) {
-                client_free(client);
+                deadlines_remove(class->deadlines, &client->due);
+                free(client);
                 return NULL;
         }
         return client;

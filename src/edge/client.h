@@ -110,7 +110,7 @@ struct client_setup {
         const struct client_class *class;
         uint32_t slot;
         uint64_t id;
-        int fd;     /* the client's from here on, also on error */
+        int fd;     /* the client's from here on, the caller's still on error */
         bool local; /* a Unix socket */
 };
 

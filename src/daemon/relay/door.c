@@ -225,6 +225,9 @@ void relay_admit(void *context, int fd)
         relay_deliver(relay); /* earlier messages are not for the new client */
         client = client_new(&setup);
         if (!client) {
+                shutdown(fd, SHUT_RDWR); /* a copy may be in the fd_bag */
+                close(fd);
+                relay_forget(relay, NULL);
                 relay->free_slots[relay->n_free_slots++] = setup.slot;
                 diag_err("a client was refused: no memory");
                 count_client(relay, &totals->clients_refused, setup.id);

@@ -316,7 +316,7 @@ void relay_forget(struct relay *relay, struct client *client)
         if (!relay->keeps)
                 return;
         fd_bag_forget(&relay->fd_bag);
-        if (!client->hung && !evtimer_pending(relay->tidier, NULL))
+        if (!(client && client->hung) && !evtimer_pending(relay->tidier, NULL))
                 evtimer_add(relay->tidier, &soon); /* the socket lives while a copy is left */
 }
 

@@ -186,7 +186,8 @@ int relay_open(struct relay *relay, struct handover *handover);
  * can only be recovered in part. */
 int relay_recover(struct relay *relay, struct handover *handover);
 
-/* A client has ended: its entry in the fd_bag counts as left and is removed later. */
+/* A client has ended: its entry in the fd_bag counts as left and is removed later. NULL: a client
+ * that could not be made. */
 void relay_forget(struct relay *relay, struct client *client);
 
 /* ---- door.c, for recover.c too ---- */

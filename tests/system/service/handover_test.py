@@ -13,7 +13,7 @@ import time
 
 import harness
 from harness import stamp, unstamp
-from local import NOBODY_CHOSE, dropped
+from local import NOBODY_CHOSE, check_books, dropped
 from manager import ManagedTest
 from storm import Storm, body
 
@@ -308,6 +308,67 @@ class Crash(Storm, ManagedTest):
         client.send(b"to the other")
         session2.expect(b"to the other")
         self.assertEqual(daemon.status()["upstream"]["lastCause"], "operator")
+
+
+class NoMemory(ManagedTest):
+    """A connection that can't be watched is ended, and the service manager keeps no copy."""
+
+    def lacking(self):
+        """A daemon that will lack memory, once its file is there."""
+        upstream, daemon, session = self.linked("ReconnectDelay=50ms\n")
+        self.file = os.path.join(daemon.directory, "no-memory")
+        daemon.more_env = {
+            "LD_PRELOAD": self.preload("no_memory.c"),
+            "FTCPD_TEST_NO_MEMORY": self.file,
+            "ASAN_OPTIONS": "verify_asan_link_order=0",
+        }
+        return upstream, daemon, session
+
+    def lack(self, what):
+        with open(self.file, "w", encoding="ascii") as file:
+            file.write(what)
+
+    def kept_upstreams(self, daemon):
+        return [name for name in daemon.kept() if name.startswith("upstream")]
+
+    def test_for_the_connection_of_the_last_run(self):
+        upstream, daemon, session = self.lacking()
+        daemon.client().send(b"first")
+        daemon.wait_status(lambda s: s["toUpstream"]["delivered"]["messages"] == 1, "it to be there")
+        daemon.kill()
+        self.lack("tcp")
+        daemon.start()
+        session.expect(b"first")
+        self.assertEqual(session.expect_end(), "reset")
+        daemon.wait_log("no memory for a session")
+        daemon.client().send(b"second")
+        upstream.accept().expect(b"second")
+        daemon.wait_state("up")
+        self.assertEqual(self.kept_upstreams(daemon), ["upstream-2"])
+        status = check_books(daemon.status())
+        self.assertEqual(status["toUpstream"]["delivered"]["messages"], 2)
+
+    def test_for_a_new_connection(self):
+        upstream, daemon, session = self.lacking()
+        daemon.crash()
+        self.lack("tcp")
+        session.reset()
+        self.assertEqual(upstream.accept().expect_end(), "reset")
+        upstream.accept()
+        daemon.wait_state("up")
+        daemon.drain()
+        self.assertEqual(self.kept_upstreams(daemon), ["upstream-2"])
+
+    def test_for_a_client(self):
+        _, daemon, session = self.lacking()
+        daemon.crash()
+        self.lack("unix")
+        self.assertEqual(daemon.client().expect_end(), "closed")
+        client = daemon.client()
+        client.send(b"another")
+        session.expect(b"another")
+        status = daemon.status()
+        self.assertEqual((status["clientsAccepted"], status["clientsRefused"]), (1, 1))
 
 
 class BadState(ManagedTest):
