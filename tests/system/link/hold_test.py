@@ -129,7 +129,7 @@ class Hold(SteerTest):
             self.assertIn("heldBy", daemon.status()["upstream"])
             daemon.wait_state("held")
             daemon.call("Release")
-        daemon.wait_state("up")
+        daemon.wait_state("connected")
 
     def test_a_link_that_waits_for_the_answer_to_its_greeting_is_closed(self):
         upstream, daemon, session = self.unanswered()
@@ -433,14 +433,14 @@ class Handover(SteerTest, ManagedTest):
             daemon.crash()
         daemon.call("Release")
         seen = []
-        daemon.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 0,
-                           "everything to be delivered")
         while True:
             while (message := self.next_of(session)) is not None:
                 seen.append(harness.unstamp(message)[1])
             if len(set(seen)) == sent:
                 break
             session = upstream.accept()
+        daemon.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 0,
+                           "everything to be delivered")
         # Resend=unacked: what was not acknowledged may come twice, but nothing is lost or new
         # before what is older.
         first = [n for i, n in enumerate(seen) if n not in seen[:i]]

@@ -168,7 +168,7 @@ class Crash(Storm, ManagedTest):
         daemon.wait_clients(1)
 
     def test_a_partial_message_of_each_side_survives(self):
-        _, daemon, session = self.linked(CONFIG)
+        _, daemon, session = self.linked(CONFIG, heartbeat=None)
         client = daemon.client()
         daemon.wait_clients(1)
         up, down = stamp(1, 1, bytes(200000)), stamp(2, 2, bytes(300000))
