@@ -181,6 +181,9 @@ static void use_connection(struct side *side)
                 if (!ledger_pending(ledger, false))
                         break;
         }
+        if (dice(2))
+                ledger_heard(ledger);
+        ledger_provisional(ledger);
         ledger_end(ledger, session->acked, session->written, RESEND_UNACKED);
 }
 
@@ -205,7 +208,7 @@ static void use(struct side *side)
         }
         if (side->plan->spread)
                 use_spread(side);
-        ledger_begin(&side->ledger, side->in.image->end, LEDGER_HEARD);
+        ledger_begin(&side->ledger, side->in.image->end, (enum ledger_unheard)dice(4));
         use_connection(side);
         for (uint32_t slot = 0; slot < SIM_SLOTS && slot < image->totals.client_slots; slot++) {
                 if (!image->client[slot].id)

@@ -110,6 +110,53 @@ static void with_critical_after_0_down_is_critical_at_once_and_with_infinity_nev
         assert_int_equal(judge_by(&status, &limits).severity, SEVERITY_WARNING);
 }
 
+static void a_link_that_is_connected_is_an_attempt_that_goes_on(void **state)
+{
+        struct status status = healthy();
+
+        (void)state;
+        status.upstream.state = LINK_CONNECTED;
+        status.upstream.state_usec = status.upstream.down_usec = 2 * SEC;
+        status.upstream.heartbeat_timeout_usec = 3 * SEC;
+        assert_warns(&status, "it is connected for 2s, nothing heard yet");
+}
+
+static void the_first_connection_of_an_outage_is_not_critical_before_its_silence_is(void **state)
+{
+        struct status status = healthy();
+
+        (void)state;
+        status.upstream.state = LINK_CONNECTED;
+        status.upstream.down_usec = 100 * SEC;
+        status.upstream.heartbeat_timeout_usec = 3 * SEC;
+        status.upstream.state_usec = 3 * SEC - 1;
+        assert_int_equal(judge(&status).severity, SEVERITY_WARNING);
+        status.upstream.state_usec = 3 * SEC;
+        assert_int_equal(judge(&status).severity, SEVERITY_CRITICAL);
+        status.upstream.state_usec = 0;
+        status.upstream.unheard = 1; /* an earlier one was silent, or closed at once */
+        assert_int_equal(judge(&status).severity, SEVERITY_CRITICAL);
+}
+
+static void a_queue_full_of_what_nobody_may_have_read_is_told(void **state)
+{
+        struct status status = healthy();
+        struct health health;
+
+        (void)state;
+        status.upstream.state = LINK_CONNECTED;
+        status.upstream.provisional = 64 << 20;
+        assert_int_equal(judge(&status).n_reasons, 1);
+        status.to_upstream.fullest_bytes = 1000;
+        health = judge(&status);
+        assert_int_equal(health.n_reasons, 3);
+        assert_string_equal(
+                health.reasons[1].text,
+                "the upstream's kernel acknowledged 64.0M, its program has not said a byte");
+        status.upstream.provisional = 0;
+        assert_int_equal(judge(&status).n_reasons, 2);
+}
+
 static void how_bad_a_held_link_is_the_configuration_says(void **state)
 {
         static const enum severity severities[] = {
@@ -323,6 +370,10 @@ int main(void)
                         with_critical_after_0_down_is_critical_at_once_and_with_infinity_never),
                 cmocka_unit_test(a_held_link_warns_however_long),
                 cmocka_unit_test(a_long_reason_is_cut_between_two_characters),
+                cmocka_unit_test(a_link_that_is_connected_is_an_attempt_that_goes_on),
+                cmocka_unit_test(
+                        the_first_connection_of_an_outage_is_not_critical_before_its_silence_is),
+                cmocka_unit_test(a_queue_full_of_what_nobody_may_have_read_is_told),
                 cmocka_unit_test(how_bad_a_held_link_is_the_configuration_says),
                 cmocka_unit_test(a_held_link_is_held_before_its_connection_is_closed),
                 cmocka_unit_test(

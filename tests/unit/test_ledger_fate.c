@@ -569,6 +569,36 @@ static void the_first_byte_makes_all_acknowledgements_count(void **state)
         assert_int_equal(room.store.image->totals.disconnects, 1);
 }
 
+/* Sets a word of the image to a value that recovery must refuse. */
+static void refused(uint64_t *word, uint64_t value)
+{
+        uint64_t was = *word;
+        struct store store;
+
+        *word = value;
+        assert_int_equal(store_open(&store, dup(room.store.fd)), 0);
+        assert_non_null(recover_image(&store, &room.spec));
+        store_done(&store);
+        *word = was;
+        check_recovery();
+}
+
+static void what_a_connection_waits_for_is_checked(void **state)
+{
+        struct image *image = room.store.image;
+
+        (void)state;
+        fixed_messages(7);
+        refused(&image->session.unheard, LEDGER_UNHEARD); /* without a connection */
+        begin_as(LEDGER_UNHEARD);
+        write_all();
+        acknowledge(room.written);
+        refused(&image->session.unheard, LEDGER_UNHEARD_ANSWER + 1);
+        refused(&image->session.unheard, LEDGER_HEARD);
+        refused(&image->session.start, room.message[0].size);
+        refused(&image->acked.pos, room.message[0].size);
+}
+
 static void heartbeats_that_a_silent_peer_acknowledges_do_not_fill_the_map(void **state)
 {
         (void)state;
@@ -671,6 +701,7 @@ int main(void)
                 test(what_a_silent_peer_acknowledged_goes_again),
                 test(what_a_silent_peer_acknowledged_is_told_where_it_may_not_go_again),
                 test(the_first_byte_makes_all_acknowledgements_count),
+                test(what_a_connection_waits_for_is_checked),
                 test(heartbeats_that_a_silent_peer_acknowledges_do_not_fill_the_map),
                 test(at_every_step_the_books_are_those_of_a_plain_list),
         };

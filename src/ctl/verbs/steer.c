@@ -12,6 +12,7 @@
 #include "ctl/talk/ctl.h"
 #include "ctl/talk/local.h"
 #include "ctl/verbs/verbs.h"
+#include "util/clock.h"
 #include "util/diag.h"
 #include "util/text.h"
 #include "util/units.h"
@@ -89,20 +90,41 @@ static json_t *upstream_now(struct ctl *ctl, int *code)
         return upstream;
 }
 
+/* An upstream, and the earliest and the latest time at which it was so. */
+struct seen {
+        const json_t *upstream;
+        uint64_t from, to;
+};
+
+/* True if the session of `before` is lost. The end of a session that was only connected counts as
+ * no disconnect: another state or peer tells it, or a state that began behind `before`. */
+static bool is_over(const struct seen *before, const struct seen *now)
+{
+        int64_t ends = member_int(before->upstream, "disconnects", 0);
+        const char *state = member_text(now->upstream, "state", "");
+        uint64_t since = (uint64_t)member_int(before->upstream, "stateUsec", 0);
+        uint64_t now_since = (uint64_t)member_int(now->upstream, "stateUsec", 0);
+
+        if (member_int(now->upstream, "disconnects", ends + 1) != ends ||
+            !member_text(now->upstream, "peer", NULL))
+                return true;
+        return strcmp(state, "connected") == 0 && now->from + since > before->to + now_since;
+}
+
 /* Waits until the session of `before`, if any, is lost. No deadline is needed: ftcpd closes a
  * session in bounded time. */
-static int wait_closed(struct ctl *ctl, const json_t *before)
+static int wait_closed(struct ctl *ctl, const struct seen *before)
 {
-        int64_t ends = member_int(before, "disconnects", 0);
         int code = CTL_DONE;
-        bool closed = !member_text(before, "peer", NULL);
+        bool closed = !member_text(before->upstream, "peer", NULL);
 
         while (!closed) {
+                uint64_t from = clock_usec();
                 json_t *now = upstream_now(ctl, &code);
 
                 if (!now)
                         return code;
-                closed = member_int(now, "disconnects", ends + 1) != ends;
+                closed = is_over(before, &(struct seen){now, from, clock_usec()});
                 json_decref(now);
                 if (!closed)
                         local_sleep(CLOSED_POLL_USEC);
@@ -114,6 +136,7 @@ static int hold(struct ctl *ctl, const char *reason, uint64_t span)
 {
         json_t *parameters = json_object(), *before, *result = NULL;
         char until[SHOW_SIZE];
+        struct seen seen;
         int code;
 
         show_until(span, until); /* the time runs from now on, not from the close */
@@ -124,10 +147,11 @@ static int hold(struct ctl *ctl, const char *reason, uint64_t span)
         if (span != UNITS_INFINITY)
                 json_object_set_new(parameters, "forUsec", json_integer((json_int_t)span));
         before = upstream_now(ctl, &code);
+        seen = (struct seen){before, 0, clock_usec()};
         if (code == CTL_DONE)
                 code = bus_call(ctl, "io.ftcpd.Hold", parameters, &result);
         if (code == CTL_DONE)
-                code = wait_closed(ctl, before);
+                code = wait_closed(ctl, &seen);
         json_decref(parameters);
         json_decref(before);
         if (code != CTL_DONE) {
@@ -214,16 +238,18 @@ int verb_reconnect(struct ctl *ctl, int argc, char **argv)
 {
         json_t *before, *result = NULL;
         int code = ctl_arguments(ctl, argc, argv, 0);
+        struct seen seen;
 
         if (code)
                 return code;
         before = upstream_now(ctl, &code);
+        seen = (struct seen){before, 0, clock_usec()};
         if (code == CTL_DONE)
                 code = bus_call(ctl, "io.ftcpd.Reconnect", NULL, &result);
         if (code == CTL_DONE)
                 code = fail_if_held(ctl, before);
         if (code == CTL_DONE)
-                code = wait_closed(ctl, before);
+                code = wait_closed(ctl, &seen);
         json_decref(before);
         if (code == CTL_DONE)
                 return finish(ctl, result, "the link connects anew");

@@ -124,6 +124,20 @@ class Connected(Starting):
         session.close()
         client.expect_end()
 
+    def test_whoever_closes_it_is_told_when_it_is_closed(self):
+        upstream, daemon = self.start()
+        for verb in ("reconnect", "reconnect", "hold"):
+            self.assertEqual(daemon.ctl(verb)[0], 0)
+        self.assertEqual(daemon.status()["upstream"]["state"], "held")
+        daemon.ctl("release")
+        session = None
+        for _ in range(4):
+            session = upstream.accept()
+        daemon.wait_state("connected")
+        session.send(b"")
+        daemon.wait_state("up")
+        self.assertEqual(daemon.ctl("reconnect")[0], 0)
+
     def test_the_health_of_a_link_that_never_comes_up_does_not_flap(self):
         upstream, daemon = self.start(config="[Heartbeat]\nTimeout=300ms\n"
                                              "[Health]\nCriticalAfter=500ms\n")
