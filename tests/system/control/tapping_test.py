@@ -236,7 +236,7 @@ class Watching(harness.SystemTest):
         frames = (Frame(), Frame(size=2), Frame(size=4, form="decimal", adjust=-4),
                   Frame(size=2, offset=4), Frame(delimiter=b"\r\n"))
         for frame in frames:
-            _, daemon, session = self.linked(frame.config() + "[Heartbeat]\nInterval=0\n",
+            _, daemon, session = self.linked(frame.config() + "[Heartbeat]\nInterval=0\nTimeout=0\n",
                                              frame=frame, heartbeat=None, skip=())
             client = daemon.client(frame=frame)
             daemon.wait_clients(1)
