@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A connection on which the peer has not said a byte: what its kernel acknowledges is provisional."""
+"""A connection on which the peer said no byte yet: what its kernel acknowledges is provisional."""
 import socket
 import threading
 import time
