@@ -269,6 +269,7 @@ class Top(harness.SystemTest):
         terminal.wait('^NO FTCPD +waiting for it: ')
         terminal.wait('^ +below is what it said last, .* ago')
         self.live.start()
+        self.peer.accept()
         terminal.wait('^OK +.*, up for ')
         terminal.type('q', enter=False)
         self.assert_given_back(terminal, 0)
