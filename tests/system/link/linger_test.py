@@ -332,6 +332,8 @@ class Verdicts(harness.SystemTest):
         )
         feeder = self.spawn([sys.executable, "-c", FEEDER, daemon.data_path],
                             stderr=subprocess.DEVNULL)
+        flows = daemon.wait_status(lambda s: s["upstream"]["sent"]["messages"] > 1000, "a flow")
+        count += flows["upstream"]["disconnects"]
         while daemon.status()["upstream"]["disconnects"] < count:
             verdict(daemon)
             print(4, file=peer.stdin, flush=True)
