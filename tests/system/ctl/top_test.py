@@ -310,6 +310,7 @@ class Top(harness.SystemTest):
         self.live.stop()
         self.assertRegex(process.stderr.readline(), '^ftcpctl: waiting: ')
         self.live.start()
+        self.peer.accept()
         while 'up in' not in process.stdout.readline():
             pass
 

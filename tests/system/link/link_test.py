@@ -219,14 +219,14 @@ class Health(harness.SystemTest):
         thread = threading.Thread(target=close_all, daemon=True)
         thread.start()
         try:
-            daemon.wait_status(lambda s: s["health"] == "critical" and
-                               s["upstream"]["connects"] > 3, "critical")
+            daemon.wait_status(lambda s: s["health"] == "critical" and len(upstream.sessions) > 3,
+                               "critical")
         finally:
             stop.set()
             thread.join(harness.DEADLINE)
         # One that brings a byte does; what is lost then is lost anew.
         session = upstream.accept()
-        daemon.wait_state("up")
+        daemon.wait_state("connected")
         session.send(b"a message")
         daemon.wait_status(lambda s: s["upstream"]["received"]["messages"] == 1, "a byte")
         upstream.refuse()

@@ -270,7 +270,7 @@ class Reload(harness.SystemTest):
         status = daemon.wait_state("connecting")
         self.assertEqual(status["upstream"]["address"], mute.address)
         harness.until(
-            lambda: daemon.call("Reload") or daemon.status()["upstream"]["state"] == "up",
+            lambda: daemon.call("Reload") or daemon.status()["upstream"]["state"] == "connected",
             "the next address",
             interval=0.1,
         )
