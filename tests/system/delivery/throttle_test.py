@@ -100,7 +100,8 @@ class BusyPoll(harness.SystemTest):
         return os.path.getsize(self.counted) if os.path.exists(self.counted) else 0
 
     def daemon_of(self, address):
-        return self.daemon(f"[Upstream]\nAddress={address}\n[Delivery]\nSlowClient=wait\n",
+        return self.daemon(f"[Upstream]\nAddress={address}\n[Heartbeat]\nTimeout=0\n"
+                           "[Delivery]\nSlowClient=wait\n",
                            env={"LD_PRELOAD": self.library, "FTCPD_YIELDS": self.counted,
                                 "ASAN_OPTIONS": "verify_asan_link_order=0"})
 

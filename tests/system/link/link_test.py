@@ -22,7 +22,7 @@ class Loopback(harness.SystemTest):
         for host in ("127.0.0.1", "::1"):
             upstream = self.upstream(host=host)
             daemon = self.daemon(f"[Upstream]\nAddress={upstream.address}\n")
-            daemon.wait_state("up")
+            daemon.wait_state("connected")
             port = upstream.address.rpartition(":")[2]
             shown = subprocess.run(["ss", "-Htni", "dport", "=", f":{port}"], check=True,
                                    capture_output=True, text=True).stdout
