@@ -236,7 +236,9 @@ class Service(Storm):
         service.wait_log("the state of the last run is not there, and its connections are ended")
         self.assertEqual(client.expect_end(), "closed")
         session.expect_end()
-        self.check_both_ways(upstream.accept(), service.client())
+        session, client = upstream.accept(), service.client()
+        service.wait_clients(1)
+        self.check_both_ways(session, client)
 
     def test_a_store_without_room_for_the_connection_costs_that_alone(self):
         upstream, service, session, client = self.pair(
