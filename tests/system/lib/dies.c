@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Preloaded into ftcpd by crash_test.py: a crash at an instant that random ones hardly ever meet.
- * FTCPD_DIES says when it gets SIGKILL: "call" when it is about to accept a client, "accept" when
- * it has, "keep" when a client's descriptor went where the next process finds it, "send" when much
- * went to a client, "read" when much came from the upstream, "ready" when it is about to say so.
+ * Preloaded into ftcpd: a crash at an instant that random ones hardly ever meet. FTCPD_DIES says
+ * when it gets SIGKILL: "call" when it is about to accept a client, "accept" when it has, "keep"
+ * when a client's descriptor went where the next process finds it, "send" when much went to a
+ * client, "take" when much came from one, "read" when much came from the upstream, "write" when
+ * much went there, "ready" when it is about to say so. "send:7" is the seventh time, and
+ * "send:7:100" that of 100 bytes and more.
  */
 #include <dlfcn.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
@@ -16,12 +20,23 @@
 
 enum { MUCH = 20000 };
 
+/* So many bytes went or came. */
+static void die_after(const char *instant, ssize_t bytes)
+{
+        static int times;
+        const char *when = getenv("FTCPD_DIES");
+        char asked[16] = "";
+        int number = 1, much = MUCH;
+
+        if (!when || sscanf(when, "%15[a-z]:%d:%d", asked, &number, &much) < 1)
+                return;
+        if (strcmp(asked, instant) == 0 && bytes >= much && ++times >= number)
+                raise(SIGKILL);
+}
+
 static void die_at(const char *instant)
 {
-        const char *when = getenv("FTCPD_DIES");
-
-        if (when && strcmp(when, instant) == 0)
-                raise(SIGKILL);
+        die_after(instant, INT_MAX);
 }
 
 static int option_of(int fd, int option)
@@ -74,8 +89,10 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
         result = real(fd, message, flags);
         if (message->msg_controllen && option_of(fd, SO_TYPE) == SOCK_SEQPACKET)
                 die_at("keep");
-        if (result >= MUCH && is_data(fd))
-                die_at("send");
+        if (result > 0 && is_data(fd))
+                die_after("send", result);
+        else if (result > 0 && option_of(fd, SO_DOMAIN) == AF_INET)
+                die_after("write", result);
         return result;
 }
 
@@ -87,8 +104,8 @@ ssize_t sendfile(int fd, int from, off_t *at, size_t size)
         if (!real)
                 *(void **)&real = dlsym(RTLD_NEXT, "sendfile");
         result = real(fd, from, at, size);
-        if (result >= MUCH && is_data(fd))
-                die_at("send");
+        if (result > 0 && is_data(fd))
+                die_after("send", result);
         return result;
 }
 
@@ -100,7 +117,9 @@ ssize_t readv(int fd, const struct iovec *iov, int n)
         if (!real)
                 *(void **)&real = dlsym(RTLD_NEXT, "readv");
         result = real(fd, iov, n);
-        if (result >= MUCH && option_of(fd, SO_DOMAIN) == AF_INET)
-                die_at("read");
+        if (result > 0 && option_of(fd, SO_DOMAIN) == AF_INET)
+                die_after("read", result);
+        else if (result > 0 && is_data(fd))
+                die_after("take", result);
         return result;
 }
