@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'lib
 import harness  # noqa: E402
 from faults import Faults, lay_cable, run  # noqa: E402
 from faults_judge import Verdict  # noqa: E402
+from faults_machine import Cell  # noqa: E402
 
 # Resend=, and the way to the clients.
 RUNS = (
@@ -114,7 +115,7 @@ def main():
     report = Report()
     try:
         for policy, way in runs:
-            report.add(*run(seed, policy, way, each, cable, skip, Progress(each)))
+            report.add(*run(seed, Cell(policy, way), each, cable, skip, Progress(each)))
     finally:
         if cable:
             cable.close()

@@ -18,7 +18,6 @@ import unittest
 
 import harness
 from cable import PULLED, Cable
-from faults_ends import BODY
 from faults_machine import K, M, Machine, span
 from framed import SLOW
 from losses import deafen
@@ -55,9 +54,9 @@ class Faults(Machine):
         """Other rates, and the next fault at another byte."""
         for client in self.clients:
             if client.ended is None:
-                client.writer.rate = self.rng.choice((0, 20 * K, 200 * K, 2 * M, 20 * M))
+                client.writer.rate = self.rng.choice((0, 20 * K, 200 * K, 2 * M, 20 * M)) * self.share
                 client.writer.drip = self.rng.random() < 0.3
-        self.writer.rate = self.rng.choice((0, 50 * K, 500 * K, 5 * M))
+        self.writer.rate = self.rng.choice((0, 50 * K, 500 * K, 5 * M)) * self.share
         if self.rng.random() < 0.3:
             self.guest()
         conn = self.conn
@@ -235,7 +234,7 @@ class Faults(Machine):
             old.on_readable()
         old.slow = 0
         for client in self.clients:
-            client.writer.biggest = BODY
+            client.writer.biggest = self.form.usual
         self.fresh(old)
 
     def fault_half_a_message(self):
@@ -263,7 +262,7 @@ class Faults(Machine):
         client.reading = False
         self.writer.rate = 20 * M
         self.pump(self.rng.choice((0.1, 0.3, 0.8 * SLOW)))
-        client.reading = True
+        client.reading = not client.shut
         self.pump(0.05)
 
     def fault_daemon_stopped(self):
@@ -299,14 +298,26 @@ class Faults(Machine):
     def kinds(cls):
         return [name[6:] for name in vars(cls) if name.startswith("fault_")]
 
-    def run(self, cuts, progress=None):
-        """Faults until so many connections were lost. The first of each kind come in turn."""
-        turn = self.kinds()
-        self.rng.shuffle(turn)
-        often = [*self.kinds(), *self.QUICK]
+    def tally(self):
+        """What a run counts: connections that were lost."""
+        return self.disconnects()
+
+    def first(self):
+        """Kinds that come once at least."""
+        return self.kinds()
+
+    def often(self):
+        """Kinds as often as they are to come."""
+        kinds = [*self.kinds(), *self.QUICK]
         if self.policy == "unsent":  # what could go twice here, goes twice once in many verdicts
-            often += ["silence"] * 10
-        while self.disconnects() < cuts or turn:
+            kinds += ["silence"] * 10
+        return kinds
+
+    def run(self, cuts, progress=None):
+        """Faults until so many are counted. The first of each kind come in turn."""
+        turn, often = self.first(), self.often()
+        self.rng.shuffle(turn)
+        while self.tally() < cuts or turn:
             kind = turn.pop() if turn else self.rng.choice(often)
             if kind in self.skip:
                 continue
@@ -329,7 +340,7 @@ def show_log(machine, seed, lines=40):
         file.write("\n".join(log) + "\n")
     shown = [line for line in log[:-lines] if "is disconnected" in line] + log[-lines:]
     print("\n".join(f"#   {line}" for line in shown), file=sys.stderr)
-    what = f"seed {seed}, Resend={machine.policy}, {machine.way}"
+    what = f"seed {seed}, {machine.cell}"
     print(f"# {what}; the whole log is {path}", file=sys.stderr)
 
 
@@ -343,9 +354,9 @@ def lay_cable():
     return cable, {"destroyed": why} if why else {}
 
 
-def run(seed, policy, way, cuts, cable, skip, progress=None):
+def run(seed, cell, cuts, cable, skip, progress=None, kind=Faults):
     """One machine from its start to its verdict. A failure prints the daemon's log, shortened."""
-    machine = Faults(random.Random(f"{seed} {policy} {way}"), policy, way, cable, skip)
+    machine = kind(random.Random(f"{seed} {cell}"), cell, cable, skip)
     try:
         machine.run(cuts, progress)
         verdict = machine.judge()

@@ -17,11 +17,25 @@ from faults_judge import UPSTREAM, ClientRecord, ConnectionRecord
 from framed import CHUNK, SLOW, STAMP_MIN
 from losses import deafen
 from local import check_books, counters
+from wires import ANSWER, DEFAULT
 
-BIGGEST = 1 << 20  # of what is stamped
-FRAME_LIMIT = BIGGEST + 64  # a declared length beyond it can only be a torn stream
+BIGGEST = 1 << 20  # of what is stamped, now and then
 BODY = 100_000  # the usual limit
 BLOB = 2 << 20
+
+
+class Form:
+    """What the messages of a machine are like: their frames, and how big they are."""
+
+    def __init__(self, wire=DEFAULT, body=BODY):
+        """body: the biggest usual one, where the length field allows it."""
+        self.wire, self.usual = wire, min(body, wire.most)
+        self.rare = BIGGEST - STAMP_MIN if body == BODY and wire.most >= BIGGEST else 0
+        # What declares more can only be a torn stream.
+        self.limit = max(self.usual, self.rare, ANSWER)
+
+    def take(self, buffer):
+        return self.wire.take(buffer, self.limit)
 
 # Who has not looked at its sockets for so long did not keep up.
 OWN_STALL = 0.2 * SLOW
@@ -67,27 +81,30 @@ class Loop:
 class Writer:
     """Makes numbered messages and keeps the frame that is half written."""
 
-    def __init__(self, rng, blob, sender):
-        self.rng, self.blob, self.sender = rng, blob, sender
-        self.biggest, self.next = BODY, 0
+    def __init__(self, rng, blob, sender, form):
+        self.rng, self.blob, self.sender, self.form = rng, blob, sender, form
+        self.biggest, self.next = form.usual, 0
         self.frame, self.rate, self.tokens, self.filled = b"", 0, 0, time.monotonic()
         self.whole = None  # what is told of the frame when it is written: its number and size
         self.drip = False  # writes small pieces now and then
+        self.beats = 1  # heartbeats at once
 
     def make(self):
         size = harness.random_size(self.rng, self.biggest)
-        if self.biggest == BODY and self.rng.random() < 0.004:
-            size = self.rng.randrange(BODY, BIGGEST - STAMP_MIN)
-        at = self.rng.randrange(BLOB - size)
-        message = harness.stamp(self.sender, self.next, self.blob[at : at + size])
-        self.whole = (self.next, len(message) + 4)
+        if self.form.rare and self.biggest == BODY and self.rng.random() < 0.004:
+            size = self.rng.randrange(BODY, self.form.rare)
+        at = self.rng.randrange(max(1, BLOB - size))
+        body = self.blob[at : at + size]
+        body += self.blob[: size - len(body)]
+        frame = self.form.wire.wrap(harness.stamp(self.sender, self.next, body))
+        self.whole = (self.next, len(frame))
         self.next += 1
-        return memoryview(struct.pack(">I", len(message)) + message)
+        return memoryview(frame)
 
     def beat(self):
         """A heartbeat, when no frame is half written."""
         if not self.frame:
-            self.frame, self.whole = memoryview(b"\0\0\0\0"), None
+            self.frame, self.whole = memoryview(self.form.wire.beat * self.beats), None
 
     def may(self, now):
         """Is it time for more? A frame that has begun is always finished."""
@@ -124,10 +141,8 @@ class Writer:
 class Stream:
     """A socket that receives stamped messages and may send some."""
 
-    frame = harness.Frame()
-
-    def __init__(self, sock, record):
-        self.sock, self.record = sock, record
+    def __init__(self, sock, record, form):
+        self.sock, self.record, self.form = sock, record, form
         self.buffer, self.writer = bytearray(), None
         self.reading, self.ended = True, None
         self.bytes_in = 0
@@ -156,23 +171,20 @@ class Stream:
             return False
         self.bytes_in += len(data)
         self.buffer += data
-        self.parse()
+        if self.record.torn is None:
+            self.parse()
+        else:
+            self.buffer.clear()
         return True
 
     def parse(self):
-        while self.record.torn is None:
-            if len(self.buffer) >= 4 and int.from_bytes(self.buffer[:4], "big") > FRAME_LIMIT:
-                self.record.torn = f"a frame that declares {self.buffer[:4].hex()}"
-                return
-            message = self.frame.take(self.buffer)
-            if message is None:
-                return
-            if message:
-                try:
+        try:
+            while (message := self.form.take(self.buffer)) is not None:
+                if message:
                     self.record.got.append(harness.unstamp(message))
-                except AssertionError as error:
-                    self.record.torn = str(error)
-        self.buffer.clear()
+        except AssertionError as error:
+            self.record.torn = str(error)
+            self.buffer.clear()
 
     def end(self, how):
         self.ended = how
@@ -194,7 +206,7 @@ class Connection(Stream):
     """
 
     def __init__(self, sock, writer, beat):
-        super().__init__(sock, ConnectionRecord())
+        super().__init__(sock, ConnectionRecord(), writer.form)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.writer, self.beat, self.beaten = writer, beat, 0
         self.slow = 0  # bytes a read, 0: as many as there are
@@ -278,13 +290,17 @@ class Connection(Stream):
 
 
 class Client(Stream):
-    """A local client."""
+    """A local client, or one by TCP."""
 
     def __init__(self, sock, writer, ident, steady=False):
-        super().__init__(sock, ClientRecord(ident, steady))
+        super().__init__(sock, ClientRecord(ident, steady), writer.form)
         self.writer, self.steady = writer, steady
         self.until = None  # a guest stays that long
+        self.writing, self.shut = True, False  # shut: it receives nothing
         self.whole_bytes = 0
+
+    def wants_write(self):
+        return self.writing and super().wants_write()
 
     def on_writable(self):
         try:
@@ -309,31 +325,44 @@ class Client(Stream):
 
 
 class Watch:
-    """Asks for Status all the time; every reply must balance, and nothing may fall."""
+    """Asks for Status all the time; every reply must balance, and nothing may fall. lost: the
+    connection was closed."""
 
     def __init__(self, path, seen):
-        self.varlink = harness.Varlink(path)
-        self.sock, self.seen = self.varlink.sock, seen
-        self.sock.setblocking(False)
-        self.buffer, self.due, self.asked = bytearray(), 0, False
+        self.path, self.seen = path, seen
         self.before, self.looks, self.status = {}, 0, None
         self.faults = []
+        self.connect()
+
+    def connect(self):
+        """Anew after a crash: what the last process answered must not fall either."""
+        self.sock = harness.Varlink(self.path).sock
+        self.sock.setblocking(False)
+        self.buffer, self.due, self.asked, self.lost = bytearray(), 0, False, False
 
     def tick(self, now):
-        if not self.asked and now >= self.due:
-            self.varlink.send({"method": "io.ftcpd.Status"})
-            self.asked, self.due = True, now + 0.01
+        if self.lost or self.asked or now < self.due:
+            return
+        try:
+            self.sock.send(b'{"method":"io.ftcpd.Status"}\0')
+        except OSError:
+            self.lost = True
+        self.asked, self.due = True, now + 0.01
 
     def wants_read(self):
-        return True
+        return not self.lost
 
     def wants_write(self):
         return False
 
     def on_readable(self):
-        data = self.sock.recv(CHUNK)
+        try:
+            data = self.sock.recv(CHUNK)
+        except OSError:
+            data = b""
         if not data:
-            raise AssertionError("ftcpd closed the control connection")
+            self.lost = True
+            return
         self.buffer += data
         if not self.buffer.endswith(b"\0"):
             return
@@ -357,4 +386,4 @@ class Watch:
         self.seen(status)
 
 
-__all__ = ["UPSTREAM", "BLOB", "Client", "Connection", "Loop", "Watch", "Writer", "deafen"]
+__all__ = ["UPSTREAM", "BLOB", "Client", "Connection", "Form", "Loop", "Watch", "Writer", "deafen"]

@@ -28,13 +28,15 @@ class ClientRecord:
     """What one client sent whole, and what it received.
 
     steady: there from before the first connection until the end, and it kept up.
-    cut_off: ftcpd ended it, so that what it sent last may not have been taken.
+    lasting: it came later, and was there until the end.
+    cut_off: ftcpd ended it, so that what it sent last may not have been taken, but for the first
+    `taken` messages. ours: the machine ended it.
     """
 
     def __init__(self, ident, steady=False):
         self.ident, self.steady = ident, steady
-        self.whole, self.got = 0, []
-        self.cut_off, self.torn = False, None
+        self.whole, self.got, self.taken = 0, [], 0
+        self.cut_off, self.torn, self.lasting, self.ours = False, None, False, False
 
 
 class Verdict:
@@ -123,7 +125,7 @@ def _missing(verdict, numbers, clients):
         there = set(numbers.pop(client.ident, ()))
         whole = client.whole
         if client.cut_off:
-            whole = max(there, default=-1) + 1
+            whole = max(max(there, default=-1) + 1, client.taken)
         stray = [number for number in there if number >= client.whole]
         if stray:
             verdict.find("torn", f"client {client.ident}: {stray[0]} was never sent whole")
@@ -161,11 +163,25 @@ def judge_up(verdict, connections, clients, policy, not_resent):
         )
 
 
-def _reference(verdict, clients, received):
+def _of_all(verdict, clients, received, given_up):
+    """Without a steady client: what any client got."""
+    got = sorted({message for client in clients for message in client.got})
+    for client in clients:
+        _order_of(verdict, client.got)
+    if received is not None and not 0 <= received - len(got) <= given_up:
+        verdict.find(
+            "lost",
+            f"ftcpd received {received}, its clients got {len(got)}, {given_up} are given up",
+            abs(received - len(got)),
+        )
+    return got
+
+
+def _reference(verdict, clients, received, given_up):
     """The sequence that all must have seen: that of a steady client."""
     steady = [client for client in clients if client.steady]
     if not steady:
-        return None
+        return _of_all(verdict, clients, received, given_up)
     longest = max(steady, key=lambda client: len(client.got))
     for client in steady:
         if client.got != longest.got:
@@ -195,12 +211,16 @@ def _order_of(verdict, reference):
         last = number
 
 
-def _prefixes(verdict, connections, got):
-    """Of each connection the clients got the first messages, without a gap."""
-    seen = set(got)
+def _prefixes(verdict, connections, got, given_up=0):
+    """Of each connection the clients got the first messages, without a gap but for those that are
+    given up."""
+    seen, gaps = set(got), 0
     for number, record in enumerate(connections):
         there = [message in seen for message in record.sent]
         count = there.index(False) if False in there else len(there)
+        while count < len(there) and gaps < given_up and any(there[count:]):
+            gaps += 1
+            count = there.index(False, count + 1) if False in there[count + 1 :] else len(there)
         if any(there[count:]):
             verdict.find("lost", f"connection {number}: a gap behind its message {count}")
         elif record.clean and count < len(there):
@@ -230,23 +250,25 @@ def _runs(verdict, clients, reference):
                 else:
                     verdict.find("lost", f"client {client.ident} has a gap before {message}")
             before = at
+        if client.lasting and not client.cut_off and before not in (None, len(reference) - 1):
+            verdict.find("lost", f"client {client.ident}, there until the end, has not the last "
+                         f"{len(reference) - 1 - before}")
 
 
-def judge_down(verdict, connections, clients, received=None):
-    """The way to the clients, broadcast. received is what ftcpd says it received."""
+def judge_down(verdict, connections, clients, received=None, given_up=0):
+    """The way to the clients, broadcast. received is what ftcpd says it received, given_up what
+    its books of this way dropped."""
     for client in clients:
         if client.torn:
             verdict.find("torn", f"client {client.ident}: {client.torn}")
     verdict.down += sum(len(client.got) for client in clients)
-    reference = _reference(verdict, clients, received)
-    if reference is None:
-        return
+    reference = _reference(verdict, clients, received, given_up)
     _order_of(verdict, reference)
-    _prefixes(verdict, connections, [number for _, number in reference])
+    _prefixes(verdict, connections, [number for _, number in reference], given_up)
     _runs(verdict, [client for client in clients if not client.steady], reference)
 
 
-def judge_drop(verdict, connections, clients, _received=None):
+def judge_drop(verdict, connections, clients, _received=None, _given_up=0):
     """SlowClient=drop: whoever was slow has gaps, but nothing comes twice, late or from nowhere."""
     sent = {number for record in connections for number in record.sent}
     for client in clients:
@@ -259,7 +281,7 @@ def judge_drop(verdict, connections, clients, _received=None):
     verdict.down += sum(len(client.got) for client in clients)
 
 
-def judge_balance(verdict, connections, clients, received=None):
+def judge_balance(verdict, connections, clients, received=None, given_up=0):
     """ToClients=balance: each message at exactly one client, and each client's in order.
 
     What somebody leaves goes to the others, who may have newer ones already: where guests came and
@@ -280,6 +302,7 @@ def judge_balance(verdict, connections, clients, received=None):
             seen[number] = client.ident
             last = number
     verdict.down += len(seen)
-    if received is not None and received != len(seen):
-        verdict.find("lost", f"ftcpd received {received}, the clients got {len(seen)}")
-    _prefixes(verdict, connections, seen)
+    if received is not None and not 0 <= received - len(seen) <= given_up:
+        verdict.find("lost", f"ftcpd received {received}, the clients got {len(seen)}, "
+                     f"{given_up} are given up")
+    _prefixes(verdict, connections, seen, given_up)

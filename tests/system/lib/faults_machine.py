@@ -5,11 +5,13 @@ Faults (faults.py) is made of it. All runs in one thread: a script turns the loo
 likes, and decides at which byte something happens.
 """
 import collections
+import contextlib
+import dataclasses
 import socket
 import time
 
 import harness
-from faults_ends import BLOB, UPSTREAM, Client, Connection, Loop, Watch, Writer
+from faults_ends import BLOB, BODY, UPSTREAM, Client, Connection, Form, Loop, Watch, Writer
 from faults_judge import (
     ConnectionRecord,
     Verdict,
@@ -19,8 +21,9 @@ from faults_judge import (
     judge_up,
 )
 from framed import DEADLINE, SLOW
+from spreading import deaf_client
+from wires import DEFAULT, Wire
 
-STEADY = 4
 GUESTS = 3
 SETTLE = 60 * SLOW
 
@@ -52,33 +55,59 @@ SETTINGS = {
     "Service": {"StopTimeout": span(500)},
 }
 
-class Machine:
-    """One ftcpd with one Resend= policy under faults, until it is judged.
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """What one machine is like.
 
-    way is how the upstream's messages get to clients: "broadcast", "drop" (the same with
-    SlowClient=drop) or "balance". Balanced messages that a guest did not read went with it, so
-    there guests only send.
+    policy is Resend=. way is how the upstream's messages get to clients: "broadcast", "drop" (the
+    same with SlowClient=drop) or "balance"; slow is SlowClient= otherwise, None: at random.
+    clients are there from the begin on, and tcp of them come by TCP. body is the biggest usual
+    message. hold: HoldSize=, and now and then nobody is there. answer: with Answer=. over is how
+    the upstream and TCP clients are reached, congestion the kernel's way to pace what is sent.
     """
 
-    def __init__(self, rng, policy, way="broadcast", cable=None, skip=None):
+    policy: str
+    way: str = "broadcast"
+    slow: str = None
+    wire: Wire = DEFAULT
+    clients: int = 4
+    tcp: int = 0
+    body: int = BODY
+    hold: bool = False
+    answer: bool = False
+    over: str = "veth"
+    congestion: str = None
+
+
+class Machine:
+    """One ftcpd, as its cell says, under faults, until it is judged.
+
+    Balanced messages that a guest did not read went with it, so there guests only send.
+    """
+
+    daemon_class = harness.Daemon
+    SETTINGS = SETTINGS
+
+    def __init__(self, rng, cell, cable=None, skip=None):
         self.skip = {} if skip is None else skip  # {kind: why}
-        self.rng, self.policy, self.way, self.cable = rng, policy, way, cable
-        self.settings = {section: dict(keys) for section, keys in SETTINGS.items()}
-        self.settings["Delivery"]["Resend"] = policy
-        slow = "drop" if way == "drop" else rng.choice(("disconnect", "wait"))
-        self.settings["Delivery"]["SlowClient"] = slow
-        if way == "balance":
-            self.settings["Delivery"]["ToClients"] = "balance"
+        self.rng, self.cell, self.cable = rng, cell, cable
+        self.far = cable and (cable.far if cell.over == "veth" else cable.near)
+        self.policy, self.way = cell.policy, cell.way
+        self.form = Form(cell.wire, cell.body)
+        self.settings = {section: dict(keys) for section, keys in self.SETTINGS.items()}
+        self.set_up()
         self.blob = rng.randbytes(BLOB)
-        self.writer = Writer(rng, self.blob, UPSTREAM)
+        self.writer = Writer(rng, self.blob, UPSTREAM, self.form)
         self.loop, self.faults = Loop(), collections.Counter()
         self.conns, self.clients, self.idents = [], [], 0
         self.wired = []  # ends of the cable that drop something
         self.floor, self.conn, self.listener, self.watch = 0, None, None, None
         self.findings = []
         self.silence = 300 * SLOW  # milliseconds, as Heartbeat Timeout=
+        # Of the rates: what many send, or in many messages, costs us most.
+        self.share = min(1, 4 / cell.clients) * (0.1 if self.form.usual < K else 1)
         self.begun = time.monotonic()
-        self.daemon = None
+        self.daemon, self.by_tcp = None, None
         self.listen()
         try:
             self.start()
@@ -86,20 +115,45 @@ class Machine:
             self.close()
             raise
 
+    @property
+    def path(self):
+        """How the upstream is reached, in a word."""
+        return self.cell.over if self.cable else "loopback"
+
     # ---- the parts ----
+
+    def set_up(self):
+        """The settings that the cell asks for."""
+        delivery, cell = self.settings["Delivery"], self.cell
+        delivery["Resend"] = cell.policy
+        slow = cell.slow or self.rng.choice(("disconnect", "wait"))
+        delivery["SlowClient"] = "drop" if cell.way == "drop" else slow
+        if cell.way == "balance":
+            delivery["ToClients"] = "balance"
+        if cell.hold:
+            delivery["HoldSize"] = "64M"
+        frame, heartbeat = cell.wire.settings()
+        self.settings["Frame"].update(frame)
+        self.settings["Heartbeat"].update(heartbeat)
+        if cell.answer:
+            self.settings["Heartbeat"]["Answer"] = cell.wire.answer()
 
     def listen(self):
         def listener():
             # No backlog: SYNs wait until the clients are there.
             made = socket.socket()
-            made.bind((self.cable.far.address if self.cable else "127.0.0.1", 0))
+            made.bind((self.address_of(self.far), 0))
             return made
 
         if self.cable:
-            with self.cable.far:
+            with self.far:
                 self.listener = listener()
             # What is closed with the cable pulled need not be remembered for minutes.
             self.cable.far.run("sysctl", "-qw", "net.ipv4.tcp_orphan_retries=2")
+            if self.cell.congestion:
+                for end in (self.cable.near, self.cable.far):
+                    what = f"net.ipv4.tcp_congestion_control={self.cell.congestion}"
+                    end.run("sysctl", "-qw", what)
         else:
             self.listener = listener()
         self.listener.setblocking(False)
@@ -115,20 +169,42 @@ class Machine:
         return "\n".join(lines) + "\n"
 
     def start(self):
-        self.daemon = harness.Daemon.__new__(harness.Daemon)
+        self.daemon = self.daemon_class.__new__(self.daemon_class)
+        if self.cell.tcp:
+            self.by_tcp = self.tcp_door()
+            self.daemon.more_sockets = [("data", self.by_tcp)]
         self.daemon.__init__(self.config(), within=self.cable.near if self.cable else None)
-        for _ in range(STEADY):
-            self.client(steady=True)
-        self.daemon.wait_clients(STEADY)
+        for number in range(self.cell.clients):
+            self.client(steady=True, by_tcp=number < self.cell.tcp)
+        self.daemon.wait_clients(self.cell.clients)
         self.watch = self.loop.add(Watch(self.daemon.control_path, self.seen))
         self.listener.listen(64)
         self.until(lambda: self.conn, "the first connection")
 
-    def client(self, steady=False):
+    def address_of(self, end):
+        """Of an end of the cable, as the other end or, not over it, the same end knows it."""
+        return end.address if self.cable and self.cell.over == "veth" else "127.0.0.1"
+
+    def tcp_door(self):
+        """A socket for clients by TCP, which come from where the upstream is."""
+        near = self.cable and self.cable.near
+        with near or contextlib.nullcontext():
+            return socket.create_server((self.address_of(near), 0), backlog=128)
+
+    def client(self, steady=False, by_tcp=False, deaf=False):
+        """deaf: nothing can be sent to it from the begin on."""
         self.idents += 1
-        sock = harness.unix_connect(self.daemon.data_path).sock
-        writer = Writer(self.rng, self.blob, self.idents)
+        if deaf:
+            sock = deaf_client(self.daemon.data_path).sock
+        elif by_tcp:
+            with self.far or contextlib.nullcontext():
+                sock = socket.create_connection(self.by_tcp.getsockname(), DEADLINE)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            sock = harness.unix_connect(self.daemon.data_path).sock
+        writer = Writer(self.rng, self.blob, self.idents, self.form)
         client = self.loop.add(Client(sock, writer, self.idents, steady))
+        client.by_tcp, client.shut, client.reading = by_tcp, deaf, not deaf
         self.clients.append(client)
         return client
 
@@ -139,6 +215,8 @@ class Machine:
             end.sock.close()
         if self.daemon:
             self.daemon.close()
+        elif self.by_tcp:
+            self.by_tcp.close()
 
     # ---- the run of things ----
 
@@ -167,8 +245,14 @@ class Machine:
             window = self.rng.choice((8 * K, 64 * K, 64 * K, 512 * K))
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
 
-    def turn(self):
+    def check(self):
+        """Is ftcpd there?"""
         self.daemon.check_alive()
+        if self.watch and self.watch.lost:
+            raise AssertionError("ftcpd closed the control connection")
+
+    def turn(self):
+        self.check()
         self.accept()
         self.loop.turn()
         self.tend()
@@ -200,25 +284,29 @@ class Machine:
         for client in self.clients:
             if client.steady and client.ended is not None:
                 client.steady = client.record.steady = False
-                if self.loop.kept_up():
+                if not self.excused(client) and self.loop.kept_up():
                     self.find(
                         f"client {client.record.ident} kept up and was cut off: {client.ended}"
                     )
             elif client.until and now > client.until and client.ended is None:
                 client.kill()
 
+    def excused(self, client):
+        """Was there a reason to end it, though it kept up?"""
+        return False
+
     def guest(self):
         """A client for a while; one that is killed is in the middle of a message, mostly."""
         guests = [client for client in self.clients if client.until and client.ended is None]
         if len(guests) >= GUESTS:
             return self.rng.choice(guests)
-        client = self.client()
+        client = self.client(deaf=self.way == "balance")
         client.until = time.monotonic() + self.rng.choice((0.01, 0.1, 1, 3))
         client.writer.rate = self.rng.choice((0, 100 * K, 10 * M))
         client.writer.drip = self.rng.random() < 0.5
-        if self.way == "balance" or self.rng.random() < 0.2:
+        if not client.shut and self.rng.random() < 0.2:
             client.sock.shutdown(socket.SHUT_RD)
-            client.reading = False
+            client.reading, client.shut = False, True
         return client
 
     def lost(self, losses):
@@ -246,19 +334,25 @@ class Machine:
 
     # ---- the end ----
 
-    def settled(self):
-        """Is everything where it belongs?"""
+    def at_rest(self):
+        """Does nothing wait in ftcpd, and is nothing half written?"""
         status = self.watch.status
         up, down = status["toUpstream"], status["toClients"]
         if up["queued"]["messages"] or down["queued"]["messages"] or self.writer.frame:
             return False
         if any(c.writer.frame for c in self.clients if c.ended is None):
             return False
-        if up["accepted"]["messages"] < sum(
-            c.record.whole for c in self.clients if not c.record.cut_off
-        ):
+        if self.conn.ended is None and (self.conn.unacknowledged() or status["upstream"].get("partial")):
             return False
-        received = status["upstream"]["received"]["messages"]
+        return up["accepted"]["messages"] >= sum(
+            c.record.whole for c in self.clients if not c.record.cut_off
+        )
+
+    def settled(self):
+        """Is everything where it belongs?"""
+        if not self.at_rest():
+            return False
+        received = self.watch.status["upstream"]["received"]["messages"]
         if self.way == "drop":
             return True
         counts = [len(c.record.got) for c in self.clients if c.steady]
@@ -266,7 +360,7 @@ class Machine:
 
     def settle(self):
         """No faults and no new messages; who is still there gets what waits."""
-        self.writer.rate = 0
+        self.writer.rate, self.writer.tokens = 0, 0
         for client in self.clients:
             client.writer.rate, client.writer.drip = 0, False
             client.writer.tokens = 0
@@ -300,8 +394,16 @@ class Machine:
         clients = [client.record for client in self.clients]
         judge_up(verdict, records, clients, self.policy, self.given_up(status))
         judge = {"broadcast": judge_down, "balance": judge_balance, "drop": judge_drop}[self.way]
-        judge(verdict, records, clients, status["upstream"]["received"]["messages"])
+        received = status["upstream"]["received"]["messages"]
+        judge(verdict, records, clients, received, self.given_up_down(status))
         return verdict
+
+    def given_up_down(self, status):
+        """How many of the upstream's messages may be with no client, as the books say."""
+        stayed = [client.record.steady for client in self.clients if not client.until]
+        if all(stayed) or (any(stayed) and self.way != "balance"):
+            return 0
+        return sum(drop["messages"] for drop in status["toClients"]["dropped"])
 
     @staticmethod
     def given_up(status, unit="messages"):

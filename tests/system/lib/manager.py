@@ -37,7 +37,8 @@ class Managed(harness.Daemon):
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.notify.bind(self.notify_path)
-        self.sockets = [("data", _listen(self.data_path)), ("varlink", _listen(self.control_path))]
+        self.sockets = [("data", _listen(self.data_path)), ("varlink", _listen(self.control_path)),
+                        *getattr(self, "more_sockets", ())]
         self.store = []  # of name, descriptor
         self.said = []
         self.nofile = None  # LimitNOFILE= of the next process

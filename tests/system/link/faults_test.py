@@ -13,7 +13,9 @@ from faults_judge import (
     judge_drop,
     judge_up,
 )
+from faults_machine import Cell
 from soak import Report
+from wires import WIRES
 
 CUTS = harness.often(15, 300)
 
@@ -31,9 +33,10 @@ class Judge(unittest.TestCase):
         record.sent, record.clean = list(sent), clean
         return record
 
-    def client(self, whole=0, got=(), ident=1, steady=False):
+    def client(self, whole=0, got=(), ident=1, steady=False, **more):
         record = ClientRecord(ident, steady)
         record.whole, record.got = whole, [(0, number) for number in got]
+        vars(record).update(more)
         return record
 
     def up(self, *connections, whole=6, policy="unacked", not_resent=0):
@@ -115,6 +118,34 @@ class Judge(unittest.TestCase):
         self.down(steady, self.client(got=(2, 6), ident=2))
         self.found("lost")
 
+    def test_a_client_that_came_later_and_stayed_saw_all_to_the_end(self):
+        steady = self.client(got=(1, 2, 5, 6), steady=True)
+        self.down(steady, self.client(got=(2, 5, 6), ident=2, lasting=True))
+        self.found()
+        self.down(steady, self.client(got=(2, 5), ident=2, lasting=True))
+        self.found("lost")
+
+    def test_where_nobody_stayed_what_no_client_has_is_in_the_books(self):
+        left, came = self.client(got=(1, 2)), self.client(got=(5, 6), ident=2)
+        judge_down(self.verdict, (), [left, came], received=5, given_up=1)
+        self.found()
+        judge_down(self.verdict, (), [left, came], received=6, given_up=1)
+        self.found("lost")
+
+    def test_of_a_client_that_was_ended_all_is_there_that_surely_was_taken(self):
+        parts = [self.connection(0, 1)]
+        judge_up(self.verdict, parts, [self.client(5, cut_off=True)], "unacked", 0)
+        self.found()
+        judge_up(self.verdict, parts, [self.client(5, cut_off=True, taken=3)], "unacked", 0)
+        self.found("lost")
+
+    def test_a_gap_within_a_connection_is_as_long_as_the_books_say(self):
+        clients = [self.client(got=(1, 4), steady=True)]
+        judge_balance(self.verdict, [self.connection(sent=(1, 2, 3, 4))], clients, 4, given_up=2)
+        self.found()
+        judge_balance(self.verdict, [self.connection(sent=(1, 2, 3, 4))], clients, 3, given_up=1)
+        self.found("lost")
+
     def test_clients_get_no_message_twice_or_late(self):
         self.down(self.client(got=(1, 1, 2), steady=True))
         self.found("doubled")
@@ -161,6 +192,28 @@ class Judge(unittest.TestCase):
         self.found("doubled")
 
 
+class Frames(unittest.TestCase):
+    """Of every kind: what is put into frames comes out, and what is torn is noticed."""
+
+    def test_messages_and_heartbeats_come_out_as_they_went_in(self):
+        for wire in WIRES:
+            with self.subTest(wire):
+                size = min(300, wire.most)
+                message = harness.stamp(7, 1, bytes(range(256))[:size] + bytes(size)[256:])
+                buffer = bytearray(wire.beat + wire.wrap(message) + wire.wrap(message)[:-1])
+                self.assertEqual(wire.take(buffer, size), b"")
+                self.assertEqual(wire.take(buffer, size), message)
+                self.assertIsNone(wire.take(buffer, size))
+
+    def test_a_byte_too_few_is_noticed(self):
+        for wire in WIRES:
+            with self.subTest(wire), self.assertRaises(AssertionError):
+                frame = wire.wrap(harness.stamp(7, 1, b"body"))
+                buffer = bytearray(frame[:-5] + frame[-4:] + 30 * frame)
+                while message := wire.take(buffer, 20):
+                    harness.unstamp(message)
+
+
 class UnderFaults(unittest.TestCase):
     """Every kind of fault at least once, for each Resend=."""
 
@@ -177,7 +230,7 @@ class UnderFaults(unittest.TestCase):
         print(cls.report.text(cls.skip))
 
     def check(self, policy, way="broadcast"):
-        machine, verdict = run(self.seed, policy, way, CUTS, self.cable, self.skip)
+        machine, verdict = run(self.seed, Cell(policy, way), CUTS, self.cable, self.skip)
         self.report.add(machine, verdict)
         self.assertTrue(verdict.good, "\n".join(verdict.words))
         self.assertGreaterEqual(machine.disconnects(), CUTS)
