@@ -2,9 +2,10 @@
 """Restarts, crashes and reloads under a real systemd for longer, and one table at the end.
 
     python3 tests/system/soak_service.py [--restarts N] [--kills N] [--reloads N] [--clients N]
-                                         [--suite NAME]
+                                         [--suite NAME] [--over veth | loopback]
 
-./dev soak runs it. Four clients and the upstream send numbered messages as fast as they can; each
+./dev soak runs it. Half of all is done over loopback, and half over a pair of veth devices, where
+the kernel behaves otherwise. Four clients and the upstream send numbered messages as fast as they can; each
 is checked. The pause is the longest time without a message, as the peer sees it, around each
 interruption. FTCPD_TEST_SEED repeats a run's choices.
 """
@@ -28,7 +29,7 @@ ROWS = []
 
 
 def heading():
-    return f"{'':<26}{'times':>7}{'lost':>6}{'clients':>9}{'dropped':>9}{'up':>10}{'down':>9}  pause"
+    return f"{'':<26}{'over':<10}{'times':>7}{'lost':>6}{'clients':>9}{'dropped':>9}{'up':>10}{'down':>9}  pause"
 
 
 def pauses(arrivals, windows):
@@ -46,6 +47,8 @@ def pauses(arrivals, windows):
 
 
 class Soak(Storm, nspawn.MachineTest):
+    """For one way to the upstream; each does its part of what is asked for."""
+
     timeout = 3600
 
     @classmethod
@@ -69,8 +72,9 @@ class Soak(Storm, nspawn.MachineTest):
     def soak(self, name, times, interrupt):
         if not times:
             self.skipTest("not asked for")
+        times = -(-times // len(OPTIONS.over))
         windows, number = [], harness.seed()
-        print(f"{name}: seed {number}", flush=True)
+        print(f"{name}, over {self.over}: seed {number}", flush=True)
 
         def interrupted(service):
             begun = time.monotonic()
@@ -81,7 +85,7 @@ class Soak(Storm, nspawn.MachineTest):
         upstream = self.daemons[0].status()["upstream"]
         longest = pauses(self.arrivals, windows)
         ROWS.append(
-            f"{name:<26}{times:>7}{upstream['disconnects']:>6}{len(self.sent):>9}{dropped:>9}"
+            f"{name:<26}{self.over:<10}{times:>7}{upstream['disconnects']:>6}{len(self.sent):>9}{dropped:>9}"
             f"{sum(self.sent):>10}{self.fed:>9}"
             f"  median {statistics.median(longest) * 1000:.0f} ms, worst {max(longest) * 1000:.0f} ms"
         )
@@ -129,8 +133,16 @@ class Soak(Storm, nspawn.MachineTest):
                 client.expect(b"to all")
             status = service.status()
             self.assertEqual((status["clients"], status["upstream"]["disconnects"]), (count, 0))
-            ROWS.append(f"{name + ' with many clients':<26}{1:>7}{0:>6}{count:>9}{0:>9}"
+            ROWS.append(f"{name + ' with many clients':<26}{self.over:<10}{1:>7}{0:>6}{count:>9}{0:>9}"
                         f"{1:>10}{count:>9}  {took * 1000:.0f} ms with systemctl's own time")
+
+
+class OverLoopback(Soak):
+    over = "loopback"
+
+
+class OverVeth(Soak):
+    over = "veth"
 
 
 def main():
@@ -140,9 +152,13 @@ def main():
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--reloads", type=int, default=20)
     parser.add_argument("--clients", type=int, default=10000)
+    parser.add_argument("--over", action="append", choices=("veth", "loopback"))
     parser.add_argument("--suite", default="bookworm", choices=sorted(nspawn.PACKAGES))
     OPTIONS = parser.parse_args()
-    suite = unittest.defaultTestLoader.loadTestsFromTestCase(Soak)
+    OPTIONS.over = OPTIONS.over or ["loopback", "veth"]
+    kinds = [kind for kind in (OverLoopback, OverVeth) if kind.over in OPTIONS.over]
+    load = unittest.defaultTestLoader.loadTestsFromTestCase
+    suite = unittest.TestSuite(load(kind) for kind in kinds)
     result = unittest.TextTestRunner(verbosity=0).run(suite)
     print(f"systemd of {OPTIONS.suite}: interruptions, losses of the upstream, clients, messages")
     print(heading(), *ROWS, sep="\n")

@@ -119,3 +119,28 @@ class Cable:
             subprocess.run(
                 ["ip", "netns", "delete", end.name], capture_output=True, check=False
             )
+
+
+class Annex(Namespace):
+    """A network namespace behind a veth pair, whose near end is in the network of a process."""
+
+    def __init__(self, pid):
+        harness.need("ip", "nsenter")
+        super().__init__(f"ftcp-annex-{os.getpid()}", "192.0.2.2")
+        run("ip", "netns", "add", self.name)
+        try:
+            self.run("ip", "link", "add", "cable", "type", "veth",
+                     "peer", "name", "cable", "netns", str(pid))
+            for inside, address in ((self.run, self.address), (self._beside(pid), "192.0.2.1")):
+                inside("ip", "address", "add", f"{address}/30", "dev", "cable")
+                inside("ip", "link", "set", "cable", "up")
+        except AssertionError as error:
+            self.close()
+            raise unittest.SkipTest(f"no veth pair here: {error}") from None
+
+    @staticmethod
+    def _beside(pid):
+        return lambda *command: run("nsenter", f"--target={pid}", "-n", "--", *command)
+
+    def close(self):
+        subprocess.run(["ip", "netns", "delete", self.name], capture_output=True, check=False)

@@ -23,7 +23,7 @@ import tempfile
 import unittest
 
 import harness
-from cable import Namespace
+from cable import Annex, Namespace
 from harness import DEADLINE, TOP, until
 
 ROOTS = os.environ.get("FTCPD_TEST_ROOTS") or "/var/cache/ftcpd-tests"
@@ -360,16 +360,22 @@ class Service(harness.Daemon):
 
 
 class MachineTest(harness.SystemTest):
-    """Tests of one machine: it boots for the first and goes with the last."""
+    """Tests of one machine: it boots for the first and goes with the last. over "veth", the
+    upstream stands in a network of its own."""
 
     daemon_class = Service
     suite = None
+    over = "loopback"
     files = {}
 
     @classmethod
     def setUpClass(cls):
         cls.machine = Machine(cls.suite, cls.files)
         cls.addClassCleanup(cls.machine.close)
+        cls.network = cls.machine.network
+        if cls.over == "veth":
+            cls.network = Annex(cls.machine.leader)
+            cls.addClassCleanup(cls.network.close)
 
     def daemon(self, config, **options):
         return super().daemon(config, machine=self.machine, **options)
@@ -382,8 +388,8 @@ class MachineTest(harness.SystemTest):
         return upstream, service, session
 
     def upstream(self, *args, **options):
-        with self.machine.network:
-            return super().upstream(*args, **options)
+        with self.network:
+            return super().upstream(*args, host=self.network.address, **options)
 
     def _show_logs(self):
         for daemon in self.daemons:
