@@ -104,7 +104,8 @@ static void *grow(void *items, uint32_t *room, size_t size)
         return p;
 }
 
-static void push(uint32_t **items, uint32_t *n, uint32_t *room, uint32_t item)
+static inline __attribute__((always_inline)) void push(uint32_t **items, uint32_t *n,
+                                                       uint32_t *room, uint32_t item)
 {
         if (*n == *room)
                 *items = grow(*items, room, sizeof(**items));
@@ -308,22 +309,25 @@ static bool get_memory_or_tidy(struct store *store, size_t offset, size_t size)
         return true;
 }
 
-bool slab_commit(struct store *store, uint32_t slab, size_t bytes)
+/* Gives the slab memory for `want` bytes, whole pages, where it has less. */
+static __attribute__((noinline)) bool commit_more(struct store *store, uint32_t slab, size_t want)
 {
         struct store_slab *s = &store->slab[slab];
-        size_t at = DATA_OFFSET + (size_t)slab * IMAGE_SLAB_SIZE;
-        size_t want = (bytes + PAGE - 1) / PAGE * PAGE;
-        size_t more = want > s->committed ? want - s->committed : 0;
+        size_t at = DATA_OFFSET + (size_t)slab * IMAGE_SLAB_SIZE + s->committed;
+        size_t more = want - s->committed;
 
-        if (!more)
-                return true;
-        if (store->used_bytes + more > store->limit_bytes)
-                return false;
-        if (!get_memory_or_tidy(store, at + s->committed, more))
+        if (store->used_bytes + more > store->limit_bytes || !get_memory_or_tidy(store, at, more))
                 return false;
         store->used_bytes += more;
         s->committed += (uint32_t)more;
         return true;
+}
+
+bool slab_commit(struct store *store, uint32_t slab, size_t bytes)
+{
+        if (bytes <= store->slab[slab].committed)
+                return true;
+        return commit_more(store, slab, (bytes + PAGE - 1) / PAGE * PAGE);
 }
 
 void slab_free(struct store *store, uint32_t slab)
