@@ -132,7 +132,7 @@ class Linger(LingerTest):
         session = upstream.accept()
         daemon.client().send(b"into the blue")
         daemon.wait_status(lambda s: s["upstream"]["sent"]["messages"] == 1, "it to be sent")
-        self.silence(daemon)
+        daemon.reconfigure("[Heartbeat]\nTimeout=1ms\n")
         self.wait_reset(session)
         self.assertNotIn("shut down", daemon.log)
 
@@ -169,7 +169,7 @@ class Linger(LingerTest):
         daemon.call("Reconnect")
         self.wait_reset(session)
         upstream.listen()
-        upstream.accept()
+        upstream.accept().send(b"")
         daemon.wait_state("up")
 
     def test_a_peer_with_one_place_that_hangs_up_gets_it_free_and_is_dialled_soon(self):
@@ -178,7 +178,7 @@ class Linger(LingerTest):
         daemon.call("Reconnect")
         upstream.accept().close()
         self.wait_reset(session)
-        upstream.accept()
+        upstream.accept().send(b"")
         daemon.wait_state("up")
 
     def test_a_peer_with_one_place_that_refuses_the_greeting_is_dialled_soon(self):
