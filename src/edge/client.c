@@ -252,6 +252,8 @@ static struct client *make(const struct client_setup *setup)
                                   .fd = setup->fd,
                                   .id = setup->id,
                                   .local = setup->local,
+                                  .uid = SOCKET_NO_UID,
+                                  .gid = SOCKET_NO_GID,
                                   .credit_usec = class->limits.grace_usec,
                                   .credit_at = now};
         socket_keep_in_line(client->fd); /* a predecessor may have been of an earlier build */
@@ -385,6 +387,6 @@ void client_free(struct client *client)
                 close(client->fd);
         }
         if (!client->local)
-                free(client->peer);
+                free(client->who.address);
         free(client);
 }

@@ -71,14 +71,14 @@ struct client {
         struct due due;
         uint64_t id;
         int fd; /* -1: closed */
-        /* identity */
+        /* identity, as in struct socket_peer; a TCP client has no process and no user */
         pid_t pid;
         uid_t uid;
         gid_t gid;
         union {
                 char program[SOCKET_PROGRAM]; /* of a local client */
-                char *peer;                   /* a TCP client's address, owned; NULL: unknown */
-        };
+                char *address;                /* of a TCP client, owned; NULL: unknown */
+        } who;                                /* read by client_program() and client_address() */
         /* state */
         bool local : 1;
         bool send_only : 1, receive_only : 1; /* reading side shut down; may not send (Senders=) */
@@ -117,6 +117,18 @@ struct client_setup {
 /* Makes a client for a new connection and fills its slot of the client table. Reading begins at
  * once; the caller sets receive_only. Returns NULL without memory. */
 struct client *client_new(const struct client_setup *setup);
+
+/* Returns the name of the client's program; "" if unknown, and for a TCP client. */
+static inline const char *client_program(const struct client *client)
+{
+        return client->local ? client->who.program : "";
+}
+
+/* Returns the address of a TCP client; NULL if unknown, and for a local client. */
+static inline const char *client_address(const struct client *client)
+{
+        return client->local ? NULL : client->who.address;
+}
 
 /* Returns the client's name for log lines, in static memory: the next call overwrites the text. */
 const char *client_name(const struct client *client);

@@ -30,14 +30,16 @@ enum {
 const char *client_name(const struct client *client)
 {
         static char text[160];
+        const char *program = client_program(client), *address = client_address(client);
 
-        if (client->local)
+        if (client->local && client->uid == SOCKET_NO_UID)
+                snprintf(text, sizeof(text), "client %" PRIu64 " (unknown)", client->id);
+        else if (client->local)
                 snprintf(text, sizeof(text), "client %" PRIu64 " (%s, pid %d, uid %u)", client->id,
-                         client->program[0] ? client->program : "?", (int)client->pid,
-                         (unsigned)client->uid);
+                         *program ? program : "?", (int)client->pid, (unsigned)client->uid);
         else
                 snprintf(text, sizeof(text), "client %" PRIu64 " (%s)", client->id,
-                         client->peer ? client->peer : "?");
+                         address ? address : "?");
         return text;
 }
 

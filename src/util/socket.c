@@ -184,41 +184,48 @@ static void read_program(struct socket_peer *peer)
         close(fd);
 }
 
-int socket_peer_get(int fd, struct socket_peer *peer)
+void socket_peer_init(struct socket_peer *peer)
+{
+        *peer = (struct socket_peer){.uid = SOCKET_NO_UID, .gid = SOCKET_NO_GID};
+}
+
+/* Fills the groups: gid alone if the kernel or the memory does not give the others. A group that is
+ * not told takes a right away, and never gives one. */
+static void read_groups(int fd, struct socket_peer *peer)
+{
+        socklen_t size = 0;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) < 0 && errno != ERANGE)
+                size = 0;
+        peer->groups = malloc(size + sizeof(gid_t));
+        if (!peer->groups)
+                return;
+        if (size && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, peer->groups, &size) == 0)
+                peer->n_groups = size / sizeof(gid_t);
+        peer->groups[peer->n_groups++] = peer->gid;
+}
+
+void socket_peer_get(int fd, struct socket_peer *peer)
 {
         struct ucred cred;
         socklen_t size = sizeof(cred);
-        gid_t *groups = NULL;
 
-        *peer = (struct socket_peer){0};
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
-                return -errno;
-        size = 0;
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) < 0 && errno != ERANGE)
-                return -errno;
-        groups = malloc(size + sizeof(gid_t));
-        if (!groups)
-                return -ENOMEM;
-        if (size && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0) {
-                int error = errno;
-
-                free(groups);
-                return -error;
-        }
+        socket_peer_init(peer);
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0 || size != sizeof(cred) ||
+            cred.uid == SOCKET_NO_UID)
+                return;
         peer->pid = cred.pid;
         peer->uid = cred.uid;
         peer->gid = cred.gid;
-        peer->groups = groups;
-        peer->n_groups = size / sizeof(gid_t);
-        groups[peer->n_groups++] = cred.gid;
-        read_program(peer);
-        return 0;
+        read_groups(fd, peer);
+        if (peer->pid > 0)
+                read_program(peer);
 }
 
 void socket_peer_done(struct socket_peer *peer)
 {
         free(peer->groups);
-        *peer = (struct socket_peer){0};
+        socket_peer_init(peer);
 }
 
 void socket_address_text(const struct sockaddr *address, socklen_t size, char *text, size_t room)

@@ -28,20 +28,29 @@ void socket_path_done(struct socket_path *socket);
 
 enum { SOCKET_PROGRAM = 16 }; /* room for a program's name in the kernel, with NUL */
 
+/* "No user" and "no group", which system calls take for no id. A peer that the kernel does not tell
+ * has both: 0 would be root. */
+#define SOCKET_NO_UID ((uid_t)-1)
+#define SOCKET_NO_GID ((gid_t)-1)
+
 /* The other end of a Unix connection, at the time of the connect. */
 struct socket_peer {
-        pid_t pid;
-        uid_t uid;
-        gid_t gid;
-        gid_t *groups; /* owned; all groups, with gid */
+        pid_t pid;     /* 0: unknown, as for a process of another PID namespace */
+        uid_t uid;     /* SOCKET_NO_UID: unknown */
+        gid_t gid;     /* SOCKET_NO_GID: unknown */
+        gid_t *groups; /* owned; all groups that are known, with gid */
         size_t n_groups;
         char program[SOCKET_PROGRAM]; /* name of the process; empty: unknown */
 };
 
-/* Fills peer, which is to be freed with socket_peer_done(). Returns 0 or a negative errno. */
-int socket_peer_get(int fd, struct socket_peer *peer);
+/* Sets peer to nobody: no process, user, group or program is known. */
+void socket_peer_init(struct socket_peer *peer);
 
-/* Frees the groups. */
+/* Fills peer, which is to be freed with socket_peer_done(), with what the kernel tells: nothing
+ * more than uid and gid where the kernel does not know SO_PEERGROUPS. */
+void socket_peer_get(int fd, struct socket_peer *peer);
+
+/* Frees the groups, and sets peer to nobody. */
 void socket_peer_done(struct socket_peer *peer);
 
 /* Writes an address as "192.0.2.1:4001" or "[::1]:4001"; a Unix address as its path. */

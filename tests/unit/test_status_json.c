@@ -18,6 +18,7 @@
 #include "daemon/control/interface_text.h"
 #include "daemon/report/status_json.h"
 #include "flow/events.h"
+#include "util/socket.h"
 
 /* Optional members: all there, or none. */
 enum fill { SPARSE, FULL };
@@ -310,6 +311,17 @@ static void a_local_client_has_credentials_and_a_tcp_client_an_address(void **st
         assert_type("Client", json, SPARSE);
 }
 
+static void who_is_not_told_is_not_shown_as_root(void **state)
+{
+        const struct status_client client = {
+                .id = 9, .local = true, .uid = SOCKET_NO_UID, .gid = SOCKET_NO_GID};
+        json_t *json = status_json_client(&client);
+
+        (void)state;
+        assert_null(json_object_get(json, "uid"));
+        assert_type("Client", json, SPARSE);
+}
+
 static void a_delimited_partial_message_declares_nothing(void **state)
 {
         struct status status = full();
@@ -413,6 +425,7 @@ int main(void)
                 cmocka_unit_test(every_state_and_severity_is_a_word_of_the_interface),
                 cmocka_unit_test(every_cause_and_reason_is_documented),
                 cmocka_unit_test(a_local_client_has_credentials_and_a_tcp_client_an_address),
+                cmocka_unit_test(who_is_not_told_is_not_shown_as_root),
                 cmocka_unit_test(a_delimited_partial_message_declares_nothing),
                 cmocka_unit_test(a_setting_has_a_line_only_with_its_file),
                 cmocka_unit_test(text_that_is_not_utf8_is_escaped),

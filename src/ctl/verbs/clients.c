@@ -44,7 +44,7 @@ static void set_user(char cell[CELL], const json_t *client)
         else if (uid >= 0)
                 snprintf(cell, CELL, "%" PRId64, uid);
         else
-                snprintf(cell, CELL, "-");
+                snprintf(cell, CELL, "%s", json_object_get(client, "peer") ? "-" : "unknown");
 }
 
 static void set_note(char cell[CELL], const json_t *client)

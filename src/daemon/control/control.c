@@ -9,6 +9,7 @@
 
 #include "util/clock.h"
 #include "util/diag.h"
+#include "util/socket.h"
 
 static void bury(struct control *control)
 {
@@ -69,10 +70,11 @@ struct control *control_new(struct event_base *base, const struct control_servic
 
 static uid_t uid_of(int fd)
 {
-        struct ucred peer = {.uid = (uid_t)-1};
+        struct ucred peer = {.uid = SOCKET_NO_UID};
         socklen_t size = sizeof(peer);
 
-        return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.uid : (uid_t)-1;
+        return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.uid
+                                                                          : SOCKET_NO_UID;
 }
 
 /* Books the processor time of an accept. Beyond the budget, all listeners pause: a crowd of new

@@ -38,7 +38,7 @@ struct control_client {
         struct polled polled; /* in control->ends during a Monitor, a Tap or a Flush */
         struct event *event;  /* one-shot; armed for the thing to wait for */
         int fd;               /* -1 after the close */
-        uid_t uid;            /* (uid_t)-1: unknown */
+        uid_t uid;            /* SOCKET_NO_UID: unknown */
         uint64_t active_usec; /* start of the last slot, or the connect */
         struct varlink_reader in;
         char *out; /* replies, owned */

@@ -50,8 +50,9 @@ static uint32_t take_slot(struct relay *relay)
         return slot;
 }
 
-/* True if Senders= lets the client send. A TCP client has no user: with Senders= set, the client
- * only receives. An unplaced client only receives, for the boundaries of its messages are lost. */
+/* True if Senders= lets the client send. A TCP client has no user, and a peer that the kernel does
+ * not tell is nobody: with Senders= set, both only receive. An unplaced client only receives, for
+ * the boundaries of its messages are lost. */
 static bool may_send(const struct relay *relay, const struct client *client,
                      const struct socket_peer *peer)
 {
@@ -63,24 +64,34 @@ static bool may_send(const struct relay *relay, const struct client *client,
                                                                      peer->groups, peer->n_groups));
 }
 
+/* Fills peer, which is to be freed with socket_peer_done(): nobody for a TCP client. */
+static void get_peer(const struct client *client, struct socket_peer *peer)
+{
+        if (client->local)
+                socket_peer_get(client->fd, peer);
+        else
+                socket_peer_init(peer);
+}
+
 void relay_introduce(struct relay *relay, struct client *client)
 {
         struct sockaddr_storage address = {0};
         socklen_t size = sizeof(address);
-        struct socket_peer peer = {0};
+        struct socket_peer peer;
         char text[80];
         int on = 1;
 
-        getpeername(client->fd, (struct sockaddr *)&address, &size);
-        if (client->local && socket_peer_get(client->fd, &peer) == 0) {
-                client->pid = peer.pid;
-                client->uid = peer.uid;
-                client->gid = peer.gid;
-                memcpy(client->program, peer.program, sizeof(client->program));
-        } else if (!client->local) {
+        get_peer(client, &peer);
+        client->pid = peer.pid;
+        client->uid = peer.uid;
+        client->gid = peer.gid;
+        if (client->local) {
+                memcpy(client->who.program, peer.program, sizeof(client->who.program));
+        } else {
+                getpeername(client->fd, (struct sockaddr *)&address, &size);
                 setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
                 socket_address_text((struct sockaddr *)&address, size, text, sizeof(text));
-                client->peer = strdup(text);
+                client->who.address = strdup(text);
         }
         client->receive_only = !may_send(relay, client, &peer);
         socket_peer_done(&peer);
@@ -92,10 +103,9 @@ void relay_introduce(struct relay *relay, struct client *client)
 
 void relay_permit(struct relay *relay, struct client *client)
 {
-        struct socket_peer peer = {0};
+        struct socket_peer peer;
 
-        if (client->local && socket_peer_get(client->fd, &peer) < 0)
-                return;
+        get_peer(client, &peer);
         client_permit(client, may_send(relay, client, &peer));
         socket_peer_done(&peer);
 }

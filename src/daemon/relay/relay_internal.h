@@ -168,8 +168,8 @@ void relay_last_call(struct relay *relay);
  * fd. */
 void relay_admit(void *context, int fd);
 
-/* Looks anew whether a client may send, after Senders= has changed. Does nothing if the kernel does
- * not tell the peer. */
+/* Looks anew whether a client may send, after Senders= has changed. A client whose user the kernel
+ * does not tell any more may not. */
 void relay_permit(struct relay *relay, struct client *client);
 
 /* Sets totals.last_drop if messages were dropped for a reason that nobody chose. Health reads

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/relay/relay_internal.h"
 
-#include <string.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "flow/hold.h"
@@ -140,7 +140,7 @@ static void fill_client(struct status_client *out, struct client *client, uint64
                 .pid = client->pid,
                 .uid = client->uid,
                 .gid = client->gid,
-                .peer = client->local ? NULL : client->peer,
+                .peer = client_address(client),
                 .connected_usec = since(now, image->since),
                 .send_only = client->send_only,
                 .receive_only = client->receive_only,
@@ -150,7 +150,7 @@ static void fill_client(struct status_client *out, struct client *client, uint64
                 .partial = partial_of(now, writer_partial(writer), writer->declared,
                                       writer->total != 0, client->partial_since),
         };
-        memcpy(out->program, client->program, sizeof(client->program));
+        snprintf(out->program, sizeof(out->program), "%s", client_program(client));
         if (image->reading) {
                 out->sent = cursor_delivered(&client->reader.cursor);
                 out->queued = cursor_queued(&client->reader.cursor);

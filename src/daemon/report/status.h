@@ -74,7 +74,7 @@ struct status {
 struct status_client {
         uint64_t id;
         bool local; /* a Unix client: pid, uid and gid are set; else peer is set */
-        pid_t pid;
+        pid_t pid;  /* 0: unknown, as SOCKET_NO_UID and SOCKET_NO_GID are */
         uid_t uid;
         gid_t gid;
         const char *peer;

@@ -8,6 +8,7 @@
 
 #include "flow/events.h"
 #include "store/histogram.h"
+#include "util/socket.h"
 #include "util/text.h"
 
 /* Adds a member to *object, and takes the reference to value. If value is NULL, or without memory,
@@ -234,13 +235,14 @@ json_t *status_json_client(const struct status_client *client)
         json_t *o = json_object();
 
         add(&o, "id", number(client->id));
-        if (client->local) {
+        if (client->local && client->pid > 0)
                 add(&o, "pid", json_integer(client->pid));
+        if (client->local && client->uid != SOCKET_NO_UID)
                 add(&o, "uid", json_integer(client->uid));
+        if (client->local && client->gid != SOCKET_NO_GID)
                 add(&o, "gid", json_integer(client->gid));
-        } else {
+        if (!client->local)
                 add_if(&o, "peer", text_or_absent(client->peer));
-        }
         if (client->program[0])
                 add(&o, "program", status_json_text(client->program));
         add(&o, "connectedUsec", number(client->connected_usec));

@@ -10,8 +10,9 @@ from local import check_books, connect_as, stays, wait_listed
 NOBODY, DAEMON, GAMES = 65534, 1, 60  # as in Debian's base-passwd
 
 
-class Senders(harness.SystemTest):
+class People(harness.SystemTest):
     """The upstream, a reader of root's, and clients of other users."""
+    env = None
 
     def setUp(self):
         super().setUp()
@@ -25,8 +26,12 @@ class Senders(harness.SystemTest):
         if names != ("nobody", "daemon", "games"):
             self.skipTest("the users and groups of this system have other numbers")
 
-    def linked_with(self, senders):
-        _, daemon, session = self.linked(f"[Local]\nSocketMode=0666\nSenders={senders}\n")
+    def linked_with(self, senders, more=""):
+        upstream = self.upstream()
+        daemon = self.daemon(f"[Upstream]\nAddress={upstream.address}\n[Local]\nSocketMode=0666\n"
+                             f"Senders={senders}\n{more}", env=self.env)
+        session = upstream.accept()
+        daemon.wait_state("up")
         os.chmod(daemon.directory, 0o755)
         return daemon, session
 
@@ -50,6 +55,10 @@ class Senders(harness.SystemTest):
         client.send(b"more")
         session.send(b"for all")
         client.expect(b"for all")
+
+
+class Senders(People):
+    """Of whom the kernel tells all."""
 
     def test_a_user_that_is_named_sends_and_root_is_no_exception(self):
         daemon, session = self.linked_with("nobody")
@@ -130,6 +139,67 @@ class Senders(harness.SystemTest):
         with daemon.client() as fresh:
             fresh.send(b"everybody")
             session.expect(b"everybody")
+
+
+class Untold(People):
+    """A kernel that tells less of a client, or nothing."""
+
+    def setUp(self):
+        super().setUp()
+        library = self.preload("untold.c")
+        self.word = os.path.join(os.path.dirname(library), "word")
+        self.env = {"LD_PRELOAD": library, "FTCPD_UNTOLD": self.word}
+
+    def tell(self, word):
+        with open(self.word, "w", encoding="utf-8") as file:
+            file.write(word)
+
+    def test_without_groups_the_user_and_its_first_group_count(self):
+        self.tell("groups")
+        daemon, session = self.linked_with("root @daemon")
+        self.check_refused(daemon, session, self.connect_as(daemon, NOBODY, NOBODY), b"nobody")
+        self.check_sends(daemon, session, self.connect_as(daemon, NOBODY, DAEMON), b"its group")
+        other = self.connect_as(daemon, NOBODY, NOBODY, [DAEMON])
+        self.check_refused(daemon, session, other, b"a group that is not told")
+        self.check_sends(daemon, session, daemon.client(), b"root")
+        self.assertEqual([c["uid"] for c in daemon.call("ListClients")["clients"]],
+                         [NOBODY, NOBODY, NOBODY, 0])
+        daemon.call("Hold")  # root may
+
+    def test_whom_nobody_tells_is_nobody_and_may_change_nothing(self):
+        for word in ("all", "none"):
+            with self.subTest(word=word):
+                self.tell(word)
+                daemon, session = self.linked_with("root @root 65534",
+                                                   "[Control]\nAdmin=root @root\n")
+                self.check_refused(daemon, session, daemon.client(), b"root, but who knows")
+                row = daemon.call("ListClients")["clients"][0]
+                self.assertFalse({"pid", "uid", "gid", "program", "peer"} & set(row), row)
+                _, table, _ = daemon.ctl("clients")
+                self.assertEqual(table.splitlines()[1].split()[:4], ["1", "-", "unknown", "-"])
+                daemon.wait_log(r"client 1 \(unknown\): may not send")
+                with self.assertRaises(harness.VarlinkError) as refused:
+                    daemon.call("Hold")
+                self.assertEqual(refused.exception.name, "org.varlink.service.PermissionDenied")
+
+    def test_without_senders_everybody_who_may_connect_sends(self):
+        self.tell("all")
+        daemon, session = self.linked_with("")
+        client = daemon.client()
+        client.send(b"whoever that is")
+        session.expect(b"whoever that is")
+
+    def test_at_a_reload_a_failure_takes_the_right_away(self):
+        self.tell("")
+        daemon, session = self.linked_with("root")
+        client = daemon.client()
+        self.check_sends(daemon, session, client, b"as root")
+        daemon.call("Reload")
+        self.check_sends(daemon, session, client, b"still")
+        self.tell("all")
+        daemon.hangup()  # over the control socket nobody may any more
+        daemon.wait_log(r"client 1 .*: may only receive from now on")
+        self.check_refused(daemon, session, client, b"no longer")
 
 
 if __name__ == "__main__":
