@@ -40,7 +40,8 @@ struct config_address {
         char *port; /* digits or a service name */
 };
 
-/* Users and @groups, resolved to ids when the configuration is loaded. */
+/* Users and @groups, resolved to ids when the configuration is loaded. A name that is unknown then
+ * matches nobody until it is learnt, see config/people.h. */
 struct config_people {
         uid_t *uids;
         size_t n_uids;
@@ -97,7 +98,7 @@ struct config {
         char *local_socket;
         mode_t local_socket_mode;
         char *local_socket_group; /* NULL: none */
-        gid_t local_socket_gid;   /* (gid_t)-1: none */
+        gid_t local_socket_gid;   /* (gid_t)-1: none, or unknown */
         uint64_t max_clients;
         uint64_t partial_size;
         struct config_people senders;
@@ -158,7 +159,7 @@ struct config_source {
  * Reads the main file and the drop-ins of source, or source->kept. Returns a configuration to be
  * freed with config_free(), or NULL after any error. Fills report in both cases; the caller frees
  * report with config_report_done(). Names of users, groups and credentials are resolved during the
- * load, and never later.
+ * load, and later only names of users and groups that were unknown (config/people.h).
  */
 struct config *config_load(const struct config_source *source, struct config_report *report);
 

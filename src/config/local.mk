@@ -8,10 +8,11 @@ libconfig_a_SOURCES = \
 	%D%/draft.c %D%/draft.h \
 	%D%/files.c %D%/files.h \
 	%D%/kept.c \
+	%D%/name_find.c \
 	%D%/names.c \
 	%D%/notes.c \
 	%D%/numbers.c \
-	%D%/people.c \
+	%D%/people.c %D%/people.h \
 	%D%/read.c \
 	%D%/scan.c %D%/scan.h \
 	%D%/table.c %D%/table.h \

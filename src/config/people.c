@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Users and groups by name or number, resolved once, at the load. */
+/*
+ * Users and groups by name or number, resolved at the load. At run time a name may be unknown yet,
+ * for a directory may come later than ftcpd: its id is CONFIG_NO_ID, which nobody has.
+ */
+#include "config/people.h"
+
 #include <errno.h>
-#include <grp.h>
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +14,8 @@
 #include "config/type.h"
 #include "util/need.h"
 #include "util/units.h"
+
+static const char blanks[] = " \t";
 
 /* True if text is the number of a user or group. The greatest 32-bit number is none: system calls
  * take it for "no id". */
@@ -20,74 +25,94 @@ static bool is_id(const char *text, uint64_t *id)
                *id < UINT32_MAX;
 }
 
-static int find_group(struct config_reading *reading, const char *name, gid_t *gid)
+/* Cuts the next name out of *rest, in place: blanks end a name, but not within double quotes, which
+ * are removed. Returns NULL at the end. Sets *open if a quote is not ended. */
+static char *next_name(char **rest, bool *open)
 {
-        struct group *group;
-        uint64_t id;
+        char *from = *rest + strspn(*rest, blanks), *name = from, *to = from;
 
-        if (is_id(name, &id)) {
-                *gid = (gid_t)id;
+        *open = false;
+        if (!*from)
+                return NULL;
+        for (; *from && (*open || !strchr(blanks, *from)); from++) {
+                if (*from == '"')
+                        *open = !*open;
+                else
+                        *to++ = *from;
+        }
+        *rest = *from ? from + 1 : from;
+        *to = '\0';
+        return name;
+}
+
+static int open_quote(struct config_reading *reading, const char *text)
+{
+        return config_wrong(reading, "%s has a double quote too few, expected two around a name",
+                            config_quote(text).text);
+}
+
+/* Sets *id to the id of `who`, a user, or @ and a group. An unknown name is an error in a check; at
+ * run time a warning, and *id is CONFIG_NO_ID. Returns 0, or -EINVAL with the fault. */
+static int find(struct config_reading *reading, const char *who, uint32_t *id)
+{
+        bool group = *who == '@';
+        const char *kind = group ? "group" : "user", *name = who + group;
+        const char *expected = group ? "a group of this system, or its number"
+                                     : "a user of this system, its number, or @ and a group";
+        uint64_t number;
+        int error;
+
+        if (is_id(name, &number)) {
+                *id = (uint32_t)number;
                 return 0;
         }
-        errno = 0;
-        group = getgrnam(name);
-        if (!group)
+        if (strspn(name, "0123456789") == strlen(name))
                 return config_wrong(reading,
-                                    "there is no group %s%s%s, expected a group of this "
-                                    "system, or its number",
-                                    config_quote(name).text, errno ? ": " : "",
-                                    errno ? strerror(errno) : "");
-        *gid = group->gr_gid;
+                                    "%s is neither the name nor the number of a %s, "
+                                    "expected %s",
+                                    config_quote(name).text, kind, expected);
+        error = config_name_find(who, id);
+        if (error == 0)
+                return 0;
+        if (reading->strict)
+                return config_wrong(reading, "there is no %s %s%s%s, expected %s", kind,
+                                    config_quote(name).text, error == ENOENT ? "" : ": ",
+                                    error == ENOENT ? "" : strerror(error), expected);
+        config_doubt(reading, "there is no %s %s%s%s", kind, config_quote(name).text,
+                     error == ENOENT ? "" : ": ", error == ENOENT ? "" : strerror(error));
         return 0;
 }
 
-static int find_user(struct config_reading *reading, const char *name, uid_t *uid)
-{
-        struct passwd *user;
-        uint64_t id;
-
-        if (is_id(name, &id)) {
-                *uid = (uid_t)id;
-                return 0;
-        }
-        errno = 0;
-        user = getpwnam(name);
-        if (!user)
-                return config_wrong(reading,
-                                    "there is no user %s%s%s, expected a user of this "
-                                    "system, its number, or @ and a group",
-                                    config_quote(name).text, errno ? ": " : "",
-                                    errno ? strerror(errno) : "");
-        *uid = user->pw_uid;
-        return 0;
-}
-
-static int add_person(struct config_reading *reading, const char *text)
+static int add_person(struct config_reading *reading, const char *who)
 {
         struct config_people *people = config_place(reading->row, reading->config);
-        gid_t gid = (gid_t)-1;
-        uid_t uid = (uid_t)-1;
+        uint32_t id = CONFIG_NO_ID;
 
-        if (*text == '@') {
-                if (find_group(reading, text + 1, &gid) < 0)
-                        return -EINVAL;
-                people->gids = need_room(people->gids, people->n_gids, sizeof(gid));
-                people->gids[people->n_gids++] = gid;
+        if (find(reading, who, &id) < 0)
+                return -EINVAL;
+        if (*who == '@') {
+                people->gids = need_room(people->gids, people->n_gids, sizeof(gid_t));
+                people->gids[people->n_gids++] = id;
         } else {
-                if (find_user(reading, text, &uid) < 0)
-                        return -EINVAL;
-                people->uids = need_room(people->uids, people->n_uids, sizeof(uid));
-                people->uids[people->n_uids++] = uid;
+                people->uids = need_room(people->uids, people->n_uids, sizeof(uid_t));
+                people->uids[people->n_uids++] = id;
         }
         people->texts = need_room(people->texts, people->n_texts, sizeof(char *));
-        people->texts[people->n_texts++] = need(strdup(text));
+        people->texts[people->n_texts++] = need(strdup(who));
         people->set = true;
         return 0;
 }
 
 static int read_people(struct config_reading *reading, const char *text)
 {
-        return config_read_words(reading, text, add_person);
+        char *words = need(strdup(text)), *rest = words, *name;
+        bool open = false;
+        int result = 0;
+
+        while (result == 0 && (name = next_name(&rest, &open)))
+                result = open ? open_quote(reading, text) : add_person(reading, name);
+        free(words);
+        return result;
 }
 
 static size_t count_people(const struct config_row *row, const struct config *config)
@@ -95,11 +120,23 @@ static size_t count_people(const struct config_row *row, const struct config *co
         return ((const struct config_people *)config_place(row, config))->n_texts;
 }
 
+static char *print(const char *format, const char *text)
+{
+        char *printed;
+
+        if (asprintf(&printed, format, text) < 0)
+                abort();
+        return printed;
+}
+
 static char *show_people(const struct config_row *row, const struct config *config, size_t i)
 {
         const struct config_people *people = config_place(row, config);
+        const char *who = people->texts[i];
 
-        return need(strdup(people->texts[i]));
+        if (!strpbrk(who, blanks))
+                return need(strdup(who));
+        return *who == '@' ? print("@\"%s\"", who + 1) : print("\"%s\"", who);
 }
 
 static char *number(const char *before, uint64_t id)
@@ -111,15 +148,24 @@ static char *number(const char *before, uint64_t id)
         return text;
 }
 
-static char *keep_person(const struct config_row *row, const struct config *config, size_t i)
+/* The place of the id of name number i. */
+static uint32_t *id_of(const struct config_people *people, size_t i)
 {
-        const struct config_people *people = config_place(row, config);
         size_t groups = 0;
 
         for (size_t j = 0; j < i; j++)
                 groups += *people->texts[j] == '@';
-        return *people->texts[i] == '@' ? number("@", people->gids[groups])
-                                        : number("", people->uids[i - groups]);
+        return *people->texts[i] == '@' ? &people->gids[groups] : &people->uids[i - groups];
+}
+
+static char *keep_person(const struct config_row *row, const struct config *config, size_t i)
+{
+        const struct config_people *people = config_place(row, config);
+        uint32_t id = *id_of(people, i);
+
+        if (id == CONFIG_NO_ID)
+                return show_people(row, config, i);
+        return number(*people->texts[i] == '@' ? "@" : "", id);
 }
 
 static void clear_people(const struct config_row *row, struct config *config)
@@ -142,21 +188,27 @@ const struct config_type config_type_people = {
         .clear = clear_people,
 };
 
+static bool has(const uint32_t *ids, size_t n, uint32_t id)
+{
+        for (size_t i = 0; i < n && id != CONFIG_NO_ID; i++)
+                if (ids[i] == id)
+                        return true;
+        return false;
+}
+
 bool config_people_have(const struct config_people *people, uid_t uid, const gid_t *gids,
                         size_t n_gids)
 {
-        for (size_t i = 0; i < people->n_uids; i++)
-                if (people->uids[i] == uid)
+        if (has(people->uids, people->n_uids, uid))
+                return true;
+        for (size_t i = 0; i < n_gids; i++)
+                if (has(people->gids, people->n_gids, gids[i]))
                         return true;
-        for (size_t i = 0; i < people->n_gids; i++)
-                for (size_t j = 0; j < n_gids; j++)
-                        if (people->gids[i] == gids[j])
-                                return true;
         return false;
 }
 
 /* The gid of a group's row; the name is at config_place(). */
-static gid_t *gid_place(const struct config_row *row, struct config *config)
+static gid_t *gid_place(const struct config_row *row, const struct config *config)
 {
         return (gid_t *)((char *)config + row->id_offset);
 }
@@ -167,19 +219,27 @@ static void clear_group(const struct config_row *row, struct config *config)
 
         free(*name);
         *name = NULL;
-        *gid_place(row, config) = (gid_t)-1;
+        *gid_place(row, config) = CONFIG_NO_ID;
 }
 
+/* Reads one name, whose blanks need no quotes. */
 static int read_group(struct config_reading *reading, const char *text)
 {
-        gid_t gid = (gid_t)-1;
+        size_t size = strlen(text);
+        bool quoted = size >= 2 && *text == '"' && text[size - 1] == '"';
+        char *who = print("@%s", text + quoted);
+        uint32_t gid = CONFIG_NO_ID;
+        int result;
 
-        if (find_group(reading, text, &gid) < 0)
-                return -EINVAL;
-        clear_group(reading->row, reading->config);
-        *(char **)config_place(reading->row, reading->config) = need(strdup(text));
-        *gid_place(reading->row, reading->config) = gid;
-        return 0;
+        who[1 + size - 2 * (size_t)quoted] = '\0';
+        result = strchr(who, '"') ? open_quote(reading, text) : find(reading, who, &gid);
+        if (result == 0) {
+                clear_group(reading->row, reading->config);
+                *(char **)config_place(reading->row, reading->config) = need(strdup(who + 1));
+                *gid_place(reading->row, reading->config) = gid;
+        }
+        free(who);
+        return result;
 }
 
 static size_t count_group(const struct config_row *row, const struct config *config)
@@ -195,8 +255,9 @@ static char *show_group(const struct config_row *row, const struct config *confi
 
 static char *keep_group(const struct config_row *row, const struct config *config, size_t i)
 {
-        (void)i;
-        return number("", *(const gid_t *)((const char *)config + row->id_offset));
+        gid_t gid = *gid_place(row, config);
+
+        return gid == CONFIG_NO_ID ? show_group(row, config, i) : number("", gid);
 }
 
 const struct config_type config_type_group = {
@@ -206,3 +267,71 @@ const struct config_type config_type_group = {
         .keep = keep_group,
         .clear = clear_group,
 };
+
+/* Calls visit for each name of config with the place of its id, which may be changed. */
+static void visit_names(const struct config *config,
+                        void (*visit)(void *context, const char *who, uint32_t *id), void *context)
+{
+        for (const struct config_row *row = config_rows; row < config_rows + config_n_rows; row++) {
+                const struct config_people *people = config_place(row, config);
+                char *who;
+
+                for (size_t i = 0; row->type == &config_type_people && i < people->n_texts; i++)
+                        visit(context, people->texts[i], id_of(people, i));
+                if (row->type == &config_type_group && count_group(row, config)) {
+                        who = print("@%s", *(char *const *)config_place(row, config));
+                        visit(context, who, gid_place(row, config));
+                        free(who);
+                }
+        }
+}
+
+static void add_unknown(void *context, const char *who, uint32_t *id)
+{
+        struct config_names *names = context;
+
+        if (*id != CONFIG_NO_ID)
+                return;
+        names->items = need_room(names->items, names->n, sizeof(*names->items));
+        names->items[names->n++] = (struct config_name){need(strdup(who)), CONFIG_NO_ID};
+}
+
+struct config_names config_names_unknown(const struct config *config)
+{
+        struct config_names names = {0};
+
+        visit_names(config, add_unknown, &names);
+        return names;
+}
+
+void config_names_done(struct config_names *names)
+{
+        for (size_t i = 0; i < names->n; i++)
+                free(names->items[i].who);
+        free(names->items);
+        *names = (struct config_names){0};
+}
+
+struct learning {
+        const struct config_name *name;
+        bool learnt;
+};
+
+static void learn(void *context, const char *who, uint32_t *id)
+{
+        struct learning *learning = context;
+
+        if (*id != CONFIG_NO_ID || strcmp(who, learning->name->who) != 0)
+                return;
+        *id = learning->name->id;
+        learning->learnt = true;
+}
+
+bool config_name_learn(struct config *config, const struct config_name *name)
+{
+        struct learning learning = {name, false};
+
+        if (name->id != CONFIG_NO_ID)
+                visit_names(config, learn, &learning);
+        return learning.learnt;
+}

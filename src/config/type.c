@@ -19,6 +19,20 @@ int config_wrong(struct config_reading *reading, const char *format, ...)
         return -EINVAL;
 }
 
+void config_doubt(struct config_reading *reading, const char *format, ...)
+{
+        size_t used = strlen(reading->doubt);
+        va_list args;
+
+        if (used && used < sizeof(reading->doubt) - 3) {
+                strcpy(reading->doubt + used, "; ");
+                used += 2;
+        }
+        va_start(args, format);
+        vsnprintf(reading->doubt + used, sizeof(reading->doubt) - used, format, args);
+        va_end(args);
+}
+
 struct config_quoted config_quote(const char *text)
 {
         static const char dots[] = "...";

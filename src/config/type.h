@@ -20,6 +20,7 @@ struct config_reading {
         bool unread;   /* result: the value is a credential that only the service can read */
         char wrong[CONFIG_TEXT_MAX]; /* after -EINVAL: the fault, and the expected value */
         char note[CONFIG_TEXT_MAX];  /* a note for the reader of a check; "": none */
+        char doubt[CONFIG_TEXT_MAX]; /* a fault that prevents no start; "": none */
 };
 
 struct config_type {
@@ -76,6 +77,10 @@ static inline void *config_place(const struct config_row *row, const struct conf
 
 /* Fills reading->wrong. Returns -EINVAL. */
 int config_wrong(struct config_reading *reading, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
+
+/* Adds a fault that prevents no start to reading->doubt. */
+void config_doubt(struct config_reading *reading, const char *format, ...)
         __attribute__((format(printf, 2, 3)));
 
 /* Calls add for each word of text, between blanks, until one call fails. Returns 0 or the result of

@@ -22,6 +22,10 @@ static void read_value(struct config_draft *draft, const struct config_row *row,
                 state->wrong = true;
                 config_error(draft, origin, row->section, row->key, "%s", reading.wrong);
         }
+        if (*reading.doubt)
+                config_warn(draft, origin, row->section, row->key,
+                            "%s: nobody matches, and it is looked up again every 30s",
+                            reading.doubt);
         state->unread = state->unread || reading.unread;
         if (*reading.note)
                 config_note(draft, "%s", reading.note);

@@ -227,6 +227,7 @@ static void tear_down(struct daemon *daemon)
         if (daemon->control)
                 control_free(daemon->control);
         daemon->control = NULL;
+        lookups_free(daemon->lookups);
         if (daemon->relay)
                 relay_free(daemon->relay);
         for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
@@ -367,6 +368,7 @@ int daemon_run(const struct options *options, struct config *config)
         if (!daemon.outdated)
                 last_config_put(&daemon.last, daemon.config);
         announce(&daemon);
+        daemon_look_up(&daemon);
         relay_start(daemon.relay);
         while (!daemon.done && event_base_loop(daemon.base, how) >= 0)
                 how = EVLOOP_ONCE | (relay_pass(daemon.relay) ? EVLOOP_NONBLOCK : 0);

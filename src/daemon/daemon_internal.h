@@ -4,6 +4,7 @@
 #include "daemon/control/control.h"
 #include "daemon/daemon.h"
 #include "daemon/doors.h"
+#include "daemon/lookups.h"
 #include "daemon/relay/relay.h"
 #include "daemon/service/handover.h"
 #include "daemon/service/last_config.h"
@@ -20,6 +21,7 @@ struct daemon {
         struct service_sockets passed;
         struct handover handover; /* the predecessor's descriptors, until the relay takes them */
         struct last_config last;
+        struct lookups *lookups; /* owned; NULL while no name was ever unknown */
         bool shut;     /* a socket could not be opened: only connected clients are served */
         bool outdated; /* the files are broken: the predecessor's configuration is in force */
         bool loud;     /* an operator has set the level of the diag lines */
@@ -30,6 +32,14 @@ struct daemon {
 };
 
 extern const struct control_ops daemon_control_ops;
+
+/* Has the names of users and groups that are unknown in the configuration in force looked up again
+ * and again, off the event loop, until they are found. */
+void daemon_look_up(struct daemon *daemon);
+
+/* Enters names of users and groups that were found into the configuration, and lets them count. A
+ * lookups_found: context is the struct daemon. */
+void daemon_learn(void *context, const struct config_names *names);
 
 /* Reads the files again and applies the configuration as a whole, or changes nothing. context is
  * the struct daemon. Returns 0 or a negative errno; errors and warnings go into report, the

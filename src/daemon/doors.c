@@ -21,26 +21,73 @@ void doors_done(struct doors *doors)
         socket_path_done(&doors->varlink);
 }
 
-static int own_socket(struct socket_path *own, const char *section, const char *path, mode_t mode,
-                      gid_t gid)
+/* An own socket as the configuration wants it. */
+struct wanted {
+        const char *section, *path, *group;
+        mode_t mode;
+        gid_t gid;
+};
+
+static struct wanted want_data(const struct config *config)
+{
+        return (struct wanted){"Local", config->local_socket, config->local_socket_group,
+                               config->local_socket_mode, config->local_socket_gid};
+}
+
+static struct wanted want_varlink(const struct config *config)
+{
+        return (struct wanted){"Control", config->control_socket, config->control_socket_group,
+                               config->control_socket_mode, config->control_socket_gid};
+}
+
+/* Sets *waits if the socket's group is unknown yet: until doors_give() the daemon's own group,
+ * which has the socket, must not come in by the mode that is meant for the other group. */
+static int own_socket(struct socket_path *own, const struct wanted *wanted, bool *waits)
 {
         static const char of_instances[] = "/run/ftcpd/";
         char text[512];
         int result;
 
         /* The default folder for the sockets of instances, made by a unit but not by a shell. */
-        if (strncmp(path, of_instances, sizeof(of_instances) - 1) == 0)
+        if (strncmp(wanted->path, of_instances, sizeof(of_instances) - 1) == 0)
                 mkdir("/run/ftcpd", 0755);
-        result = socket_path_listen(own, path, mode, gid, text, sizeof(text));
+        *waits = wanted->group && wanted->gid == SOCKET_NO_GID;
+        result = socket_path_listen(own, wanted->path,
+                                    *waits ? wanted->mode & ~(mode_t)S_IRWXG : wanted->mode,
+                                    wanted->gid, text, sizeof(text));
 
         if (result < 0)
-                diag_err("[%s] Socket: %s", section, result == -ENOMEM ? "no memory" : text);
+                diag_err("[%s] Socket: %s", wanted->section,
+                         result == -ENOMEM ? "no memory" : text);
         return result;
+}
+
+static void give(const struct socket_path *own, const struct wanted *wanted, bool *waits)
+{
+        char text[512];
+
+        if (!*waits || wanted->gid == SOCKET_NO_GID || !own->path)
+                return;
+        *waits = false;
+        if (socket_path_give(own, wanted->mode, wanted->gid, text, sizeof(text)) < 0)
+                diag_err("[%s] Socket: %s", wanted->section, text);
+        else
+                diag_notice("[%s] Socket: %s is for the group %s now", wanted->section, own->path,
+                            wanted->group);
+}
+
+void doors_give(struct doors *doors, const struct config *config)
+{
+        struct wanted data = want_data(config), varlink = want_varlink(config);
+
+        give(&doors->data, &data, &doors->data_waits);
+        give(&doors->varlink, &varlink, &doors->varlink_waits);
 }
 
 static int listen_data(struct doors *doors, const struct config *config,
                        struct service_sockets *passed, struct relay *relay)
 {
+        struct wanted wanted = want_data(config);
         int result = 0;
 
         for (size_t i = 0; i < passed->n_data && result == 0; i++) {
@@ -55,8 +102,7 @@ static int listen_data(struct doors *doors, const struct config *config,
         if (passed->n_varlink)
                 diag_warning("systemd passed no socket named data (FileDescriptorName=): [Local] "
                              "Socket= stands for it");
-        result = own_socket(&doors->data, "Local", config->local_socket, config->local_socket_mode,
-                            config->local_socket_gid);
+        result = own_socket(&doors->data, &wanted, &doors->data_waits);
         if (result < 0)
                 return result;
         snprintf(doors->data_socket, sizeof(doors->data_socket), "%s", config->local_socket);
@@ -68,6 +114,7 @@ static int listen_data(struct doors *doors, const struct config *config,
 static int listen_control(struct doors *doors, const struct config *config,
                           struct service_sockets *passed, struct control *control)
 {
+        struct wanted wanted = want_varlink(config);
         int result = 0;
 
         for (size_t i = 0; i < passed->n_varlink && result == 0; i++) {
@@ -76,8 +123,7 @@ static int listen_control(struct doors *doors, const struct config *config,
         }
         if (passed->n_varlink || result < 0)
                 return result;
-        result = own_socket(&doors->varlink, "Control", config->control_socket,
-                            config->control_socket_mode, config->control_socket_gid);
+        result = own_socket(&doors->varlink, &wanted, &doors->varlink_waits);
         if (result < 0)
                 return result;
         result = control_listen(control, doors->varlink.fd);

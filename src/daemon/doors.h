@@ -2,6 +2,8 @@
 #pragma once
 /* The listening sockets, for data and for control: the sockets that systemd passed, or else our
  * own, each under a lock. */
+#include <stdbool.h>
+
 #include "config/config.h"
 #include "daemon/control/control.h"
 #include "daemon/relay/relay.h"
@@ -10,6 +12,7 @@
 
 struct doors {
         struct socket_path data, varlink; /* our own; path NULL: systemd passed the socket */
+        bool data_waits, varlink_waits;   /* SocketGroup= is unknown yet */
         char data_socket[160];            /* the address for clients */
 };
 
@@ -21,6 +24,9 @@ void doors_init(struct doors *doors);
  * own sockets are logged. */
 int doors_open(struct doors *doors, const struct config *config, struct service_sockets *passed,
                struct relay *relay, struct control *control);
+
+/* Gives our own sockets to their groups, where SocketGroup= was unknown and is known now. */
+void doors_give(struct doors *doors, const struct config *config);
 
 /* Closes our own sockets and removes their paths. */
 void doors_done(struct doors *doors);

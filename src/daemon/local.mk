@@ -10,6 +10,7 @@ libdaemon_a_SOURCES = \
 	%D%/daemon_internal.h \
 	%D%/doors.c %D%/doors.h \
 	%D%/limits.c %D%/limits.h \
+	%D%/lookups.c %D%/lookups.h \
 	%D%/ops.c \
 	%D%/options.c %D%/options.h
 

@@ -2,6 +2,7 @@
 #include "daemon/daemon_internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +10,12 @@
 #include "config.h"
 #include "core/catalog.h"
 #include "daemon/limits.h"
+#include "util/clock.h"
 #include "util/diag.h"
 
 enum { WARNINGS_TOLD = 8 };
+
+#define LOOK_UP_USEC (30 * USEC_PER_SEC)
 
 static void get_status(void *context, struct status *status)
 {
@@ -97,11 +101,55 @@ static int apply(struct daemon *daemon, struct config_report *report)
         daemon->outdated = false;
         last_config_put(&daemon->last, fresh);
         limits_raise(fresh);
+        doors_give(&daemon->doors, fresh);
+        daemon_look_up(daemon);
         daemon->loud = false;
         config_free(old);
         diag_set_level(daemon->options->log_level < 0 ? fresh->log_level
                                                       : daemon->options->log_level);
         return 0;
+}
+
+void daemon_look_up(struct daemon *daemon)
+{
+        struct config_names names = config_names_unknown(daemon->config);
+
+        if (names.n && !daemon->lookups)
+                daemon->lookups = lookups_new(daemon->base, daemon_learn, daemon);
+        if (daemon->lookups)
+                lookups_set(daemon->lookups, &names, LOOK_UP_USEC);
+        else if (names.n)
+                diag_err("no memory or descriptors to look up users and groups again: a reload "
+                         "does");
+        config_names_done(&names);
+}
+
+static void tell_learnt(struct daemon *daemon, const struct config_name *name)
+{
+        bool group = *name->who == '@';
+
+        diag_notice("the %s \"%s\" was found: %cid %" PRIu32, group ? "group" : "user",
+                    name->who + group, group ? 'g' : 'u', name->id);
+        relay_tell(daemon->relay, EVENT_SERVICE, "the %s \"%s\" was found: %cid %" PRIu32,
+                   group ? "group" : "user", name->who + group, group ? 'g' : 'u', name->id);
+}
+
+void daemon_learn(void *context, const struct config_names *names)
+{
+        struct daemon *daemon = context;
+        bool learnt = false;
+
+        for (size_t i = 0; i < names->n; i++) {
+                if (!config_name_learn(daemon->config, &names->items[i]))
+                        continue;
+                tell_learnt(daemon, &names->items[i]);
+                learnt = true;
+        }
+        if (!learnt)
+                return;
+        relay_names_found(daemon->relay);
+        doors_give(&daemon->doors, daemon->config);
+        daemon_look_up(daemon);
 }
 
 /* The events of the warnings come just before the event of the reload. */

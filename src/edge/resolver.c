@@ -109,7 +109,7 @@ struct resolver *resolver_new(struct event_base *base, resolver_answer *answer, 
         return resolver;
 }
 
-static int start_thread(struct question *question)
+int resolver_thread(void *(*run)(void *arg), void *arg)
 {
         sigset_t all, old;
         pthread_attr_t attr;
@@ -121,7 +121,7 @@ static int start_thread(struct question *question)
         pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
         pthread_attr_setstacksize(&attr, 256 * 1024);
         pthread_sigmask(SIG_SETMASK, &all, &old); /* the event loop handles signals */
-        error = pthread_create(&thread, &attr, look_up, question);
+        error = pthread_create(&thread, &attr, run, arg);
         pthread_sigmask(SIG_SETMASK, &old, NULL);
         pthread_attr_destroy(&attr);
         return -error;
@@ -144,7 +144,7 @@ int resolver_ask(struct resolver *resolver, const char *host, const char *port)
         if (question->to < 0)
                 result = -errno;
         else if (question->host && question->port)
-                result = start_thread(question);
+                result = resolver_thread(look_up, question);
         if (result < 0) {
                 question_free(question);
                 return result;

@@ -31,5 +31,9 @@ bool resolver_is_asked(const struct resolver *resolver);
 /* Abandons the question under way, if any: answer() is not called for an abandoned question. */
 void resolver_abandon(struct resolver *resolver);
 
+/* Runs run(arg) in a thread as the resolver's: detached, with a small stack and all signals
+ * blocked; for a question to the system that may take long. Returns 0 or a negative errno. */
+int resolver_thread(void *(*run)(void *arg), void *arg);
+
 /* Frees the resolver. Threads under way end on their own. May be NULL. */
 void resolver_free(struct resolver *resolver);

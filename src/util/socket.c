@@ -155,6 +155,16 @@ int socket_path_listen(struct socket_path *sock, const char *path, mode_t mode, 
         return result;
 }
 
+int socket_path_give(const struct socket_path *sock, mode_t mode, gid_t gid, char *text,
+                     size_t size)
+{
+        if (chown(sock->path, (uid_t)-1, gid) < 0)
+                return fail(text, size, "give SocketGroup= to", sock->path);
+        if (chmod(sock->path, mode) < 0)
+                return fail(text, size, "set the mode of", sock->path);
+        return 0;
+}
+
 void socket_path_done(struct socket_path *sock)
 {
         if (sock->lock >= 0) {

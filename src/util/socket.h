@@ -23,6 +23,11 @@ struct socket_path {
 int socket_path_listen(struct socket_path *socket, const char *path, mode_t mode, gid_t gid,
                        char *text, size_t size);
 
+/* Gives path to the group gid, then sets mode. Returns 0, or a negative errno with the reason in
+ * text, which has size bytes. */
+int socket_path_give(const struct socket_path *socket, mode_t mode, gid_t gid, char *text,
+                     size_t size);
+
 /* Closes fd and lock. Removes path and PATH.lock if the lock is held. */
 void socket_path_done(struct socket_path *socket);
 

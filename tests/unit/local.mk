@@ -33,6 +33,7 @@ unit_tests = \
 	%D%/test_lend \
 	%D%/test_liveness \
 	%D%/test_log \
+	%D%/test_lookups \
 	%D%/test_metrics \
 	%D%/test_pace \
 	%D%/test_poller \

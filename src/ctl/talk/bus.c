@@ -301,7 +301,7 @@ static int broken(struct ctl *ctl, const char *method, int error)
         }
 }
 
-/* The groups of [Control] Admin=, as "a or b"; empty without any. */
+/* The groups of [Control] Admin=, as "a or b"; empty without any. A setting has one name. */
 static void admin_groups(struct ctl *ctl, char *text, size_t size)
 {
         json_t *reply = NULL, *setting;
@@ -319,13 +319,9 @@ static void admin_groups(struct ctl *ctl, char *text, size_t size)
                 if (strcmp(member_text(setting, "section", ""), "Control") != 0 ||
                     strcmp(member_text(setting, "key", ""), "Admin") != 0)
                         continue;
-                for (const char *p = value; (p = strchr(p, '@')); p++) {
-                        int n = (int)strcspn(p + 1, " \t,");
-
-                        if (at < size)
-                                at += (size_t)snprintf(text + at, size - at, "%s%.*s",
-                                                       at ? " or " : "", n, p + 1);
-                }
+                if (*value == '@' && at < size)
+                        at += (size_t)snprintf(text + at, size - at, "%s%s", at ? " or " : "",
+                                               value + 1);
         }
         json_decref(reply);
 }

@@ -50,18 +50,23 @@ static uint32_t take_slot(struct relay *relay)
         return slot;
 }
 
-/* True if Senders= lets the client send. A TCP client has no user, and a peer that the kernel does
- * not tell is nobody: with Senders= set, both only receive. An unplaced client only receives, for
- * the boundaries of its messages are lost. */
-static bool may_send(const struct relay *relay, const struct client *client,
-                     const struct socket_peer *peer)
+/* True if Senders= has the peer, or is not set. A TCP client has no user, and a peer that the
+ * kernel does not tell is nobody: Senders= has neither. */
+static bool is_sender(const struct relay *relay, const struct client *client,
+                      const struct socket_peer *peer)
 {
         const struct config_people *senders = &relay->config->senders;
 
-        if (client->unplaced)
-                return false;
         return !senders->set || (client->local && config_people_have(senders, peer->uid,
                                                                      peer->groups, peer->n_groups));
+}
+
+/* True if Senders= lets the client send. An unplaced client only receives, for the boundaries of
+ * its messages are lost. */
+static bool may_send(const struct relay *relay, const struct client *client,
+                     const struct socket_peer *peer)
+{
+        return !client->unplaced && is_sender(relay, client, peer);
 }
 
 /* Fills peer, which is to be freed with socket_peer_done(): nobody for a TCP client. */
@@ -108,6 +113,26 @@ void relay_permit(struct relay *relay, struct client *client)
         get_peer(client, &peer);
         client_permit(client, may_send(relay, client, &peer));
         socket_peer_done(&peer);
+}
+
+void relay_names_found(struct relay *relay)
+{
+        struct client *client, *next;
+
+        for (client = TAILQ_FIRST(&relay->all); client; client = next) {
+                struct socket_peer peer;
+
+                next = TAILQ_NEXT(client, all);
+                if (client->fd < 0)
+                        continue;
+                get_peer(client, &peer);
+                if (client->unplaced && client->receive_only && is_sender(relay, client, &peer))
+                        client_leave(client, "its user was found, and it may send on a new "
+                                             "connection: what it sent before was refused");
+                else
+                        client_permit(client, may_send(relay, client, &peer));
+                socket_peer_done(&peer);
+        }
 }
 
 /* Closes fd and counts the connection. A crowd is counted one by one, but must not flood diag. */

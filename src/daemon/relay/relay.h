@@ -51,6 +51,10 @@ int relay_listen(struct relay *relay, int fd);
 /* Recovers the predecessor's connection to the upstream, or begins to dial. */
 void relay_start(struct relay *relay);
 
+/* Names of Senders= that were unknown were found: looks anew at who may send. Disconnects a client
+ * that may, and whose messages were refused before, because only a new connection can send. */
+void relay_names_found(struct relay *relay);
+
 /* Applies another configuration with the same frame and sockets, borrowed in place of the old one.
  * Returns 0, or -ENOMEM and keeps the old configuration. */
 int relay_configure(struct relay *relay, const struct config *config);

@@ -3,11 +3,15 @@
 import grp
 import os
 import pwd
+import shutil
+import tempfile
+import unittest
 
 import harness
 from local import check_books, connect_as, stays, wait_listed
 
 NOBODY, DAEMON, GAMES = 65534, 1, 60  # as in Debian's base-passwd
+LATE = 70001
 
 
 class People(harness.SystemTest):
@@ -200,6 +204,64 @@ class Untold(People):
         daemon.hangup()  # over the control socket nobody may any more
         daemon.wait_log(r"client 1 .*: may only receive from now on")
         self.check_refused(daemon, session, client, b"no longer")
+
+
+class Unknown(People):
+    """A directory of users that comes later than ftcpd: /etc/group as a mount of its own."""
+
+    def setUp(self):
+        super().setUp()
+        harness.need("unshare", "mount")
+        self.directory = tempfile.mkdtemp(prefix="ftcpd-test-")
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.groups = os.path.join(self.directory, "group")
+        shutil.copy("/etc/group", self.groups)
+        os.chmod(self.groups, 0o644)
+
+    def linked_with(self, senders, more=""):
+        groups = self.groups
+
+        class Private(harness.Daemon):
+            def command(self):
+                return ["unshare", "--mount", "--propagation=private", "sh", "-c",
+                        f'mount --bind {groups} /etc/group && exec "$@"', "sh",
+                        *super().command()]
+
+        self.daemon_class = Private
+        return super().linked_with(senders, more)
+
+    def come(self):
+        with open(self.groups, "a", encoding="utf-8") as file:
+            file.write(f"corp ops:x:{LATE}:\n")
+
+    def test_a_name_that_is_unknown_matches_nobody_and_ends_no_start(self):
+        daemon, session = self.linked_with('@"corp ops" root')
+        daemon.wait_log(r'Senders: there is no group "corp ops": nobody matches, and it is looked '
+                        r'up again every 30s')
+        late = self.connect_as(daemon, NOBODY, LATE)
+        self.check_refused(daemon, session, late, b"too early")
+        self.check_sends(daemon, session, daemon.client(), b"root")
+        self.assertEqual(daemon.call("Health")["health"], "ok")
+        settings = daemon.call("GetConfig")["settings"]
+        self.assertIn('@"corp ops"', [s["value"] for s in settings if s["key"] == "Senders"])
+        self.come()
+        daemon.call("Reload")
+        self.check_sends(daemon, session, self.connect_as(daemon, NOBODY, LATE), b"in time")
+        self.assertTrue(daemon.call("ListClients")["clients"][0]["receiveOnly"])
+
+    @unittest.skipUnless(harness.LONG, "it takes 30 s")
+    def test_a_name_that_comes_later_counts_without_any_reload(self):
+        daemon, session = self.linked_with(
+            '@"corp ops"', 'SocketGroup=corp ops\n[Control]\nAdmin=@"corp ops"\n')
+        self.assertEqual(os.stat(daemon.data_path).st_mode & 0o777, 0o606)
+        early, quiet = (self.connect_as(daemon, NOBODY, LATE) for _ in range(2))
+        self.check_refused(daemon, session, quiet, b"too early")
+        self.come()
+        daemon.wait_log(r'the group "corp ops" was found: gid %d' % LATE, 60)
+        self.check_sends(daemon, session, early, b"in time")
+        daemon.wait_clients(1)  # who was refused is disconnected
+        shown = os.stat(daemon.data_path)
+        self.assertEqual((shown.st_mode & 0o777, shown.st_gid), (0o666, LATE))
 
 
 if __name__ == "__main__":

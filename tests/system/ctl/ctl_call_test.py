@@ -38,9 +38,10 @@ class Reload(CtlTest):
         _, _, err = self.assert_exit(4, self.ctl('reload'))
         self.assertIn('not permitted: Reload needs root, or Admin= in ftcpd.conf', err)
         self.assertIn('names no group to join', err)
-        self.daemon.settings += [('Control', 'Admin', 'alice @adm'), ('Control', 'Admin', '@ops')]
+        self.daemon.settings += [('Control', 'Admin', who)
+                                 for who in ('alice', '@adm', '@"domain users"')]
         _, _, err = self.assert_exit(4, self.ctl('reload'))
-        self.assertIn('join the group adm or ops', err)
+        self.assertIn('join the group adm or "domain users"', err)
 
 
 class ReloadByManager(unittest.TestCase):

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/lookups.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "edge/resolver.h"
+#include "util/clock.h"
+#include "util/diag.h"
+#include "util/need.h"
+
+struct lookups {
+        lookups_found *found;
+        void *context;
+        struct config_names names;
+        struct timeval every;
+        int pipe[2];
+        struct event *timer, *readable;
+        bool under_way; /* a thread has not answered yet */
+};
+
+/* Owned by the thread until the thread sends the pointer through the pipe. */
+struct round {
+        int to; /* the thread's own copy of the pipe's end: freed lookups do no harm */
+        struct config_names names;
+};
+
+static void round_free(struct round *round)
+{
+        config_names_done(&round->names);
+        free(round);
+}
+
+static void *look_up(void *arg)
+{
+        struct round *round = arg;
+        int to = round->to;
+
+        for (size_t i = 0; i < round->names.n; i++)
+                config_name_find(round->names.items[i].who, &round->names.items[i].id);
+        if (write(to, &round, sizeof(struct round *)) != sizeof(struct round *))
+                round_free(round);
+        close(to);
+        return NULL;
+}
+
+static bool has_found(const struct config_names *names)
+{
+        for (size_t i = 0; i < names->n; i++)
+                if (names->items[i].id != CONFIG_NO_ID)
+                        return true;
+        return false;
+}
+
+static void on_answer(evutil_socket_t fd, short what, void *arg)
+{
+        struct lookups *lookups = arg;
+        struct round *round;
+
+        (void)what;
+        if (read(fd, &round, sizeof(struct round *)) != sizeof(struct round *))
+                return;
+        lookups->under_way = false;
+        if (has_found(&round->names))
+                lookups->found(lookups->context, &round->names);
+        round_free(round);
+}
+
+static struct round *round_new(const struct lookups *lookups)
+{
+        struct round *round = need(calloc(1, sizeof(*round)));
+
+        round->names.items = need(calloc(lookups->names.n, sizeof(*round->names.items)));
+        for (; round->names.n < lookups->names.n; round->names.n++)
+                round->names.items[round->names.n] = (struct config_name){
+                        need(strdup(lookups->names.items[round->names.n].who)), CONFIG_NO_ID};
+        return round;
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+        struct lookups *lookups = arg;
+        struct round *round;
+
+        (void)fd;
+        (void)what;
+        if (lookups->under_way) /* a slow directory */
+                return;
+        round = round_new(lookups);
+        round->to = fcntl(lookups->pipe[1], F_DUPFD_CLOEXEC, 3);
+        if (round->to >= 0 && resolver_thread(look_up, round) == 0) {
+                lookups->under_way = true;
+                return;
+        }
+        diag_debug("no thread to look up users and groups: %s", strerror(errno));
+        if (round->to >= 0)
+                close(round->to);
+        round_free(round);
+}
+
+struct lookups *lookups_new(struct event_base *base, lookups_found *found, void *context)
+{
+        struct lookups *lookups = calloc(1, sizeof(*lookups));
+
+        if (!lookups)
+                return NULL;
+        *lookups = (struct lookups){.found = found, .context = context};
+        if (pipe2(lookups->pipe, O_CLOEXEC) < 0) {
+                free(lookups);
+                return NULL;
+        }
+        fcntl(lookups->pipe[0], F_SETFL, O_NONBLOCK);
+        lookups->timer = event_new(base, -1, EV_PERSIST, on_timer, lookups);
+        lookups->readable =
+                event_new(base, lookups->pipe[0], EV_READ | EV_PERSIST, on_answer, lookups);
+        if (!lookups->timer || !lookups->readable || event_add(lookups->readable, NULL) < 0) {
+                lookups_free(lookups);
+                return NULL;
+        }
+        return lookups;
+}
+
+void lookups_set(struct lookups *lookups, struct config_names *names, uint64_t every)
+{
+        struct timeval interval = {(time_t)(every / USEC_PER_SEC),
+                                   (suseconds_t)(every % USEC_PER_SEC)};
+
+        config_names_done(&lookups->names);
+        lookups->names = *names;
+        *names = (struct config_names){0};
+        event_del(lookups->timer);
+        if (lookups->names.n)
+                event_add(lookups->timer, &interval);
+}
+
+void lookups_free(struct lookups *lookups)
+{
+        if (!lookups)
+                return;
+        if (lookups->timer)
+                event_free(lookups->timer);
+        if (lookups->readable)
+                event_free(lookups->readable);
+        close(lookups->pipe[0]);
+        close(lookups->pipe[1]);
+        config_names_done(&lookups->names);
+        free(lookups);
+}
