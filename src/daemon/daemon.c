@@ -301,7 +301,7 @@ static void announce(struct daemon *daemon)
                 diag_warning("running as root: an account of its own is safer (the packaged units "
                              "use ftcpd)");
         diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_STARTED), "ftcpd %s: clients connect to %s",
-                   PACKAGE_VERSION, daemon->doors.data_socket);
+                   PACKAGE_VERSION, daemon->doors.at_data.text);
         service_ready();
         relay_forget_starts(daemon->relay);
         relay_tell(daemon->relay, EVENT_SERVICE, "ftcpd %s started, pid %d", PACKAGE_VERSION,

@@ -40,6 +40,17 @@ static struct wanted want_varlink(const struct config *config)
                                config->control_socket_mode, config->control_socket_gid};
 }
 
+static void find_place(struct doors_place *place, int fd)
+{
+        struct stat st;
+
+        socket_local_text(fd, place->text, sizeof(place->text));
+        if (*place->text == '/' && stat(place->text, &st) == 0 && S_ISSOCK(st.st_mode)) {
+                place->device = st.st_dev;
+                place->inode = st.st_ino;
+        }
+}
+
 /* Sets *waits if the socket's group is unknown yet: until doors_give() the daemon's own group,
  * which has the socket, must not come in by the mode that is meant for the other group. */
 static int own_socket(struct socket_path *own, const struct wanted *wanted, bool *waits)
@@ -92,8 +103,7 @@ static int listen_data(struct doors *doors, const struct config *config,
 
         for (size_t i = 0; i < passed->n_data && result == 0; i++) {
                 if (i == 0)
-                        socket_local_text(passed->data[i], doors->data_socket,
-                                          sizeof(doors->data_socket));
+                        find_place(&doors->at_data, passed->data[i]);
                 result = relay_listen(relay, passed->data[i]);
                 passed->data[i] = -1;
         }
@@ -105,7 +115,7 @@ static int listen_data(struct doors *doors, const struct config *config,
         result = own_socket(&doors->data, &wanted, &doors->data_waits);
         if (result < 0)
                 return result;
-        snprintf(doors->data_socket, sizeof(doors->data_socket), "%s", config->local_socket);
+        find_place(&doors->at_data, doors->data.fd);
         result = relay_listen(relay, doors->data.fd);
         doors->data.fd = -1;
         return result;
@@ -118,6 +128,8 @@ static int listen_control(struct doors *doors, const struct config *config,
         int result = 0;
 
         for (size_t i = 0; i < passed->n_varlink && result == 0; i++) {
+                if (i == 0)
+                        find_place(&doors->at_varlink, passed->varlink[i]);
                 result = control_listen(control, passed->varlink[i]);
                 passed->varlink[i] = -1;
         }
@@ -126,6 +138,7 @@ static int listen_control(struct doors *doors, const struct config *config,
         result = own_socket(&doors->varlink, &wanted, &doors->varlink_waits);
         if (result < 0)
                 return result;
+        find_place(&doors->at_varlink, doors->varlink.fd);
         result = control_listen(control, doors->varlink.fd);
         doors->varlink.fd = -1;
         return result;

@@ -3,6 +3,7 @@
 /* The listening sockets, for data and for control: the sockets that systemd passed, or else our
  * own, each under a lock. */
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "config/config.h"
 #include "daemon/control/control.h"
@@ -10,10 +11,17 @@
 #include "daemon/service/service.h"
 #include "util/socket.h"
 
+/* Where a socket is. Another daemon's socket may have the same path, in another mount namespace:
+ * device and inode tell which is which. */
+struct doors_place {
+        char text[160];         /* the path, or the address; "": not open */
+        uint64_t device, inode; /* of the path, as it was when ftcpd began; 0: unknown */
+};
+
 struct doors {
         struct socket_path data, varlink; /* our own; path NULL: systemd passed the socket */
         bool data_waits, varlink_waits;   /* SocketGroup= is unknown yet */
-        char data_socket[160];            /* the address for clients */
+        struct doors_place at_data, at_varlink;
 };
 
 /* Begins without sockets. */

@@ -17,6 +17,11 @@ enum { WARNINGS_TOLD = 8 };
 
 #define LOOK_UP_USEC (30 * USEC_PER_SEC)
 
+static struct status_socket socket_of(const struct doors_place *place)
+{
+        return (struct status_socket){place->text, place->device, place->inode};
+}
+
 static void get_status(void *context, struct status *status)
 {
         struct daemon *daemon = context;
@@ -25,6 +30,8 @@ static void get_status(void *context, struct status *status)
         status->version = PACKAGE_VERSION;
         status->outdated = daemon->outdated;
         status->shut = daemon->shut;
+        status->data_socket = socket_of(&daemon->doors.at_data);
+        status->control_socket = socket_of(&daemon->doors.at_varlink);
 }
 
 static size_t get_clients(void *context, struct status_client *clients, size_t max)
@@ -52,7 +59,7 @@ static const char *get_data_socket(void *context)
 {
         struct daemon *daemon = context;
 
-        return daemon->doors.data_socket[0] ? daemon->doors.data_socket : NULL;
+        return daemon->doors.at_data.text[0] ? daemon->doors.at_data.text : NULL;
 }
 
 static const char *get_log_level_origin(void *context)

@@ -34,6 +34,7 @@ system_tests += \
 	%D%/ctl/ctl_call_test.py \
 	%D%/ctl/ctl_data_test.py \
 	%D%/ctl/ctl_test.py \
+	%D%/ctl/elsewhere_test.py \
 	%D%/ctl/peer_test.py \
 	%D%/delivery/delivery_test.py \
 	%D%/delivery/drop_test.py \

@@ -235,6 +235,8 @@ static struct status sparse(void)
 static struct status full(void)
 {
         return (struct status){
+                .data_socket = {"/run/ftcpd.sock", 26, 1234},
+                .control_socket = {"/run/ftcpd.varlink", 26, 1235},
                 .version = "1.2.3",
                 .instance = "name",
                 .pid = 1,
@@ -320,6 +322,22 @@ static void who_is_not_told_is_not_shown_as_root(void **state)
         (void)state;
         assert_null(json_object_get(json, "uid"));
         assert_type("Client", json, SPARSE);
+}
+
+static void a_socket_without_a_path_has_no_inode(void **state)
+{
+        struct status status = full();
+        json_t *json, *socket;
+
+        (void)state;
+        status.data_socket = (struct status_socket){"127.0.0.1:4000", 0, 0};
+        status.control_socket = (struct status_socket){.text = ""};
+        json = status_json(&status, &warned);
+        socket = json_object_get(json, "dataSocket");
+        assert_string_equal(json_string_value(json_object_get(socket, "path")), "127.0.0.1:4000");
+        assert_int_equal(json_object_size(socket), 1);
+        assert_null(json_object_get(json, "controlSocket"));
+        json_decref(json);
 }
 
 static void a_delimited_partial_message_declares_nothing(void **state)
@@ -426,6 +444,7 @@ int main(void)
                 cmocka_unit_test(every_cause_and_reason_is_documented),
                 cmocka_unit_test(a_local_client_has_credentials_and_a_tcp_client_an_address),
                 cmocka_unit_test(who_is_not_told_is_not_shown_as_root),
+                cmocka_unit_test(a_socket_without_a_path_has_no_inode),
                 cmocka_unit_test(a_delimited_partial_message_declares_nothing),
                 cmocka_unit_test(a_setting_has_a_line_only_with_its_file),
                 cmocka_unit_test(text_that_is_not_utf8_is_escaped),

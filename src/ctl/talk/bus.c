@@ -335,6 +335,9 @@ static void daemon_user(struct ctl *ctl, char *text, size_t size)
         char path[64];
 
         *text = '\0';
+        local_root(ctl_socket(ctl), path, sizeof(path));
+        if (*path) /* its processes and users have other numbers, and other names */
+                return;
         if (bus_send(ctl->bus, "io.ftcpd.Status", NULL, false, clock_deadline(CALL_USEC)) < 0 ||
             bus_receive(ctl->bus, &reply, clock_deadline(CALL_USEC)) < 0)
                 return;

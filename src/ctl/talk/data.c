@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ctl/show/show.h"
@@ -53,6 +54,15 @@ static void setting_all(const json_t *settings, const char *section, const char 
         }
 }
 
+/* True for the row of this process, and where ftcpd does not know the process, as that of another
+ * PID namespace, for a row of this user: Senders= permits users. */
+static bool is_own(const json_t *client)
+{
+        if (json_object_get(client, "pid"))
+                return member_int(client, "pid", -1) == getpid();
+        return member_int(client, "uid", -1) == (int64_t)geteuid();
+}
+
 /* 1: this process is listed and may send; 0: not listed yet; -1: listed as a receiver only. */
 static int listed(const json_t *clients)
 {
@@ -61,7 +71,7 @@ static int listed(const json_t *clients)
 
         json_array_foreach(clients, i, client)
         {
-                if (member_int(client, "pid", -1) != getpid())
+                if (!is_own(client))
                         continue;
                 return member_true(client, "receiveOnly") ? -1 : 1;
         }
@@ -95,13 +105,55 @@ static int check_sending(struct ctl *ctl, const char *senders)
                         senders);
 }
 
-static int data_connect(struct ctl *ctl, struct data *data, const char *senders)
+/* Compares the opened socket with the one that the daemon names in its Status. An older daemon
+ * names none: CTL_DONE. */
+static int check_identity(struct ctl *ctl, const struct data *data, int found)
 {
-        int code;
+        json_t *status = NULL;
+        int code = bus_call(ctl, "io.ftcpd.Status", NULL, &status);
+        const json_t *socket = json_object_get(status, "dataSocket");
+        int64_t inode = member_int(socket, "inode", 0), device = member_int(socket, "device", 0);
+        struct stat st;
 
-        data->fd = local_connect(data->path, bus_deadline(ctl));
-        if (data->fd < 0)
-                return bus_unreachable(ctl, "data socket", data->path, data->fd);
+        json_decref(status);
+        if (code != CTL_DONE || !inode)
+                return code;
+        if (fstat(found, &st) == 0 && (int64_t)st.st_ino == inode && (int64_t)st.st_dev == device)
+                return CTL_DONE;
+        return ctl_fail(ctl, CTL_UNREACHABLE,
+                        "%s is not the data socket of the ftcpd that answers at %s: another "
+                        "socket has that path here. Of an ftcpd in a container, give the control "
+                        "socket as --socket=/proc/PID/root/..., PID being a process there; or run "
+                        "ftcpctl there",
+                        data->path, ctl_socket(ctl));
+}
+
+/* Opens the socket below the root of ctl's control socket, compares it, and connects. */
+static int connect_own(struct ctl *ctl, struct data *data, const char *path)
+{
+        char root[sizeof(data->path) / 2];
+        int found, code;
+
+        local_root(ctl_socket(ctl), root, sizeof(root));
+        snprintf(data->path, sizeof(data->path), "%s%s", root, path);
+        found = local_find(root, path);
+        if (found < 0)
+                return bus_unreachable(ctl, "data socket", data->path, found);
+        code = check_identity(ctl, data, found);
+        if (code == CTL_DONE)
+                data->fd = local_connect_found(found, data->path, bus_deadline(ctl));
+        close(found);
+        if (code == CTL_DONE && data->fd < 0)
+                code = bus_unreachable(ctl, "data socket", data->path, data->fd);
+        return code;
+}
+
+static int data_connect(struct ctl *ctl, struct data *data, const char *path, const char *senders)
+{
+        int code = connect_own(ctl, data, path);
+
+        if (code != CTL_DONE)
+                return code;
         if (!senders)
                 return CTL_DONE;
         shutdown(data->fd, SHUT_RD);
@@ -143,7 +195,6 @@ int data_open(struct ctl *ctl, struct data *data, enum data_use use)
                 data->refuses = is_set(settings, "WhenDown", "refuse");
                 data->dismisses = is_set(settings, "OnLinkLoss", "disconnect");
                 setting_all(settings, "Local", "Senders", senders, sizeof(senders));
-                snprintf(data->path, sizeof(data->path), "%s", path ? path : "");
                 code = frame_args_from_config(ctl, settings, &data->spec);
                 if (code == CTL_DONE && !path)
                         code = ctl_fail(ctl, CTL_FAILED,
@@ -151,7 +202,7 @@ int data_open(struct ctl *ctl, struct data *data, enum data_use use)
                 if (code == CTL_DONE)
                         code = check_receiving(ctl, settings, use);
                 if (code == CTL_DONE)
-                        code = data_connect(ctl, data, use == DATA_SEND ? senders : NULL);
+                        code = data_connect(ctl, data, path, use == DATA_SEND ? senders : NULL);
         }
         json_decref(result);
         return code;

@@ -2,12 +2,16 @@
 #include "ctl/talk/local.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -123,6 +127,70 @@ int local_connect_while(int process, const char *path, uint64_t deadline)
                 return error == EAGAIN ? -ETIMEDOUT : -error;
         }
         return fd;
+}
+
+/* The size of a leading "/proc/PID/root" of path, or 0. */
+static size_t root_size(const char *path)
+{
+        static const char proc[] = "/proc/", root[] = "/root/";
+        size_t size = strlen(proc), digits;
+
+        if (strncmp(path, proc, size) != 0)
+                return 0;
+        digits = strspn(path + size, "0123456789");
+        if (!digits && strncmp(path + size, "self/", 5) == 0)
+                digits = 4;
+        size += digits;
+        return digits && strncmp(path + size, root, strlen(root)) == 0 ? size + strlen(root) - 1
+                                                                       : 0;
+}
+
+void local_root(const char *path, char *root, size_t size)
+{
+        size_t used = 0, more;
+
+        while ((more = root_size(path + used)))
+                used += more;
+        if (used >= size)
+                used = 0;
+        memcpy(root, path, used);
+        root[used] = '\0';
+}
+
+/* Opens path below the directory `dir`, where symbolic links lead as for a process with that root.
+ */
+static int find_below(int dir, const char *path)
+{
+        struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+
+        return (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
+}
+
+int local_find(const char *root, const char *path)
+{
+        int dir, fd, error;
+
+        if (!*root) {
+                fd = open(path, O_PATH | O_CLOEXEC);
+                return fd < 0 ? -errno : fd;
+        }
+        dir = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (dir < 0)
+                return -errno;
+        fd = find_below(dir, path);
+        error = errno;
+        close(dir);
+        return fd < 0 ? -error : fd;
+}
+
+int local_connect_found(int found, const char *path, uint64_t deadline)
+{
+        char link[64];
+        int fd;
+
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", found);
+        fd = local_connect(link, deadline);
+        return fd == -ENOENT ? local_connect(path, deadline) : fd;
 }
 
 int local_connect(const char *path, uint64_t deadline)

@@ -3,11 +3,25 @@
 /* Unix stream sockets, for a program that waits. Every step has a deadline in the time of
  * clock_usec(); UINT64_MAX: no deadline. */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Connects; waits until the deadline for a place in the listening socket's queue. Returns a
  * non-blocking descriptor, or a negative errno (-ENAMETOOLONG, -ETIMEDOUT, those of connect()). */
 int local_connect(const char *path, uint64_t deadline);
+
+/* Copies the part of path that leads to the root directory of another process, "/proc/PID/root";
+ * root, of size bytes, is empty if path has no such part, or a longer one. */
+void local_root(const char *path, char *root, size_t size);
+
+/* Opens the socket at `path` as seen from the directory root; "": from /. Does not connect. Returns
+ * a descriptor for fstat() and local_connect_found(), the caller's to close, or a negative errno.
+ */
+int local_find(const char *root, const char *path);
+
+/* As local_connect(), to the socket that local_find() has opened, whatever is at its path now.
+ * Where /proc is missing, connects to path. */
+int local_connect_found(int found, const char *path, uint64_t deadline);
 
 /* Waits for poll() events. Returns 0, -ETIMEDOUT, or another negative errno. */
 int local_wait(int fd, short events, uint64_t deadline);

@@ -54,8 +54,15 @@ struct status_upstream {
         uint64_t held_for_usec;
 };
 
+/* Where clients of a kind connect; text NULL or "": absent. */
+struct status_socket {
+        const char *text;       /* a path, or the address of a TCP socket */
+        uint64_t device, inode; /* of the path; inode 0: unknown */
+};
+
 struct status {
         const char *version, *instance;
+        struct status_socket data_socket, control_socket;
         pid_t pid;
         uint64_t uptime_usec;
         uint64_t started_usec; /* since 1970, for people */

@@ -159,6 +159,21 @@ static json_t *reasons_json(const struct health *health)
         return reasons;
 }
 
+static json_t *socket_json(const struct status_socket *socket)
+{
+        json_t *o;
+
+        if (!socket->text || !*socket->text)
+                return NULL;
+        o = json_object();
+        add(&o, "path", status_json_text(socket->text));
+        if (socket->inode) {
+                add(&o, "device", number(socket->device));
+                add(&o, "inode", number(socket->inode));
+        }
+        return o;
+}
+
 json_t *status_json(const struct status *status, const struct health *health)
 {
         json_t *o = json_object();
@@ -177,6 +192,8 @@ json_t *status_json(const struct status *status, const struct health *health)
         add(&o, "toUpstream", books_json(&status->to_upstream));
         add(&o, "toClients", books_json(&status->to_clients));
         add(&o, "refused", status_json_count(status->refused));
+        add_if(&o, "dataSocket", socket_json(&status->data_socket));
+        add_if(&o, "controlSocket", socket_json(&status->control_socket));
         return o;
 }
 
