@@ -15,6 +15,7 @@ system_tests += \
 	%D%/link/faults_test.py \
 	%D%/ctl/top_test.py \
 	%D%/link/hold_test.py \
+	%D%/control/leaks_test.py \
 	%D%/delivery/balance_test.py \
 	%D%/clients/bad_clients_test.py \
 	%D%/clients/churn_test.py \
@@ -67,5 +68,5 @@ EXTRA_DIST += %D%/README %D%/soak.py %D%/soak_service.py %D%/lib/cable.py %D%/li
 	%D%/lib/idl.py %D%/lib/kills.py %D%/lib/late_wake.c %D%/lib/local.py %D%/lib/losses.py \
 	%D%/lib/manager.py %D%/lib/manual.py %D%/lib/no_memory.c %D%/lib/nspawn.py \
 	%D%/lib/played.py %D%/lib/runner.py %D%/lib/short.c %D%/lib/slow_books.c \
-	%D%/lib/spreading.py %D%/lib/standstill.py %D%/lib/steering.py %D%/lib/storm.py \
-	%D%/lib/untold.c %D%/lib/wires.py %D%/lib/yields.c
+	%D%/lib/small_store.c %D%/lib/spreading.py %D%/lib/standstill.py %D%/lib/steering.py \
+	%D%/lib/storm.py %D%/lib/untold.c %D%/lib/wires.py %D%/lib/yields.c
