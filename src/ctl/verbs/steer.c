@@ -7,12 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ctl/show/event_text.h"
 #include "ctl/show/show.h"
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
 #include "ctl/talk/local.h"
 #include "ctl/verbs/verbs.h"
-#include "util/clock.h"
 #include "util/diag.h"
 #include "util/text.h"
 #include "util/units.h"
@@ -90,42 +90,95 @@ static json_t *upstream_now(struct ctl *ctl, int *code)
         return upstream;
 }
 
-/* An upstream, and the earliest and the latest time at which it was so. */
-struct seen {
-        const json_t *upstream;
-        uint64_t from, to;
+/* How the link was before a command that closes it, and the last event then. */
+struct before {
+        json_t *upstream;
+        int64_t seq, time_usec;
 };
 
-/* True if the session of `before` is lost. The end of a session that was only connected counts as
- * no disconnect: another state or peer tells it, or a state that began behind `before`. */
-static bool is_over(const struct seen *before, const struct seen *now)
+static int events_now(struct ctl *ctl, json_t **events)
+{
+        json_t *result = NULL;
+        int code = bus_call(ctl, "io.ftcpd.RecentEvents", NULL, &result);
+
+        *events = json_incref(json_object_get(result, "events"));
+        json_decref(result);
+        return code;
+}
+
+/* The events first: the end of the session of `upstream` is then an event behind the last one. */
+static int look_before(struct ctl *ctl, struct before *before)
+{
+        json_t *events = NULL;
+        int code = events_now(ctl, &events);
+        const json_t *last = json_array_get(events, json_array_size(events) - 1);
+
+        *before = (struct before){.seq = member_int(last, "seq", 0),
+                                  .time_usec = member_int(last, "timeUsec", 0)};
+        json_decref(events);
+        if (code == CTL_DONE)
+                before->upstream = upstream_now(ctl, &code);
+        return code;
+}
+
+/* True for an event of a link without a session. */
+static bool tells_end(const json_t *event)
+{
+        static const char *const states[] = {"resolving", "connecting", "handshaking", "waiting"};
+        const char *state = member_text(event, "state", "");
+        bool found = false;
+
+        for (size_t k = 0; k < sizeof(states) / sizeof(*states); k++)
+                found |= strcmp(state, states[k]) == 0;
+        return found && strcmp(member_text(event, "kind", ""), "link") == 0;
+}
+
+/* Sets *over if an event behind `before` tells the end of its session, or if the daemon has lost
+ * its state. */
+static int look_for_end(struct ctl *ctl, const struct before *before, bool *over)
+{
+        json_t *events = NULL;
+        int code = events_now(ctl, &events);
+
+        if (code == CTL_DONE)
+                *over = !event_goes_on(events, before->seq, before->time_usec);
+        for (size_t k = 0; k < json_array_size(events); k++) {
+                const json_t *event = json_array_get(events, k);
+
+                if (member_int(event, "seq", 0) > before->seq && tells_end(event))
+                        *over = true;
+        }
+        json_decref(events);
+        return code;
+}
+
+/* Sets *over if the session of `before` is lost. The end of a session that was only connected
+ * counts as no disconnect, and the next one may be up already: the events tell that end. */
+static int look_after(struct ctl *ctl, const struct before *before, bool *over)
 {
         int64_t ends = member_int(before->upstream, "disconnects", 0);
-        const char *state = member_text(now->upstream, "state", "");
-        uint64_t since = (uint64_t)member_int(before->upstream, "stateUsec", 0);
-        uint64_t now_since = (uint64_t)member_int(now->upstream, "stateUsec", 0);
+        int code;
+        json_t *now = upstream_now(ctl, &code);
 
-        if (member_int(now->upstream, "disconnects", ends + 1) != ends ||
-            !member_text(now->upstream, "peer", NULL))
-                return true;
-        return strcmp(state, "connected") == 0 && now->from + since > before->to + now_since;
+        *over = member_int(now, "disconnects", ends + 1) != ends || !member_text(now, "peer", NULL);
+        json_decref(now);
+        if (code == CTL_DONE && !*over &&
+            strcmp(member_text(before->upstream, "state", ""), "connected") == 0)
+                code = look_for_end(ctl, before, over);
+        return code;
 }
 
 /* Waits until the session of `before`, if any, is lost. No deadline is needed: ftcpd closes a
  * session in bounded time. */
-static int wait_closed(struct ctl *ctl, const struct seen *before)
+static int wait_closed(struct ctl *ctl, const struct before *before)
 {
         int code = CTL_DONE;
         bool closed = !member_text(before->upstream, "peer", NULL);
 
         while (!closed) {
-                uint64_t from = clock_usec();
-                json_t *now = upstream_now(ctl, &code);
-
-                if (!now)
+                code = look_after(ctl, before, &closed);
+                if (code != CTL_DONE)
                         return code;
-                closed = is_over(before, &(struct seen){now, from, clock_usec()});
-                json_decref(now);
                 if (!closed)
                         local_sleep(CLOSED_POLL_USEC);
         }
@@ -134,9 +187,9 @@ static int wait_closed(struct ctl *ctl, const struct seen *before)
 
 static int hold(struct ctl *ctl, const char *reason, uint64_t span)
 {
-        json_t *parameters = json_object(), *before, *result = NULL;
+        json_t *parameters = json_object(), *result = NULL;
         char until[SHOW_SIZE];
-        struct seen seen;
+        struct before before;
         int code;
 
         show_until(span, until); /* the time runs from now on, not from the close */
@@ -146,14 +199,13 @@ static int hold(struct ctl *ctl, const char *reason, uint64_t span)
         }
         if (span != UNITS_INFINITY)
                 json_object_set_new(parameters, "forUsec", json_integer((json_int_t)span));
-        before = upstream_now(ctl, &code);
-        seen = (struct seen){before, 0, clock_usec()};
+        code = look_before(ctl, &before);
         if (code == CTL_DONE)
                 code = bus_call(ctl, "io.ftcpd.Hold", parameters, &result);
         if (code == CTL_DONE)
-                code = wait_closed(ctl, &seen);
+                code = wait_closed(ctl, &before);
         json_decref(parameters);
-        json_decref(before);
+        json_decref(before.upstream);
         if (code != CTL_DONE) {
                 json_decref(result);
                 return code;
@@ -236,21 +288,20 @@ static int fail_if_held(struct ctl *ctl, const json_t *upstream)
 
 int verb_reconnect(struct ctl *ctl, int argc, char **argv)
 {
-        json_t *before, *result = NULL;
+        json_t *result = NULL;
         int code = ctl_arguments(ctl, argc, argv, 0);
-        struct seen seen;
+        struct before before;
 
         if (code)
                 return code;
-        before = upstream_now(ctl, &code);
-        seen = (struct seen){before, 0, clock_usec()};
+        code = look_before(ctl, &before);
         if (code == CTL_DONE)
                 code = bus_call(ctl, "io.ftcpd.Reconnect", NULL, &result);
         if (code == CTL_DONE)
-                code = fail_if_held(ctl, before);
+                code = fail_if_held(ctl, before.upstream);
         if (code == CTL_DONE)
-                code = wait_closed(ctl, &seen);
-        json_decref(before);
+                code = wait_closed(ctl, &before);
+        json_decref(before.upstream);
         if (code == CTL_DONE)
                 return finish(ctl, result, "the link connects anew");
         json_decref(result);

@@ -138,6 +138,17 @@ class Connected(Starting):
         daemon.wait_state("up")
         self.assertEqual(daemon.ctl("reconnect")[0], 0)
 
+    def test_whoever_closes_it_is_told_though_the_next_is_up_at_once(self):
+        for verb in ("reconnect",), ("hold", "--for=10ms"):
+            upstream, daemon = self.start()
+            upstream.accept()
+            upstream.heartbeat = 0.5
+            taken = threading.Thread(target=upstream.accept)
+            taken.start()
+            self.assertEqual(daemon.ctl(*verb)[0], 0)
+            taken.join()
+            daemon.wait_state("up")
+
     def test_the_health_of_a_link_that_never_comes_up_does_not_flap(self):
         upstream, daemon = self.start(config="[Heartbeat]\nTimeout=300ms\n"
                                              "[Health]\nCriticalAfter=500ms\n")
