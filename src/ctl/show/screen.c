@@ -200,11 +200,13 @@ static void screen_loss(FILE *to, const json_t *upstream)
 static void screen_heartbeat(FILE *to, const json_t *upstream)
 {
         int64_t timeout = member_int(upstream, "heartbeatTimeoutUsec", 0);
+        bool up = strcmp(member_text(upstream, "state", ""), "up") == 0;
         char silent[SHOW_SIZE], limit[SHOW_SIZE], rtt[SHOW_SIZE];
 
+        /* Of a connection that is not up there may have been no byte yet. */
         if (present(upstream, "silentUsec"))
-                line(to, "heartbeat", "last byte %s ago, %s%s",
-                     span(upstream, "silentUsec", silent),
+                line(to, "heartbeat", "%s %s%s, %s%s", up ? "last byte" : "no byte for",
+                     span(upstream, "silentUsec", silent), up ? " ago" : "",
                      timeout ? "dead after " : "silence is not judged",
                      timeout ? show_span((uint64_t)timeout, limit) : "");
         line(to, present(upstream, "silentUsec") ? "" : "heartbeat",

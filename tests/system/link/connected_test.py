@@ -108,7 +108,9 @@ class Connected(Starting):
         self.assertRegex(daemon.ctl("metrics")[1], r"\nftcpd_up\{.*\} 0\n")
         self.assertEqual(daemon.ctl("wait", "--timeout=0")[0], 1)
         self.assertEqual(daemon.ctl("wait", "--timeout=0", "--state=connected")[0], 0)
-        self.assertIn("connected, nothing heard yet", daemon.ctl("status")[1])
+        screen = daemon.ctl("status")[1]
+        self.assertIn("connected, nothing heard yet", screen)
+        self.assertRegex(screen, "heartbeat +no byte for ")
         for _ in range(3):
             upstream.accept().close()
         session = upstream.accept()
