@@ -386,6 +386,9 @@ static void end_wait(struct link *link)
         if (unheard <= LEDGER_UNHEARD)
                 return; /* a reload has ended the wait */
         link->silent_waits = heard ? 0 : link->silent_waits + 1;
+        if (link->silent_waits == 2) /* the log tells the first failure of a cause, not the next */
+                diag_line(LOG_NOTICE, "link: nothing was heard on two connections in a row: the "
+                                      "peer may speak only when asked: SendAfter=connect");
         snprintf(text, sizeof(text), "no %s within GreetingTimeout= (SendAfter=%s)%s",
                  unheard == LEDGER_UNHEARD_BYTE ? "byte" : "message",
                  unheard == LEDGER_UNHEARD_BYTE ? "byte" : "answer",

@@ -295,6 +295,7 @@ class SendAfter(Starting):
         daemon.wait_status(
             lambda s: s["upstream"].get("lastError", "").endswith(
                 ": it may speak only when asked: SendAfter=connect"), "the advice")
+        daemon.wait_log("two connections in a row: the peer may speak only when asked: Send")
         self.assertEqual(daemon.status()["upstream"]["disconnects"], 0)
         daemon.reconfigure("[Upstream]\nSendAfter=connect\n")
         harness.until(lambda: upstream.accept().recv() == b"queued", "it to go")
