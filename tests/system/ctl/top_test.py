@@ -192,7 +192,7 @@ class Top(harness.SystemTest):
         self.assert_given_back(terminal, 0)
 
     def test_what_is_down_is_so_since_it_was_lost_and_not_since_its_last_step(self):
-        self.live.reconfigure('[Upstream]\nReconnectDelay=10ms\nReconnectDelayMax=10ms\n')
+        self.live.reconfigure('[Upstream]\nReconnectDelay=50ms\nReconnectDelayMax=50ms\n')
         self.peer.refuse()
         self.session.reset()
         terminal = self.start()
