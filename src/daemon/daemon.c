@@ -54,7 +54,7 @@ static void on_state(void *context, enum link_state state, enum link_cause cause
         service_status("%s: %s", link_state_name(state), text);
 }
 
-static void on_stopped(void *context, struct count left)
+static void on_stopped(void *context, struct count left, struct count dropped)
 {
         struct daemon *daemon = context;
         char text[256];
@@ -66,6 +66,12 @@ static void on_stopped(void *context, struct count left)
                          units_messages(left.messages).text, left.bytes, units_were(left.messages),
                          daemon->leaves ? "; a process that is started at once goes on with them"
                                         : "");
+        else if (dropped.messages)
+                snprintf(
+                        text, sizeof(text),
+                        "stopped; everything was acknowledged by the upstream's kernel, but for %s "
+                        "that %s dropped",
+                        units_messages(dropped.messages).text, units_were(dropped.messages));
         else
                 snprintf(text, sizeof(text),
                          "stopped; everything was acknowledged by the upstream's kernel");

@@ -86,8 +86,10 @@ void link_tell_loss(struct link *link, enum link_cause cause, const char *text,
         } else {
                 link->quiet = !link_tell_failure(link, cause, text);
         }
+        /* A loss of messages is told as often as it comes. */
         if (fate->unacked.messages || fate->unsent.messages)
-                diag_line(link->quiet ? LOG_DEBUG : LOG_NOTICE,
+                diag_line(link->quiet && link->config->resend == RESEND_UNACKED ? LOG_DEBUG
+                                                                                : LOG_NOTICE,
                           "link: %s (%" PRIu64 " bytes) %s sent and %s, %" PRIu64 " (%" PRIu64
                           " bytes) begun and not sent: %s",
                           units_messages(fate->unacked.messages).text, fate->unacked.bytes,

@@ -88,10 +88,13 @@ static void on_stopped(void *context)
 {
         struct relay *relay = context;
         struct books books = {0};
+        struct count dropped = {0};
 
         relay_tell_remaining(relay);
         ledger_books(&relay->ledger, &books);
-        relay->ops->stopped(relay->context, books.queued);
+        for (int i = 0; i < DROP_REASONS; i++)
+                dropped = count_add(dropped, books.dropped[i]);
+        relay->ops->stopped(relay->context, books.queued, dropped);
 }
 
 static void on_keep(void *context, uint64_t epoch, int fd)

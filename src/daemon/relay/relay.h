@@ -25,8 +25,9 @@ struct relay_ops {
         void (*state)(void *context, enum link_state state, enum link_cause cause,
                       const char *text);
         /* After relay_stop(): the out log is flushed, or the deadline is over. left counts the
-         * messages that the upstream's kernel has not acknowledged. */
-        void (*stopped)(void *context, struct count left);
+         * messages that the upstream's kernel has not acknowledged, dropped those that it never
+         * gets. */
+        void (*stopped)(void *context, struct count left, struct count dropped);
         /* A position for which relay_is_flushed() returned false may be flushed now. */
         void (*flushed)(void *context);
         /* The ring has a new event. The callback must not change the relay. */

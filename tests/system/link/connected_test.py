@@ -89,7 +89,15 @@ class Connected(Starting):
         self.assertEqual(status["toUpstream"]["delivered"]["messages"], 0)
         daemon.wait_log(r"2 messages were dropped \(not_resent\)")
         client.send(b"three")
-        upstream.accept().expect(b"three")
+        session = upstream.accept()
+        session.expect(b"three")
+        queued(daemon, 1)
+        session.close()
+        daemon.wait_log("link: 1 message .* was sent and not a byte came back")
+        upstream.accept()
+        self.assertEqual(daemon.stop(), 0)
+        self.assertIn("acknowledged by the upstream's kernel, but for 3 messages that were dropped",
+                      daemon.log)
 
     def test_what_may_not_go_again_is_dropped_and_told_with_unsent(self):
         self.lossy("unsent")
