@@ -150,9 +150,34 @@ int flush_wait(struct ctl *ctl, uint64_t timeout_usec)
         return code;
 }
 
+int flush_dropped(struct ctl *ctl, uint64_t *dropped)
+{
+        json_t *status = NULL;
+        const json_t *drops;
+        int code = bus_call(ctl, "io.ftcpd.Status", NULL, &status);
+
+        *dropped = 0;
+        drops = json_object_get(json_object_get(status, "toUpstream"), "dropped");
+        for (size_t i = 0; code == CTL_DONE && i < json_array_size(drops); i++)
+                *dropped += (uint64_t)member_int(json_array_get(drops, i), "messages", 0);
+        json_decref(status);
+        return code;
+}
+
+void flush_tell_dropped(struct ctl *ctl, uint64_t before)
+{
+        uint64_t now;
+
+        if (flush_dropped(ctl, &now) != CTL_DONE)
+                *ctl->why = '\0'; /* a daemon that stops is no failure of the flush */
+        else if (now > before)
+                fprintf(stderr, "ftcpctl: %s to the upstream %s dropped meanwhile\n",
+                        units_messages(now - before).text, units_were(now - before));
+}
+
 int verb_flush(struct ctl *ctl, int argc, char **argv)
 {
-        uint64_t timeout = UNITS_INFINITY;
+        uint64_t timeout = UNITS_INFINITY, dropped;
         int option, code;
 
         while ((option = ctl_option(ctl, argc, argv)) != -1)
@@ -160,7 +185,12 @@ int verb_flush(struct ctl *ctl, int argc, char **argv)
                         return ctl_usage(ctl, NULL);
         if (optind < argc)
                 return ctl_usage(ctl, "flush takes no argument");
-        code = flush_wait(ctl, timeout);
+        ctl_limit(ctl, timeout);
+        code = flush_dropped(ctl, &dropped);
+        if (code == CTL_DONE)
+                code = flush_wait(ctl, timeout);
+        if (code == CTL_DONE)
+                flush_tell_dropped(ctl, dropped);
         if (code == CTL_DONE && ctl->json != CTL_JSON_OFF) {
                 json_t *reply = json_object();
 

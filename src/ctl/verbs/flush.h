@@ -12,3 +12,10 @@ struct ctl;
  * the state.
  */
 int flush_wait(struct ctl *ctl, uint64_t timeout_usec);
+
+/* Sets *dropped to the number of messages to the upstream that were dropped so far. Returns
+ * CTL_DONE, or the exit code, with words left. */
+int flush_dropped(struct ctl *ctl, uint64_t *dropped);
+
+/* Tells on stderr how many messages were dropped since flush_dropped() said `before`. */
+void flush_tell_dropped(struct ctl *ctl, uint64_t before);

@@ -253,7 +253,7 @@ static int sender_run(struct sender *sender, const char *text)
 int verb_send(struct ctl *ctl, int argc, char **argv)
 {
         struct sender sender = {.ctl = ctl};
-        uint64_t timeout = UINT64_MAX;
+        uint64_t timeout = UINT64_MAX, dropped = 0;
         const char *text;
         bool flush = false;
         int option, code;
@@ -274,13 +274,17 @@ int verb_send(struct ctl *ctl, int argc, char **argv)
         sender.out = malloc(BUFFER);
         if (!sender.out)
                 return ctl_fail(ctl, CTL_FAILED, "no memory");
-        code = data_open(ctl, &sender.data, DATA_SEND);
+        code = flush ? flush_dropped(ctl, &dropped) : CTL_DONE;
+        if (code == CTL_DONE)
+                code = data_open(ctl, &sender.data, DATA_SEND);
         if (code == CTL_DONE) {
                 code = sender_run(&sender, text);
                 data_close(&sender.data);
         }
         if (code == CTL_DONE && flush)
                 code = flush_wait(ctl, timeout);
+        if (code == CTL_DONE && flush)
+                flush_tell_dropped(ctl, dropped);
         free(sender.out);
         return code;
 }

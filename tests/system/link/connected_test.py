@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A connection on which the peer said no byte yet: what its kernel acknowledges is provisional."""
 import socket
+import subprocess
 import threading
 import time
 
@@ -88,11 +89,15 @@ class Connected(Starting):
         self.assertEqual(dropped(status, "toUpstream", "not_resent"), 2)
         self.assertEqual(status["toUpstream"]["delivered"]["messages"], 0)
         daemon.wait_log(r"2 messages were dropped \(not_resent\)")
-        client.send(b"three")
         session = upstream.accept()
+        flush = self.spawn([harness.program("ftcpctl"), "--socket", daemon.control_path, "send",
+                            "--flush", "three"], stderr=subprocess.PIPE, text=True)
         session.expect(b"three")
         queued(daemon, 1)
         session.close()
+        self.assertEqual(flush.communicate(timeout=harness.DEADLINE)[1],
+                         "ftcpctl: 1 message to the upstream was dropped meanwhile\n")
+        self.assertEqual(flush.returncode, 0)
         daemon.wait_log("link: 1 message .* was sent and not a byte came back")
         upstream.accept()
         self.assertEqual(daemon.stop(), 0)
