@@ -62,12 +62,13 @@ func ask(c *varlink.Connection) {
 	result("description", err, map[string]interface{}{"description": text})
 
 	version, instance, pid, uptime, health, reasons, upstream, clients, limit, accepted, refused, to, from,
-		never, err := ioftcpd.Status().Call(ctx, c)
+		never, dataSocket, controlSocket, err := ioftcpd.Status().Call(ctx, c)
 	result("status", err, map[string]interface{}{
 		"version": version, "instance": instance, "pid": pid, "uptimeUsec": uptime,
 		"health": health, "reasons": reasons, "upstream": upstream, "clients": clients, "clientsLimit": limit,
 		"clientsAccepted": accepted, "clientsRefused": refused, "toUpstream": to,
-		"toClients": from, "refused": never})
+		"toClients": from, "refused": never,
+		"dataSocket": dataSocket, "controlSocket": controlSocket})
 	health, reasons, err = ioftcpd.Health().Call(ctx, c)
 	result("health", err, map[string]interface{}{"health": health, "reasons": reasons})
 	list, err := ioftcpd.ListClients().Call(ctx, c)
