@@ -194,6 +194,14 @@ static void note_delivery(struct config_draft *draft)
         if (config->slow_client != SLOW_DISCONNECT &&
             assigned(draft, "Delivery", "SlowClientGrace"))
                 config_note(draft, "SlowClientGrace= has no effect without SlowClient=disconnect");
+        if (config->resend != RESEND_UNACKED && config->send_after == SEND_AFTER_CONNECT &&
+            !config->greeting_expect.size && config->heartbeat_timeout_usec &&
+            config->on_silence == SILENCE_RECONNECT)
+                config_note(draft,
+                            "Resend= does not send again what went out on a connection that "
+                            "ends before a byte of the upstream came, as behind a tunnel "
+                            "without a program: it is dropped; SendAfter=byte holds it back, "
+                            "if the upstream speaks first");
 }
 
 void config_notes(struct config_draft *draft)

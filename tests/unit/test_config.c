@@ -639,6 +639,13 @@ static void a_check_tells_what_follows_from_the_values(void **state)
         assert_true(room_warns(room, "OnLinkLoss= has no effect"));
         assert_true(room_warns(room, "SlowClientGrace= has no effect"));
 
+        room_take(room, "[Delivery]\nResend=unsent\n");
+        assert_true(room_warns(room, "SendAfter=byte holds it back"));
+        room_take(room, "[Upstream]\nSendAfter=byte\n[Delivery]\nResend=unsent\n");
+        assert_false(room_warns(room, "SendAfter=byte holds it back"));
+        room_take(room, "[Heartbeat]\nOnSilence=report\n[Delivery]\nResend=none\n");
+        assert_false(room_warns(room, "SendAfter=byte holds it back"));
+
         room_take(room, "PathTimeout=0\n[Heartbeat]\nTimeout=0\n");
         assert_true(room_warns(room, "may never be noticed"));
         assert_true(room_warns(room, "only while something is to be sent, after 30s, and 5min "
