@@ -86,11 +86,12 @@ class Kills(Faults):
             return
         if self.armed and self.watch.lost:
             self.daemon.process.wait(DEADLINE)
-        if self.armed and self.daemon.ended_by_kill():
+        ended = self.daemon.process.poll() is not None  # one look: it may die between two
+        if self.armed and ended and self.daemon.ended_by_kill():
             self.note("it has died")
             self.revive()
-            return
-        super().check()
+        elif ended or not self.armed:
+            super().check()
 
     def kill(self, harm=None, instant=""):
         """SIGKILL; harm() is done while nobody is there. The next process is to die, too, at an
