@@ -9,6 +9,8 @@ system_tests += \
 	%D%/service/handover_test.py \
 	%D%/control/tapping_test.py \
 	%D%/service/crash_test.py \
+	%D%/clients/senders_test.py \
+	%D%/link/linger_test.py \
 	%D%/service/kills_test.py \
 	%D%/service/install_test.py \
 	%D%/link/connected_test.py \
@@ -23,7 +25,6 @@ system_tests += \
 	%D%/clients/crowd_test.py \
 	%D%/clients/limits_test.py \
 	%D%/clients/local_test.py \
-	%D%/clients/senders_test.py \
 	%D%/clients/slow_client_test.py \
 	%D%/clients/socket_test.py \
 	%D%/control/admin_test.py \
@@ -53,7 +54,6 @@ system_tests += \
 	%D%/docs/readme_test.py \
 	%D%/link/greeting_test.py \
 	%D%/link/heartbeat_test.py \
-	%D%/link/linger_test.py \
 	%D%/link/link_test.py \
 	%D%/link/redial_test.py \
 	%D%/link/stall_test.py \

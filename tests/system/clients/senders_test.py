@@ -5,7 +5,6 @@ import os
 import pwd
 import shutil
 import tempfile
-import unittest
 
 import harness
 from local import check_books, connect_as, stays, wait_listed
@@ -249,7 +248,6 @@ class Unknown(People):
         self.check_sends(daemon, session, self.connect_as(daemon, NOBODY, LATE), b"in time")
         self.assertTrue(daemon.call("ListClients")["clients"][0]["receiveOnly"])
 
-    @unittest.skipUnless(harness.LONG, "it takes 30 s")
     def test_a_name_that_comes_later_counts_without_any_reload(self):
         daemon, session = self.linked_with(
             '@"corp ops"', 'SocketGroup=corp ops\n[Control]\nAdmin=@"corp ops"\n')
