@@ -24,8 +24,8 @@ struct link {
         struct session *gone;         /* owned; freed from the loop */
         struct event *timer, *reaper; /* owned */
         struct {
-                int fd;                        /* -1: no connection lingers */
-                struct event *readable, *late; /* owned; readable: NULL while none lingers */
+                int fd;                         /* -1: no connection lingers */
+                struct event *readable, *timer; /* owned; readable: NULL while none lingers */
         } linger;
         struct backoff backoff;
         enum link_state state;

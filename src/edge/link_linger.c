@@ -17,6 +17,7 @@
 #include "edge/timer.h"
 #include "util/clock.h"
 #include "util/diag.h"
+#include "util/socket.h"
 
 enum { READ_BYTES = 64 * 1024 };
 
@@ -29,7 +30,7 @@ static void end(struct link *link, bool reset, const char *how)
         if (link->linger.readable)
                 event_free(link->linger.readable);
         link->linger.readable = NULL;
-        evtimer_del(link->linger.late);
+        evtimer_del(link->linger.timer);
         if (link->linger.fd >= 0 && reset)
                 tcp_reset(link->linger.fd);
         else if (link->linger.fd >= 0)
@@ -49,35 +50,14 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         ssize_t got = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
         (void)what;
-        if (got == 0)
+        if (got == 0) {
                 end(link, false, "closed by the peer");
-        else if (got < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS &&
-                 errno != ENOMEM)
+        } else if (got < 0 && socket_is_short(errno)) {
+                event_del(link->linger.readable); /* until on_timer() */
+                timer_arm(link->linger.timer, SOCKET_RETRY_USEC);
+        } else if (got < 0 && errno != EAGAIN && errno != EINTR) {
                 end(link, false, "lost, or reset by the peer");
-}
-
-static void on_late(evutil_socket_t fd, short what, void *arg)
-{
-        (void)fd;
-        (void)what;
-        end(arg, true, "the peer did not close it in time, so it was reset");
-}
-
-bool link_linger_init(struct link *link)
-{
-        link->linger.fd = -1;
-        link->linger.late = evtimer_new(link->base, on_late, link);
-        return link->linger.late != NULL;
-}
-
-void link_linger_done(struct link *link)
-{
-        if (link->linger.readable)
-                event_free(link->linger.readable);
-        if (link->linger.late)
-                event_free(link->linger.late);
-        if (link->linger.fd >= 0)
-                close(link->linger.fd);
+        }
 }
 
 static uint64_t time_left(const struct link *link)
@@ -89,6 +69,45 @@ static uint64_t time_left(const struct link *link)
         return until - now < SESSION_LINGER_USEC ? until - now : SESSION_LINGER_USEC;
 }
 
+/* Reads up to the deadline. */
+static void go_on(struct link *link)
+{
+        if (event_add(link->linger.readable, NULL) < 0)
+                end(link, true, "no memory");
+        else
+                timer_arm(link->linger.timer, time_left(link));
+}
+
+/* The deadline, or the end of a shortage of memory. */
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+        struct link *link = arg;
+
+        (void)fd;
+        (void)what;
+        if (time_left(link))
+                go_on(link);
+        else
+                end(link, true, "the peer did not close it in time, so it was reset");
+}
+
+bool link_linger_init(struct link *link)
+{
+        link->linger.fd = -1;
+        link->linger.timer = evtimer_new(link->base, on_timer, link);
+        return link->linger.timer != NULL;
+}
+
+void link_linger_done(struct link *link)
+{
+        if (link->linger.readable)
+                event_free(link->linger.readable);
+        if (link->linger.timer)
+                event_free(link->linger.timer);
+        if (link->linger.fd >= 0)
+                close(link->linger.fd);
+}
+
 void link_linger(struct link *link, int fd)
 {
         link->linger.fd = fd;
@@ -98,11 +117,10 @@ void link_linger(struct link *link, int fd)
         }
         shutdown(fd, SHUT_WR); /* a predecessor may have ended before its own call */
         link->linger.readable = event_new(link->base, fd, EV_READ | EV_PERSIST, on_readable, link);
-        if (!link->linger.readable || event_add(link->linger.readable, NULL) < 0) {
+        if (link->linger.readable)
+                go_on(link);
+        else
                 end(link, true, "no memory");
-                return;
-        }
-        timer_arm(link->linger.late, time_left(link));
 }
 
 bool link_lingers(const struct link *link)

@@ -100,6 +100,26 @@ class ShortMemory(harness.SystemTest):
         for client in clients:
             client.expect(b"in")
 
+    def test_a_connection_that_lingers_is_read_on_and_does_not_spin(self):
+        upstream = self.upstream(heartbeat=None)
+        daemon = self.daemon(
+            f"[Upstream]\nAddress={upstream.address}\n[Heartbeat]\nInterval=0\nTimeout=0\n",
+            env=self.env)
+        session, messages = upstream.accept(), [stamp(1, i) for i in range(100)]
+        daemon.client().send(*messages)
+        daemon.wait_status(lambda s: s["toUpstream"]["delivered"]["messages"] == 100, "all to go")
+        daemon.call("Reconnect")
+        upstream.accept()
+        daemon.wait_log("the old connection is shut down")
+        self.begin()
+        began = time.monotonic()
+        session.send(b"is thrown away")
+        until(lambda: self.failures() >= 30, "tries")
+        self.assertLess(self.failures(), 40 + 4 * 100 * (time.monotonic() - began))
+        os.unlink(self.short)
+        session.expect(*messages)
+        self.assertEqual(session.expect_end(), "closed")
+
     def test_ftcpctl_tries_again(self):
         _, daemon, session = self.connected("")
         self.begin()
