@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "core/catalog.h"
-#include "edge/rx_count.h"
 #include "util/clock.h"
 #include "util/diag.h"
 
@@ -276,8 +275,8 @@ struct client *client_new(const struct client_setup *setup)
         if (!client)
                 return NULL;
         if (client->local) {
-                rx_count_begin(client->fd);
-                client->rx_count_at = rx_count_go_on(client->fd, 0);
+                client_rx_count_begin(client->fd);
+                client->rx_count_at = client_rx_count_go_on(client->fd, 0);
         } else {
                 client->rx_count_at = UINT64_MAX;
         }
@@ -340,10 +339,10 @@ static void end_cut_short(struct client *client)
 void client_reconcile(struct client *client)
 {
         uint64_t taken = client->image->rx_read;
-        uint64_t read = rx_count_read(client->fd, client->local, taken);
+        uint64_t read = client_rx_count_read(client->fd, client->local, taken);
 
         client->last_progress = clock_usec();
-        client->rx_count_at = client->local ? rx_count_go_on(client->fd, read) : UINT64_MAX;
+        client->rx_count_at = client->local ? client_rx_count_go_on(client->fd, read) : UINT64_MAX;
         client->last_byte = client->last_progress;
         if (client->receive_only && (read > taken || writer_partial(&client->writer))) {
                 client_set_unplaced(client);

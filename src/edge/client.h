@@ -97,7 +97,7 @@ struct client {
         uint64_t last_progress; /* when the client last took bytes, or bytes began to wait */
         uint64_t last_byte, partial_since;
         uint64_t partial_counted; /* bytes of the partial message in the relay's sum */
-        uint64_t rx_count_at;     /* when so many bytes were read, rx_count_go_on() is due */
+        uint64_t rx_count_at;     /* when so many bytes were read, client_rx_count_go_on() is due */
         uint64_t credit_usec,     /* of SlowClientGrace=, left at credit_at; */
                 credit_at;        /* while `over`, credit is used from here on */
         uint64_t refused_bytes;   /* read and never accepted */

@@ -9,7 +9,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "edge/rx_count.h"
 #include "util/clock.h"
 #include "util/diag.h"
 #include "wire/verdict.h"
@@ -141,7 +140,8 @@ void client_take(struct client *client, size_t got)
 
         client->last_byte = clock_usec();
         if (client->image->rx_read + got >= client->rx_count_at)
-                client->rx_count_at = rx_count_go_on(client->fd, client->image->rx_read + got);
+                client->rx_count_at =
+                        client_rx_count_go_on(client->fd, client->image->rx_read + got);
         taken = turn_take(&client->writer, got, client->last_byte);
         partial = writer_partial(&client->writer);
         if (!partial) {

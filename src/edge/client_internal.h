@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Functions that client.c (a client's life), client_in.c (bytes from the client) and client_out.c
- * (messages to the client) share. */
+/* Functions that client.c (a client's life), client_in.c (bytes from the client), client_out.c
+ * (messages to the client) and client_rx_count.c (what was read, by the kernel) share. */
 #include "edge/client.h"
 
 /* Switches events of the client's socket on or off; `what`: POLLER_READ or POLLER_WRITE. */
@@ -57,3 +57,16 @@ void client_set_unplaced(struct client *client);
 
 /* Ends the client because its partial message does not go on ([Frame] Timeout=). */
 void client_end_unfinished(struct client *client, uint64_t now);
+
+/* ---- client_rx_count.c: the kernel's own count of the bytes read from the client ---- */
+
+/* Starts the count of a new Unix socket, before the first read. */
+void client_rx_count_begin(int fd);
+
+/* Raises a Unix socket's offset if due; taken: bytes read so far. Returns the number of bytes read
+ * at which to call the function again; UINT64_MAX if the socket does not count. */
+uint64_t client_rx_count_go_on(int fd, uint64_t taken);
+
+/* Returns the number of bytes read; `known`: a lower bound, less than 1 << 29 below the result.
+ * Returns `known` if the kernel does not tell. */
+uint64_t client_rx_count_read(int fd, bool local, uint64_t known);

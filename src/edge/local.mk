@@ -6,6 +6,7 @@ libedge_a_SOURCES = \
 	%D%/client_in.c \
 	%D%/client_internal.h \
 	%D%/client_out.c \
+	%D%/client_rx_count.c \
 	%D%/deadlines.c %D%/deadlines.h \
 	%D%/dial.c %D%/dial.h \
 	%D%/link.c %D%/link.h \
@@ -16,7 +17,6 @@ libedge_a_SOURCES = \
 	%D%/listener.c %D%/listener.h \
 	%D%/poller.c %D%/poller.h \
 	%D%/resolver.c %D%/resolver.h \
-	%D%/rx_count.c %D%/rx_count.h \
 	%D%/session.c %D%/session.h \
 	%D%/session_in.c \
 	%D%/session_internal.h \

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "edge/rx_count.h"
+/*
+ * The kernel's own count of the bytes read from a client's socket. From the count a successor knows
+ * of a read whose store a crash prevented. A TCP socket has a counter. On a Unix socket SO_PEEK_OFF
+ * serves as the counter: every read lowers the offset by the bytes read. The offset begins high and
+ * is raised by 1 << 29 from time to time, so the count is valid modulo 1 << 29 at any instant.
+ */
+#include "edge/client_internal.h"
 
 #include <sys/socket.h>
 
@@ -19,12 +25,12 @@ static bool get(int fd, int *offset)
         return getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, offset, &size) == 0 && *offset >= 0;
 }
 
-void rx_count_begin(int fd)
+void client_rx_count_begin(int fd)
 {
         put(fd, BEGIN);
 }
 
-uint64_t rx_count_go_on(int fd, uint64_t taken)
+uint64_t client_rx_count_go_on(int fd, uint64_t taken)
 {
         int offset;
 
@@ -37,7 +43,7 @@ uint64_t rx_count_go_on(int fd, uint64_t taken)
         return taken + (uint64_t)(offset - ROUND) / 2 + 1;
 }
 
-uint64_t rx_count_read(int fd, bool local, uint64_t known)
+uint64_t client_rx_count_read(int fd, bool local, uint64_t known)
 {
         struct tcp_totals totals;
         int offset;
