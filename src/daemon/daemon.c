@@ -54,7 +54,7 @@ static void on_state(void *context, enum link_state state, enum link_cause cause
         service_status("%s: %s", link_state_name(state), text);
 }
 
-static void on_stopped(void *context, struct count left, struct count dropped)
+static void on_stopped(void *context, struct count left, struct count dropped, bool unheard)
 {
         struct daemon *daemon = context;
         char text[256];
@@ -62,8 +62,9 @@ static void on_stopped(void *context, struct count left, struct count dropped)
         if (left.messages)
                 snprintf(text, sizeof(text),
                          "stopped; %s (%" PRIu64
-                         " bytes) %s not acknowledged by the upstream's kernel%s",
+                         " bytes) %s not acknowledged by the upstream's kernel%s%s",
                          units_messages(left.messages).text, left.bytes, units_were(left.messages),
+                         unheard ? ", or only before its program said a byte" : "",
                          daemon->leaves ? "; a process that is started at once goes on with them"
                                         : "");
         else if (dropped.messages)

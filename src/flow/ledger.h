@@ -48,6 +48,7 @@ struct ledger {
         uint64_t slab_at;   /* the position of the first byte in `slab`, when `slab` was found */
         struct count ahead; /* dropped messages that still stand in the log, behind `acked` */
         struct waits waits; /* of messages written for the first time */
+        bool was_unheard;   /* the last connection ended unheard */
 };
 
 /* Begins on an empty image (recovered: false) or recovers a checked image. `log` is the out log. */

@@ -350,6 +350,7 @@ struct ledger_end ledger_end(struct ledger *ledger, uint64_t acked, uint64_t tra
         store_commit(store);
         ledger->ahead = (struct count){0, 0};
         ledger->slab = SLAB_NONE;
+        ledger->was_unheard = end.unheard;
         return end;
 }
 

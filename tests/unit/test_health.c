@@ -119,6 +119,8 @@ static void a_link_that_is_connected_is_an_attempt_that_goes_on(void **state)
         status.upstream.state_usec = status.upstream.down_usec = 2 * SEC;
         status.upstream.heartbeat_timeout_usec = 3 * SEC;
         assert_warns(&status, "it is connected for 2s, nothing heard yet");
+        status.upstream.last_error = "connecting: Connection refused";
+        assert_warns(&status, "nothing heard yet; before: connecting: Connection refused");
 }
 
 static void the_first_connection_of_an_outage_is_not_critical_before_its_silence_is(void **state)

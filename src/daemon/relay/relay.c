@@ -87,14 +87,16 @@ static void on_state(void *context, enum link_state state, enum link_cause cause
 static void on_stopped(void *context)
 {
         struct relay *relay = context;
+        const struct ledger *ledger = &relay->ledger;
         struct books books = {0};
         struct count dropped = {0};
 
         relay_tell_remaining(relay);
-        ledger_books(&relay->ledger, &books);
+        ledger_books(ledger, &books);
         for (int i = 0; i < DROP_REASONS; i++)
                 dropped = count_add(dropped, books.dropped[i]);
-        relay->ops->stopped(relay->context, books.queued, dropped);
+        relay->ops->stopped(relay->context, books.queued, dropped,
+                            ledger->image->live ? ledger->image->unheard : ledger->was_unheard);
 }
 
 static void on_keep(void *context, uint64_t epoch, int fd)

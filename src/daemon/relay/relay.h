@@ -26,8 +26,8 @@ struct relay_ops {
                       const char *text);
         /* After relay_stop(): the out log is flushed, or the deadline is over. left counts the
          * messages that the upstream's kernel has not acknowledged, dropped those that it never
-         * gets. */
-        void (*stopped)(void *context, struct count left, struct count dropped);
+         * gets. unheard: some of those left may be acknowledged, before any byte of the peer. */
+        void (*stopped)(void *context, struct count left, struct count dropped, bool unheard);
         /* A position for which relay_is_flushed() returned false may be flushed now. */
         void (*flushed)(void *context);
         /* The ring has a new event. The callback must not change the relay. */

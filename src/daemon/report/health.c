@@ -97,7 +97,10 @@ static void judge_link(const struct status_upstream *up, const struct config *co
                 snprintf(state, sizeof(state), "%s", link_state_name(up->state));
         add_reason(health, severity_down(up, config),
                    "the link has not been up for %s, it is %s%s%s",
-                   units_span_words(up->down_usec).text, state, up->last_error ? ": " : "",
+                   units_span_words(up->down_usec).text, state,
+                   !up->last_error               ? ""
+                   : up->state == LINK_CONNECTED ? "; before: "
+                                                 : ": ",
                    up->last_error ? up->last_error : "");
 }
 
