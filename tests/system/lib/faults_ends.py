@@ -294,7 +294,7 @@ class Client(Stream):
 
     def __init__(self, sock, writer, ident, steady=False):
         super().__init__(sock, ClientRecord(ident, steady), writer.form)
-        self.writer, self.steady = writer, steady
+        self.writer, self.steady, self.by_tcp = writer, steady, False
         self.until = None  # a guest stays that long
         self.writing, self.shut = True, False  # shut: it receives nothing
         self.whole_bytes = 0
@@ -322,6 +322,13 @@ class Client(Stream):
     def kill(self):
         """Gone, wherever it was."""
         self.close()
+
+    def vanish(self):
+        """Gone, and nothing can be sent to it from now on: by TCP a FIN alone says that it sends no
+        more, and what its kernel is sent behind that counts as delivered."""
+        if self.by_tcp:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.kill()
 
 
 class Watch:

@@ -169,10 +169,13 @@ class Kills(Faults):
         """It was being sent to when ftcpd was killed, or destroyed by us."""
         if client.record.ours or client.ended == "by us":
             return True
-        if len(re.findall(SENT_TO, self.daemon.log)) > self.told_of:
-            self.told_of += 1
-            return True
-        return False
+        late = time.monotonic() + 2 * SLOW  # it is closed first, then told
+        while len(re.findall(SENT_TO, self.daemon.log)) <= self.told_of:
+            if time.monotonic() > late:
+                return False
+            time.sleep(0.01)
+        self.told_of += 1
+        return True
 
     # ---- the faults of its own ----
 
@@ -296,7 +299,7 @@ class Kills(Faults):
             if client.ended is None:
                 client.steady = client.record.steady = client.record.lasting = False
                 client.record.ours = True
-                client.kill()
+                client.vanish()
         self.writer.rate = self.rng.choice((500 * K, 5 * M))
         self.pump(self.rng.uniform(0.02, 0.1))
         self.kill()  # replaces them
