@@ -7,4 +7,5 @@ ftcpctl_SOURCES += \
 	%D%/frame_args.c %D%/frame_args.h \
 	%D%/help.c %D%/help.h \
 	%D%/local.c %D%/local.h \
-	%D%/whole_file.c %D%/whole_file.h
+	%D%/whole_file.c %D%/whole_file.h \
+	%D%/witness.c %D%/witness.h

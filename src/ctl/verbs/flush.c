@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ctl/show/event_text.h"
 #include "ctl/show/show.h"
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
 #include "ctl/talk/local.h"
+#include "ctl/talk/witness.h"
 #include "ctl/verbs/verbs.h"
 #include "util/clock.h"
 #include "util/units.h"
@@ -28,45 +30,14 @@ const char verb_flush_more[] =
         "upstream's kernel, or dropped; whether its program has read it nobody can say.\n"
         "Exits with 1 at the timeout.\n";
 
-/* The last event of the present daemon. Besides this daemon only a successor that recovers its
- * state knows the event. */
-struct witness {
-        int64_t seq, time_usec;
-};
-
-static int events_of(struct ctl *ctl, json_t **events)
-{
-        json_t *result = NULL;
-        int code = bus_call(ctl, "io.ftcpd.RecentEvents", NULL, &result);
-
-        *events = json_incref(json_object_get(result, "events"));
-        json_decref(result);
-        return code;
-}
-
-static int find_witness(struct ctl *ctl, struct witness *witness)
-{
-        json_t *events = NULL;
-        int code = events_of(ctl, &events);
-        const json_t *last = json_array_get(events, json_array_size(events) - 1);
-
-        *witness = (struct witness){member_int(last, "seq", 0), member_int(last, "timeUsec", 0)};
-        json_decref(events);
-        return code;
-}
-
 /* Returns CTL_DONE if the daemon that answers knows the witness: the same daemon, or a successor
  * with the recovered state. Otherwise returns the exit code, with words left. */
 static int still_knows(struct ctl *ctl, const struct witness *witness)
 {
-        json_t *events = NULL, *event;
-        int code = events_of(ctl, &events);
-        bool knows = false;
-        size_t i;
+        json_t *events = NULL;
+        int code = witness_events(ctl, &events);
+        bool knows = event_goes_on(events, witness->seq, witness->time_usec);
 
-        json_array_foreach(events, i, event) knows =
-                knows || (member_int(event, "seq", 0) == witness->seq &&
-                          member_int(event, "timeUsec", 0) == witness->time_usec);
         json_decref(events);
         if (code != CTL_DONE || knows)
                 return code;
@@ -138,7 +109,7 @@ int flush_wait(struct ctl *ctl, uint64_t timeout_usec)
         int code;
 
         ctl_limit(ctl, timeout_usec);
-        code = find_witness(ctl, &witness);
+        code = witness_find(ctl, &witness);
 
         while (code == CTL_DONE) {
                 code = flush_once(ctl, deadline, timeout_usec);

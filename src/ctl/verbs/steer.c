@@ -12,6 +12,7 @@
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
 #include "ctl/talk/local.h"
+#include "ctl/talk/witness.h"
 #include "ctl/verbs/verbs.h"
 #include "util/diag.h"
 #include "util/text.h"
@@ -93,31 +94,15 @@ static json_t *upstream_now(struct ctl *ctl, int *code)
 /* How the link was before a command that closes it, and the last event then. */
 struct before {
         json_t *upstream;
-        int64_t seq, time_usec;
+        struct witness witness;
 };
 
-static int events_now(struct ctl *ctl, json_t **events)
-{
-        json_t *result = NULL;
-        int code = bus_call(ctl, "io.ftcpd.RecentEvents", NULL, &result);
-
-        *events = json_incref(json_object_get(result, "events"));
-        json_decref(result);
-        return code;
-}
-
-/* The events first: the end of the session of `upstream` is then an event behind the last one. */
+/* The event first: the end of the session of `upstream` is then an event behind it. */
 static int look_before(struct ctl *ctl, struct before *before)
 {
-        json_t *events = NULL;
-        int code = events_now(ctl, &events);
-        const json_t *last = json_array_get(events, json_array_size(events) - 1);
+        int code = witness_find(ctl, &before->witness);
 
-        *before = (struct before){.seq = member_int(last, "seq", 0),
-                                  .time_usec = member_int(last, "timeUsec", 0)};
-        json_decref(events);
-        if (code == CTL_DONE)
-                before->upstream = upstream_now(ctl, &code);
+        before->upstream = code == CTL_DONE ? upstream_now(ctl, &code) : NULL;
         return code;
 }
 
@@ -138,14 +123,14 @@ static bool tells_end(const json_t *event)
 static int look_for_end(struct ctl *ctl, const struct before *before, bool *over)
 {
         json_t *events = NULL;
-        int code = events_now(ctl, &events);
+        int code = witness_events(ctl, &events);
 
         if (code == CTL_DONE)
-                *over = !event_goes_on(events, before->seq, before->time_usec);
+                *over = !event_goes_on(events, before->witness.seq, before->witness.time_usec);
         for (size_t k = 0; k < json_array_size(events); k++) {
                 const json_t *event = json_array_get(events, k);
 
-                if (member_int(event, "seq", 0) > before->seq && tells_end(event))
+                if (member_int(event, "seq", 0) > before->witness.seq && tells_end(event))
                         *over = true;
         }
         json_decref(events);

@@ -284,6 +284,20 @@ class Restart(FlushTest, ManagedTest):
         self.assertEqual(process.wait(harness.DEADLINE), 0, process.stderr.read())
         reader.join(harness.DEADLINE)
 
+    def test_the_verb_waits_on_though_more_has_happened_than_is_kept(self):
+        daemon, session, _, messages = self.deaf()
+        process = self.waiting(daemon)
+        last = daemon.call("RecentEvents")["events"][-1]["seq"]
+        for _ in range(300):
+            daemon.call("Reload")
+        self.assertGreater(daemon.call("RecentEvents")["events"][0]["seq"], last)
+        daemon.crash()
+        stays(lambda: process.poll() is None)
+        reader = threading.Thread(target=session.expect, args=messages)
+        reader.start()
+        self.assertEqual(process.wait(harness.DEADLINE), 0, process.stderr.read())
+        reader.join(harness.DEADLINE)
+
     def test_where_the_state_is_lost_it_says_so(self):
         daemon, session, _, _ = self.deaf()
         process = self.waiting(daemon)
