@@ -38,6 +38,7 @@ unit_tests = \
 	%D%/test_pace \
 	%D%/test_poller \
 	%D%/test_service \
+	%D%/test_session \
 	%D%/test_slabs \
 	%D%/test_socket \
 	%D%/test_stall \

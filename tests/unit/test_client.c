@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a client sends is read in turns that are short, and at the last call to its end. */
+/* What a client sends is read in turns that are short, and at the last call to its end; what it is
+ * sent is written in turns, too. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,14 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "edge/client.h"
 #include "store/log.h"
+#include "util/clock.h"
 
-enum { ROOM = 4096, SMALL = 64, LARGE = 1 << 20 };
+enum { ROOM = 4096, SMALL = 64, LARGE = 1 << 20, QUEUE = 24 << 20, PASS = 10 << 20 };
 
 static struct {
         struct event_base *base;
@@ -27,7 +30,22 @@ static struct {
         struct client *client;
         int far; /* the client's own end */
         unsigned more;
+        bool reads;  /* it reads as fast as anybody writes */
+        size_t read; /* bytes, by then */
 } room;
+
+/* In place of the C library's. */
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+        size_t size = 0;
+
+        if (!room.reads)
+                return syscall(SYS_sendmsg, fd, message, flags);
+        for (size_t i = 0; i < message->msg_iovlen; i++)
+                size += message->msg_iov[i].iov_len;
+        room.read += size;
+        return (ssize_t)size;
+}
 
 static size_t on_room(void *context, struct client *client)
 {
@@ -197,6 +215,47 @@ static void a_crash_amid_the_end_of_a_client_leaves_nobody_to_read_amid_a_messag
         assert_int_equal(room.store.image->client[0].id, 0);
 }
 
+/* Messages of LARGE bytes come from the upstream. */
+static void receive(size_t bytes)
+{
+        uint64_t base = 0;
+
+        for (; bytes; bytes -= LARGE) {
+                struct iovec iov[LARGE / IMAGE_SLAB_SIZE + 1];
+                uint64_t fill = room.in.image->end;
+                int n = log_room(&room.in, fill, LARGE, iov, LARGE / IMAGE_SLAB_SIZE + 1);
+                unsigned char *first = iov[0].iov_base;
+
+                assert_true(n > 0);
+                for (int i = 0; i < n; i++)
+                        memset(iov[i].iov_base, 0, iov[i].iov_len);
+                first[1] = (unsigned char)((LARGE - 4) >> 16);
+                first[2] = (unsigned char)((LARGE - 4) >> 8 & 0xff);
+                first[3] = (unsigned char)((LARGE - 4) & 0xff);
+                assert_int_equal(log_take(&room.in, &base, fill + LARGE, NULL, 1, 0).messages, 1);
+        }
+        spread_taken(&room.spread);
+}
+
+static void who_reads_as_fast_as_it_is_written_to_lets_others_have_their_turn(void **state)
+{
+        size_t passes = 0;
+
+        (void)state;
+        receive(QUEUE);
+        room.reads = true;
+        client_write(room.client, clock_usec());
+        assert_in_range(room.read, 1, PASS);
+        while (room.read < QUEUE) {
+                size_t before = room.read;
+
+                assert_true(++passes < 100);
+                turn();
+                assert_true(room.read - before <= PASS);
+        }
+        assert_int_equal(cursor_waiting(&room.client->reader.cursor), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -204,6 +263,7 @@ int main(void)
                 TEST(who_sends_much_is_read_in_turns_and_tells_of_the_next),
                 TEST(a_large_message_that_is_not_whole_tells_of_no_next_turn),
                 TEST(at_the_last_call_all_that_was_sent_is_taken),
+                TEST(who_reads_as_fast_as_it_is_written_to_lets_others_have_their_turn),
                 TEST(a_crash_amid_the_end_of_a_client_leaves_nobody_to_read_amid_a_message),
         };
 

@@ -444,10 +444,14 @@ static void each_word_of_the_frame_is_checked_before_it_is_used(void **state)
 static const char *recover_within(const struct plan *plan, uint64_t most, uint64_t *steps)
 {
         struct store store;
+        uint64_t known = 0;
         const char *wrong;
 
         assert_int_equal(store_open(&store, dup(copy.fd)), 0);
         wrong = recover_image_within(&store, &plan->spec, most, steps);
+        for (uint32_t i = 0; wrong && i < store.slabs; i++)
+                known += store.slab[i].used;
+        assert_true(known <= most); /* no slab is looked at without a step */
         store_done(&store);
         return wrong;
 }
@@ -469,6 +473,54 @@ static void recovery_has_a_limit_that_no_sound_image_reaches(void **state)
                 assert_int_equal(some, most);
         }
         plan_done(&plan);
+}
+
+enum { WALKED = 4000, READERS = 9 };
+
+/* Returns the steps of an image with WALKED messages of 1000 bytes, which wait for each reader. */
+static uint64_t steps_with(uint64_t readers)
+{
+        unsigned char frame[1000] = {0, 0, 3, 1000 - 4 - 3 * 256};
+        struct cursor cursor[READERS];
+        struct store store, again;
+        uint64_t base = 0, steps;
+        struct log in;
+
+        assert_int_equal(store_init(&store), 0);
+        assert_true(store_client_ready(&store, READERS));
+        log_init(&in, &store, &store.image->in, &frame_spec_default);
+        for (uint64_t i = 0; i < readers; i++) {
+                store.image->client[i].id = i + 1;
+                store.image->client[i].reading = READER_MEMBER;
+                cursor_init(&cursor[i], &in, &store.image->client[i].cursor, true);
+        }
+        store.image->totals.client_slots = readers;
+        for (uint64_t i = 1; i <= WALKED; i++) {
+                struct iovec iov[2];
+                int n = log_room(&in, in.image->end, sizeof(frame), iov, 2);
+
+                for (size_t k = 0, at = 0; k < (size_t)n; at += iov[k++].iov_len)
+                        memcpy(iov[k].iov_base, frame + at, iov[k].iov_len);
+                log_take(&in, &base, i * sizeof(frame), NULL, 1, 0);
+        }
+        assert_int_equal(in.image->number, WALKED);
+        store.image->spread.given = in.image->end;
+        assert_int_equal(store_open(&again, dup(store.fd)), 0);
+        assert_null(recover_image_within(&again, &frame_spec_default, RECOVER_STEPS, &steps));
+        store_done(&again);
+        store_done(&store);
+        return steps;
+}
+
+/* A damaged image may have many readers of a long log, whose bytes are walked over. */
+static void the_work_for_each_reader_and_of_each_walk_counts(void **state)
+{
+        const uint64_t bytes = WALKED * 1000, slabs = bytes / IMAGE_SLAB_SIZE;
+        uint64_t one = steps_with(1);
+
+        (void)state;
+        assert_true(one >= bytes / 64);
+        assert_true(steps_with(READERS) - one >= (READERS - 1) * slabs);
 }
 
 /* ---- what is no image ---- */
@@ -570,6 +622,7 @@ int main(void)
                 cmocka_unit_test(each_word_of_the_header_counts),
                 cmocka_unit_test(each_word_of_the_frame_is_checked_before_it_is_used),
                 cmocka_unit_test(recovery_has_a_limit_that_no_sound_image_reaches),
+                cmocka_unit_test(the_work_for_each_reader_and_of_each_walk_counts),
                 cmocka_unit_test(a_damaged_image_is_refused_or_does_no_harm),
         };
 

@@ -310,6 +310,40 @@ static void a_delimiter_across_the_slabs_of_a_message_set_aside_is_found(void **
         }
 }
 
+/* A line that grows aside would be searched from its first byte at each read. The delimiters that are
+ * written where none was found would be found by a search. */
+static void a_long_line_set_aside_is_searched_once(void **unused)
+{
+        enum { LONG = 3 * IMAGE_SLAB_SIZE };
+
+        const struct frame_spec spec = {.type = FRAME_DELIMITER,
+                                        .delimiter = "\r\n",
+                                        .delimiter_size = 2,
+                                        .max_message_size = LONG};
+        struct scene *s = scene_new(&spec);
+        struct speaker *slow = speaker_come(s, 0), *fast = speaker_come(s, 1);
+        struct store *store = &s->store;
+        unsigned char *bytes, was[2];
+
+        (void)unused;
+        stream_random(&slow->sent, &spec, LONG);
+        stream_random(&fast->sent, &spec, 5);
+        while (slow->said < 2 * IMAGE_SLAB_SIZE)
+                speak(s, slow, 2 * IMAGE_SLAB_SIZE - slow->said, SIZE_MAX);
+        speak_all(s, fast);
+        assert_true(slow->writer.image->aside.data.head);
+        bytes = slab_data(store, chain_head(&slow->writer.image->aside.data)) + 100;
+        memcpy(was, bytes, 2);
+        memcpy(bytes, "\r\n", 2);
+        speak(s, slow, 100, 100);
+        assert_true(slow->writer.image->aside.data.head); /* it is not whole */
+        while (slow->said < slow->sent.size)
+                speak(s, slow, slow->sent.size - slow->said, SIZE_MAX);
+        assert_int_equal(slow->messages, 1);
+        memcpy(bytes, was, 2);
+        scene_free(s);
+}
+
 /* The memory that a dripping message takes is what arrived, and the room that was asked for. */
 static void room_for_a_message_set_aside_grows_with_what_arrived(void **unused)
 {
@@ -545,6 +579,7 @@ int main(void)
                 cmocka_unit_test(every_cut_between_two_writers_is_mended),
                 cmocka_unit_test(large_messages_drip_in_while_others_speak),
                 cmocka_unit_test(a_delimiter_across_the_slabs_of_a_message_set_aside_is_found),
+                cmocka_unit_test(a_long_line_set_aside_is_searched_once),
                 cmocka_unit_test(room_for_a_message_set_aside_grows_with_what_arrived),
                 cmocka_unit_test(a_partial_message_takes_no_more_memory_than_it_has_bytes),
                 cmocka_unit_test(a_writer_that_vanishes_takes_only_its_part_along),

@@ -219,6 +219,21 @@ class Verb(FlushTest):
         self.assertEqual(daemon.ctl("flush", "now")[0], 2)
         self.assertEqual(daemon.ctl("flush", "--timeout=soon")[0], 2)
 
+    def test_it_tells_what_was_dropped_meanwhile(self):
+        daemon, session, _, _ = self.deaf("[Delivery]\nResend=none\n", count=1)
+        process = self.spawn(
+            [harness.program("ftcpctl"), "--socket", daemon.control_path, "flush"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        harness.until(lambda: watched(daemon.pid) == 1, "it to wait")
+        session.reset()
+        self.assertEqual(
+            process.communicate(timeout=harness.DEADLINE),
+            ("everything accepted before is acknowledged or dropped\n",
+             "ftcpctl: 1 message to the upstream was dropped meanwhile\n"),
+        )
+        self.assertEqual(process.returncode, 0)
+
     def test_the_timeout_exits_with_1_and_says_what_is_queued_and_how_the_link_is(self):
         daemon, _, _, _ = self.deaf("[Service]\nStopTimeout=0\n")
         code, out, err = daemon.ctl("flush", "--timeout=200ms")
