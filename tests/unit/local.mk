@@ -30,6 +30,7 @@ unit_tests = \
 	%D%/test_hold \
 	%D%/test_ledger \
 	%D%/test_ledger_fate \
+	%D%/test_ledger_unheard \
 	%D%/test_lend \
 	%D%/test_liveness \
 	%D%/test_log \
@@ -99,7 +100,9 @@ tests_unit_test_filter_SOURCES = %D%/test_filter.c $(feed)
 tests_unit_test_busy_poll_SOURCES = %D%/test_busy_poll.c $(stream)
 tests_unit_test_frame_SOURCES = %D%/test_frame.c $(stream)
 tests_unit_test_histogram_SOURCES = %D%/test_histogram.c $(stream)
-tests_unit_test_ledger_fate_SOURCES = %D%/test_ledger_fate.c $(stream)
+ledger_room = $(stream) %D%/lib/ledger_room.c %D%/lib/ledger_room.h
+tests_unit_test_ledger_fate_SOURCES = %D%/test_ledger_fate.c $(ledger_room)
+tests_unit_test_ledger_unheard_SOURCES = %D%/test_ledger_unheard.c $(ledger_room)
 tests_unit_test_tap_SOURCES = %D%/test_tap.c $(feed)
 tests_unit_test_turn_SOURCES = %D%/test_turn.c $(feed)
 tests_unit_test_waits_SOURCES = %D%/test_waits.c $(feed)
