@@ -11,6 +11,9 @@ unit_tests = \
 	%D%/test_client \
 	%D%/test_config \
 	%D%/test_config_files \
+	%D%/test_config_messages \
+	%D%/test_config_notes \
+	%D%/test_config_people \
 	%D%/test_control \
 	%D%/test_control_queue \
 	%D%/test_control_tap \
@@ -52,10 +55,12 @@ unit_tests = \
 	%D%/test_upgrade \
 	%D%/test_varlink \
 	%D%/test_waits
-tests_unit_test_config_SOURCES = \
-	%D%/test_config.c %D%/lib/config_room.c %D%/lib/config_room.h
-tests_unit_test_config_files_SOURCES = \
-	%D%/test_config_files.c %D%/lib/config_room.c %D%/lib/config_room.h
+config_room = %D%/lib/config_room.c %D%/lib/config_room.h
+tests_unit_test_config_SOURCES = %D%/test_config.c $(config_room)
+tests_unit_test_config_files_SOURCES = %D%/test_config_files.c $(config_room)
+tests_unit_test_config_messages_SOURCES = %D%/test_config_messages.c $(config_room)
+tests_unit_test_config_notes_SOURCES = %D%/test_config_notes.c $(config_room)
+tests_unit_test_config_people_SOURCES = %D%/test_config_people.c $(config_room)
 tests_unit_test_control_SOURCES = \
 	%D%/test_control.c %D%/lib/control_room.c %D%/lib/control_room.h
 tests_unit_test_control_queue_SOURCES = \
