@@ -297,6 +297,27 @@ uint64_t side_any_size(struct world *world);
 /* A point for a crash besides the stores: the kernel did a call, and no store tells of the call. */
 void side_crash_point(void);
 
+/* ---- the connection to the peer ---- */
+
+/* Reads at most `want` bytes of the peer. Returns false if there is nothing to read. */
+bool side_read_link(struct side *side, size_t want);
+
+/* Writes at most `limit` bytes to the peer; no_new: begins no message. Returns false if no byte
+ * waits. */
+bool side_write_link(struct side *side, size_t limit, bool no_new);
+
+/* The peer's kernel acknowledges some bytes, or all. */
+void side_ack(struct side *side);
+
+/* Injects a heartbeat into a connection. */
+void side_inject(struct side *side);
+
+/* Begins a connection; at random, one that waits for the peer's first byte or answer. */
+void side_connection_begins(struct side *side);
+
+/* Begins a connection if there is none; otherwise may end it, lingering or not. */
+void side_connection(struct side *side);
+
 /* ---- readers of flow/spread, each function beside the model, compared at the end ---- */
 
 /* A reader joins, within the transaction of the caller, who also changes the model. */
