@@ -41,6 +41,7 @@ unit_tests = \
 	%D%/test_metrics \
 	%D%/test_pace \
 	%D%/test_poller \
+	%D%/test_refused \
 	%D%/test_service \
 	%D%/test_session \
 	%D%/test_slabs \
@@ -86,7 +87,7 @@ sim = \
 	%D%/lib/often.h %D%/lib/sim.h %D%/lib/sim_link.c %D%/lib/sim_plan.c \
 	%D%/lib/sim_recover.c %D%/lib/sim_side.c %D%/lib/sim_readers.c %D%/lib/sim_spread.c \
 	%D%/lib/sim_truth.c %D%/lib/sim_world.c $(audience)
-tests_unit_test_damage_SOURCES = %D%/test_damage.c $(sim)
+tests_unit_test_damage_SOURCES = %D%/test_damage.c %D%/lib/sim_use.c $(sim)
 tests_unit_test_recovery_SOURCES = %D%/test_recovery.c $(sim)
 
 # Streams of every kind of frame, for the tests of what stands on frames.

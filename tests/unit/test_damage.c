@@ -4,14 +4,11 @@
  * what is accepted does no harm: nothing crashes, nothing hangs, nobody reads outside of it.
  * FTCPD_TEST_SEED=N repeats a run, FTCPD_TEST_TIMES=N tries so many damaged images.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,15 +20,7 @@
 #include "lib/sim.h"
 
 static struct store copy;
-static uint64_t rng, refused, accepted;
-
-static uint64_t dice(uint64_t below)
-{
-        rng ^= rng << 13;
-        rng ^= rng >> 7;
-        rng ^= rng << 17;
-        return (rng >> 11) % below;
-}
+static uint64_t seed, refused, accepted;
 
 static uint64_t number_from(const char *name, uint64_t otherwise)
 {
@@ -40,185 +29,7 @@ static uint64_t number_from(const char *name, uint64_t otherwise)
         return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-static uint64_t seed;
-
-static void begin_random(void)
-{
-        rng = seed * 2654435761u + 1;
-}
-
-/* ---- what is done with an image that was accepted ---- */
-
-static uint64_t touched;
-
-static uint64_t touch(const struct iovec *iov, int n)
-{
-        uint64_t sum = 0;
-
-        for (int i = 0; i < n; i++) {
-                sum += iov[i].iov_len;
-                touched += *(const unsigned char *)iov[i].iov_base;
-                touched += ((const unsigned char *)iov[i].iov_base)[iov[i].iov_len - 1];
-        }
-        return sum;
-}
-
-static void use_writer(struct writer *writer)
-{
-        unsigned char bytes[100];
-
-        writer_peek(writer, bytes, sizeof(bytes));
-        turn_take(writer, 0, 1);
-        for (int i = 0; i < 4; i++) {
-                struct iovec iov[SIM_IOV];
-                int n = turn_room(writer, 1 + dice(100000), iov, SIM_IOV);
-
-                for (int k = 0; k < n; k++)
-                        memset(iov[k].iov_base, 0, iov[k].iov_len);
-                turn_take(writer, n ? dice(touch(iov, n) + 1) : 0, 1);
-        }
-}
-
-static void use_cursor(struct cursor *cursor)
-{
-        for (int i = 0; i < 1000; i++) {
-                struct iovec iov[SIM_IOV];
-                int n = cursor_gather(cursor, 1 + dice(100000), iov, SIM_IOV);
-
-                cursor_queued(cursor);
-                cursor_delivered(cursor);
-                cursor_oldest(cursor);
-                cursor_waiting(cursor);
-                if (n == 0)
-                        break;
-                cursor_advance(cursor, 1 + dice(touch(iov, n)));
-                if (cursor->image->stop == IMAGE_OPEN && dice(20) == 0)
-                        cursor_jump(cursor,
-                                    log_place(cursor->log, cursor->image->pos + dice(100000)).pos);
-        }
-}
-
-static void use_reader(struct reader *reader)
-{
-        struct cursor *cursor = &reader->cursor;
-
-        for (int i = 0; i < 1000; i++) {
-                struct iovec iov[SIM_IOV];
-                int n = cursor_gather(cursor, 1 + dice(100000), iov, SIM_IOV);
-
-                cursor_oldest(cursor);
-                if (dice(8) == 0)
-                        reader_shorten(reader, dice(100000));
-                else if (n)
-                        reader_advance(reader, 1 + dice(touch(iov, n)));
-                else
-                        break;
-        }
-}
-
-static void use_spread(struct side *side)
-{
-        struct spread *spread = &side->spread;
-        struct books books;
-
-        for (int i = 0; i < 30; i++) {
-                struct reader *reader = spread->n_all ? spread->all[dice(spread->n_all)] : NULL;
-
-                spread_books(spread, 1000, 1, &books);
-                switch (dice(6)) {
-                case 0: spread_configure(spread, dice(2), dice(2) * dice(100000), 1000); break;
-                case 1: spread_taken(spread); break;
-                case 2:
-                        if (reader)
-                                reader_trust(reader, 0);
-                        break;
-                case 3:
-                        if (reader && dice(4) == 0)
-                                reader_leave(reader);
-                        break;
-                case 4:
-                        if (reader && dice(4) == 0)
-                                reader_done(reader, DROP_CLIENT_GONE);
-                        break;
-                default:
-                        if (reader)
-                                use_reader(reader);
-                }
-        }
-        while (spread->n_all)
-                reader_done(spread->all[0], DROP_CLIENT_GONE);
-        spread_configure(spread, false, 0, 0);
-}
-
-static void use_received(struct side *side)
-{
-        struct image_session *session = &side->store.image->session;
-        struct log_filter filter = side->plan->filter;
-        void *context[] = {(void *)side->plan, &side->in, NULL};
-
-        filter.context = context;
-        log_take(&side->in, &session->rx_base, session->rx_read, &filter, 1, 0);
-        if (side->plan->spread)
-                spread_taken(&side->spread);
-}
-
-static void use_connection(struct side *side)
-{
-        struct ledger *ledger = &side->ledger;
-        struct image_session *session = &side->store.image->session;
-
-        ledger_inject(ledger, &(struct iovec){(void *)"abcd", 4}, 1);
-        for (int i = 0; i < 1000; i++) {
-                struct iovec iov[SIM_IOV];
-                int n = ledger_gather(ledger, 1 + dice(100000), dice(4) == 0, iov, SIM_IOV);
-
-                ledger_unacked(ledger, UINT64_MAX);
-                ledger_sent_count(ledger);
-                ledger_resent_count(ledger);
-                if (n)
-                        ledger_sent(ledger, 1 + dice(touch(iov, n)));
-                ledger_acked(ledger, session->acked + dice(session->written - session->acked + 1));
-                if (!ledger_pending(ledger, false))
-                        break;
-        }
-        if (dice(2))
-                ledger_heard(ledger);
-        ledger_provisional(ledger);
-        ledger_end(ledger, session->acked, session->written, RESEND_UNACKED);
-}
-
-static void use(struct side *side)
-{
-        struct image *image = side->store.image;
-
-        if (side->plan->spread) {
-                spread_settle(&side->spread, dice(2) * dice(100000), 1000);
-                spread_configure(&side->spread, dice(2), dice(2) * dice(100000), 1000);
-        }
-        if (image->session.live) {
-                use_received(side);
-                use_connection(side);
-        }
-        for (uint32_t slot = 0; slot < SIM_SLOTS && slot < image->totals.client_slots; slot++) {
-                if (!image->client[slot].id)
-                        continue;
-                use_writer(&side->writer[slot]);
-                if (image->client[slot].reading && !side->plan->spread)
-                        use_cursor(&side->cursor[slot]);
-        }
-        if (side->plan->spread)
-                use_spread(side);
-        ledger_begin(&side->ledger, side->in.image->end, (enum ledger_unheard)dice(4));
-        use_connection(side);
-        for (uint32_t slot = 0; slot < SIM_SLOTS && slot < image->totals.client_slots; slot++) {
-                if (!image->client[slot].id)
-                        continue;
-                writer_done(&side->writer[slot]);
-                if (image->client[slot].reading)
-                        cursor_done(&side->cursor[slot]);
-        }
-        log_trim(&side->in);
-}
+/* ---- an attempt to recover ---- */
 
 /* As after a change of [Frame]: the messages are counted by the frame that the image tells. */
 static bool attempt_other_frame(struct side *side)
@@ -246,7 +57,7 @@ static void attempt(const struct plan *plan)
                 refused++;
         } else {
                 accepted++;
-                use(&side);
+                side_use(&side);
         }
         side_done(&side);
 }
@@ -356,7 +167,7 @@ static void a_damaged_image_is_refused_or_does_no_harm(void **state)
         struct world *world = malloc(sizeof(*world));
 
         (void)state;
-        begin_random(); /* the same for any number of tests before */
+        dice_begin(seed); /* the same for any number of tests before */
         refused = accepted = 0;
         alarm((unsigned)(times / 5)); /* what hangs is killed */
         while (refused + accepted < times) {
@@ -523,77 +334,6 @@ static void the_work_for_each_reader_and_of_each_walk_counts(void **state)
         assert_true(steps_with(READERS) - one >= (READERS - 1) * slabs);
 }
 
-/* ---- what is no image ---- */
-
-static int open_result(int fd)
-{
-        struct store store;
-        int result = store_open(&store, fd);
-
-        if (result == 0)
-                store_done(&store);
-        return result;
-}
-
-static void a_file_of_another_size_is_refused(void **state)
-{
-        struct store store;
-        int fd;
-
-        (void)state;
-        assert_int_equal(store_init(&store), 0);
-        fd = dup(store.fd);
-        assert_int_equal(open_result(dup(fd)), 0);
-        assert_int_equal(ftruncate(fd, (off_t)store.mapped - 1), 0);
-        assert_int_equal(open_result(dup(fd)), -EPROTO);
-        assert_int_equal(ftruncate(fd, (off_t)store.mapped + 4096), 0);
-        assert_int_equal(open_result(dup(fd)), -EPROTO);
-        assert_int_equal(ftruncate(fd, 0), 0);
-        assert_int_equal(open_result(fd), -EPROTO);
-        store_done(&store);
-}
-
-static void what_is_no_image_is_refused(void **state)
-{
-        int ends[2];
-
-        (void)state;
-        assert_int_equal(pipe(ends), 0);
-        assert_int_equal(open_result(ends[0]), -EPROTO);
-        close(ends[1]);
-        assert_int_equal(open_result(open("/dev/null", O_RDWR | O_CLOEXEC)), -EPROTO);
-        assert_int_equal(open_result(memfd_create("empty", MFD_CLOEXEC)), -EPROTO);
-}
-
-static void each_word_of_the_header_counts(void **state)
-{
-        struct store store;
-        uint64_t *words;
-
-        (void)state;
-        assert_int_equal(store_init(&store), 0);
-        words = (uint64_t *)&store.image->header;
-        for (size_t i = 0; i < sizeof(store.image->header) / sizeof(*words); i++) {
-                words[i]++;
-                assert_int_equal(open_result(dup(store.fd)), -EPROTO);
-                words[i]--;
-        }
-        assert_int_equal(open_result(dup(store.fd)), 0);
-        store_done(&store);
-}
-
-static void a_new_image_is_taken_up_as_it_is(void **state)
-{
-        struct store store, again;
-
-        (void)state;
-        assert_int_equal(store_init(&store), 0);
-        assert_int_equal(store_open(&again, dup(store.fd)), 0);
-        assert_null(recover_image(&again, &frame_spec_default));
-        store_done(&again);
-        store_done(&store);
-}
-
 static int setup(void **state)
 {
         struct timespec now;
@@ -602,7 +342,7 @@ static int setup(void **state)
         clock_gettime(CLOCK_MONOTONIC, &now);
         seed = number_from("FTCPD_TEST_SEED", (uint64_t)now.tv_nsec % 1000000);
         print_message("seed %llu\n", (unsigned long long)seed);
-        begin_random();
+        dice_begin(seed);
         return store_init(&copy);
 }
 
@@ -616,10 +356,6 @@ static int teardown(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(a_new_image_is_taken_up_as_it_is),
-                cmocka_unit_test(a_file_of_another_size_is_refused),
-                cmocka_unit_test(what_is_no_image_is_refused),
-                cmocka_unit_test(each_word_of_the_header_counts),
                 cmocka_unit_test(each_word_of_the_frame_is_checked_before_it_is_used),
                 cmocka_unit_test(recovery_has_a_limit_that_no_sound_image_reaches),
                 cmocka_unit_test(the_work_for_each_reader_and_of_each_walk_counts),

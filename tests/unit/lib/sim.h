@@ -407,6 +407,18 @@ void side_injected(struct side *side);
 /* Notes that the messages [from, to) of the peer were given to client c. */
 void world_given(struct world *world, uint32_t c, uint32_t from, uint32_t to);
 
+/* ---- images that may be damaged ---- */
+
+/* Begins the random numbers of dice(); the same seed repeats a run. */
+void dice_begin(uint64_t seed);
+
+/* Returns a random number from 0 to below - 1, independent of any world. */
+uint64_t dice(uint64_t below);
+
+/* Does, at random, what a daemon may do with the logs, turn, ledger and readers of a side without a
+ * world, and touches the bytes that they give. The side is of no use afterwards. */
+void side_use(struct side *side);
+
 /*
  * Copies the parts of an image in use: most of the 64 GiB of an image are empty. known: the store
  * on `from`, whose slabs in use are copied; NULL: all `slabs` are copied.
