@@ -21,6 +21,15 @@ def queued(daemon, count):
         and s["upstream"]["unacked"]["messages"] == count, f"{count} messages to be sent")
 
 
+def heartbeats_are_no_answer(test, daemon, session, n):
+    """The peer sends n heartbeats, and with SendAfter=answer still nothing goes out."""
+    session.send(*[b""] * n)
+    daemon.wait_status(lambda s: s["upstream"]["heartbeatsReceived"] == n, "the heartbeats")
+    test.assertEqual(daemon.status()["upstream"]["state"], "connected")
+    with test.assertRaises(TimeoutError):
+        session.recv(timeout=0.2)
+
+
 class Starting(harness.SystemTest):
     def start(self, keys="", config="", **options):
         """An upstream that says nothing by itself, and a daemon that is connected to it."""
@@ -292,11 +301,7 @@ class SendAfter(Starting):
 
     def test_nothing_goes_out_before_the_first_message_that_is_no_heartbeat(self):
         _, daemon, session, client = self.gated("answer")
-        session.send(b"", b"")
-        daemon.wait_status(lambda s: s["upstream"]["heartbeatsReceived"] == 2, "the heartbeats")
-        self.assertEqual(daemon.status()["upstream"]["state"], "connected")
-        with self.assertRaises(TimeoutError):
-            session.recv(timeout=0.2)
+        heartbeats_are_no_answer(self, daemon, session, 2)
         session.send(b"welcome")
         session.expect(b"queued")
         client.expect(b"welcome")
@@ -375,11 +380,7 @@ class Crash(ManagedTest):
         daemon.client().send(b"one")
         daemon.wait_status(lambda s: s["toUpstream"]["queued"]["messages"] == 1, "it")
         daemon.crash()
-        session.send(b"")
-        daemon.wait_status(lambda s: s["upstream"]["heartbeatsReceived"] == 1, "the heartbeat")
-        self.assertEqual(daemon.status()["upstream"]["state"], "connected")
-        with self.assertRaises(TimeoutError):
-            session.recv(timeout=0.2)
+        heartbeats_are_no_answer(self, daemon, session, 1)
         session.send(b"answer")
         session.expect(b"one")
         daemon.wait_state("up")
