@@ -19,31 +19,34 @@ static void reads_as(const struct stall_seen *seen, enum stall_place place, cons
         assert_string_equal(text, reason);
 }
 
-static void behind_a_closed_window_the_program_does_not_read(void **state)
+static void behind_a_closed_window(uint64_t heard_usec, unsigned unanswered, enum stall_place place,
+                                   const char *reason)
 {
-        /* The intervals of the probes grow: an answer may be half of the time ago, or more. */
         const struct stall_seen seen = {.stalled_usec = 30 * SEC,
-                                        .heard_usec = 25 * SEC,
-                                        .unanswered = 1,
+                                        .heard_usec = heard_usec,
+                                        .unanswered = unanswered,
                                         .window_closed = true};
 
+        reads_as(&seen, place, reason);
+}
+
+static void behind_a_closed_window_the_program_does_not_read(void **state)
+{
         (void)state;
-        reads_as(&seen, STALL_PROGRAM,
-                 "data waits and the peer took none for 30s (StallTimeout=): its kernel lives, its "
-                 "program does not read");
+        /* The intervals of the probes grow: an answer may be half of the time ago, or more. */
+        behind_a_closed_window(
+                25 * SEC, 1, STALL_PROGRAM,
+                "data waits and the peer took none for 30s (StallTimeout=): its kernel lives, its "
+                "program does not read");
 }
 
 static void behind_a_closed_window_nobody_answers_the_probes(void **state)
 {
-        const struct stall_seen seen = {.stalled_usec = 30 * SEC,
-                                        .heard_usec = 26 * SEC,
-                                        .unanswered = 2,
-                                        .window_closed = true};
-
         (void)state;
-        reads_as(&seen, STALL_PATH,
-                 "data waits and the peer took none for 30s (StallTimeout=): neither a byte nor an "
-                 "acknowledgement for 26s");
+        behind_a_closed_window(
+                26 * SEC, 2, STALL_PATH,
+                "data waits and the peer took none for 30s (StallTimeout=): neither a byte nor an "
+                "acknowledgement for 26s");
 }
 
 static void large_segments_are_sent_again_while_small_ones_pass(void **state)
