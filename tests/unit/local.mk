@@ -84,9 +84,9 @@ audience = \
 
 # A simulated kernel below the layers that must be recoverable.
 sim = \
-	%D%/lib/often.h %D%/lib/sim.h %D%/lib/sim_link.c %D%/lib/sim_plan.c \
-	%D%/lib/sim_recover.c %D%/lib/sim_side.c %D%/lib/sim_readers.c %D%/lib/sim_spread.c \
-	%D%/lib/sim_truth.c %D%/lib/sim_world.c $(audience)
+	%D%/lib/often.h %D%/lib/sim.h %D%/lib/sim_dice.c %D%/lib/sim_link.c \
+	%D%/lib/sim_plan.c %D%/lib/sim_recover.c %D%/lib/sim_side.c %D%/lib/sim_readers.c \
+	%D%/lib/sim_spread.c %D%/lib/sim_truth.c %D%/lib/sim_world.c $(audience)
 tests_unit_test_damage_SOURCES = %D%/test_damage.c %D%/lib/sim_use.c $(sim)
 tests_unit_test_recovery_SOURCES = %D%/test_recovery.c $(sim)
 

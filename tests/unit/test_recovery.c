@@ -21,16 +21,8 @@
 static struct {
         struct side *side[2]; /* the daemon, and one that is recovering */
         struct store copy[2]; /* what they hold of earlier copies is the garbage of freed slabs */
-        uint64_t rng, every, stores, recovered;
+        uint64_t every, stores, recovered;
 } crash;
-
-static uint64_t dice(uint64_t below)
-{
-        crash.rng ^= crash.rng << 13;
-        crash.rng ^= crash.rng >> 7;
-        crash.rng ^= crash.rng << 17;
-        return (crash.rng >> 11) % below;
-}
 
 static uint32_t larger(uint32_t a, uint32_t b)
 {
@@ -108,7 +100,7 @@ static void run_once(struct plan plan, uint64_t every)
         plan.seed = test_seed();
         print_message("%s: seed %llu\n", plan.name, (unsigned long long)plan.seed);
         plan_make(&plan);
-        crash.rng = plan.seed + 77;
+        dice_begin(plan.seed + 77);
         crash.every = every * number_from("FTCPD_TEST_RARER", 1);
         crash.side[0] = &side;
         crash.stores = crash.recovered = 0;

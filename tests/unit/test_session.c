@@ -59,8 +59,8 @@ ssize_t readv(int fd, const struct iovec *iov, int n)
                 return -1;
         }
         for (int i = 0; i < n && size < room.piece; i++) {
-                size_t part = iov[i].iov_len < room.piece - size ? iov[i].iov_len
-                                                                 : room.piece - size;
+                size_t part =
+                        iov[i].iov_len < room.piece - size ? iov[i].iov_len : room.piece - size;
 
                 memset(iov[i].iov_base, 0, part);
                 size += part;

@@ -310,8 +310,8 @@ static void a_delimiter_across_the_slabs_of_a_message_set_aside_is_found(void **
         }
 }
 
-/* A line that grows aside would be searched from its first byte at each read. The delimiters that are
- * written where none was found would be found by a search. */
+/* A line that grows aside would be searched from its first byte at each read. The delimiters that
+ * are written where none was found would be found by a search. */
 static void a_long_line_set_aside_is_searched_once(void **unused)
 {
         enum { LONG = 3 * IMAGE_SLAB_SIZE };
