@@ -17,7 +17,7 @@
 #include "store/log.h"
 #include "util/clock.h"
 
-enum { ROOM = 4096, SMALL = 64, LARGE = 1 << 20, QUEUE = 24 << 20, PASS = 10 << 20 };
+enum { ROOM = 4096, SMALL = 64, LARGE = 1 << 20, QUEUE = 24 << 20, PASS = 17 << 20 };
 
 static struct {
         struct event_base *base;
