@@ -70,7 +70,7 @@ static void add_file(struct config *config, const char *path)
 
 static void add_files(const struct config_draft *draft)
 {
-        for (size_t i = draft->main_missing; i < draft->n_files; i++)
+        for (size_t i = draft->main_missing || draft->main_piped; i < draft->n_files; i++)
                 add_file(draft->config, draft->files[i]);
         for (size_t i = 0; i < draft->n_entries; i++)
                 if (draft->entries[i].row->secret && strncmp(draft->entries[i].value, "@/", 2) == 0)

@@ -150,6 +150,7 @@ struct config_source {
         const char *path;     /* the main file; NULL: the default path of the instance */
         const char *instance; /* NULL: the instance without a name */
         bool strict;          /* --check-config: an unknown key or section is an error */
+        bool again;           /* a reload: a main file that is a pipe can't be read */
         const char *root;     /* prefix for /etc, /run, /usr/lib (tests); NULL: none */
         const char *kept;     /* config.kept of a predecessor, in place of all files; borrowed */
         size_t kept_size;

@@ -52,6 +52,7 @@ struct config_draft {
         char **files; /* in the order of reading; the main file is the first */
         size_t n_files;
         bool main_missing;
+        bool main_piped;               /* the main file is a pipe, which is read once only */
         bool unread;                   /* some file can't be read: a missing key may stand in it */
         struct config_origin upstream; /* the last [Upstream] header of the main file: the place
                                           to name where Address= is missing */

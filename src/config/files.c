@@ -4,6 +4,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +15,9 @@
 #include <unistd.h>
 
 #include "util/need.h"
+#include "util/units.h"
+
+enum { PIPE_WAIT_MSEC = 60 * 1000 }; /* for whoever writes the text */
 
 static const char etc[] = "/etc/";
 
@@ -115,23 +121,46 @@ char **config_drop_ins(const struct config_source *source, const char *main, siz
         return paths;
 }
 
-/* True for a regular file and for /dev/null, with which people mask a drop-in. */
-static bool may_be_read(int fd)
+/* Returns 0 for a regular file, for /dev/null, with which people mask a drop-in, and for a pipe
+ * that may be read; otherwise a negative errno. */
+static int may_be_read(int fd, enum config_pipes pipes, bool *piped)
 {
         struct stat st;
 
-        return fstat(fd, &st) == 0 &&
-               (S_ISREG(st.st_mode) || (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)));
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        *piped = S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode);
+        if (*piped && pipes != CONFIG_PIPES_NONE)
+                return pipes == CONFIG_PIPES_READ ? 0 : -ESPIPE;
+        return S_ISREG(st.st_mode) || (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
+                       ? 0
+                       : -EINVAL;
+}
+
+/* Waits until the next bytes or the end can be read: a regular file does not wait. */
+static int await(int fd)
+{
+        struct pollfd wanted = {.fd = fd, .events = POLLIN};
+        int n;
+
+        do
+                n = poll(&wanted, 1, PIPE_WAIT_MSEC);
+        while (n < 0 && errno == EINTR);
+        return n > 0 ? 0 : n == 0 ? -ETIMEDOUT : -errno;
 }
 
 static int read_all(int fd, char *data, size_t *size)
 {
         ssize_t n;
+        int result;
 
         *size = 0;
         do {
+                result = await(fd);
+                if (result < 0)
+                        return result;
                 n = read(fd, data + *size, CONFIG_FILE_MAX + 1 - *size);
-                if (n < 0 && errno != EINTR)
+                if (n < 0 && errno != EINTR && errno != EAGAIN)
                         return -errno;
                 *size += n > 0 ? (size_t)n : 0;
                 if (*size > CONFIG_FILE_MAX)
@@ -140,18 +169,41 @@ static int read_all(int fd, char *data, size_t *size)
         return 0;
 }
 
-char *config_file_read(const char *path, size_t *size, int *error)
+/* Opens path. The kernel opens no socket by /dev/stdin or /dev/fd/N: then a copy of the descriptor
+ * stands for it. */
+static int open_file(const char *path)
 {
+        static const char folder[] = "/dev/fd/";
         /* O_NONBLOCK: the path may be a pipe without a writer, and open() would wait. */
         int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        uint64_t number = 0;
+
+        if (fd >= 0 || errno != ENXIO)
+                return fd;
+        if (strcmp(path, "/dev/stdin") != 0 &&
+            (strncmp(path, folder, strlen(folder)) != 0 ||
+             units_number_parse(path + strlen(folder), &number) < 0 || number > INT_MAX)) {
+                errno = ENXIO;
+                return -1;
+        }
+        return fcntl((int)number, F_DUPFD_CLOEXEC, 3);
+}
+
+char *config_file_read(const char *path, enum config_pipes pipes, bool *piped, size_t *size,
+                       int *error)
+{
+        int fd = open_file(path);
         char *data;
 
+        *piped = false;
         if (fd < 0) {
                 *error = -errno;
                 return NULL;
         }
         data = need(malloc(CONFIG_FILE_MAX + 1));
-        *error = may_be_read(fd) ? read_all(fd, data, size) : -EINVAL;
+        *error = may_be_read(fd, pipes, piped);
+        if (*error == 0)
+                *error = read_all(fd, data, size);
         close(fd);
         if (*error < 0) {
                 free(data);

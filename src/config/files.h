@@ -23,7 +23,18 @@ char *config_main_path(const struct config_source *source);
  * the array. A directory that can't be read is in the list, too. */
 char **config_drop_ins(const struct config_source *source, const char *main, size_t *n);
 
-/* Returns the *size bytes of a file, to be freed; or NULL, with a negative errno in *error: -EFBIG
- * if the file has more than CONFIG_FILE_MAX bytes, -EINVAL if path is neither a regular file nor
- * /dev/null. */
-char *config_file_read(const char *path, size_t *size, int *error);
+/* May path be a pipe or a socket, such as /dev/stdin or the /dev/fd/N of a shell's <(...)? */
+enum config_pipes {
+        CONFIG_PIPES_NONE,
+        CONFIG_PIPES_SPENT, /* it could be, but was read before */
+        CONFIG_PIPES_READ,  /* waits for the end of the pipe's text */
+};
+
+/*
+ * Returns the *size bytes of a file, to be freed; or NULL, with a negative errno in *error: -EFBIG
+ * if the file has more than CONFIG_FILE_MAX bytes, -ESPIPE if path is a pipe that is spent,
+ * -ETIMEDOUT if nobody writes to the pipe, -EINVAL if path is nothing that may be read.
+ * *piped tells whether path is a pipe.
+ */
+char *config_file_read(const char *path, enum config_pipes pipes, bool *piped, size_t *size,
+                       int *error);

@@ -134,17 +134,25 @@ static const char *reason(int error)
 {
         switch (error) {
         case -EINVAL: return "it is no regular file";
+        case -ESPIPE:
+                return "it is a pipe, which can't be read a second time (a restart reads a new "
+                       "one)";
+        case -ETIMEDOUT: return "nobody wrote to it for 1min";
         case -EFBIG: return "it is larger than 4M";
         default: return strerror(-error);
         }
 }
 
-static void read_file(struct config_draft *draft, const char *path, bool optional)
+static void read_file(struct config_draft *draft, const char *path, enum config_pipes pipes,
+                      bool optional)
 {
         size_t file = config_draft_file(draft, path), size;
         struct config_scan scan;
+        bool piped;
         int error;
-        char *text = config_file_read(path, &size, &error);
+        char *text = config_file_read(path, pipes, &piped, &size, &error);
+
+        draft->main_piped = draft->main_piped || piped;
 
         if (text) {
                 config_scan_begin(&scan, text, size);
@@ -166,10 +174,11 @@ void config_files_read(struct config_draft *draft, const struct config_source *s
         size_t n;
 
         /* The main file may be missing at the default path: the drop-ins may have all keys. */
-        read_file(draft, main, !source->path);
+        read_file(draft, main, source->again ? CONFIG_PIPES_SPENT : CONFIG_PIPES_READ,
+                  !source->path);
         drop_ins = config_drop_ins(source, main, &n);
         for (size_t i = 0; i < n; i++) {
-                read_file(draft, drop_ins[i], false);
+                read_file(draft, drop_ins[i], CONFIG_PIPES_NONE, false);
                 free(drop_ins[i]);
         }
         free(drop_ins);

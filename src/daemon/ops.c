@@ -87,9 +87,11 @@ static void report_error(struct config_report *report, char *text)
 static int apply(struct daemon *daemon, struct config_report *report)
 {
         struct config_source source = daemon_source(daemon->options, false);
-        struct config *fresh = config_load(&source, report), *old = daemon->config;
+        struct config *fresh, *old = daemon->config;
         char refused[512], *text;
 
+        source.again = true;
+        fresh = config_load(&source, report);
         if (!fresh)
                 return -EINVAL;
         if (config_refuses_reload(old, fresh, refused, sizeof(refused))) {

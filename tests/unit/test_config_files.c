@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -240,6 +241,61 @@ static void what_is_no_regular_file_is_not_waited_for(void **state)
         assert_error(room, 0, "/etc/ftcpd.conf.d/a.conf:1: ", "no regular file");
         assert_error(room, 1, "/etc/ftcpd.conf.d/b.conf:1: ", "no regular file");
         assert_error(room, 2, "/etc/ftcpd.conf.d/c.conf:2: ", "expected length or delimiter");
+}
+
+/* Writes text into a new pipe, as a shell's <(...) does; returns its end for reading. */
+static int pipe_with(const char *text)
+{
+        int fds[2];
+
+        assert_int_equal(pipe(fds), 0);
+        assert_int_equal(write(fds[1], text, strlen(text)), (ssize_t)strlen(text));
+        close(fds[1]);
+        return fds[0];
+}
+
+static void a_main_file_may_be_a_pipe_which_is_read_once(void **state)
+{
+        struct room *room = *state;
+        char path[32];
+        struct config_source source = {.path = path, .strict = true};
+        int fd = pipe_with("[Upstream]\nAddress=main:1\n");
+
+        snprintf(path, sizeof(path), "/dev/fd/%d", fd);
+        room->config = config_load(&source, &room->report);
+        assert_non_null(room->config);
+        assert_string_equal(room->config->addresses[0].host, "main");
+        assert_string_equal(room->config->path, path);
+        assert_int_equal(room->config->n_files, 0); /* none that another user could read */
+        config_free(room->config);
+        config_report_done(&room->report);
+        source.again = true;
+        room->config = config_load(&source, &room->report);
+        assert_null(room->config);
+        assert_int_equal(room->report.n_errors, 1);
+        assert_non_null(strstr(room->report.errors[0],
+                               ":1: the file can't be read: it is a pipe, which can't be read a "
+                               "second time"));
+        close(fd);
+}
+
+/* As where sshd runs the program: the kernel opens no socket by a path. */
+static void a_main_file_may_be_a_socket_of_ours(void **state)
+{
+        static const char text[] = "[Upstream]\nAddress=main:1\n";
+        struct room *room = *state;
+        char path[32];
+        struct config_source source = {.path = path};
+        int fds[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+        assert_int_equal(write(fds[1], text, strlen(text)), (ssize_t)strlen(text));
+        close(fds[1]);
+        snprintf(path, sizeof(path), "/dev/fd/%d", fds[0]);
+        room->config = config_load(&source, &room->report);
+        assert_non_null(room->config);
+        assert_string_equal(room->config->addresses[0].host, "main");
+        close(fds[0]);
 }
 
 static void lines_are_continued_by_a_backslash(void **state)
@@ -595,6 +651,8 @@ int main(void)
                 in_room(an_instance_has_its_own_file_and_drop_ins_and_sockets),
                 in_room(a_file_that_was_named_must_be_there),
                 in_room(what_is_no_regular_file_is_not_waited_for),
+                in_room(a_main_file_may_be_a_pipe_which_is_read_once),
+                in_room(a_main_file_may_be_a_socket_of_ours),
                 in_room(lines_are_continued_by_a_backslash),
                 in_room(blanks_line_ends_and_marks_do_not_matter),
                 in_room(bytes_that_are_no_text_are_errors_in_their_line),

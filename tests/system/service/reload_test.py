@@ -7,6 +7,7 @@ import tempfile
 import time
 
 import harness
+import local
 
 QUICK = "[Upstream]\nReconnectDelay=50ms\nReconnectDelayMax=100ms\n"
 PATIENT = f"[Service]\nStopTimeout={120 * harness.SLOW:.0f}s\n"  # nobody waits for so long
@@ -38,6 +39,29 @@ class Start(harness.SystemTest):
             self.assertIn(path, text)
             self.assertIn("Address=HOST:PORT", text)
             self.assertIn("[Upstream]", text)
+
+    def test_a_check_reads_what_is_piped_to_it(self):
+        for text, code in (("[Upstream]\nAddress=a:1\n", 0), ("[Upstream]\nAddress=a\n", 78)):
+            result = subprocess.run(
+                [harness.program("ftcpd"), "--check-config", "--config", "/dev/stdin"], input=text,
+                capture_output=True, text=True, timeout=harness.DEADLINE, check=False)
+            self.assertEqual(result.returncode, code, result)
+            self.assertIn("/dev/stdin:2: [Upstream] Address" if code else
+                          "/dev/stdin: the configuration is good", result.stdout + result.stderr)
+
+    def test_a_configuration_from_a_pipe_cannot_be_reloaded_which_is_told(self):
+        upstream = self.upstream()
+        with local.Wrapped(self, '#!/bin/sh\nmkfifo "$2.pipe"\ncat "$2" >"$2.pipe" &\n'
+                           'exec {ftcpd} --config "$2.pipe"\n'):
+            daemon = self.daemon(f"{QUICK}Address={upstream.address}\n")
+        session, client = upstream.accept(), daemon.client()
+        daemon.wait_clients(1)
+        code, _, error = daemon.ctl("reload")
+        self.assertEqual(code, 1)
+        self.assertRegex(error, r"\.pipe:1: the file can't be read: it is a pipe, which can't be read "
+                                r"a second time \(a restart reads a new one\)")
+        session.send(b"on")
+        client.expect(b"on")
 
     def test_without_an_address_it_says_what_to_write_where(self):
         path, text = self.refused(config="[Service]\nLogLevel=info\n")
