@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "util/diag.h"
+#include "util/socket.h"
 
 void doors_init(struct doors *doors)
 {
@@ -70,6 +71,8 @@ static int own_socket(struct socket_path *own, const struct wanted *wanted, bool
         if (result < 0)
                 diag_err("[%s] Socket: %s", wanted->section,
                          result == -ENOMEM ? "no memory" : text);
+        else if (*text)
+                diag_warning("[%s] Socket: %s", wanted->section, text);
         return result;
 }
 

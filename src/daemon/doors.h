@@ -9,7 +9,7 @@
 #include "daemon/control/control.h"
 #include "daemon/relay/relay.h"
 #include "daemon/service/service.h"
-#include "util/socket.h"
+#include "util/socket_path.h"
 
 /* Where a socket is. Another daemon's socket may have the same path, in another mount namespace:
  * device and inode tell which is which. */

@@ -8,6 +8,7 @@ libutil_a_SOURCES = \
 	%D%/journal.c %D%/journal.h \
 	%D%/need.h \
 	%D%/socket.c %D%/socket.h \
+	%D%/socket_path.c %D%/socket_path.h \
 	%D%/std_fds.c %D%/std_fds.h \
 	%D%/suggest.c %D%/suggest.h \
 	%D%/text.c %D%/text.h \

@@ -1,35 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Sockets of the host: a Unix path owned for the life of the process, the credentials of the other
- * end, addresses as text, and a close with a reset. */
+/* Sockets of the host: the credentials of the other end, addresses as text, and a close with a
+ * reset. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/types.h>
-
-/* A listening Unix stream socket and its path. */
-struct socket_path {
-        int fd;     /* listening, non-blocking; -1 after a caller took the descriptor */
-        int lock;   /* PATH.lock, locked while open */
-        char *path; /* owned */
-};
-
-/*
- * Locks PATH.lock, binds path and listens. The owner of the lock owns path: replaces a stale socket
- * at path; a locked PATH.lock, a live socket or another file at path is an error. Sets mode and gid
- * ((gid_t)-1: none) of path before the listen. Returns 0, or a negative errno with the reason in
- * text (no reason for -ENOMEM), which has size bytes.
- */
-int socket_path_listen(struct socket_path *socket, const char *path, mode_t mode, gid_t gid,
-                       char *text, size_t size);
-
-/* Gives path to the group gid, then sets mode. Returns 0, or a negative errno with the reason in
- * text, which has size bytes. */
-int socket_path_give(const struct socket_path *socket, mode_t mode, gid_t gid, char *text,
-                     size_t size);
-
-/* Closes fd and lock. Removes path and PATH.lock if the lock is held. */
-void socket_path_done(struct socket_path *socket);
 
 enum { SOCKET_PROGRAM = 16 }; /* room for a program's name in the kernel, with NUL */
 

@@ -46,6 +46,7 @@ unit_tests = \
 	%D%/test_session \
 	%D%/test_slabs \
 	%D%/test_socket \
+	%D%/test_socket_path \
 	%D%/test_stall \
 	%D%/test_status_json \
 	%D%/test_steer \

@@ -3,12 +3,17 @@
 import fcntl
 import os
 import resource
+import shutil
 import socket
+import stat
 import subprocess
 import tempfile
+import unittest
 
 import harness
 import local
+
+DAEMON, NOBODY = 1, 65534
 
 
 def hear(manager):
@@ -138,6 +143,95 @@ class Surroundings(harness.SystemTest):
         ).returncode == 0:
             self.skipTest("a sanitizer needs more addresses than any limit")
         self.assertIn("LimitAS=", self.fails((resource.RLIMIT_AS, 1 << 30)))
+
+
+class Volumes(harness.SystemTest):
+    """The sockets' directory is on a volume that lacks something, or was another user's."""
+
+    def setUp(self):
+        super().setUp()
+        self.directory = tempfile.mkdtemp(prefix="ftcpd-test-")
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        self.path = os.path.join(self.directory, "sock")
+        self.library = self.preload("volume.c")
+
+    def start(self, lacks, more="", **options):
+        env = {"LD_PRELOAD": self.library, "FTCPD_VOLUME": lacks}
+        return self.daemon(
+            f"[Upstream]\nAddress=127.0.0.1:1\n[Local]\nSocket={self.path}\n{more}",
+            env=env, **options)
+
+    def fails(self, reason, **options):
+        daemon = self.start(wait=False, **options)
+        self.assertEqual(daemon.wait_exit(), 1)
+        self.assertRegex(daemon.log, reason)
+
+    def check_serves(self, daemon, mode):
+        self.assertEqual(stat.S_IMODE(os.lstat(self.path).st_mode), mode)
+        with daemon.client():
+            daemon.wait_clients(1)
+
+    def test_a_volume_without_chmod_of_sockets_has_their_modes_all_the_same(self):
+        for mode in (0o600, 0o666, 0o620):
+            daemon = self.start("chmod", f"SocketMode={mode:04o}\n")
+            self.check_serves(daemon, mode)
+            self.assertNotIn("mode", daemon.log)
+            self.assertEqual(daemon.stop(), 0)
+
+    def test_a_volume_that_lets_more_people_in_than_the_mode_says_is_an_error(self):
+        self.fails("can't set the mode of .*: Invalid argument", lacks="wide",
+                   more="SocketMode=0660\n")
+        self.assertFalse(os.path.exists(self.path))
+
+    def test_a_volume_without_locks_is_a_warning_and_a_live_socket_is_in_use(self):
+        daemon = self.start("flock")
+        self.check_serves(daemon, 0o660)
+        self.assertIn(f"{self.path}.lock can't be locked on this file system (No locks available)",
+                      daemon.log)
+        self.fails("in use: another program listens there", lacks="flock")
+        daemon.kill()
+        daemon.start()  # what it left is replaced
+        self.check_serves(daemon, 0o660)
+        self.assertEqual(daemon.stop(), 0)
+        self.assertEqual(os.listdir(self.directory), [])
+
+    def leave(self):
+        """What a killed ftcpd of user nobody leaves in a directory such as /tmp."""
+        os.chmod(self.directory, 0o1777)
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(self.path)
+        with open(self.path + ".lock", "wb"):
+            pass
+        for path in (self.path, self.path + ".lock"):
+            os.chmod(path, 0o600)
+            os.chown(path, NOBODY, NOBODY)
+
+    @unittest.skipUnless(os.getuid() == 0, "root has the right to leave files of another user")
+    def test_what_another_user_s_ftcpd_left_does_not_keep_root_out(self):
+        self.leave()
+        self.check_serves(self.start("protected"), 0o660)
+
+    @unittest.skipUnless(os.getuid() == 0, "root has the right to leave files of another user")
+    def test_whom_it_keeps_out_is_told_whose_file_it_is(self):
+        self.leave()
+        path = os.path.join(self.directory, "ftcpd.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"[Upstream]\nAddress=127.0.0.1:1\n[Local]\nSocket={self.path}\n"
+                       f"[Control]\nSocket={self.directory}/varlink\n")
+
+        def told():
+            result = subprocess.run([harness.program("ftcpd"), "--config", path], user=DAEMON,
+                                    group=DAEMON, extra_groups=[], stderr=subprocess.PIPE,
+                                    text=True, timeout=harness.DEADLINE, check=False)
+            self.assertEqual(result.returncode, 1, result)
+            return result.stderr
+
+        owner = "belongs to another user, nobody: if no ftcpd of nobody runs, remove the file"
+        self.assertRegex(told(), f"can't open {self.path}.lock: Permission denied: .*{owner}")
+        os.unlink(self.path + ".lock")
+        self.assertRegex(told(), f"can't tell whether somebody listens at {self.path}: .*{owner}")
+        os.chmod(self.path, 0o666)
+        self.assertRegex(told(), f"can't remove the stale {self.path}: .*{owner}")
 
 
 if __name__ == "__main__":
