@@ -23,6 +23,7 @@
 
 enum {
         SETTLE_USEC = 20000, /* short, as clients wait during a restart */
+        LOOK_SEC = 10,       /* between two looks at the sockets' paths */
         TELL_MAX = 30,       /* diag lines for the errors of a configuration */
 };
 
@@ -176,18 +177,29 @@ static void on_watchdog(evutil_socket_t fd, short what, void *arg)
         service_watchdog();
 }
 
+static void on_look(evutil_socket_t fd, short what, void *arg)
+{
+        struct daemon *daemon = arg;
+
+        (void)fd;
+        (void)what;
+        doors_look(&daemon->doors, daemon->config);
+}
+
 static bool add_signals(struct daemon *daemon)
 {
         uint64_t usec = service_watchdog_usec();
+        const struct timeval look = {.tv_sec = LOOK_SEC};
         struct timeval every = {(time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC)};
 
         daemon->hup = evsignal_new(daemon->base, SIGHUP, on_hup, daemon);
         daemon->term = evsignal_new(daemon->base, SIGTERM, on_term, daemon);
         daemon->intr = evsignal_new(daemon->base, SIGINT, on_term, daemon);
         daemon->watchdog = event_new(daemon->base, -1, EV_PERSIST, on_watchdog, daemon);
-        return daemon->hup && daemon->term && daemon->intr && daemon->watchdog &&
+        daemon->look = event_new(daemon->base, -1, EV_PERSIST, on_look, daemon);
+        return daemon->hup && daemon->term && daemon->intr && daemon->watchdog && daemon->look &&
                event_add(daemon->hup, NULL) == 0 && event_add(daemon->term, NULL) == 0 &&
-               event_add(daemon->intr, NULL) == 0 &&
+               event_add(daemon->intr, NULL) == 0 && event_add(daemon->look, &look) == 0 &&
                (!usec || event_add(daemon->watchdog, &every) == 0);
 }
 
@@ -229,7 +241,8 @@ static int build(struct daemon *daemon)
 
 static void tear_down(struct daemon *daemon)
 {
-        struct event *events[] = {daemon->hup, daemon->term, daemon->intr, daemon->watchdog};
+        struct event *events[] = {daemon->hup, daemon->term, daemon->intr, daemon->watchdog,
+                                  daemon->look};
 
         if (daemon->control)
                 control_free(daemon->control);
@@ -308,7 +321,7 @@ static void announce(struct daemon *daemon)
                 diag_warning("running as root: an account of its own is safer (the packaged units "
                              "use ftcpd)");
         diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_STARTED), "ftcpd %s: clients connect to %s",
-                   PACKAGE_VERSION, daemon->doors.at_data.text);
+                   PACKAGE_VERSION, doors_place(&daemon->doors, DOOR_DATA)->text);
         service_ready();
         relay_forget_starts(daemon->relay);
         relay_tell(daemon->relay, EVENT_SERVICE, "ftcpd %s started, pid %d", PACKAGE_VERSION,

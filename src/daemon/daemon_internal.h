@@ -17,7 +17,7 @@ struct daemon {
         struct relay *relay;
         struct control *control;
         struct doors doors;
-        struct event *hup, *term, *intr, *watchdog;
+        struct event *hup, *term, *intr, *watchdog, *look;
         struct service_sockets passed;
         struct handover handover; /* the predecessor's descriptors, until the relay takes them */
         struct last_config last;

@@ -1,27 +1,47 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The listening sockets, for data and for control: the sockets that systemd passed, or else our
- * own, each under a lock. */
+/*
+ * The listening sockets, for data and for control: the sockets that systemd passed, or else our
+ * own, each under a lock. A socket's path may go while ftcpd runs, by a cleaner or by another
+ * program: nobody can connect then, which is told, and a reload binds our own sockets anew.
+ */
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "config/config.h"
 #include "daemon/control/control.h"
 #include "daemon/relay/relay.h"
+#include "daemon/report/status.h"
 #include "daemon/service/service.h"
 #include "util/socket_path.h"
 
+enum door_kind { DOOR_DATA, DOOR_VARLINK, DOOR_KINDS };
+
 /* Where a socket is. Another daemon's socket may have the same path, in another mount namespace:
  * device and inode tell which is which. */
-struct doors_place {
+struct door_place {
         char text[160];         /* the path, or the address; "": not open */
         uint64_t device, inode; /* of the path, as it was when ftcpd began; 0: unknown */
 };
 
+/* One socket. */
+struct door {
+        enum door_kind kind;
+        bool passed;            /* by systemd */
+        struct socket_path own; /* path NULL: passed, or it could not be opened */
+        bool waits;             /* SocketGroup= is unknown yet */
+        struct door_place place;
+        char gone[STATUS_REASON_MAX]; /* why nobody can connect; "": the path is ours */
+};
+
+/* Called with the reason why a socket can't be mended, or with a doubt about it. */
+typedef void doors_failed(void *context, const char *text);
+
 struct doors {
-        struct socket_path data, varlink; /* our own; path NULL: systemd passed the socket */
-        bool data_waits, varlink_waits;   /* SocketGroup= is unknown yet */
-        struct doors_place at_data, at_varlink;
+        struct door *items; /* owned */
+        size_t n;
+        struct relay *relay; /* borrowed, as is control */
+        struct control *control;
 };
 
 /* Begins without sockets. */
@@ -33,8 +53,24 @@ void doors_init(struct doors *doors);
 int doors_open(struct doors *doors, const struct config *config, struct service_sockets *passed,
                struct relay *relay, struct control *control);
 
+/* Returns the place of the first socket of this kind; the place's text is "" if none is open. */
+const struct door_place *doors_place(const struct doors *doors, enum door_kind kind);
+
 /* Gives our own sockets to their groups, where SocketGroup= was unknown and is known now. */
 void doors_give(struct doors *doors, const struct config *config);
+
+/* Looks whether each path still leads to its socket. Each change is in the log and in the events.
+ */
+void doors_look(struct doors *doors, const struct config *config);
+
+/* Sets the reasons why nobody can connect, as doors_look() found them; borrowed. */
+void doors_status(const struct doors *doors, struct status *status);
+
+/* Opens our own sockets that are missing, and binds those anew whose paths are gone. The sockets
+ * that were bound before are served on: a mount of the old file still leads there. Returns true if
+ * every socket is open. */
+bool doors_mend(struct doors *doors, const struct config *config, doors_failed *failed,
+                void *context);
 
 /* Closes our own sockets and removes their paths. */
 void doors_done(struct doors *doors);

@@ -12,12 +12,13 @@
 #include "daemon/limits.h"
 #include "util/clock.h"
 #include "util/diag.h"
+#include "util/need.h"
 
 enum { WARNINGS_TOLD = 8 };
 
 #define LOOK_UP_USEC (30 * USEC_PER_SEC)
 
-static struct status_socket socket_of(const struct doors_place *place)
+static struct status_socket socket_of(const struct door_place *place)
 {
         return (struct status_socket){place->text, place->device, place->inode};
 }
@@ -25,13 +26,16 @@ static struct status_socket socket_of(const struct doors_place *place)
 static void get_status(void *context, struct status *status)
 {
         struct daemon *daemon = context;
+        struct doors *doors = &daemon->doors;
 
+        doors_look(doors, daemon->config);
         relay_status(daemon->relay, status);
         status->version = PACKAGE_VERSION;
         status->outdated = daemon->outdated;
         status->shut = daemon->shut;
-        status->data_socket = socket_of(&daemon->doors.at_data);
-        status->control_socket = socket_of(&daemon->doors.at_varlink);
+        doors_status(doors, status);
+        status->data_socket = socket_of(doors_place(doors, DOOR_DATA));
+        status->control_socket = socket_of(doors_place(doors, DOOR_VARLINK));
 }
 
 static size_t get_clients(void *context, struct status_client *clients, size_t max)
@@ -58,8 +62,9 @@ static const struct events *get_events(void *context)
 static const char *get_data_socket(void *context)
 {
         struct daemon *daemon = context;
+        const char *text = doors_place(&daemon->doors, DOOR_DATA)->text;
 
-        return daemon->doors.at_data.text[0] ? daemon->doors.at_data.text : NULL;
+        return *text ? text : NULL;
 }
 
 static const char *get_log_level_origin(void *context)
@@ -81,6 +86,16 @@ static void report_error(struct config_report *report, char *text)
         }
         report->errors = errors;
         errors[report->n_errors++] = text;
+}
+
+/* A doors_failed: context is the struct config_report. */
+static void report_warning(void *context, const char *text)
+{
+        struct config_report *report = context;
+
+        report->warnings =
+                need(reallocarray(report->warnings, report->n_warnings + 1, sizeof(char *)));
+        report->warnings[report->n_warnings++] = need(strdup(text));
 }
 
 /* Applies the files as a whole, or changes nothing; adds the errors to report. */
@@ -198,6 +213,8 @@ int daemon_reload(void *context, struct config_report *report)
 
         service_reloading();
         result = apply(daemon, report);
+        if (!daemon->stopping)
+                daemon->shut = !doors_mend(&daemon->doors, daemon->config, report_warning, report);
         daemon_tell(report);
         if (result < 0)
                 diag_event(LOG_ERR, diag_facts(.id = CATALOG_CONFIG_BAD),

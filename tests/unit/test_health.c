@@ -362,9 +362,27 @@ static void all_reasons_are_listed_and_the_worst_is_the_verdict(void **state)
                 assert_int_equal(health.reasons[i].severity, SEVERITY_WARNING);
 }
 
+static void each_socket_whose_path_is_gone_is_a_reason(void **state)
+{
+        struct status status = healthy();
+        struct health health;
+
+        (void)state;
+        status.gone[0] = "nobody can connect: one";
+        status.n_gone = 1;
+        assert_warns(&status, "nobody can connect: one");
+        status.gone[1] = "nobody can connect: two";
+        status.n_gone = 2;
+        health = judge(&status);
+        assert_int_equal(health.severity, SEVERITY_WARNING);
+        assert_int_equal(health.n_reasons, 2);
+        assert_string_equal(health.reasons[1].text, "nobody can connect: two");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(each_socket_whose_path_is_gone_is_a_reason),
                 cmocka_unit_test(a_link_that_is_up_and_at_ease_is_ok),
                 cmocka_unit_test(a_link_that_is_down_warns_and_becomes_critical_in_time),
                 cmocka_unit_test(the_time_in_one_state_does_not_count_but_the_time_down),

@@ -2,6 +2,7 @@
 #include "ctl/talk/bus.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <grp.h>
 #include <poll.h>
@@ -179,6 +180,21 @@ static void name_instances(const struct ctl *ctl, char *text, size_t size)
         globfree(&found);
 }
 
+/* What to do besides, where nobody can be reached by path. A mount of the socket's file leads to
+ * the socket of an ftcpd that has ended. */
+static const char *advise(const char *path, int error)
+{
+        struct statx stx;
+
+        if (error == -ENOENT)
+                return "; if ftcpd runs, its socket was removed: SIGHUP binds it anew";
+        if (statx(AT_FDCWD, path, 0, STATX_TYPE, &stx) == 0 &&
+            stx.stx_attributes & stx.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT)
+                return "; here is a mount of the socket of an ftcpd that has ended: mount the "
+                       "socket's directory instead";
+        return "";
+}
+
 int bus_unreachable(struct ctl *ctl, const char *what, const char *path, int error)
 {
         const char *at = ctl->instance ? "@" : "", *name = ctl->instance ? ctl->instance : "";
@@ -193,10 +209,10 @@ int bus_unreachable(struct ctl *ctl, const char *what, const char *path, int err
         case ECONNREFUSED:
                 return ctl_fail(ctl, CTL_UNREACHABLE,
                                 "ftcpd is not running, or its %s is elsewhere: tried %s, %s; see "
-                                "`systemctl status ftcpd%s%s`%s",
+                                "`systemctl status ftcpd%s%s`%s%s",
                                 what, path,
                                 error == -ENOENT ? "which does not exist" : "where nobody listens",
-                                at, name, others);
+                                at, name, others, advise(path, error));
         case ENAMETOOLONG:
                 return ctl_fail(ctl, CTL_UNREACHABLE,
                                 "the path of the %s is too long (%zu bytes, a socket's may have "

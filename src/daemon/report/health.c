@@ -171,6 +171,8 @@ void health_judge(const struct status *status, const struct config *config, stru
         if (status->shut)
                 add_reason(health, SEVERITY_WARNING,
                            "nobody can connect: a socket is missing (see the log)");
+        for (size_t i = 0; i < status->n_gone; i++)
+                add_reason(health, SEVERITY_WARNING, "%s", status->gone[i]);
         if (status->outdated)
                 add_reason(health, SEVERITY_WARNING,
                            "%s is broken: what was configured before the restart stays in force "

@@ -7,6 +7,7 @@
  * control returns to the event loop.
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -21,6 +22,8 @@ enum severity { SEVERITY_OK, SEVERITY_WARNING, SEVERITY_CRITICAL };
 
 /* Returns "ok", "warning" or "critical". */
 const char *severity_name(enum severity severity);
+
+enum { STATUS_GONE_MAX = 4, STATUS_REASON_MAX = 512 };
 
 struct status_partial {
         bool present;
@@ -70,7 +73,10 @@ struct status {
         uint64_t clients, clients_limit, clients_accepted, clients_refused;
         struct books to_upstream, to_clients;
         struct count refused;
-        bool shut;     /* a socket is missing: nobody can connect */
+        bool shut; /* a socket is missing: nobody can connect */
+        const char
+                *gone[STATUS_GONE_MAX]; /* of each socket whose path is gone, a reason for people */
+        size_t n_gone;
         bool outdated; /* the files are broken, the configuration of before a restart is in force */
         const uint64_t *lost, *failed;         /* connections and attempts, by enum link_cause */
         const struct image_histogram *latency; /* by enum latency_kind */

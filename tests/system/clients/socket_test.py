@@ -335,6 +335,32 @@ class Activation(harness.SystemTest):
         with daemon.client():
             daemon.wait_clients(1)
 
+    def test_a_passed_socket_whose_path_is_gone_is_bound_anew_by_its_unit_alone(self):
+        sockets = [self.bound(name) for name in ("one", "two", "127.0.0.1")]
+        upstream, daemon = self.activated([("data", sock) for sock in sockets]
+                                          + [("varlink", self.bound("varlink"))])
+        daemon.control_path = os.path.join(self.directory, "varlink")
+        self.ready(daemon)
+        upstream.accept()
+        daemon.wait_state()
+        gone = [f"{what} path is gone: nothing stands at {self.directory}/{name}; the socket unit "
+                f"binds it anew: systemctl restart {unit}.socket"
+                for what, name, unit in (
+                    ("nobody can connect: the socket's", "two", "ftcpd"),
+                    ("nobody can ask or steer: the control socket's", "varlink", "ftcpd-varlink"))]
+        with harness.Varlink(daemon.control_path) as control:
+            self.assertEqual(control.call("io.ftcpd.Health")["reasons"], [])
+            os.unlink(os.path.join(self.directory, "two"))
+            os.unlink(os.path.join(self.directory, "varlink"))
+            for _ in range(2):
+                self.assertEqual(
+                    [r["text"] for r in control.call("io.ftcpd.Health")["reasons"]], gone)
+                control.call("io.ftcpd.Reload")
+                warnings = [e["text"] for e in control.call("io.ftcpd.RecentEvents")["events"]
+                            if e["text"].startswith("warning: ")]
+                self.assertEqual(warnings[-2:], [f"warning: {text}" for text in gone])
+            self.assertFalse(os.path.exists(daemon.control_path))
+
     def test_systemd_s_own_launcher_starts_it_by_the_first_connection(self):
         harness.need("systemd-socket-activate")
         data, varlink = (os.path.join(self.directory, name) for name in ("data", "varlink"))
