@@ -291,6 +291,25 @@ class Service(Storm):
             self.assertEqual(self.machine.run("systemctl", "show", unit, "--value",
                                               "--property=TriggerLimitIntervalUSec").strip(), "0")
 
+    def test_a_removed_socket_is_bound_anew_by_its_unit_and_nobody_is_disconnected(self):
+        for unit, name in zip(SOCKETS, ("ftcpd.sock", "ftcpd.varlink")):
+            _, service, session, client = self.pair()
+            with harness.Varlink(service.control_path) as control:
+                self.machine.run("rm", f"/run/{name}")
+                gone = f"path is gone: nothing stands at /run/{name}; the socket unit binds it " \
+                       f"anew: systemctl restart {unit}"
+                self.assertIn(gone, control.call("io.ftcpd.Health")["reasons"][0]["text"])
+            if name == "ftcpd.sock":
+                service.restart()  # which is no cure
+                self.assertIn(gone, service.call("Health")["reasons"][0]["text"])
+            self.machine.run("systemctl", "restart", unit)
+            harness.until(service._answers, "it to answer")
+            self.assertEqual(service.call("Health")["reasons"], [])
+            self.check_both_ways(session, client)
+            with service.client():
+                service.wait_clients(2)
+            service.close()
+
     def test_a_user_that_was_deleted_since_ends_nobody(self):
         self.machine.run("useradd", "--no-create-home", "gone")
         upstream, service, session, client = self.pair("[Local]\nSenders=gone root\n")
