@@ -73,31 +73,30 @@ static struct wanted wanted_of(const struct config *config, enum door_kind kind)
                                config->control_socket_mode, config->control_socket_gid};
 }
 
-/* Sets the door's waits if the socket's group is unknown yet. Until doors_give() the daemon's own
- * group, which has the socket, must not come in by the mode that is meant for the other group. */
-static mode_t mode_now(struct door *door, const struct wanted *wanted)
-{
-        door->waits = wanted->group && wanted->gid == SOCKET_NO_GID;
-        return door->waits ? wanted->mode & ~(mode_t)S_IRWXG : wanted->mode;
-}
-
-/* Opens or mends a socket of our own, as socket_path_mend() does. */
+/* Opens or mends a socket of our own, as socket_path_mend() does. Where the socket's group is
+ * unknown yet, the daemon's own group has the socket until doors_give(), and must not come in by
+ * the mode that is meant for the other group. */
 static int bind_own(struct door *door, const struct wanted *wanted, char *text, size_t size)
 {
         static const char of_instances[] = "/run/ftcpd/";
+        bool waits = wanted->group && wanted->gid == SOCKET_NO_GID, is_bound = door->own.path;
+        mode_t mode = waits ? wanted->mode & ~(mode_t)S_IRWXG : wanted->mode;
         int result;
 
         /* The default folder for the sockets of instances, made by a unit but not by a shell. */
         if (strncmp(wanted->path, of_instances, sizeof(of_instances) - 1) == 0)
                 mkdir("/run/ftcpd", 0755);
-        if (door->own.path)
-                return socket_path_mend(&door->own, mode_now(door, wanted), wanted->gid, text,
-                                        size);
-        result = socket_path_listen(&door->own, wanted->path, mode_now(door, wanted), wanted->gid,
-                                    text, size);
+        if (is_bound)
+                result = socket_path_mend(&door->own, mode, wanted->gid, text, size);
+        else
+                result =
+                        socket_path_listen(&door->own, wanted->path, mode, wanted->gid, text, size);
         if (result == -ENOMEM)
                 snprintf(text, size, "no memory");
-        return result < 0 ? result : 1;
+        if (result < 0 || (result == 0 && is_bound))
+                return result;
+        door->waits = waits;
+        return 1;
 }
 
 /* As bind_own(), and serves what was bound. */
@@ -303,6 +302,8 @@ static void mend(struct doors *doors, struct door *door, const struct config *co
         if (result > 0)
                 tell(doors, LOG_NOTICE, "[%s] Socket: %s is bound anew", wanted.section,
                      door->place.text);
+        else if (result == 0)
+                give(door, &wanted); /* the group may have been found while the path was away */
 }
 
 bool doors_mend(struct doors *doors, const struct config *config, doors_failed *failed,

@@ -87,10 +87,12 @@ class PathGone(harness.SystemTest):
         self.check_fresh(daemon, session, client)
 
     def test_the_mode_and_group_are_those_of_the_configuration_again(self):
-        daemon, _, _ = self.pair("[Local]\nSocketMode=0622\n")
-        os.unlink(daemon.data_path)
-        daemon.call("Reload")
-        self.assertEqual(os.stat(daemon.data_path).st_mode & 0o7777, 0o622)
+        for group, mode in (("", 0o662), ("SocketGroup=no-such-group\n", 0o602)):
+            daemon, _, _ = self.pair(f"[Local]\nSocketMode=0662\n{group}")
+            os.unlink(daemon.data_path)
+            daemon.call("Reload")
+            # Until the group is known, the group of the process gets nothing.
+            self.assertEqual(os.stat(daemon.data_path).st_mode & 0o7777, mode)
 
     def test_a_file_or_a_live_socket_in_its_place_is_left_alone_and_a_stale_one_is_not(self):
         daemon, session, client = self.pair()
