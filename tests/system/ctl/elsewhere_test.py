@@ -96,6 +96,24 @@ class Elsewhere(harness.SystemTest):
         self.at_inside.expect(b"inside")
         self.assertEqual(outside.status()["clientsAccepted"], 0)
 
+    def test_a_mount_of_the_socket_of_one_that_has_ended_is_told_as_such(self):
+        outside, _ = self.start_outside()
+        mounted = os.path.join(self.place, "mounted")
+        with open(mounted, "wb"):
+            pass
+        script = 'mount --bind "$1" "$2" && echo mounted && read line; exec "$3" --socket "$2" status'
+        asking = self.spawn(["unshare", "--mount", "--propagation=private", "sh", "-c", script, "sh",
+                             f"{self.place}/varlink", mounted, harness.program("ftcpctl")],
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True)
+        self.assertEqual(asking.stdout.readline(), "mounted\n")
+        outside.stop()
+        outside.start()
+        _, text = asking.communicate("\n", timeout=harness.DEADLINE)
+        self.assertEqual(asking.returncode, 3)
+        self.assertIn("here is a mount of the socket of an ftcpd that has ended: mount the socket's "
+                      "directory instead", text)
+
     def test_a_socket_that_was_replaced_is_not_the_daemons(self):
         outside, _ = self.start_outside()
         os.remove(f"{self.place}/data")
