@@ -18,6 +18,7 @@
 #include "daemon/limits.h"
 #include "util/clock.h"
 #include "util/diag.h"
+#include "util/host_error.h"
 #include "util/socket.h"
 #include "util/units.h"
 
@@ -205,6 +206,15 @@ static bool add_signals(struct daemon *daemon)
 
 /* ---- life ---- */
 
+/* Tells that a part could not be made, by errno, and returns the negative errno. */
+static int cannot_start(void)
+{
+        int error = host_error_of_null();
+
+        diag_err("can't start: %s", host_error_words(HOST_CALL_ANY, -error));
+        return error;
+}
+
 static int build_relay(struct daemon *daemon)
 {
         int result = relay_new(&daemon->relay, daemon->base, daemon->config, &daemon->handover,
@@ -223,13 +233,13 @@ static int build(struct daemon *daemon)
 
         daemon->base = event_base_new();
         if (!daemon->base)
-                return -ENOMEM;
+                return cannot_start();
         result = build_relay(daemon);
         if (result < 0)
                 return result;
         daemon->control = control_new(daemon->base, &control_ftcpd, &daemon_control_ops, daemon);
         if (!daemon->control || !add_signals(daemon))
-                return -ENOMEM;
+                return cannot_start();
         result = doors_open(&daemon->doors, daemon->config, &daemon->passed, daemon->relay,
                             daemon->control);
         if (result == 0 || !relay_is_recovered(daemon->relay))
@@ -364,6 +374,7 @@ int daemon_run(const struct options *options, struct config *config)
         signal(SIGPIPE, SIG_IGN);
         signal(SIGXFSZ, SIG_IGN); /* the store is a file: an error tells of LimitFSIZE= */
         if (!take(&daemon)) {
+                cannot_start();
                 tear_down(&daemon);
                 return EXIT_FAILURE;
         }

@@ -8,6 +8,7 @@
 
 #include "daemon/service/service.h"
 #include "util/diag.h"
+#include "util/host_error.h"
 
 /* Needs descriptors for clients, control connections and 32 more. Where a service manager keeps
  * descriptors, a client counts four times: ours, a copy in each bag, the successor's. */
@@ -42,5 +43,6 @@ void limits_tell_no_store(int error)
         else if (error == ENOMEM && getrlimit(RLIMIT_AS, &space) == 0 &&
                  space.rlim_cur != RLIM_INFINITY)
                 hint = ": it reserves 64G of addresses, see LimitAS=";
-        diag_err("can't make the store: %s%s", strerror(error), hint);
+        diag_err("can't make the store: %s%s",
+                 hint[0] ? strerror(error) : host_error_words(HOST_CALL_ANY, error), hint);
 }

@@ -5,6 +5,7 @@ libutil_a_SOURCES = \
 	%D%/base64.c %D%/base64.h \
 	%D%/clock.c %D%/clock.h \
 	%D%/diag.c %D%/diag.h \
+	%D%/host_error.c %D%/host_error.h \
 	%D%/journal.c %D%/journal.h \
 	%D%/need.h \
 	%D%/socket.c %D%/socket.h \

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "util/host_error.h"
 #include "util/user.h"
 
 enum {
@@ -26,7 +27,7 @@ static int fail(char *text, size_t size, const char *what, const char *path)
 {
         int error = errno;
 
-        snprintf(text, size, "can't %s %s: %s", what, path, strerror(error));
+        snprintf(text, size, "can't %s %s: %s", what, path, host_error_words(HOST_CALL_ANY, error));
         return -error;
 }
 

@@ -10,6 +10,7 @@
 
 #include "util/clock.h"
 #include "util/diag.h"
+#include "util/host_error.h"
 
 /* ---- clients come and go ---- */
 
@@ -178,9 +179,10 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
         if (!relay_events_init(relay) || !relay->poller || !relay->deadlines || !relay->reaper ||
             !relay->hold_timer || !relay->expirer || !relay->link ||
             relay_recover(relay, handover) < 0) {
+                result = host_error_of_null();
                 relay_forget_starts(relay); /* memory is short, and the state may be sound */
                 relay_free(relay);
-                return -ENOMEM;
+                return result;
         }
         *made = relay;
         return 0;
