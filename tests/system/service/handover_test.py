@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The next process goes on where the last one stood: connection, clients, queues, books."""
 import contextlib
+import errno
 import fcntl
 import os
 import random
@@ -318,15 +319,15 @@ class NoMemory(ManagedTest):
         upstream, daemon, session = self.linked("ReconnectDelay=50ms\n")
         self.file = os.path.join(daemon.directory, "no-memory")
         daemon.more_env = {
-            "LD_PRELOAD": self.preload("no_memory.c"),
-            "FTCPD_TEST_NO_MEMORY": self.file,
+            "LD_PRELOAD": self.preload("failing.c"),
+            "FTCPD_FAILS": self.file,
             "ASAN_OPTIONS": "verify_asan_link_order=0",
         }
         return upstream, daemon, session
 
     def lack(self, what):
         with open(self.file, "w", encoding="ascii") as file:
-            file.write(what)
+            file.write(f"{what} {errno.ENOMEM} once")
 
     def kept_upstreams(self, daemon):
         return [name for name in daemon.kept() if name.startswith("upstream")]
@@ -336,7 +337,7 @@ class NoMemory(ManagedTest):
         daemon.client().send(b"first")
         daemon.wait_status(lambda s: s["toUpstream"]["delivered"]["messages"] == 1, "it to be there")
         daemon.kill()
-        self.lack("tcp")
+        self.lack("watch-tcp")
         daemon.start()
         session.expect(b"first")
         self.assertEqual(session.expect_end(), "reset")
@@ -351,7 +352,7 @@ class NoMemory(ManagedTest):
     def test_for_a_new_connection(self):
         upstream, daemon, session = self.lacking()
         daemon.crash()
-        self.lack("tcp")
+        self.lack("watch-tcp")
         beats, upstream.heartbeat = upstream.heartbeat, None  # a send would take the reset first
         session.reset()
         refused = upstream.accept()
@@ -365,7 +366,7 @@ class NoMemory(ManagedTest):
     def test_for_a_client(self):
         _, daemon, session = self.lacking()
         daemon.crash()
-        self.lack("unix")
+        self.lack("watch")
         self.assertEqual(daemon.client().expect_end(), "closed")
         client = daemon.client()
         client.send(b"another")
