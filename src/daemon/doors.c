@@ -334,7 +334,10 @@ static size_t turn_away(const int *listeners, size_t n)
         for (size_t i = 0; i < n; i++) {
                 int fd;
 
-                while ((fd = accept4(listeners[i], NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+                while ((fd = accept4(listeners[i], NULL, NULL, SOCK_CLOEXEC)) >= 0 ||
+                       errno == ECONNABORTED || errno == EINTR) {
+                        if (fd < 0)
+                                continue;
                         close(fd);
                         turned++;
                 }

@@ -36,6 +36,7 @@ static void get_status(void *context, struct status *status)
         doors_status(doors, status);
         status->data_socket = socket_of(doors_place(doors, DOOR_DATA));
         status->control_socket = socket_of(doors_place(doors, DOOR_VARLINK));
+        status->fault_at_control = control_listener_fault(daemon->control);
 }
 
 static size_t get_clients(void *context, struct status_client *clients, size_t max)

@@ -4,28 +4,34 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "edge/timer.h"
 #include "store/store.h"
+#include "util/clock.h"
 #include "util/diag.h"
+#include "util/host_error.h"
 #include "util/socket.h"
 
 enum {
         ACCEPTS = 64, /* in a row; then clients are served, however many connections come */
-        PAUSE_USEC = 100000,
+        REST_USEC = 100000,
 };
+
+#define TELL_USEC (60 * USEC_PER_SEC)
 
 struct listener {
         int fd;
         struct event *readable, *pause_end;
         listener_accepted *accepted;
         void *context;
-        uint64_t *mark; /* a word of the image, borrowed; NULL: none */
-        bool told;      /* a line was logged: descriptors ran out */
+        uint64_t *mark;   /* a word of the image, borrowed; NULL: none */
+        uint64_t told_at; /* when a fault was last logged; 0: never */
+        bool told;        /* the present fault was logged */
+        char fault[320];  /* of the last accept; empty: none */
 };
 
 void listener_pause(struct listener *listener, uint64_t usec)
@@ -34,12 +40,31 @@ void listener_pause(struct listener *listener, uint64_t usec)
         timer_arm(listener->pause_end, usec);
 }
 
-static void pause_accepting(struct listener *listener, int error)
+/* An accept failed. The fault stays in listener_fault() until an accept finds none. */
+static void rest(struct listener *listener, int error)
 {
-        if (!listener->told)
-                diag_err("can't accept clients for now: %s (see LimitNOFILE=)", strerror(error));
-        listener->told = true;
-        listener_pause(listener, PAUSE_USEC);
+        uint64_t now = clock_usec();
+        char at[128];
+
+        socket_local_text(listener->fd, at, sizeof(at));
+        snprintf(listener->fault, sizeof(listener->fault), "at %s: %s", at,
+                 host_error_words(HOST_CALL_ACCEPT, error));
+        if (!listener->told_at || now - listener->told_at >= TELL_USEC) {
+                diag_err("can't accept clients for now: %s, at %s; told once a minute at most",
+                         host_error_words(HOST_CALL_ACCEPT, error), at);
+                listener->told_at = now;
+                listener->told = true;
+        }
+        listener_pause(listener, REST_USEC);
+}
+
+/* An accept brought a connection, or found none waiting. */
+static void end_fault(struct listener *listener)
+{
+        listener->fault[0] = '\0';
+        if (listener->told)
+                diag_notice("clients are accepted again");
+        listener->told = false;
 }
 
 static void on_pause_end(evutil_socket_t fd, short what, void *arg)
@@ -75,16 +100,17 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         for (int i = 0; i < ACCEPTS && event_pending(listener->readable, EV_READ, NULL); i++) {
                 int client = accept_one(listener);
 
-                if (client >= 0) {
-                        listener->accepted(listener->context, client);
-                } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
-                           errno == ENOBUFS) {
-                        pause_accepting(listener, errno);
-                        return;
-                } else if (errno == EAGAIN) {
-                        listener->told = false;
+                if (client < 0 && (errno == ECONNABORTED || errno == EINTR))
+                        continue; /* of one connection, or of none: the next may wait */
+                if (client < 0 && errno != EAGAIN) {
+                        rest(listener, errno);
                         return;
                 }
+                if (listener->fault[0])
+                        end_fault(listener);
+                if (client < 0)
+                        return;
+                listener->accepted(listener->context, client);
         }
 }
 
@@ -113,6 +139,11 @@ struct listener *listener_new(struct event_base *base, int fd, listener_accepted
 void listener_mark(struct listener *listener, uint64_t *word)
 {
         listener->mark = word;
+}
+
+const char *listener_fault(const struct listener *listener)
+{
+        return listener->fault[0] ? listener->fault : NULL;
 }
 
 void listener_free(struct listener *listener)

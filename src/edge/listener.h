@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* A listening socket and its accept loop, which pauses for a moment when descriptors run out. */
+/* A listening socket and its accept loop. An accept that fails, because descriptors ran out or a
+ * rule of the host forbids it, makes the loop rest for a moment: the connections wait in the
+ * kernel, and the socket stays readable. */
 #include <stdint.h>
 
 #include <event2/event.h>
@@ -22,6 +24,10 @@ void listener_free(struct listener *listener);
  * connection came; otherwise accepted() clears the word once a successor would know of the
  * connection. */
 void listener_mark(struct listener *listener, uint64_t *word);
+
+/* Returns why connections wait unaccepted, in words, with the socket: "at PATH: REASON". The words
+ * are valid until the event loop goes on. NULL: nothing is wrong. */
+const char *listener_fault(const struct listener *listener);
 
 /* Stops accepting for usec. */
 void listener_pause(struct listener *listener, uint64_t usec);

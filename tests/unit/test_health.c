@@ -339,6 +339,18 @@ static void a_recent_loss_that_nobody_chose_warns(void **state)
         assert_warns(&status, "dropped within the last minute");
 }
 
+static void connections_that_wait_unaccepted_warn_with_the_socket_and_the_reason(void **state)
+{
+        struct status status = healthy();
+
+        (void)state;
+        status.fault_at_data = "at /run/a: Operation not permitted";
+        assert_warns(&status, "clients can't be accepted at /run/a: Operation not permitted");
+        status.fault_at_data = NULL;
+        status.fault_at_control = "at /run/b: Too many open files";
+        assert_warns(&status, "control connections can't be accepted at /run/b: Too many open");
+}
+
 static void all_reasons_are_listed_and_the_worst_is_the_verdict(void **state)
 {
         struct status status = healthy();
@@ -354,10 +366,11 @@ static void all_reasons_are_listed_and_the_worst_is_the_verdict(void **state)
         };
         status.to_upstream.fullest_bytes = status.to_clients.fullest_bytes = 1000;
         status.to_upstream.oldest_usec = status.to_clients.oldest_usec = 100 * SEC;
-        status.recent_loss = true;
+        status.recent_loss = status.shut = status.outdated = true;
+        status.fault_at_data = status.fault_at_control = "at a socket";
         health = judge(&status);
         assert_int_equal(health.severity, SEVERITY_CRITICAL);
-        assert_int_equal(health.n_reasons, 9);
+        assert_int_equal(health.n_reasons, 13);
         for (size_t i = 1; i < health.n_reasons; i++)
                 assert_int_equal(health.reasons[i].severity, SEVERITY_WARNING);
 }
@@ -404,6 +417,8 @@ int main(void)
                 cmocka_unit_test(a_queue_over_80_percent_warns_in_either_direction),
                 cmocka_unit_test(an_old_message_warns_in_either_direction_and_0_is_off),
                 cmocka_unit_test(a_recent_loss_that_nobody_chose_warns),
+                cmocka_unit_test(
+                        connections_that_wait_unaccepted_warn_with_the_socket_and_the_reason),
                 cmocka_unit_test(all_reasons_are_listed_and_the_worst_is_the_verdict),
         };
 

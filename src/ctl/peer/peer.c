@@ -18,9 +18,12 @@
 #include "ctl/talk/local.h"
 #include "ctl/verbs/verbs.h"
 #include "util/clock.h"
+#include "util/host_error.h"
 #include "util/socket.h"
 
-enum { CONNS_MAX = 1000, NAME = 128, STDOUT_BUFFER = 64 * 1024 };
+enum { CONNS_MAX = 1000, NAME = 128, STDOUT_BUFFER = 64 * 1024, REST_USEC = 100000 };
+
+#define TELL_USEC (60 * USEC_PER_SEC)
 
 struct peer {
         struct ctl *ctl;
@@ -29,6 +32,8 @@ struct peer {
         int signals;
         int listener;
         unsigned accepted;
+        uint64_t rest_until; /* an accept failed: no other one before */
+        uint64_t told_at;    /* when that was last told; 0: never */
         struct conn *conns[CONNS_MAX];
         size_t n_conns;
         struct pollfd fds[CONNS_MAX + 2];
@@ -102,7 +107,19 @@ static int peer_listen(struct peer *peer)
         return CTL_DONE;
 }
 
-static void peer_accept(struct peer *peer)
+/* The connection that could not be accepted keeps the socket readable, and would wake us at once.
+ */
+static void peer_rest(struct peer *peer, int error, uint64_t now)
+{
+        peer->rest_until = now + REST_USEC;
+        if (peer->told_at && now - peer->told_at < TELL_USEC)
+                return;
+        fprintf(stderr, "ftcpctl: can't accept connections for now: %s\n",
+                host_error_words(HOST_CALL_ACCEPT, error));
+        peer->told_at = now;
+}
+
+static void peer_accept(struct peer *peer, uint64_t now)
 {
         struct sockaddr_storage from;
         socklen_t size = sizeof(from);
@@ -112,8 +129,12 @@ static void peer_accept(struct peer *peer)
         struct conn *conn = fd >= 0 ? malloc(sizeof(*conn)) : NULL;
 
         if (!conn) {
+                int error = errno;
+
                 if (fd >= 0)
                         close(fd);
+                if (error != EAGAIN && error != EINTR && error != ECONNABORTED)
+                        peer_rest(peer, error, now);
                 return;
         }
         socket_address_text((struct sockaddr *)&from, size, name, sizeof(name));
@@ -126,9 +147,13 @@ static size_t peer_poll(struct peer *peer)
 {
         uint64_t now = clock_usec(), wake = UINT64_MAX;
         size_t n = peer->n_conns;
+        bool rests = now < peer->rest_until;
 
+        if (rests)
+                wake = peer->rest_until;
         peer->fds[0] = (struct pollfd){.fd = peer->signals, .events = POLLIN};
-        peer->fds[1] = (struct pollfd){.fd = n < CONNS_MAX ? peer->listener : -1, .events = POLLIN};
+        peer->fds[1] = (struct pollfd){.fd = n < CONNS_MAX && !rests ? peer->listener : -1,
+                                       .events = POLLIN};
         for (size_t i = 0; i < n; i++) {
                 uint64_t at = conn_wake(peer->conns[i], now);
 
@@ -162,7 +187,7 @@ static void peer_loop(struct peer *peer)
                 if (peer->fds[0].revents)
                         return;
                 if (peer->fds[1].revents)
-                        peer_accept(peer);
+                        peer_accept(peer, now);
                 for (size_t i = 0; i < peer->n_conns; i++)
                         peer_conn(peer->conns[i], i < n ? peer->fds[i + 2].revents : 0, now);
                 for (size_t i = 0; i < peer->n_conns; i++) {

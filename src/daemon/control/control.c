@@ -123,6 +123,17 @@ int control_listen(struct control *control, int fd)
         return 0;
 }
 
+const char *control_listener_fault(const struct control *control)
+{
+        const struct control_listener *listener;
+        const char *fault = NULL;
+
+        for (listener = LIST_FIRST(&control->listeners); listener && !fault;
+             listener = LIST_NEXT(listener, link))
+                fault = listener_fault(listener->listener);
+        return fault;
+}
+
 void control_free(struct control *control)
 {
         struct control_listener *listener;

@@ -83,6 +83,9 @@ struct control *control_new(struct event_base *base, const struct control_servic
  * 0 or -ENOMEM. */
 int control_listen(struct control *control, int fd);
 
+/* Returns why connections to the control socket wait unaccepted, as listener_fault() does. */
+const char *control_listener_fault(const struct control *control);
+
 /* Tells control that a position for which flushed() returned false may be flushed now. */
 void control_flushed(struct control *control);
 

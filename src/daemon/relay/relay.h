@@ -117,8 +117,8 @@ void relay_untap(struct relay *relay, struct tap *tap);
 /* The ring of events, borrowed. */
 const struct events *relay_events(const struct relay *relay);
 
-/* Fills in a snapshot, without version, outdated and shut. Strings are borrowed until the event
- * loop runs. */
+/* Fills in a snapshot, without version, outdated, shut and fault_at_control. Strings are borrowed
+ * until the event loop runs. */
 void relay_status(struct relay *relay, struct status *status);
 
 /* Fills in at most max clients; returns the number of all connected clients.

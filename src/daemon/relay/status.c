@@ -102,6 +102,15 @@ static void fill_to_upstream(struct relay *relay, struct books *books, uint64_t 
         books->fullest_bytes = books->queued.bytes;
 }
 
+static const char *fault_at_data(const struct relay *relay)
+{
+        const char *fault = NULL;
+
+        for (size_t i = 0; i < relay->n_listeners && !fault; i++)
+                fault = listener_fault(relay->listeners[i]);
+        return fault;
+}
+
 void relay_status(struct relay *relay, struct status *status)
 {
         const struct image_totals *totals = &relay->store.image->totals;
@@ -118,6 +127,7 @@ void relay_status(struct relay *relay, struct status *status)
                 .clients_accepted = totals->clients_accepted,
                 .clients_refused = totals->clients_refused,
                 .refused = {totals->refused_messages, totals->refused_bytes},
+                .fault_at_data = fault_at_data(relay),
                 .lost = totals->lost,
                 .failed = totals->failed,
                 .latency = relay->store.image->latency,

@@ -173,6 +173,12 @@ void health_judge(const struct status *status, const struct config *config, stru
                            "nobody can connect: a socket is missing (see the log)");
         for (size_t i = 0; i < status->n_gone; i++)
                 add_reason(health, SEVERITY_WARNING, "%s", status->gone[i]);
+        if (status->fault_at_data)
+                add_reason(health, SEVERITY_WARNING, "clients can't be accepted %s",
+                           status->fault_at_data);
+        if (status->fault_at_control)
+                add_reason(health, SEVERITY_WARNING, "control connections can't be accepted %s",
+                           status->fault_at_control);
         if (status->outdated)
                 add_reason(health, SEVERITY_WARNING,
                            "%s is broken: what was configured before the restart stays in force "

@@ -77,6 +77,8 @@ struct status {
         const char
                 *gone[STATUS_GONE_MAX]; /* of each socket whose path is gone, a reason for people */
         size_t n_gone;
+        const char *fault_at_data,
+                *fault_at_control; /* why connections wait unaccepted; NULL: none */
         bool outdated; /* the files are broken, the configuration of before a restart is in force */
         const uint64_t *lost, *failed;         /* connections and attempts, by enum link_cause */
         const struct image_histogram *latency; /* by enum latency_kind */
