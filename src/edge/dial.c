@@ -14,6 +14,7 @@
 #include "edge/tcp.h"
 #include "edge/timer.h"
 #include "util/clock.h"
+#include "util/host_error.h"
 #include "util/socket.h"
 
 #define RESOLVE_USEC (10 * USEC_PER_SEC)
@@ -69,7 +70,10 @@ static enum link_cause cause_of(int error)
         case ENOMEM:
         case ENOBUFS:
         case EADDRNOTAVAIL:
-        case EADDRINUSE: return CAUSE_LOCAL;
+        case EADDRINUSE:
+        case EAGAIN: /* no port */
+        case EACCES:
+        case EPERM: return CAUSE_LOCAL;
         default: return CAUSE_UNREACHABLE;
         }
 }
@@ -84,22 +88,23 @@ static void try_failed(struct dial *dial, enum link_cause cause, const char *tex
                 timer_arm(dial->timer, 0);
 }
 
-static void connect_failed(struct dial *dial, int error, const char *why)
+static void connect_failed(struct dial *dial, enum link_cause cause, const char *why)
 {
-        char text[320];
+        char text[400];
 
         snprintf(text, sizeof(text), "connecting to %s: %s", dial->peer, why);
         dial->address++;
-        try_failed(dial, cause_of(error), text);
+        try_failed(dial, cause, text);
 }
 
 static void source_failed(struct dial *dial, int error)
 {
-        char why[160];
+        char why[240];
 
         snprintf(why, sizeof(why), "not from SourceAddress=%s: %s", dial->config->source_address,
-                 strerror(error));
-        connect_failed(dial, EADDRNOTAVAIL, why);
+                 error == EADDRNOTAVAIL ? strerror(error)
+                                        : host_error_words(HOST_CALL_PORT, error));
+        connect_failed(dial, CAUSE_LOCAL, why);
 }
 
 /* True if the socket is connected to itself: a loopback port in the ephemeral range can answer
@@ -145,8 +150,11 @@ static void connect_ends(evutil_socket_t fd, short what, void *arg)
         (void)what;
         if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
                 error = errno;
-        if (error)
-                connect_failed(dial, error, strerror(error));
+        if (error == EACCES) /* connect() says at once what this host forbids */
+                connect_failed(dial, CAUSE_UNREACHABLE,
+                               "Permission denied (a firewall forbids it, by ICMPv6)");
+        else if (error)
+                connect_failed(dial, cause_of(error), host_error_words(HOST_CALL_CONNECT, error));
         else
                 finish_connect(dial);
 }
@@ -176,13 +184,21 @@ static bool make_socket(struct dial *dial, int family)
 
         dial->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (dial->fd < 0) {
-                connect_failed(dial, errno, strerror(errno));
+                connect_failed(dial, CAUSE_LOCAL, host_error_words(HOST_CALL_SOCKET, errno));
                 return false;
         }
         error = bind_source(dial, dial->fd, family);
         if (error)
                 source_failed(dial, error);
         return !error;
+}
+
+/* Tells ports that are used up from a host without an address of the family. */
+static enum host_call call_of(const struct dial *dial, const struct addrinfo *to)
+{
+        return dial->config->source_address || tcp_has_source(to->ai_addr, to->ai_addrlen)
+                       ? HOST_CALL_PORT
+                       : HOST_CALL_CONNECT;
 }
 
 static void connect_to(struct dial *dial, const struct addrinfo *to)
@@ -204,14 +220,18 @@ static void connect_to(struct dial *dial, const struct addrinfo *to)
                 error = dial->writable && event_add(dial->writable, NULL) == 0 ? 0 : ENOMEM;
         }
         if (error)
-                connect_failed(dial, error, strerror(error));
+                connect_failed(dial, cause_of(error),
+                               host_error_words(error == EADDRNOTAVAIL || error == EAGAIN
+                                                        ? call_of(dial, to)
+                                                        : HOST_CALL_CONNECT,
+                                                error));
         else if (dial->config->connect_timeout_usec != CONFIG_INFINITY)
                 timer_arm(dial->timer, dial->config->connect_timeout_usec);
 }
 
 static void resolve_failed(struct dial *dial, enum link_cause cause, const char *why)
 {
-        char text[320];
+        char text[400];
 
         snprintf(text, sizeof(text), "resolving %s: %s", dial->config->addresses[dial->entry].text,
                  why);
@@ -250,7 +270,7 @@ static void resolve(struct dial *dial)
         if (result < 0)
                 resolve_failed(dial, CAUSE_LOCAL,
                                result == -EBUSY ? "earlier questions are still unanswered"
-                                                : strerror(-result));
+                                                : host_error_words(HOST_CALL_THREAD, -result));
         else
                 timer_arm(dial->timer, RESOLVE_USEC);
 }
@@ -301,7 +321,7 @@ static void timer_fires(evutil_socket_t fd, short what, void *arg)
         if (dial->fd >= 0 && is_answered(dial->fd)) {
                 connect_ends(dial->fd, EV_WRITE, dial);
         } else if (dial->fd >= 0) {
-                connect_failed(dial, ETIMEDOUT, "no answer within ConnectTimeout=");
+                connect_failed(dial, CAUSE_TIMEOUT, "no answer within ConnectTimeout=");
         } else if (dial->config && !dial->addresses && dial->entry < dial->config->n_addresses) {
                 if (resolver_is_asked(dial->resolver)) {
                         resolver_abandon(dial->resolver);

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "util/host_error.h"
+
 enum { UNDER_WAY_MAX = 8 };
 
 struct resolver {
@@ -43,6 +45,21 @@ static void question_free(struct question *question)
         free(question);
 }
 
+/* Returns why getaddrinfo() failed, in words, a constant. Without a descriptor for its files and
+ * sockets, getaddrinfo() blames the name or the name server. */
+static const char *wrong_of(int error, int system_error, int fd)
+{
+        int spare = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        const char *words = gai_strerror(error);
+
+        if (spare < 0)
+                return host_error_words(HOST_CALL_ANY, errno);
+        close(spare);
+        if (error == EAI_SYSTEM)
+                return host_error_words(HOST_CALL_ANY, system_error);
+        return words ? words : "the system's resolver failed";
+}
+
 static void *look_up(void *arg)
 {
         struct question *question = arg;
@@ -52,12 +69,8 @@ static void *look_up(void *arg)
         int to = question->to, error;
 
         error = getaddrinfo(question->host, question->port, &hints, &question->addresses);
-        if (error == EAI_SYSTEM)
-                question->wrong = strerrordesc_np(errno);
-        else if (error)
-                question->wrong = gai_strerror(error);
-        if (error && !question->wrong)
-                question->wrong = "the system's resolver failed";
+        if (error)
+                question->wrong = wrong_of(error, errno, to);
         question->to = -1;
         if (write(to, &question, sizeof(struct question *)) != sizeof(struct question *))
                 question_free(question);

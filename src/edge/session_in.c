@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "edge/tcp.h"
 #include "store/store.h"
+#include "util/host_error.h"
 #include "util/socket.h"
 #include "wire/verdict.h"
 
@@ -174,11 +176,31 @@ bool session_take(struct session *session)
         return session->fd >= 0;
 }
 
+/* True if a rule of this host forbids a send or a receive on a connection that stands. The same
+ * errno of a connection that has ended came by ICMPv6. */
+static bool is_forbidden(const struct session *session, int error)
+{
+        return (error == EACCES || error == EPERM) && tcp_is_open(session->fd);
+}
+
+static enum link_cause cause_of(const struct session *session, int error)
+{
+        switch (error) {
+        case 0: return CAUSE_CLOSED;
+        case ETIMEDOUT:
+        case EHOSTUNREACH:
+        case ENETUNREACH: return CAUSE_PATH;
+        case EACCES:
+        case EPERM: return is_forbidden(session, error) ? CAUSE_LOCAL : CAUSE_PATH;
+        default: return CAUSE_RESET;
+        }
+}
+
 static void read_ends(struct session *session, int error)
 {
         uint64_t partial = session_partial(session);
         const char *early = session->greeting ? " before it answered the greeting" : "";
-        char text[160];
+        char text[240];
 
         if (!error && partial)
                 snprintf(text, sizeof(text),
@@ -189,14 +211,10 @@ static void read_ends(struct session *session, int error)
                 snprintf(text, sizeof(text), "%s%s",
                          !error                                  ? "closed by the peer"
                          : error == ECONNRESET || error == EPIPE ? "reset by the peer"
-                                                                 : strerror(error),
+                         : is_forbidden(session, error) ? host_error_words(HOST_CALL_CONNECT, error)
+                                                        : strerror(error),
                          early);
-        session_end(session,
-                    !error ? CAUSE_CLOSED
-                    : error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH
-                            ? CAUSE_PATH
-                            : CAUSE_RESET,
-                    text);
+        session_end(session, cause_of(session, error), text);
 }
 
 /* Takes the time from the heartbeat to the first byte behind it: the round trip, if the peer

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "util/clock.h"
 #include "util/socket.h"
@@ -69,6 +70,25 @@ static bool is_closed(const struct tcp_info *info, socklen_t size)
 
         return (known && info->tcpi_snd_wnd == 0) ||
                (info->tcpi_unacked == 0 && info->tcpi_notsent_bytes > 0);
+}
+
+bool tcp_has_source(const struct sockaddr *to, socklen_t size)
+{
+        int fd = socket(to->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        bool has = fd < 0 || connect(fd, to, size) == 0 || errno != EADDRNOTAVAIL;
+
+        if (fd >= 0)
+                close(fd);
+        return has;
+}
+
+bool tcp_is_open(int fd)
+{
+        struct tcp_info info = {0};
+        socklen_t size = sizeof(info);
+
+        return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+               info.tcpi_state != TCP_CLOSE;
 }
 
 bool tcp_look(int fd, struct tcp_state *state)

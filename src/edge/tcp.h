@@ -13,6 +13,13 @@ void tcp_connects(int fd, const struct sockaddr *to);
  */
 void tcp_prepare(int fd, uint64_t path_usec);
 
+/* True if this host has an address from which to reach `to`. No packet is sent. */
+bool tcp_has_source(const struct sockaddr *to, socklen_t size);
+
+/* True if the connection has not ended: an error of a send or a receive is then of that call, and
+ * no word of the network. */
+bool tcp_is_open(int fd);
+
 struct tcp_state {
         uint64_t rtt_usec;
         uint64_t since_ack_usec; /* since the peer's kernel last acknowledged anything */
