@@ -10,6 +10,7 @@
 #include "edge/resolver.h"
 #include "util/clock.h"
 #include "util/diag.h"
+#include "util/host_error.h"
 #include "util/need.h"
 
 struct lookups {
@@ -20,6 +21,7 @@ struct lookups {
         int pipe[2];
         struct event *timer, *readable;
         bool under_way; /* a thread has not answered yet */
+        bool told;      /* that the last round could not be asked for */
 };
 
 /* Owned by the thread until the thread sends the pointer through the pipe. */
@@ -80,10 +82,23 @@ static struct round *round_new(const struct lookups *lookups)
         return round;
 }
 
+/* Tells once that a round can't be asked for. The timer tries again. */
+static void cannot_ask(struct lookups *lookups, struct round *round, int error)
+{
+        if (!lookups->told)
+                diag_warning("users and groups that are unknown can't be looked up for now: %s",
+                             host_error_words(HOST_CALL_THREAD, error));
+        lookups->told = true;
+        if (round->to >= 0)
+                close(round->to);
+        round_free(round);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
         struct lookups *lookups = arg;
         struct round *round;
+        int error;
 
         (void)fd;
         (void)what;
@@ -91,14 +106,12 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
                 return;
         round = round_new(lookups);
         round->to = fcntl(lookups->pipe[1], F_DUPFD_CLOEXEC, 3);
-        if (round->to >= 0 && resolver_thread(look_up, round) == 0) {
-                lookups->under_way = true;
-                return;
-        }
-        diag_debug("no thread to look up users and groups: %s", strerror(errno));
-        if (round->to >= 0)
-                close(round->to);
-        round_free(round);
+        error = round->to < 0 ? errno : -resolver_thread(look_up, round);
+        lookups->under_way = error == 0;
+        if (error)
+                cannot_ask(lookups, round, error);
+        else
+                lookups->told = false;
 }
 
 struct lookups *lookups_new(struct event_base *base, lookups_found *found, void *context)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/client_internal.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -243,6 +244,7 @@ static struct client *make(const struct client_setup *setup)
         const struct client_class *class = setup->class;
         struct client *client = calloc(1, sizeof(*client));
         uint64_t now = clock_usec();
+        int result;
 
         if (!client)
                 return NULL;
@@ -260,9 +262,11 @@ static struct client *make(const struct client_setup *setup)
                 free(client);
                 return NULL;
         }
-        if (poller_add(class->poller, &client->polled, setup->fd, POLLER_READ) < 0) {
+        result = poller_add(class->poller, &client->polled, setup->fd, POLLER_READ);
+        if (result < 0) {
                 deadlines_remove(class->deadlines, &client->due);
                 free(client);
+                errno = -result;
                 return NULL;
         }
         return client;

@@ -115,7 +115,8 @@ struct client_setup {
 };
 
 /* Makes a client for a new connection and fills its slot of the client table. Reading begins at
- * once; the caller sets receive_only. Returns NULL without memory. */
+ * once; the caller sets receive_only. Returns NULL with errno set
+ * if memory is short, or no more descriptors can be watched. */
 struct client *client_new(const struct client_setup *setup);
 
 /* Returns the name of the client's program; "" if unknown, and for a TCP client. */

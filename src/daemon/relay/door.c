@@ -2,6 +2,7 @@
 /* Admits connections as clients or turns connections away; decides whether a client may send. */
 #include "daemon/relay/relay_internal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -13,6 +14,7 @@
 #include "core/catalog.h"
 #include "util/clock.h"
 #include "util/diag.h"
+#include "util/host_error.h"
 #include "util/socket.h"
 
 enum { RESERVE = 32 }; /* descriptors for the link, its resolver and the daemon itself */
@@ -135,10 +137,9 @@ void relay_names_found(struct relay *relay)
         }
 }
 
-/* Closes fd and counts the connection. A crowd is counted one by one, but must not flood diag. */
-static void turn_away(struct relay *relay, int fd, const char *why)
+/* A crowd must not flood diag. */
+static void tell_refused(struct relay *relay, const char *why)
 {
-        struct image_totals *totals = &relay->store.image->totals;
         uint64_t now = clock_usec();
 
         relay_tell_client(relay, TELL_REFUSED, NULL, why);
@@ -146,6 +147,14 @@ static void turn_away(struct relay *relay, int fd, const char *why)
                 diag_warning("a client was refused: %s; told once a minute at most", why);
                 relay->turned_away = now;
         }
+}
+
+/* Closes fd and counts the connection. */
+static void turn_away(struct relay *relay, int fd, const char *why)
+{
+        struct image_totals *totals = &relay->store.image->totals;
+
+        tell_refused(relay, why);
         store_begin(&relay->store);
         store_add(&relay->store, &totals->clients_refused, 1);
         store_put(&relay->store, &totals->accepting, 0);
@@ -260,11 +269,13 @@ void relay_admit(void *context, int fd)
         relay_deliver(relay); /* earlier messages are not for the new client */
         client = client_new(&setup);
         if (!client) {
+                const char *why = host_error_words(HOST_CALL_WATCH, errno);
+
                 shutdown(fd, SHUT_RDWR); /* a copy may be in the fd_bag */
                 close(fd);
                 relay_forget(relay, NULL);
                 relay->free_slots[relay->n_free_slots++] = setup.slot;
-                diag_err("a client was refused: no memory");
+                tell_refused(relay, why);
                 count_client(relay, &totals->clients_refused, setup.id);
                 return;
         }

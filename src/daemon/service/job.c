@@ -12,6 +12,8 @@
 
 #include "daemon/service/service.h"
 #include "util/clock.h"
+#include "util/diag.h"
+#include "util/host_error.h"
 
 #define MANAGER "org.freedesktop.systemd1"
 
@@ -106,6 +108,13 @@ static void *ask(void *arg)
         return NULL;
 }
 
+static enum service_job cannot_ask(int error)
+{
+        diag_warning("systemd can't be asked whether this is a restart: %s",
+                     host_error_words(HOST_CALL_THREAD, error));
+        return SERVICE_JOB_UNKNOWN;
+}
+
 /* A thread asks, and is left behind if the bus hangs. */
 enum service_job service_job(unsigned n_needed)
 {
@@ -114,14 +123,16 @@ enum service_job service_job(unsigned n_needed)
         struct pollfd poll_end;
         pthread_t thread;
         char answer = SERVICE_JOB_UNKNOWN;
+        int error;
 
         if (!service_keeps())
                 return SERVICE_JOB_STOP;
         if (pipe(ends) < 0)
-                return SERVICE_JOB_UNKNOWN;
+                return cannot_ask(errno);
         question = (struct question){ends[1], n_needed};
-        if (pthread_create(&thread, NULL, ask, &question) != 0)
-                return SERVICE_JOB_UNKNOWN;
+        error = pthread_create(&thread, NULL, ask, &question);
+        if (error)
+                return cannot_ask(error);
         pthread_detach(thread);
         poll_end = (struct pollfd){.fd = ends[0], .events = POLLIN};
         if (poll(&poll_end, 1, ASK_MSEC + 50) <= 0 || read(ends[0], &answer, 1) != 1)
