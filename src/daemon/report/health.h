@@ -10,7 +10,7 @@
 #include "config/config.h"
 #include "daemon/report/status.h"
 
-enum { HEALTH_REASONS_MAX = 20, HEALTH_TEXT_MAX = 256 };
+enum { HEALTH_REASONS_MAX = 24, HEALTH_TEXT_MAX = 256 };
 
 struct health_reason {
         enum severity severity;
