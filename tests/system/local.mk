@@ -59,6 +59,7 @@ system_tests += \
 	%D%/link/redial_test.py \
 	%D%/link/stall_test.py \
 	%D%/link/upstream_bad_test.py \
+	%D%/service/host_test.py \
 	%D%/service/reload_test.py \
 	%D%/service/stop_test.py \
 	%D%/service/surroundings_test.py
