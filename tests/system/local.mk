@@ -51,6 +51,7 @@ system_tests += \
 	%D%/docs/layers_test.py \
 	%D%/docs/operations_test.py \
 	%D%/docs/papers_test.py \
+	%D%/docs/programs_test.py \
 	%D%/docs/protocol_test.py \
 	%D%/docs/readme_test.py \
 	%D%/link/greeting_test.py \
@@ -64,8 +65,9 @@ system_tests += \
 	%D%/service/stop_test.py \
 	%D%/service/surroundings_test.py
 
-EXTRA_DIST += %D%/README %D%/soak.py %D%/soak_service.py %D%/lib/cable.py %D%/lib/cells.py \
-	%D%/lib/dies.c %D%/lib/failing.c %D%/lib/faults.py %D%/lib/faults_ends.py %D%/lib/faults_judge.py \
+EXTRA_DIST += %D%/README %D%/soak.py %D%/soak_service.py %D%/docs/parted.c \
+	%D%/lib/cable.py %D%/lib/cells.py %D%/lib/dies.c %D%/lib/failing.c %D%/lib/faults.py \
+	%D%/lib/faults_ends.py %D%/lib/faults_judge.py \
 	%D%/lib/faults_machine.py %D%/lib/framed.py %D%/lib/harness.py %D%/lib/hostile.py \
 	%D%/lib/idl.py %D%/lib/kills.py %D%/lib/late_wake.c %D%/lib/local.py %D%/lib/losses.py \
 	%D%/lib/manager.py %D%/lib/manual.py %D%/lib/nspawn.py \
