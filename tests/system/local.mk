@@ -47,6 +47,7 @@ system_tests += \
 	%D%/delivery/lend_test.py \
 	%D%/delivery/short_memory_test.py \
 	%D%/delivery/throttle_test.py \
+	%D%/docs/examples_test.py \
 	%D%/docs/language_test.py \
 	%D%/docs/layers_test.py \
 	%D%/docs/operations_test.py \

@@ -31,7 +31,7 @@ class Operations(ExplainsTheLink, unittest.TestCase):
 
     def test_every_recipe_is_a_configuration_without_an_error(self):
         recipes = re.findall(r'(?ms)^\.Bd -literal -offset indent\n(\[.*?)^\.Ed', read('man', PAGE))
-        self.assertEqual(len(recipes), 6)
+        self.assertEqual(len(recipes), 7)
         for recipe in recipes:
             # Neither the credential nor the group need be here.
             text = recipe.replace('@credential:login', 'LOGIN').replace('@operators', '')
@@ -47,8 +47,8 @@ class Operations(ExplainsTheLink, unittest.TestCase):
 
     def test_it_has_the_recipes_that_people_look_for(self):
         for heading in ('A gateway with a single slot', 'A feed that is silent by nature',
-                        'Login on connect', 'Commands at most once', 'Metered links',
-                        'Behind a TLS tunnel'):
+                        'Login on connect', 'A peer that speaks first', 'Commands at most once',
+                        'Metered links', 'Behind a TLS tunnel'):
             self.assertIn(heading, sections(PAGE))
 
     def test_the_other_pages_lead_to_it(self):
