@@ -61,6 +61,28 @@ class Example(harness.SystemTest):
 
 
 class Checked(harness.SystemTest):
+    def check(self, path, environment=()):
+        done = subprocess.run([harness.program('ftcpd'), '--check-config', '--config', path],
+                              env={**os.environ, **dict(environment)}, text=True,
+                              capture_output=True, timeout=harness.DEADLINE, check=False)
+        with open(path, encoding='utf-8') as file:
+            self.assertEqual((done.returncode, done.stderr), (0, ''), file.read())
+
+    def test_every_example_of_the_manual_passes_check_config(self):
+        blocks = re.findall(r'(?ms)^\.Bd -literal -offset indent\n(\[.*?)^\.Ed',
+                            read('man', 'ftcpd.conf.5'))
+        blocks = [block for block in blocks if 'LoadCredential=' not in block]
+        self.assertGreater(len(blocks), 7)
+        for block in blocks:
+            # Neither the credentials nor the people need be here.
+            text = re.sub(r'@credential:[\w-]+', 'LOGIN', block.replace('\\e', '\\'))
+            text = text.replace('control @operators', 'root')
+            text += '' if 'Address=' in text else '[Upstream]\nAddress=192.0.2.1:7000\n'
+            with tempfile.NamedTemporaryFile('w', prefix='ftcpd-', suffix='.conf') as file:
+                file.write(text)
+                file.flush()
+                self.check(file.name)
+
     def test_every_example_passes_check_config_and_is_run_here(self):
         folder = tempfile.mkdtemp(prefix='ftcpd-test-')
         self.addCleanup(shutil.rmtree, folder)
@@ -71,10 +93,7 @@ class Checked(harness.SystemTest):
         with open(__file__, encoding='utf-8') as file:
             tests = file.read()
         for path in paths:
-            done = subprocess.run([harness.program('ftcpd'), '--check-config', '--config', path],
-                                  env={**os.environ, 'CREDENTIALS_DIRECTORY': folder}, text=True,
-                                  capture_output=True, timeout=harness.DEADLINE, check=False)
-            self.assertEqual((done.returncode, done.stderr), (0, ''), path)
+            self.check(path, {'CREDENTIALS_DIRECTORY': folder})
             name = os.path.basename(path).removesuffix('.conf')
             self.assertIn(f"self.started('{name}'", tests)
 

@@ -85,6 +85,18 @@ class Readme(harness.SystemTest):
         self.converse(['sh', script], daemon, session, b'hello from the shell',
                       env={**os.environ, 'PATH': path})
 
+    def test_the_table_by_kind_of_traffic_names_keys_that_there_are(self):
+        with open(README, encoding='utf-8') as file:
+            rows = re.findall(r'(?m)^\| \*\*(.*)$', file.read())
+        self.assertEqual([row.partition('**')[0] for row in rows],
+                         ['A feed to many', 'Many senders', 'One asker', 'Many askers',
+                          'A login that changes'])
+        known = subprocess.run([harness.program('ftcpd'), '--print-defaults'], check=True, text=True,
+                               stdout=subprocess.PIPE, timeout=harness.DEADLINE).stdout
+        named = set(re.findall(r'`([A-Z]\w+)=', ''.join(rows)))
+        self.assertGreater(len(named), 8)
+        self.assertLessEqual(named, set(re.findall(r'(?m)^#?(\w+)=', known)))
+
     def test_what_is_shown_by_hand_works_as_printed_for_who_is_not_root(self):
         folder = tempfile.mkdtemp(prefix='ftcpd-readme-')
         self.addCleanup(shutil.rmtree, folder)
