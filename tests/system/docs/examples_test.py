@@ -130,8 +130,8 @@ class Feeds(Example):
         client = daemon.client(LINES)
         daemon.wait_clients(1)
         lines = (b'$GPGGA,092750.000,5321.6802,N,00630.3372,W,1,8,1.03,61.7,M,55.2,M,,*76\r',
-                 b'!AIVDM,1,1,,B,177KQJ5000G?tO`K>RA1wUbN0TKH,0*5C',
-                 b'$GPRMC,092750.000,A,5321.6802,N,00630.3372,W,0.02,31.66,280511,,,A*43\r')
+                 b'$GPRMC,092750.000,A,5321.6802,N,00630.3372,W,0.02,31.66,280511,,,A*43\r',
+                 b'!AIVDM,1,1,,B,177KQJ5000G?tO`K>RA1wUbN0TKH,0*5C')
         session.send(*lines)
         client.expect(*lines)
         # The first thing that the receiver gets is what a client says: no heartbeat.
