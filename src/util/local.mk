@@ -2,6 +2,7 @@
 # Layer 0: small helpers that know nothing of ftcpd.
 noinst_LIBRARIES += libutil.a
 libutil_a_SOURCES = \
+	%D%/address.c %D%/address.h \
 	%D%/base64.c %D%/base64.h \
 	%D%/clock.c %D%/clock.h \
 	%D%/diag.c %D%/diag.h \

@@ -5,6 +5,7 @@
 unit_tests = \
 	%D%/test_recovery \
 	%D%/test_monitor \
+	%D%/test_address \
 	%D%/test_backoff \
 	%D%/test_balance \
 	%D%/test_busy_poll \
