@@ -6,6 +6,7 @@
 
 #include "config/draft.h"
 #include "config/type.h"
+#include "util/address.h"
 #include "util/need.h"
 #include "util/units.h"
 
@@ -48,6 +49,25 @@ static void check_address(struct config_draft *draft)
                 "there is none, expected the upstream as Address=HOST:PORT below [Upstream] in "
                 "%s%s",
                 draft->config->path, draft->main_missing ? ", which does not exist yet" : "");
+}
+
+/* An address in numbers of the other family than SourceAddress= is never tried. */
+static void check_source(struct config_draft *draft)
+{
+        const struct config_row_state *source = state_of(draft, "Upstream", "SourceAddress");
+        const struct config *config = draft->config;
+        int family = config->source_address ? address_family(config->source_address) : AF_UNSPEC;
+
+        for (size_t i = 0; i < config->n_addresses && family != AF_UNSPEC; i++) {
+                const char *host = config->addresses[i].host;
+                int other = address_writing(host) == ADDRESS_SHORT ? AF_INET : address_family(host);
+
+                if (other != AF_UNSPEC && other != family)
+                        config_warn(draft, source->last, "Upstream", "SourceAddress",
+                                    "%s is %s, and Address=%s is not: it is not tried",
+                                    config_quote(config->source_address).text,
+                                    family == AF_INET ? "IPv4" : "IPv6", config->addresses[i].text);
+        }
 }
 
 static void copy_message(struct config_messages *to, const struct config_bytes *from)
@@ -171,6 +191,7 @@ static void check_sockets(struct config_draft *draft)
 void config_check(struct config_draft *draft)
 {
         check_address(draft);
+        check_source(draft);
         derive_heartbeat(draft);
         derive_stall(draft);
         check_messages(draft);

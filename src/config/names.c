@@ -9,23 +9,11 @@
 #include <sys/un.h>
 
 #include "config/type.h"
+#include "util/address.h"
 #include "util/need.h"
 #include "util/units.h"
 
 enum { CONFIG_HOST_MAX = 255 };
-
-static bool is_ip(int family, const char *text)
-{
-        unsigned char address[sizeof(struct in6_addr)];
-        char host[INET6_ADDRSTRLEN];
-        size_t size = family == AF_INET6 ? strcspn(text, "%") : strlen(text);
-
-        if (size >= sizeof(host) || (text[size] == '%' && !text[size + 1]))
-                return false;
-        memcpy(host, text, size);
-        host[size] = '\0';
-        return inet_pton(family, host, address) == 1;
-}
 
 static bool is_host(const char *host)
 {
@@ -65,9 +53,11 @@ static const char *split_address(char *text, const char **host, const char **por
                 *bracket = '\0';
                 *host = text + 1;
                 *port = bracket + 2;
-                return is_ip(AF_INET6, *host) ? NULL : "there is no IPv6 address in the brackets";
+                return address_family(*host) == AF_INET6
+                               ? NULL
+                               : "there is no IPv6 address in the brackets";
         }
-        if (is_ip(AF_INET6, text))
+        if (address_family(text) == AF_INET6)
                 return "an IPv6 address stands in brackets, with the port behind them";
         if (!colon)
                 return "the port is missing";
@@ -75,26 +65,81 @@ static const char *split_address(char *text, const char **host, const char **por
         *host = text;
         *port = colon + 1;
         if (strchr(text, ':'))
-                return is_ip(AF_INET6, text) ? "an IPv6 address stands in brackets"
-                                             : "it has more than one colon";
+                return address_family(text) == AF_INET6 ? "an IPv6 address stands in brackets"
+                                                        : "it has more than one colon";
         return is_host(text) ? NULL : "the host is missing or is no name";
 }
 
-static int add_address(struct config_reading *reading, const char *text)
+/* A host in numbers that programs read in more than one way, or in none. Those that cannot be meant
+ * are an error in a check, and at run time a warning. Returns 0, or -EINVAL with the fault. */
+static int check_host(struct config_reading *reading, const char *host)
 {
-        struct config *config = reading->config;
-        const char *host = NULL, *port = NULL, *wrong;
-        char *parts = need(strdup(text));
+        struct in_addr address = {0};
+        char text[INET_ADDRSTRLEN];
 
-        wrong = split_address(parts, &host, &port);
-        if (!wrong && !is_port(port))
-                wrong = "the port is neither 1 to 65535 nor the name of a service";
-        if (wrong) {
-                free(parts);
-                return config_wrong(reading,
-                                    "%s is no address: %s, expected HOST:PORT or [IPV6]:PORT",
-                                    config_quote(text).text, wrong);
+        switch (address_writing(host)) {
+        case ADDRESS_PADDED:
+                if (reading->strict)
+                        return config_wrong(reading,
+                                            "%s has a zero before a number, which means octal to "
+                                            "some programs, expected the address without it",
+                                            config_quote(host).text);
+                config_doubt(reading,
+                             "%s has a zero before a number, which means octal to some programs: "
+                             "it is not tried",
+                             config_quote(host).text);
+                return 0;
+        case ADDRESS_BROKEN:
+                if (reading->strict)
+                        return config_wrong(reading,
+                                            "%s is neither an IPv4 address nor a name, expected "
+                                            "four numbers from 0 to 255",
+                                            config_quote(host).text);
+                config_doubt(reading, "%s is no IPv4 address: it is looked up as a name",
+                             config_quote(host).text);
+                return 0;
+        case ADDRESS_SHORT:
+                inet_aton(host, &address);
+                inet_ntop(AF_INET, &address, text, sizeof(text));
+                config_doubt(reading, "%s is read as %s", config_quote(host).text, text);
+                return 0;
+        default: return 0;
         }
+}
+
+/* True if port is a number, or the name of a TCP service of this host. */
+static bool is_known_port(const char *port)
+{
+        const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+        struct addrinfo *found = NULL;
+        int error = getaddrinfo(NULL, port, &hints, &found);
+
+        if (error == 0)
+                freeaddrinfo(found);
+        return error == 0;
+}
+
+/* An unknown name of a port is an error in a check; at run time a warning, as /etc/services may be
+ * mended. Returns 0, or -EINVAL with the fault. */
+static int check_port(struct config_reading *reading, const char *port)
+{
+        if (is_known_port(port))
+                return 0;
+        if (reading->strict)
+                return config_wrong(reading,
+                                    "there is no TCP port of the name %s in services(5), expected "
+                                    "its number, or a name that stands there",
+                                    config_quote(port).text);
+        config_doubt(reading,
+                     "there is no TCP port of the name %s in services(5): it is looked up again at "
+                     "each attempt",
+                     config_quote(port).text);
+        return 0;
+}
+
+static void append_address(struct config *config, const char *text, const char *host,
+                           const char *port)
+{
         config->addresses =
                 need_room(config->addresses, config->n_addresses, sizeof(*config->addresses));
         config->addresses[config->n_addresses++] = (struct config_address){
@@ -102,8 +147,29 @@ static int add_address(struct config_reading *reading, const char *text)
                 .host = need(strdup(host)),
                 .port = need(strdup(port)),
         };
+}
+
+static int add_address(struct config_reading *reading, const char *text)
+{
+        const char *host = NULL, *port = NULL, *wrong;
+        char *parts = need(strdup(text));
+        int result;
+
+        wrong = split_address(parts, &host, &port);
+        if (!wrong && !is_port(port))
+                wrong = "the port is neither 1 to 65535 nor the name of a service";
+        if (wrong)
+                result = config_wrong(reading,
+                                      "%s is no address: %s, expected HOST:PORT or [IPV6]:PORT",
+                                      config_quote(text).text, wrong);
+        else
+                result = check_host(reading, host);
+        if (result == 0)
+                result = check_port(reading, port);
+        if (result == 0)
+                append_address(reading->config, text, host, port);
         free(parts);
-        return 0;
+        return result;
 }
 
 static int read_addresses(struct config_reading *reading, const char *text)
@@ -172,7 +238,7 @@ static void clear_text(const struct config_row *row, struct config *config)
 
 static int read_source(struct config_reading *reading, const char *text)
 {
-        if (!is_ip(AF_INET, text) && !is_ip(AF_INET6, text))
+        if (address_family(text) == AF_UNSPEC)
                 return config_wrong(reading,
                                     "%s is no IP address, expected one of this machine, "
                                     "without a port",

@@ -78,6 +78,7 @@ static int find(struct config_reading *reading, const char *who, uint32_t *id)
                 return config_wrong(reading, "there is no %s %s%s%s, expected %s", kind,
                                     config_quote(name).text, error == ENOENT ? "" : ": ",
                                     error == ENOENT ? "" : strerror(error), expected);
+        reading->effect = "nobody matches, and it is looked up again every 30s";
         config_doubt(reading, "there is no %s %s%s%s", kind, config_quote(name).text,
                      error == ENOENT ? "" : ": ", error == ENOENT ? "" : strerror(error));
         return 0;

@@ -21,6 +21,7 @@ struct config_reading {
         char wrong[CONFIG_TEXT_MAX]; /* after -EINVAL: the fault, and the expected value */
         char note[CONFIG_TEXT_MAX];  /* a note for the reader of a check; "": none */
         char doubt[CONFIG_TEXT_MAX]; /* a fault that prevents no start; "": none */
+        const char *effect;          /* of all that is in doubt; static; NULL: doubt says it */
 };
 
 struct config_type {

@@ -23,9 +23,8 @@ static void read_value(struct config_draft *draft, const struct config_row *row,
                 config_error(draft, origin, row->section, row->key, "%s", reading.wrong);
         }
         if (*reading.doubt)
-                config_warn(draft, origin, row->section, row->key,
-                            "%s: nobody matches, and it is looked up again every 30s",
-                            reading.doubt);
+                config_warn(draft, origin, row->section, row->key, "%s%s%s", reading.doubt,
+                            reading.effect ? ": " : "", reading.effect ? reading.effect : "");
         state->unread = state->unread || reading.unread;
         if (*reading.note)
                 config_note(draft, "%s", reading.note);

@@ -88,6 +88,12 @@ static void wrong_addresses_are_explained(void **state)
                 {"a:b:1", "more than one colon"},
                 {"ho/st:1", "no name"},
                 {"host:99999999999999999999", "port is neither"},
+                {"010.0.0.1:1", "octal"},
+                {"10.0.0.09:1", "octal"},
+                {"127.01:1", "octal"},
+                {"192.0.2.256:1", "neither an IPv4 address nor a name"},
+                {"1.2.3.4.5:1", "four numbers"},
+                {"host:no-such-port", "no TCP port of the name \"no-such-port\""},
         };
         char text[128];
 
@@ -95,6 +101,42 @@ static void wrong_addresses_are_explained(void **state)
                 snprintf(text, sizeof(text), "Address=%s\n", wrong[i][0]);
                 room_refuse(*state, text, "3: [Upstream] Address: ", wrong[i][1]);
         }
+}
+
+/* What an operator wrote for years must not keep the link from its other addresses. */
+static void a_bad_address_is_a_warning_at_run_time(void **state)
+{
+        struct room *room = *state;
+
+        room_write(room, "/etc/ftcpd.conf",
+                   "[Upstream]\nAddress=010.0.0.1:1 h:2\nAddress=h:no-such-port\n"
+                   "Address=192.0.2.256:3\n");
+        assert_non_null(room_load(room, false));
+        assert_int_equal(room->config->n_addresses, 4);
+        assert_int_equal(room->report.n_warnings, 3);
+        assert_true(room_warns(room, "2: [Upstream] Address: \"010.0.0.1\" has a zero"));
+        assert_true(room_warns(room, "3: [Upstream] Address: there is no TCP port of the name "
+                                     "\"no-such-port\""));
+        assert_true(room_warns(room, "4: [Upstream] Address: \"192.0.2.256\" is no IPv4 address"));
+        assert_false(room_warns(room, "nobody"));
+}
+
+static void a_short_address_is_shown_in_full(void **state)
+{
+        room_take(*state, "Address=127.1:5 0x7f000002:5\n");
+        assert_true(room_warns(*state, "\"127.1\" is read as 127.0.0.1"));
+        assert_true(room_warns(*state, "\"0x7f000002\" is read as 127.0.0.2"));
+}
+
+static void an_address_of_another_family_than_the_source_is_told(void **state)
+{
+        room_take(*state, "Address=[::1]:5 192.0.2.1:5\nSourceAddress=192.0.2.9\n");
+        assert_true(room_warns(*state, "4: [Upstream] SourceAddress: \"192.0.2.9\" is IPv4, and "
+                                       "Address=[::1]:5 is not"));
+        assert_false(room_warns(*state, "Address=192.0.2.1:5 is not"));
+        room_take(*state, "Address=192.0.2.1:5 127.1:5\nSourceAddress=::1\n");
+        assert_true(room_warns(*state, "Address=192.0.2.1:5 is not"));
+        assert_true(room_warns(*state, "Address=127.1:5 is not"));
 }
 
 static void values_are_read_into_their_places(void **state)
@@ -201,11 +243,12 @@ static void elsewhere_zero_is_an_error(void **state)
 {
         static const char *const keys[][2] = {
                 {"Upstream", "ConnectTimeout"},    {"Upstream", "ReconnectDelay"},
-                {"Upstream", "ReconnectDelayMax"}, {"Upstream", "GreetingTimeout"},
-                {"Frame", "LengthSize"},           {"Frame", "MaxMessageSize"},
-                {"Delivery", "ClientQueueSize"},   {"Delivery", "UpstreamQueueSize"},
-                {"Local", "MaxClients"},           {"Local", "PartialSize"},
-                {"Local", "SocketMode"},           {"Control", "MaxClients"},
+                {"Upstream", "ReconnectDelayMax"},
+                {"Upstream", "GreetingTimeout"},   {"Frame", "LengthSize"},
+                {"Frame", "MaxMessageSize"},       {"Delivery", "ClientQueueSize"},
+                {"Delivery", "UpstreamQueueSize"}, {"Local", "MaxClients"},
+                {"Local", "PartialSize"},          {"Local", "SocketMode"},
+                {"Control", "MaxClients"},
         };
         char text[128], place[128];
 
@@ -225,6 +268,7 @@ static void values_out_of_range_say_the_range(void **state)
                 {"Upstream", "ConnectTimeout", "-1", "such as 250ms"},
                 {"Upstream", "SourceAddress", "localhost", "no IP address"},
                 {"Upstream", "SourceAddress", "10.0.0.1:80", "without a port"},
+                {"Upstream", "SourceAddress", "010.0.0.1", "no IP address"},
                 {"Frame", "LengthSize", "5", "1 to 4"},
                 {"Frame", "LengthOffset", "61", "0 to 60"},
                 {"Frame", "LengthAdjust", "-4K", "-1073741824 to 1073741824"},
@@ -383,6 +427,9 @@ int main(void)
                 in_room(without_an_address_the_error_says_what_to_write_where),
                 in_room(addresses_are_a_list_in_order),
                 in_room(wrong_addresses_are_explained),
+                in_room(a_bad_address_is_a_warning_at_run_time),
+                in_room(a_short_address_is_shown_in_full),
+                in_room(an_address_of_another_family_than_the_source_is_told),
                 in_room(values_are_read_into_their_places),
                 in_room(every_other_frame_can_be_described),
                 in_room(a_stall_timeout_that_is_not_set_is_two_and_shown_as_none),
