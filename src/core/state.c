@@ -44,3 +44,13 @@ const char *link_cause_name(enum link_cause cause)
 {
         return causes[cause];
 }
+
+bool link_cause_tells_more(enum link_cause a, enum link_cause b)
+{
+        static const unsigned char ranks[LINK_CAUSES] = {
+                [CAUSE_REFUSED] = 6,     [CAUSE_RESET] = 5,   [CAUSE_TIMEOUT] = 4,
+                [CAUSE_UNREACHABLE] = 3, [CAUSE_RESOLVE] = 2, [CAUSE_LOCAL] = 1,
+        };
+
+        return ranks[a] > ranks[b];
+}

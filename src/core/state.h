@@ -2,6 +2,7 @@
 #pragma once
 /* The link's states and the causes of a loss: an asserted table of names for each, shared by diag,
  * status and tests. */
+#include <stdbool.h>
 
 enum link_state {
         LINK_RESOLVING,
@@ -40,3 +41,8 @@ const char *link_state_name(enum link_state state);
 
 /* Returns the word of a cause, such as "refused". */
 const char *link_cause_name(enum link_cause cause);
+
+/* True if cause a of a failed attempt tells more of the peer than cause b: a round over several
+ * addresses has the cause of the most telling one, so that a host without IPv6 does not hide that
+ * the peer refuses. */
+bool link_cause_tells_more(enum link_cause a, enum link_cause b);

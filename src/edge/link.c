@@ -80,6 +80,7 @@ static void wait_for_round(struct link *link, enum link_cause cause, const char 
 void link_start_round(struct link *link)
 {
         link->next_attempt = 0;
+        link->round.cause = CAUSE_NONE;
         dial_start(link->dial, link->config);
 }
 
@@ -90,7 +91,8 @@ static void on_progress(void *context, enum link_state state, const char *addres
         struct link *link = context;
 
         snprintf(link->address, sizeof(link->address), "%s", address);
-        link_set_state(link, state, CAUSE_NONE, text);
+        if (link->state != state) /* not for each address of a round */
+                link_set_state(link, state, CAUSE_NONE, text);
 }
 
 /*
@@ -109,24 +111,32 @@ static bool make_room(struct link *link, enum link_cause cause)
         return true;
 }
 
-static void on_failed(void *context, enum link_cause cause, const char *text)
+static void count_failure(struct link *link, enum link_cause cause)
 {
-        struct link *link = context;
         uint64_t *failed = &link->ledger->totals->failed[cause];
 
         store_set(failed, *failed + 1);
-        link_tell_failure(link, cause, text);
+}
+
+static void on_failed(void *context, enum link_cause cause, const char *text)
+{
+        struct link *link = context;
+
+        count_failure(link, cause);
+        link_note_failure(link, cause, text);
         if (!make_room(link, cause))
                 return;
         dial_stop(link->dial);
         dial_rewind(link->dial);
-        wait_for_round(link, cause, text);
+        link_tell_round(link);
+        wait_for_round(link, link->last_cause, link->last_error);
 }
 
 static void on_exhausted(void *context)
 {
         struct link *link = context;
 
+        link_tell_round(link);
         wait_for_round(link, link->last_cause, link->last_error);
 }
 
@@ -159,6 +169,7 @@ static void on_connected(void *context, int fd, const char *address, const char 
         struct link *link = context;
         struct session_setup setup = link_session_setup(link, fd);
 
+        link_tell_round(link);
         fingerprint_next(link, fd, address);
         snprintf(link->address, sizeof(link->address), "%s", address);
         snprintf(link->peer, sizeof(link->peer), "%s", peer);
@@ -166,7 +177,8 @@ static void on_connected(void *context, int fd, const char *address, const char 
         if (!link->session) {
                 tcp_reset(fd);
                 link->ops->forget(link->context, link->ledger->image->epoch + 1);
-                on_failed(link, CAUSE_LOCAL, "no memory for a session");
+                count_failure(link, CAUSE_LOCAL);
+                link_tell_failure(link, CAUSE_LOCAL, "no memory for a session");
                 wait_for_round(link, CAUSE_LOCAL, "no memory for a session");
                 return;
         }

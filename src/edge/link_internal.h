@@ -33,6 +33,10 @@ struct link {
         uint64_t room_until; /* the peer has just got room for a connection: quick attempts */
         uint64_t down_since; /* or 0; while up: the start of an outage if this connection fails */
         char address[280], peer[80];
+        struct {
+                enum link_cause cause; /* CAUSE_NONE: no address failed */
+                char text[420];
+        } round; /* the most telling failure of the round under way */
         enum link_cause last_cause;
         char last_error[420];
         uint64_t last_error_at;
@@ -90,6 +94,12 @@ bool link_linger_delays_stop(struct link *link);
 
 /* True if a connection ended by an order (of an operator, of a stop): no fault of the link. */
 bool link_is_chosen(enum link_cause cause);
+
+/* Keeps a failure of one address until the end of the round, if none tells more. */
+void link_note_failure(struct link *link, enum link_cause cause, const char *text);
+
+/* The round ended: tells its most telling failure, if any address failed. */
+void link_tell_round(struct link *link);
 
 /* Logs a failure that is news, or any failure while the last line says that the link is up. Returns
  * true for news, unless failures of the same cause were left out since its last line. */

@@ -59,6 +59,37 @@ bool link_tell_failure(struct link *link, enum link_cause cause, const char *tex
         return news && !untold;
 }
 
+/* Only one failure of a round is told. The others are for a search of faults. */
+static void debug_failure(enum link_cause cause, const char *text)
+{
+        diag_debug("link: %s: %s", link_cause_name(cause), text);
+}
+
+void link_note_failure(struct link *link, enum link_cause cause, const char *text)
+{
+        if (link->round.cause != CAUSE_NONE && !link_cause_tells_more(cause, link->round.cause)) {
+                debug_failure(cause, text);
+                return;
+        }
+        if (link->round.cause != CAUSE_NONE)
+                debug_failure(link->round.cause, link->round.text);
+        link->round.cause = cause;
+        snprintf(link->round.text, sizeof(link->round.text), "%s", text);
+        /* A round may be long: people need not wait for its end, but the cause of the round before
+         * stays until a cause of this one tells as much. */
+        if (!link_cause_tells_more(link->last_cause, cause))
+                keep_error(link, cause, text);
+}
+
+void link_tell_round(struct link *link)
+{
+        enum link_cause cause = link->round.cause;
+
+        link->round.cause = CAUSE_NONE;
+        if (cause != CAUSE_NONE)
+                link_tell_failure(link, cause, link->round.text);
+}
+
 bool link_is_chosen(enum link_cause cause)
 {
         return cause == CAUSE_OPERATOR || cause == CAUSE_HELD;

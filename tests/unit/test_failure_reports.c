@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "core/failure_reports.h"
+#include "core/state.h"
 
 #define SECOND UINT64_C(1000000)
 
@@ -81,6 +82,21 @@ static void after_a_good_connection_the_same_cause_is_news(void **state)
         assert_true(failure(&failure_reports, CAUSE_CLOSED, 2, 0));
 }
 
+/* A host without IPv6 said "unreachable" of a peer whose program was down: its IPv6 address came
+ * last in each round. */
+static void the_cause_that_tells_most_of_the_peer_goes_first(void **state)
+{
+        static const enum link_cause causes[] = {CAUSE_REFUSED,     CAUSE_RESET,   CAUSE_TIMEOUT,
+                                                 CAUSE_UNREACHABLE, CAUSE_RESOLVE, CAUSE_LOCAL,
+                                                 CAUSE_NONE};
+        const size_t n = sizeof(causes) / sizeof(*causes);
+
+        (void)state;
+        for (size_t i = 0; i < n; i++)
+                for (size_t j = 0; j < n; j++)
+                        assert_int_equal(link_cause_tells_more(causes[i], causes[j]), i < j);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -88,6 +104,7 @@ int main(void)
                 cmocka_unit_test(a_new_cause_is_told),
                 cmocka_unit_test(causes_that_alternate_are_told_now_and_then),
                 cmocka_unit_test(what_was_told_though_it_is_no_news_is_not_counted),
+                cmocka_unit_test(the_cause_that_tells_most_of_the_peer_goes_first),
                 cmocka_unit_test(after_a_good_connection_the_same_cause_is_news),
         };
 
