@@ -65,7 +65,7 @@ struct config {
         /* [Upstream] */
         struct config_address *addresses;
         size_t n_addresses;
-        uint64_t connect_timeout_usec;
+        uint64_t resolve_timeout_usec, connect_timeout_usec;
         uint64_t reconnect_delay_usec, reconnect_delay_max_usec, stable_time_usec;
         uint64_t path_timeout_usec, stall_timeout_usec; /* 0: no timeout */
         uint64_t stall_speaking_usec; /* StallTimeout= while the peer speaks; not set by itself */

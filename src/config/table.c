@@ -42,6 +42,9 @@ const struct config_row config_rows[] = {
          .reload = CONFIG_RELOAD_REDIALS, .list = true,
          .doc = "HOST:PORT or [IPV6]:PORT of the peer; a list, in order of preference. Must be "
                 "set."},
+        {PLACE("Upstream", "ResolveTimeout", span, resolve_timeout_usec), .fallback = "10s",
+         .max = 120 * SEC,
+         .doc = "How long the system's resolver may take for a name; at most 2min."},
         {PLACE("Upstream", "ConnectTimeout", span, connect_timeout_usec), .fallback = "5s",
          .doc = "How long one address may take to answer."},
         {PLACE("Upstream", "ReconnectDelay", span, reconnect_delay_usec), .fallback = "200ms",

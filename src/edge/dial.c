@@ -13,11 +13,11 @@
 #include "edge/resolver.h"
 #include "edge/tcp.h"
 #include "edge/timer.h"
+#include "util/address.h"
 #include "util/clock.h"
 #include "util/host_error.h"
 #include "util/socket.h"
-
-#define RESOLVE_USEC (10 * USEC_PER_SEC)
+#include "util/units.h"
 
 struct dial {
         struct event_base *base; /* borrowed */
@@ -26,9 +26,13 @@ struct dial {
         const struct config *config; /* borrowed while a round is under way */
         struct resolver *resolver;
         size_t entry, address; /* of the present try: index of the configured, numeric address */
-        struct addrinfo *addresses; /* of the entry; owned; NULL: not resolved */
-        bool tried;                 /* this round has tried an address */
-        int fd;                     /* connecting; -1: none */
+        struct address_list addresses; /* of the entry, or of the last connection */
+        bool resolved;                 /* addresses are of the entry */
+        const char *origin;            /* of addresses, if the name was not resolved; a constant */
+        char unresolved[320];          /* why it was not */
+        struct address_book remembered;
+        bool tried; /* this round has tried an address */
+        int fd;     /* connecting; -1: none */
         struct event *writable, *timer;
         char peer[80];
 };
@@ -37,9 +41,9 @@ static void next_try(struct dial *dial);
 
 static void forget_addresses(struct dial *dial)
 {
-        if (dial->addresses)
-                freeaddrinfo(dial->addresses);
-        dial->addresses = NULL;
+        address_list_done(&dial->addresses);
+        dial->resolved = false;
+        dial->origin = NULL;
 }
 
 static void drop_socket(struct dial *dial)
@@ -71,6 +75,7 @@ static enum link_cause cause_of(int error)
         case ENOBUFS:
         case EADDRNOTAVAIL:
         case EADDRINUSE:
+        case EAFNOSUPPORT:
         case EAGAIN: /* no port */
         case EACCES:
         case EPERM: return CAUSE_LOCAL;
@@ -90,9 +95,12 @@ static void try_failed(struct dial *dial, enum link_cause cause, const char *tex
 
 static void connect_failed(struct dial *dial, enum link_cause cause, const char *why)
 {
-        char text[400];
+        char text[720];
+        int n = snprintf(text, sizeof(text), "connecting to %s: %s", dial->peer, why);
 
-        snprintf(text, sizeof(text), "connecting to %s: %s", dial->peer, why);
+        if (dial->origin)
+                snprintf(text + n, sizeof(text) - (size_t)n, " (its address %s; %s)", dial->origin,
+                         dial->unresolved);
         dial->address++;
         try_failed(dial, cause, text);
 }
@@ -138,7 +146,7 @@ static void finish_connect(struct dial *dial)
         evtimer_del(dial->timer);
         address = dial->config->addresses[dial->entry].text;
         dial->config = NULL;
-        dial->ops->connected(dial->context, fd, address, dial->peer);
+        dial->ops->connected(dial->context, fd, address, dial->peer, dial->origin);
 }
 
 static void connect_ends(evutil_socket_t fd, short what, void *arg)
@@ -160,20 +168,22 @@ static void connect_ends(evutil_socket_t fd, short what, void *arg)
 }
 
 /* Binds to SourceAddress=, if configured. Returns 0 or an errno. */
-static int bind_source(struct dial *dial, int fd, int family)
+static int bind_source(struct dial *dial, int fd)
 {
-        struct addrinfo hints = {
-                .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
-        struct addrinfo *source;
-        int one = 1, error;
+        struct address_list source = {0};
+        int one = 1, error = 0;
 
         if (!dial->config->source_address)
                 return 0;
-        if (getaddrinfo(dial->config->source_address, NULL, &hints, &source) != 0)
-                return EAFNOSUPPORT;
+        switch (address_list_add_numeric(&source, dial->config->source_address, "0")) {
+        case 0: break;
+        case -ENOMEM: return ENOMEM;
+        default: return ENODEV; /* the interface behind % is not there */
+        }
         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
-        error = bind(fd, source->ai_addr, source->ai_addrlen) < 0 ? errno : 0;
-        freeaddrinfo(source);
+        if (bind(fd, &source.items->to.any, source.items->size) < 0)
+                error = errno;
+        address_list_done(&source);
         return error;
 }
 
@@ -187,33 +197,33 @@ static bool make_socket(struct dial *dial, int family)
                 connect_failed(dial, CAUSE_LOCAL, host_error_words(HOST_CALL_SOCKET, errno));
                 return false;
         }
-        error = bind_source(dial, dial->fd, family);
+        error = bind_source(dial, dial->fd);
         if (error)
                 source_failed(dial, error);
         return !error;
 }
 
 /* Tells ports that are used up from a host without an address of the family. */
-static enum host_call call_of(const struct dial *dial, const struct addrinfo *to)
+static enum host_call call_of(const struct dial *dial, const struct address *to)
 {
-        return dial->config->source_address || tcp_has_source(to->ai_addr, to->ai_addrlen)
+        return dial->config->source_address || tcp_has_source(&to->to.any, to->size)
                        ? HOST_CALL_PORT
                        : HOST_CALL_CONNECT;
 }
 
-static void connect_to(struct dial *dial, const struct addrinfo *to)
+static void connect_to(struct dial *dial, const struct address *to)
 {
         char text[128];
         int error = 0;
 
-        socket_address_text(to->ai_addr, to->ai_addrlen, dial->peer, sizeof(dial->peer));
+        socket_address_text(&to->to.any, to->size, dial->peer, sizeof(dial->peer));
         snprintf(text, sizeof(text), "to %s", dial->peer);
         dial->ops->progress(dial->context, LINK_CONNECTING,
                             dial->config->addresses[dial->entry].text, text);
-        if (!make_socket(dial, to->ai_family))
+        if (!make_socket(dial, to->to.any.sa_family))
                 return;
-        tcp_connects(dial->fd, to->ai_addr);
-        if (connect(dial->fd, to->ai_addr, to->ai_addrlen) < 0 && errno != EINPROGRESS)
+        tcp_connects(dial->fd, &to->to.any);
+        if (connect(dial->fd, &to->to.any, to->size) < 0 && errno != EINPROGRESS)
                 error = errno;
         if (!error) {
                 dial->writable = event_new(dial->base, dial->fd, EV_WRITE, connect_ends, dial);
@@ -229,60 +239,124 @@ static void connect_to(struct dial *dial, const struct addrinfo *to)
                 timer_arm(dial->timer, dial->config->connect_timeout_usec);
 }
 
-static void resolve_failed(struct dial *dial, enum link_cause cause, const char *why)
+/* Takes over the addresses of the entry. Those of another family than SourceAddress= are left out.
+ * Returns false, with no address, if none is left. */
+static bool take_addresses(struct dial *dial, struct address_list *addresses, const char *origin)
 {
-        char text[400];
+        const char *source = dial->config->source_address;
 
-        snprintf(text, sizeof(text), "resolving %s: %s", dial->config->addresses[dial->entry].text,
-                 why);
-        next_entry(dial);
-        try_failed(dial, cause, text);
+        forget_addresses(dial);
+        dial->addresses = *addresses;
+        *addresses = (struct address_list){0};
+        address_list_keep_family(&dial->addresses, source ? address_family(source) : AF_UNSPEC);
+        dial->resolved = dial->addresses.n > 0;
+        dial->origin = dial->resolved ? origin : NULL;
+        return dial->resolved;
 }
 
-static void resolved(void *context, const char *wrong, struct addrinfo *addresses)
+/* Takes addresses for the name that was not resolved. Returns how the text of the failure goes on.
+ */
+static const char *take_earlier(struct dial *dial, const struct config_address *entry)
+{
+        const struct address_list *remembered =
+                address_book_find(&dial->remembered, entry->host, entry->port, 0);
+        struct address_list earlier = {0};
+
+        if (resolver_take_late(dial->resolver, entry->host, entry->port, 0, &earlier) &&
+            take_addresses(dial, &earlier, "in an earlier answer"))
+                return "; an earlier answer, which came late, is used";
+        address_list_done(&earlier);
+        if (remembered && address_list_add_all(&earlier, remembered) == 0 &&
+            take_addresses(dial, &earlier, "when last connected"))
+                return "; the address when last connected is tried";
+        address_list_done(&earlier);
+        return "";
+}
+
+static void resolve_failed(struct dial *dial, enum link_cause cause, const char *why)
+{
+        const struct config_address *entry = &dial->config->addresses[dial->entry];
+        bool tried = dial->tried;
+        char text[400];
+
+        snprintf(dial->unresolved, sizeof(dial->unresolved), "resolving %s: %s", entry->text, why);
+        snprintf(text, sizeof(text), "%s%s", dial->unresolved, take_earlier(dial, entry));
+        if (!dial->resolved)
+                next_entry(dial);
+        try_failed(dial, cause, text);
+        if (dial->resolved)
+                dial->tried = tried; /* the round may begin behind the earlier addresses */
+}
+
+static void no_family_left(struct dial *dial)
+{
+        const char *source = dial->config->source_address;
+        char text[400];
+
+        snprintf(text, sizeof(text), "%s has no %s address, as SourceAddress=%s needs",
+                 dial->config->addresses[dial->entry].text,
+                 address_family(source) == AF_INET ? "IPv4" : "IPv6", source);
+        next_entry(dial);
+        try_failed(dial, CAUSE_LOCAL, text);
+}
+
+static void use(struct dial *dial, struct address_list *addresses)
+{
+        if (take_addresses(dial, addresses, NULL))
+                next_try(dial);
+        else
+                no_family_left(dial);
+}
+
+static void resolved(void *context, const char *wrong, struct address_list *addresses)
 {
         struct dial *dial = context;
 
         evtimer_del(dial->timer);
-        if (wrong) {
+        if (wrong)
                 resolve_failed(dial, CAUSE_RESOLVE, wrong);
-                return;
-        }
-        dial->addresses = addresses;
-        next_try(dial);
+        else
+                use(dial, addresses);
 }
 
-static void resolve(struct dial *dial)
+static void ask(struct dial *dial, const struct config_address *entry)
 {
-        const struct config_address *address = &dial->config->addresses[dial->entry];
-        struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                                 .ai_socktype = SOCK_STREAM,
-                                 .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
         int result;
 
-        if (getaddrinfo(address->host, address->port, &hints, &dial->addresses) == 0) {
-                next_try(dial);
-                return;
-        }
-        dial->addresses = NULL;
-        dial->ops->progress(dial->context, LINK_RESOLVING, address->text, address->text);
-        result = resolver_ask(dial->resolver, address->host, address->port);
+        dial->ops->progress(dial->context, LINK_RESOLVING, entry->text, entry->text);
+        result = resolver_ask(dial->resolver, entry->host, entry->port);
         if (result < 0)
                 resolve_failed(dial, CAUSE_LOCAL,
                                result == -EBUSY ? "earlier questions are still unanswered"
                                                 : host_error_words(HOST_CALL_THREAD, -result));
         else
-                timer_arm(dial->timer, RESOLVE_USEC);
+                timer_arm(dial->timer, dial->config->resolve_timeout_usec);
+}
+
+static void resolve(struct dial *dial)
+{
+        const struct config_address *entry = &dial->config->addresses[dial->entry];
+        struct address_list found = {0};
+        uint64_t now = clock_usec();
+
+        if (address_writing(entry->host) == ADDRESS_PADDED)
+                resolve_failed(dial, CAUSE_RESOLVE,
+                               "a zero before a number of an IPv4 address means octal to some");
+        else if (address_list_add_numeric(&found, entry->host, entry->port) == 0 ||
+                 resolver_take_late(dial->resolver, entry->host, entry->port,
+                                    now > RESOLVER_LATE_USEC ? now - RESOLVER_LATE_USEC : 0,
+                                    &found))
+                use(dial, &found);
+        else
+                ask(dial, entry);
+        address_list_done(&found);
 }
 
 static void next_try(struct dial *dial)
 {
-        struct addrinfo *to = dial->addresses;
-
         if (dial->entry >= dial->config->n_addresses && !dial->tried) {
                 dial->tried = true; /* behind the last address comes the first */
                 dial_rewind(dial);
-                to = NULL;
         }
         if (dial->entry >= dial->config->n_addresses) {
                 dial_rewind(dial);
@@ -290,18 +364,23 @@ static void next_try(struct dial *dial)
                 dial->ops->exhausted(dial->context);
                 return;
         }
-        if (!to) {
+        if (!dial->resolved) {
                 resolve(dial);
-                return;
-        }
-        for (size_t i = 0; to && i < dial->address; i++)
-                to = to->ai_next;
-        if (to) {
-                connect_to(dial, to);
+        } else if (dial->address < dial->addresses.n) {
+                connect_to(dial, &dial->addresses.items[dial->address]);
         } else {
                 next_entry(dial);
                 next_try(dial);
         }
+}
+
+static void answer_is_overdue(struct dial *dial)
+{
+        char why[UNITS_TEXT_MAX + 40] = "no answer within ResolveTimeout=";
+
+        units_span_format(dial->config->resolve_timeout_usec, why + strlen(why));
+        resolver_abandon(dial->resolver);
+        resolve_failed(dial, CAUSE_RESOLVE, why);
 }
 
 /* True if the connection attempt has ended: after a stall of ftcpd the timer may come first. */
@@ -322,13 +401,8 @@ static void timer_fires(evutil_socket_t fd, short what, void *arg)
                 connect_ends(dial->fd, EV_WRITE, dial);
         } else if (dial->fd >= 0) {
                 connect_failed(dial, CAUSE_TIMEOUT, "no answer within ConnectTimeout=");
-        } else if (dial->config && !dial->addresses && dial->entry < dial->config->n_addresses) {
-                if (resolver_is_asked(dial->resolver)) {
-                        resolver_abandon(dial->resolver);
-                        resolve_failed(dial, CAUSE_RESOLVE, "no answer within 10s");
-                } else {
-                        next_try(dial);
-                }
+        } else if (dial->config && resolver_is_asked(dial->resolver)) {
+                answer_is_overdue(dial);
         } else if (dial->config) {
                 next_try(dial);
         }
@@ -357,6 +431,7 @@ void dial_free(struct dial *dial)
         drop_socket(dial);
         forget_addresses(dial);
         resolver_free(dial->resolver);
+        address_book_done(&dial->remembered);
         if (dial->timer)
                 event_free(dial->timer);
         free(dial);
@@ -395,4 +470,27 @@ void dial_skip(struct dial *dial)
 {
         forget_addresses(dial);
         dial->address++;
+}
+
+void dial_recover(struct dial *dial, const struct sockaddr *peer, socklen_t size)
+{
+        forget_addresses(dial);
+        address_list_add(&dial->addresses, peer, size);
+}
+
+void dial_remember(struct dial *dial, const struct config *config, const char *address)
+{
+        struct address_list copy = {0};
+
+        for (size_t i = 0; i < config->n_addresses && dial->addresses.n; i++) {
+                const struct config_address *entry = &config->addresses[i];
+
+                if (strcmp(entry->text, address) != 0)
+                        continue;
+                if (address_list_add_all(&copy, &dial->addresses) == 0)
+                        address_book_put(&dial->remembered, entry->host, entry->port, &copy,
+                                         clock_usec());
+                address_list_done(&copy);
+                return;
+        }
 }

@@ -3,8 +3,12 @@
 /*
  * From the configured addresses to a connected socket. Words: a *round* resolves each configured
  * address anew and tries all its numeric addresses, one after the other, without a delay. The
- * caller of dial_start() decides when the next round begins, and at which address.
+ * caller of dial_start() decides when the next round begins, and at which address. The addresses of
+ * a name that cannot be resolved are those of a late answer, or else *remembered* ones: those that
+ * the name had when last connected.
  */
+#include <sys/socket.h>
+
 #include <event2/event.h>
 
 #include "config/config.h"
@@ -20,8 +24,10 @@ struct dial_ops {
         /* The round ended: every address failed. */
         void (*exhausted)(void *context);
         /* The round ended with a connection; fd is the callee's. address is as configured, peer is
-         * numeric. */
-        void (*connected)(void *context, int fd, const char *address, const char *peer);
+         * numeric. origin: where the peer's address is from ("when last connected"), if the name
+         * was not resolved; a constant, or NULL. */
+        void (*connected)(void *context, int fd, const char *address, const char *peer,
+                          const char *origin);
 };
 
 struct dial;
@@ -48,3 +54,10 @@ void dial_rewind(struct dial *dial);
 
 /* The next round begins behind the address of the last connection. */
 void dial_skip(struct dial *dial);
+
+/* Takes the address of a connection that a predecessor made, for dial_remember(). */
+void dial_recover(struct dial *dial, const struct sockaddr *peer, socklen_t size);
+
+/* The last connection proved itself: from now on its addresses are tried whenever the name in
+ * `address`, as configured, cannot be resolved. No effect if config has no such address. */
+void dial_remember(struct dial *dial, const struct config *config, const char *address);

@@ -164,7 +164,8 @@ void link_enter_connected(struct link *link, uint64_t since)
                 timer_arm(link->timer, since + timeout > now ? since + timeout - now : 0);
 }
 
-static void on_connected(void *context, int fd, const char *address, const char *peer)
+static void on_connected(void *context, int fd, const char *address, const char *peer,
+                         const char *origin)
 {
         struct link *link = context;
         struct session_setup setup = link_session_setup(link, fd);
@@ -173,6 +174,7 @@ static void on_connected(void *context, int fd, const char *address, const char 
         fingerprint_next(link, fd, address);
         snprintf(link->address, sizeof(link->address), "%s", address);
         snprintf(link->peer, sizeof(link->peer), "%s", peer);
+        link->origin = origin;
         link->session = session_new(&setup);
         if (!link->session) {
                 tcp_reset(fd);
@@ -209,6 +211,7 @@ static void on_up(void *context)
                 evtimer_del(link->timer);
         store_set(&link->ledger->image->up_since, clock_usec());
         link->silent_waits = 0;
+        dial_remember(link->dial, link->config, link->address);
         if (link->ledger->totals->unheard)
                 store_set(&link->ledger->totals->unheard, 0);
         if (link->stopping || link->held || link->redial)

@@ -33,6 +33,7 @@ struct link {
         uint64_t room_until; /* the peer has just got room for a connection: quick attempts */
         uint64_t down_since; /* or 0; while up: the start of an outage if this connection fails */
         char address[280], peer[80];
+        const char *origin; /* of the peer's address, as dial_ops.connected(); NULL: resolved */
         struct {
                 enum link_cause cause; /* CAUSE_NONE: no address failed */
                 char text[420];

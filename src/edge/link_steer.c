@@ -112,9 +112,10 @@ static const char *recover_session(struct link *link, int fd)
         snprintf(link->address, sizeof(link->address), "%s", fingerprint_address_of(image));
         /* A connection reset meanwhile has no peer address, but the bytes received before the reset
          * can still be read. */
-        if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0)
+        if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0) {
                 socket_address_text((struct sockaddr *)&peer, size, link->peer, sizeof(link->peer));
-        else
+                dial_recover(link->dial, (struct sockaddr *)&peer, size);
+        } else
                 snprintf(link->peer, sizeof(link->peer), "%.79s", link->address);
         link->session = session_recover(&setup);
         if (!link->session)
@@ -128,6 +129,7 @@ static const char *recover_session(struct link *link, int fd)
                 return NULL;
         }
         link->told_up = true;
+        dial_remember(link->dial, link->config, link->address);
         link_set_state(link, LINK_UP, CAUSE_NONE, text);
         link->since = image->up_since;
         if (backoff_stable_usec(&link->backoff) != UINT64_MAX)

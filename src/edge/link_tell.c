@@ -14,6 +14,10 @@ void link_describe(const struct link *link, char *text, size_t size)
 {
         if (strcmp(link->address, link->peer) == 0)
                 snprintf(text, size, "connected to %s", link->peer);
+        else if (link->origin)
+                snprintf(text, size,
+                         "connected to %s (%s, its address %s: the name can't be resolved)",
+                         link->address, link->peer, link->origin);
         else
                 snprintf(text, size, "connected to %s (%s)", link->address, link->peer);
 }

@@ -10,9 +10,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "util/clock.h"
 #include "util/host_error.h"
 
-enum { UNDER_WAY_MAX = 8 };
+/* Questions that are not answered yet; SAME_MAX of them may be for one host and port. */
+enum { UNDER_WAY_MAX = 8, SAME_MAX = 4 };
+
+/* Owned by its thread until the thread sends the pointer through the pipe; but host and port never
+ * change, and the event loop reads both. */
+struct question {
+        int to; /* the thread's own copy of the pipe's end: a freed resolver does no harm */
+        const char *wrong; /* a constant, or NULL */
+        struct address_list addresses;
+        char *host, *port;
+};
 
 struct resolver {
         struct event_base *base; /* borrowed */
@@ -20,29 +31,25 @@ struct resolver {
         void *context;
         int pipe[2];
         struct event *readable;
-        unsigned under_way; /* threads that have not answered yet */
-        uint64_t asked;     /* the number of the question to be answered; 0: none */
-        uint64_t last;      /* the number of the last question */
-};
-
-/* Owned by its thread until the thread sends the pointer through the pipe. */
-struct question {
-        int to; /* the thread's own copy of the pipe's end: a freed resolver does no harm */
-        uint64_t number;
-        const char *wrong; /* a constant, or NULL */
-        struct addrinfo *addresses;
-        char *host, *port;
+        struct question *under_way[UNDER_WAY_MAX]; /* not answered yet; the newest is the last */
+        unsigned n_under_way;
+        const struct question *asked; /* one of them; NULL: none */
+        struct address_book late;     /* answers to abandoned questions */
 };
 
 static void question_free(struct question *question)
 {
         if (question->to >= 0)
                 close(question->to);
-        if (question->addresses)
-                freeaddrinfo(question->addresses);
+        address_list_done(&question->addresses);
         free(question->host);
         free(question->port);
         free(question);
+}
+
+static bool is_same(const struct question *question, const char *host, const char *port)
+{
+        return strcmp(question->host, host) == 0 && strcmp(question->port, port) == 0;
 }
 
 /* Returns why getaddrinfo() failed, in words, a constant. Without a descriptor for its files and
@@ -50,7 +57,8 @@ static void question_free(struct question *question)
 static const char *wrong_of(int error, int system_error, int fd)
 {
         int spare = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-        const char *words = gai_strerror(error);
+        const char *words =
+                error == EAI_SERVICE ? "the port is no name of services(5)" : gai_strerror(error);
 
         if (spare < 0)
                 return host_error_words(HOST_CALL_ANY, errno);
@@ -65,12 +73,17 @@ static void *look_up(void *arg)
         struct question *question = arg;
         /* No AI_ADDRCONFIG: the flag would hide ::1 on a host with no other IPv6 address. The
          * system sorts unreachable addresses last. */
-        struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+        const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+        struct addrinfo *found = NULL;
         int to = question->to, error;
 
-        error = getaddrinfo(question->host, question->port, &hints, &question->addresses);
+        error = getaddrinfo(question->host, question->port, &hints, &found);
         if (error)
                 question->wrong = wrong_of(error, errno, to);
+        else if (address_list_add_found(&question->addresses, found) < 0)
+                question->wrong = host_error_words(HOST_CALL_ANY, ENOMEM);
+        if (found)
+                freeaddrinfo(found);
         question->to = -1;
         if (write(to, &question, sizeof(struct question *)) != sizeof(struct question *))
                 question_free(question);
@@ -78,27 +91,36 @@ static void *look_up(void *arg)
         return NULL;
 }
 
+static void remove_under_way(struct resolver *resolver, const struct question *question)
+{
+        unsigned i = 0;
+
+        while (resolver->under_way[i] != question)
+                i++;
+        resolver->n_under_way--;
+        for (; i < resolver->n_under_way; i++)
+                resolver->under_way[i] = resolver->under_way[i + 1];
+}
+
 static void answer_comes(evutil_socket_t fd, short what, void *arg)
 {
         struct resolver *resolver = arg;
+        const struct question *asked = resolver->asked;
         struct question *question;
-        struct addrinfo *addresses;
-        const char *wrong;
 
         (void)what;
         if (read(fd, &question, sizeof(struct question *)) != sizeof(struct question *))
                 return;
-        resolver->under_way--;
-        if (question->number != resolver->asked) {
-                question_free(question);
-                return;
+        remove_under_way(resolver, question);
+        if (asked == question ||
+            (asked && !question->wrong && is_same(asked, question->host, question->port))) {
+                resolver->asked = NULL;
+                resolver->answer(resolver->context, question->wrong, &question->addresses);
+        } else if (!question->wrong) {
+                address_book_put(&resolver->late, question->host, question->port,
+                                 &question->addresses, clock_usec());
         }
-        resolver->asked = 0;
-        wrong = question->wrong;
-        addresses = question->addresses;
-        question->addresses = NULL;
         question_free(question);
-        resolver->answer(resolver->context, wrong, addresses);
 }
 
 struct resolver *resolver_new(struct event_base *base, resolver_answer *answer, void *context)
@@ -140,18 +162,18 @@ int resolver_thread(void *(*run)(void *arg), void *arg)
         return -error;
 }
 
-int resolver_ask(struct resolver *resolver, const char *host, const char *port)
+/* Starts a thread with a question. Returns 0 or a negative errno. */
+static int start(struct resolver *resolver, const char *host, const char *port)
 {
         struct question *question;
         int result = -ENOMEM;
 
-        if (resolver->under_way >= UNDER_WAY_MAX)
+        if (resolver->n_under_way == UNDER_WAY_MAX)
                 return -EBUSY;
         question = calloc(1, sizeof(*question));
         if (!question)
                 return -ENOMEM;
         *question = (struct question){.to = fcntl(resolver->pipe[1], F_DUPFD_CLOEXEC, 3),
-                                      .number = ++resolver->last,
                                       .host = strdup(host),
                                       .port = strdup(port)};
         if (question->to < 0)
@@ -162,19 +184,48 @@ int resolver_ask(struct resolver *resolver, const char *host, const char *port)
                 question_free(question);
                 return result;
         }
-        resolver->under_way++;
-        resolver->asked = resolver->last;
+        resolver->under_way[resolver->n_under_way++] = question;
         return 0;
+}
+
+int resolver_ask(struct resolver *resolver, const char *host, const char *port)
+{
+        const struct question *newest = NULL;
+        unsigned same = 0;
+        int result;
+
+        for (unsigned i = 0; i < resolver->n_under_way; i++) {
+                if (!is_same(resolver->under_way[i], host, port))
+                        continue;
+                newest = resolver->under_way[i];
+                same++;
+        }
+        result = same < SAME_MAX ? start(resolver, host, port) : -EBUSY;
+        if (result == 0)
+                newest = resolver->under_way[resolver->n_under_way - 1];
+        resolver->asked = newest;
+        return newest ? 0 : result;
 }
 
 bool resolver_is_asked(const struct resolver *resolver)
 {
-        return resolver->asked != 0;
+        return resolver->asked != NULL;
 }
 
 void resolver_abandon(struct resolver *resolver)
 {
-        resolver->asked = 0;
+        resolver->asked = NULL;
+}
+
+bool resolver_take_late(struct resolver *resolver, const char *host, const char *port,
+                        uint64_t since, struct address_list *addresses)
+{
+        const struct address_list *late = address_book_find(&resolver->late, host, port, since);
+        bool taken = late && address_list_add_all(addresses, late) == 0;
+
+        if (late)
+                address_book_remove(&resolver->late, host, port);
+        return taken;
 }
 
 void resolver_free(struct resolver *resolver)
@@ -185,5 +236,6 @@ void resolver_free(struct resolver *resolver)
                 event_free(resolver->readable);
         close(resolver->pipe[0]);
         close(resolver->pipe[1]);
+        address_book_done(&resolver->late);
         free(resolver);
 }

@@ -58,6 +58,7 @@ system_tests += \
 	%D%/link/greeting_test.py \
 	%D%/link/heartbeat_test.py \
 	%D%/link/link_test.py \
+	%D%/link/names_test.py \
 	%D%/link/redial_test.py \
 	%D%/link/stall_test.py \
 	%D%/link/upstream_bad_test.py \
@@ -71,7 +72,7 @@ EXTRA_DIST += %D%/README %D%/soak.py %D%/soak_service.py %D%/docs/parted.c \
 	%D%/lib/faults_ends.py %D%/lib/faults_judge.py \
 	%D%/lib/faults_machine.py %D%/lib/framed.py %D%/lib/harness.py %D%/lib/hostile.py \
 	%D%/lib/idl.py %D%/lib/kills.py %D%/lib/late_wake.c %D%/lib/local.py %D%/lib/losses.py \
-	%D%/lib/manager.py %D%/lib/manual.py %D%/lib/nspawn.py \
+	%D%/lib/manager.py %D%/lib/manual.py %D%/lib/names.c %D%/lib/nspawn.py \
 	%D%/lib/played.py %D%/lib/runner.py %D%/lib/short.c %D%/lib/slow_books.c \
 	%D%/lib/small_store.c %D%/lib/spreading.py %D%/lib/standstill.py %D%/lib/steering.py \
 	%D%/lib/storm.py %D%/lib/untold.c %D%/lib/volume.c %D%/lib/wires.py %D%/lib/yields.c

@@ -43,6 +43,7 @@ unit_tests = \
 	%D%/test_pace \
 	%D%/test_poller \
 	%D%/test_refused \
+	%D%/test_resolver \
 	%D%/test_service \
 	%D%/test_session \
 	%D%/test_slabs \

@@ -243,7 +243,7 @@ static void elsewhere_zero_is_an_error(void **state)
 {
         static const char *const keys[][2] = {
                 {"Upstream", "ConnectTimeout"},    {"Upstream", "ReconnectDelay"},
-                {"Upstream", "ReconnectDelayMax"},
+                {"Upstream", "ResolveTimeout"},    {"Upstream", "ReconnectDelayMax"},
                 {"Upstream", "GreetingTimeout"},   {"Frame", "LengthSize"},
                 {"Frame", "MaxMessageSize"},       {"Delivery", "ClientQueueSize"},
                 {"Delivery", "UpstreamQueueSize"}, {"Local", "MaxClients"},
@@ -265,6 +265,8 @@ static void values_out_of_range_say_the_range(void **state)
                 {"Upstream", "PathTimeout", "1999ms", "0 (off) or at least 2s"},
                 {"Upstream", "ReconnectDelayMax", "infinity", "more than 0"},
                 {"Upstream", "ConnectTimeout", "soon", "such as 250ms"},
+                {"Upstream", "ResolveTimeout", "2min 1ms", "2min"},
+                {"Upstream", "ResolveTimeout", "infinity", "2min"},
                 {"Upstream", "ConnectTimeout", "-1", "such as 250ms"},
                 {"Upstream", "SourceAddress", "localhost", "no IP address"},
                 {"Upstream", "SourceAddress", "10.0.0.1:80", "without a port"},
