@@ -17,6 +17,7 @@
 #include "ctl/talk/ctl.h"
 #include "ctl/talk/local.h"
 #include "ctl/verbs/verbs.h"
+#include "util/address.h"
 #include "util/clock.h"
 #include "util/host_error.h"
 #include "util/socket.h"
@@ -75,6 +76,20 @@ static int listen_on(const struct addrinfo *address)
         return -error;
 }
 
+/* Listens on the first of a name's addresses where that can be: a host may be without IPv6. */
+static int listen_on_any(const struct addrinfo *found)
+{
+        int fd, first = 0;
+
+        for (; found; found = found->ai_next) {
+                fd = listen_on(found);
+                if (fd >= 0)
+                        return fd;
+                first = first ? first : fd;
+        }
+        return first;
+}
+
 static int peer_listen(struct peer *peer)
 {
         struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
@@ -91,11 +106,16 @@ static int peer_listen(struct peer *peer)
                          peer->options->listen);
                 return ctl_usage(peer->ctl, NULL);
         }
+        if (address_writing(host) == ADDRESS_PADDED)
+                return ctl_fail(peer->ctl, CTL_FAILED,
+                                "--listen %s: a zero before a number means octal to some programs: "
+                                "write the address without it",
+                                peer->options->listen);
         error = getaddrinfo(host, port, &hints, &found);
         if (error)
                 return ctl_fail(peer->ctl, CTL_FAILED, "--listen %s: %s", peer->options->listen,
                                 gai_strerror(error));
-        peer->listener = listen_on(found);
+        peer->listener = listen_on_any(found);
         freeaddrinfo(found);
         if (peer->listener < 0)
                 return ctl_fail(peer->ctl, CTL_FAILED, "can't listen on %s: %s",

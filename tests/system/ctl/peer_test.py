@@ -157,6 +157,12 @@ class Plain(PeerTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn('Address already in use', done.stderr)
 
+    def test_a_zero_before_a_number_is_an_error(self):
+        done = subprocess.run([FTCPCTL, 'peer', '--listen', '127.000.000.010:0'], check=False,
+                              capture_output=True, text=True, timeout=DEADLINE)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('127.000.000.010:0: a zero before a number means octal', done.stderr)
+
     def test_ipv6_is_printed_in_brackets(self):
         process = subprocess.Popen([FTCPCTL, 'peer', '--listen', '[::1]:0'], text=True,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)

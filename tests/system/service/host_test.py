@@ -211,7 +211,7 @@ class RealHost(harness.SystemTest):
         self.addCleanup(other.close)
         taken = upstream.accept()
         words = "no local port is free .*net.ipv4.ip_local_port_range"
-        self.check(upstream.address, words).close()  # it would take the only port
+        self.check(upstream.address, words).stop()  # it would take the only port
         source = f"{upstream.address}\nSourceAddress={self.cable.near.address}"
         daemon = self.check(source, words)
         taken.reset()  # the port is free at once
