@@ -156,6 +156,28 @@ static void check_messages(struct config_draft *draft)
         }
 }
 
+/* A heartbeat for clients must be there, and small enough for any socket to take it whole. */
+static void check_client_heartbeat(struct config_draft *draft)
+{
+        const struct config_row_state *state = state_of(draft, "Local", "HeartbeatInterval");
+        const struct config *config = draft->config;
+        const struct config_bytes *message = config_client_heartbeat(config);
+
+        if (state->wrong || !config->client_heartbeat_usec || section_wrong(draft, "Heartbeat") ||
+            section_wrong(draft, "Frame"))
+                return;
+        if (!message)
+                config_error(draft, state->last, "Local", "HeartbeatInterval",
+                             "there is no heartbeat to send to clients, expected one as "
+                             "[Heartbeat] Received= or Message=");
+        else if (message->size + FRAME_HEADER_MAX + FRAME_DELIMITER_MAX >
+                 CONFIG_CLIENT_HEARTBEAT_MAX)
+                config_error(draft, state->last, "Local", "HeartbeatInterval",
+                             "the heartbeat has %zu bytes, expected at most %d for clients",
+                             message->size,
+                             CONFIG_CLIENT_HEARTBEAT_MAX - FRAME_HEADER_MAX - FRAME_DELIMITER_MAX);
+}
+
 static void check_queues(struct config_draft *draft)
 {
         const struct config_row_state *queue = state_of(draft, "Delivery", "UpstreamQueueSize");
@@ -195,6 +217,7 @@ void config_check(struct config_draft *draft)
         derive_heartbeat(draft);
         derive_stall(draft);
         check_messages(draft);
+        check_client_heartbeat(draft);
         check_queues(draft);
         check_sockets(draft);
 }

@@ -125,6 +125,15 @@ static void free_texts(char **texts, size_t n)
         free(texts);
 }
 
+const struct config_bytes *config_client_heartbeat(const struct config *config)
+{
+        if (!config->client_heartbeat_usec)
+                return NULL;
+        if (config->heartbeat_received.n)
+                return &config->heartbeat_received.items[0];
+        return config->heartbeat_message.n ? &config->heartbeat_message.items[0] : NULL;
+}
+
 void config_free(struct config *config)
 {
         if (!config)

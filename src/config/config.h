@@ -20,6 +20,9 @@
  * memory that the bookkeeping of one takes. */
 enum { CONFIG_PIECES = 4 << 20, CONFIG_PIECE_SIZE = 48 };
 
+/* The largest frame of a heartbeat for clients: every socket takes one whole, or not at all. */
+enum { CONFIG_CLIENT_HEARTBEAT_MAX = 2048 };
+
 enum { CONFIG_CLIENTS_MAX = 65536 }; /* also the number of client slots of the image */
 
 /* Bytes, NUL among them. A list owns the bytes of its elements. */
@@ -102,6 +105,7 @@ struct config {
         uint64_t max_clients;
         uint64_t partial_size;
         struct config_people senders;
+        uint64_t client_heartbeat_usec; /* 0: off */
         /* [Control] */
         char *control_socket;
         mode_t control_socket_mode;
@@ -173,6 +177,10 @@ void config_report_done(struct config_report *report);
 /* Writes every key with its default and a comment of one line: a file ready for use as soon as
  * Address= is set. */
 void config_print_defaults(FILE *to);
+
+/* The message that idle clients are sent, borrowed: the first of Received=, else Message=. NULL
+ * with [Local] HeartbeatInterval=0. */
+const struct config_bytes *config_client_heartbeat(const struct config *config);
 
 /* True if a key differs that only a restart changes. text, of size bytes, gets the list of these
  * keys for people: "[Section] Key, ...". */

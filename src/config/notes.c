@@ -134,6 +134,16 @@ static void note_memory(struct config_draft *draft)
                                    "message is disconnected before it is whole");
 }
 
+static void note_client_heartbeat(struct config_draft *draft)
+{
+        if (draft->config->client_heartbeat_usec)
+                config_note(draft,
+                            "HeartbeatInterval=%s: a client that only sends must read, too: over "
+                            "TCP, to close with a heartbeat unread resets the connection, and the "
+                            "end of what it sent may be lost",
+                            span(draft->config->client_heartbeat_usec).text);
+}
+
 static void note_sockets(struct config_draft *draft)
 {
         static const char *const sections[] = {"Local", "Control"};
@@ -210,6 +220,7 @@ void config_notes(struct config_draft *draft)
         note_memory(draft);
         note_times(draft);
         note_delivery(draft);
+        note_client_heartbeat(draft);
         note_frame(draft);
         note_sockets(draft);
 }

@@ -173,6 +173,10 @@ const struct config_row config_rows[] = {
         {PLACE("Local", "Senders", people, senders), .fallback = "", .list = true,
          .doc = "Users and @groups whose messages are taken; a list. Not set: everybody who may "
                 "connect."},
+        {PLACE("Local", "HeartbeatInterval", span, client_heartbeat_usec), .fallback = "0",
+         .min = 100 * MSEC, .zero = CONFIG_ZERO_OFF,
+         .doc = "Nothing else sent to a client for as long: send it the first heartbeat of "
+                "Received=, else Message=. 0: off."},
         {PLACE("Control", "Socket", socket, control_socket), .fallback = "/run/ftcpd.varlink",
          .named_fallback = "/run/ftcpd/%s.varlink", .reload = CONFIG_RELOAD_REFUSED,
          .doc = "Where ftcpctl and monitoring connect; used when systemd passed no socket."},

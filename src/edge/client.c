@@ -75,7 +75,7 @@ static uint64_t due_at(const struct client *client, uint64_t now)
                 at = earliest(at, client->last_byte + client->class->limits.frame_usec);
         if (client->short_read || client->short_write)
                 at = earliest(at, now + SOCKET_RETRY_USEC);
-        return at;
+        return earliest(at, client_heartbeat_at(client));
 }
 
 void client_look_after(struct client *client, uint64_t now)
@@ -102,6 +102,12 @@ static void ask(struct client *client, uint64_t now)
         client_write(client, now);
         if (client->fd >= 0 && client->over)
                 client_check(client, now);
+}
+
+/* With heartbeats, a settled client is due every now and then, and their send tells as much. */
+static bool is_to_ask(const struct client *client)
+{
+        return !client->settled || client->over || client->blocked || !client->class->heartbeat;
 }
 
 /* A client that is connected for PROBE_USEC and still reads is trusted with the backlog. Waiting
@@ -145,9 +151,12 @@ void client_due(struct due *due, uint64_t at)
         uint64_t now = clock_usec();
         char why[128];
 
+        client_beat(client, now); /* before a stall of ftcpd is made up for */
+        if (client->fd < 0)
+                return;
         client_overslept(client, at, now);
         retry(client);
-        if (client->fd >= 0)
+        if (client->fd >= 0 && is_to_ask(client))
                 ask(client, now);
         if (client->fd >= 0)
                 settle(client, now);
@@ -256,7 +265,8 @@ static struct client *make(const struct client_setup *setup)
                                   .uid = SOCKET_NO_UID,
                                   .gid = SOCKET_NO_GID,
                                   .credit_usec = class->limits.grace_usec,
-                                  .credit_at = now};
+                                  .credit_at = now,
+                                  .heartbeat_from = now};
         socket_keep_in_line(client->fd); /* a predecessor may have been of an earlier build */
         if (!deadlines_add(class->deadlines, &client->due)) {
                 free(client);
@@ -315,6 +325,7 @@ struct client *client_recover(const struct client_setup *setup)
         if (image->since > client->credit_at)
                 store_set(&image->since, client->credit_at); /* no time lies in the future */
         client->last_byte = client->credit_at;
+        client->heartbeat_from = 0; /* the predecessor may have ended when one was almost due */
         if (image->reading == READER_LEAVING) {
                 client->leaving = "the link was lost";
                 client->ended = true;

@@ -58,6 +58,8 @@ struct client_class {
         struct turn *turn;
         struct spread *spread; /* the caller of client_new() calls spread_room() before */
         struct client_limits limits;
+        const struct config_bytes *heartbeat; /* for idle clients, borrowed; NULL: none */
+        uint64_t heartbeat_usec;              /* how long a client is idle before */
         size_t takers; /* readers that get every message and took bytes a moment ago */
 };
 
@@ -96,6 +98,7 @@ struct client {
         uint64_t probed;        /* when ftcpd last tested whether the client reads; 0: not yet */
         uint64_t last_progress; /* when the client last took bytes, or bytes began to wait */
         uint64_t last_byte, partial_since;
+        uint64_t heartbeat_from;  /* when a heartbeat was last due; 0: unknown, one is due now */
         uint64_t partial_counted; /* bytes of the partial message in the relay's sum */
         uint64_t rx_count_at;     /* when so many bytes were read, client_rx_count_go_on() is due */
         uint64_t credit_usec,     /* of SlowClientGrace=, left at credit_at; */
@@ -149,7 +152,7 @@ void client_write(struct client *client, uint64_t now);
  * messages were queued or written. */
 void client_check(struct client *client, uint64_t now);
 
-/* Applies changed limits of the client's class; `before` are the old ones. */
+/* Applies changed limits and another heartbeat of the client's class; `before`: the old limits. */
 void client_configure(struct client *client, const struct client_limits *before);
 
 /* Returns the count of messages that waited for the client and were dropped. */

@@ -36,6 +36,13 @@ void client_overslept(struct client *client, uint64_t at, uint64_t now);
 /* Ends the client because its credit is used up. */
 void client_end_too_slow(struct client *client);
 
+/* Returns when a heartbeat for the client could be due, clock_usec(); 0: never. */
+uint64_t client_heartbeat_at(const struct client *client);
+
+/* Sends the client a heartbeat if one is due and nothing else is to be delivered or unread. May end
+ * the client. */
+void client_beat(struct client *client, uint64_t now);
+
 /* ---- client_in.c: bytes from the client ---- */
 
 /* Reads from the client, at most READS times. */

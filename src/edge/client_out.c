@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/sockios.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -277,6 +279,79 @@ void client_write(struct client *client, uint64_t now)
                         return;
                 }
         }
+}
+
+/* ---- heartbeats ---- */
+
+uint64_t client_heartbeat_at(const struct client *client)
+{
+        uint64_t from = client->heartbeat_from;
+
+        if (!client->class->heartbeat || !client->image->reading)
+                return 0;
+        if (!from)
+                return 1;
+        if (client->last_progress > from)
+                from = client->last_progress;
+        return from + client->class->heartbeat_usec;
+}
+
+/* True if messages wait, also the rest of one, or the client has not read all it was sent. A TCP
+ * client's kernel tells only what arrived. */
+static bool is_busy(const struct client *client)
+{
+        int unread;
+
+        return client->reader.role != READER_MEMBER || client->blocked ||
+               cursor_waiting(&client->reader.cursor) || ioctl(client->fd, SIOCOUTQ, &unread) < 0 ||
+               unread > 0;
+}
+
+/*
+ * Sends the heartbeat, or nothing of it. A Unix socket puts a message of this size into one buffer:
+ * whole, or not at all. TCP copies page by page and might run out of memory in between, so that a
+ * crash amid the send costs a TCP client its connection; IMAGE_SENT: no message of its queue was
+ * offered. Returns 0 or an errno; EPROTO: a part was sent.
+ */
+static int send_heartbeat(struct client *client)
+{
+        const struct config_bytes *message = client->class->heartbeat;
+        unsigned char head[FRAME_HEADER_MAX], tail[FRAME_DELIMITER_MAX];
+        struct iovec iov[] = {{head, 0}, {message->data, message->size}, {tail, 0}};
+        ssize_t sent;
+        int error;
+
+        frame_wrap(client->class->turn->log->spec, message->data, message->size, head,
+                   &iov[0].iov_len, tail, &iov[2].iov_len);
+        if (!client->local)
+                store_set(&client->image->sending, IMAGE_SENT);
+        sent = copy_to(client, iov, 3);
+        error = sent < 0 ? errno : 0;
+        if (sent > 0 && (size_t)sent < size_of(iov, 3))
+                return EPROTO;
+        if (!client->local)
+                store_set(&client->image->sending, 0);
+        return error;
+}
+
+void client_beat(struct client *client, uint64_t now)
+{
+        uint64_t at = client_heartbeat_at(client);
+        int error;
+
+        if (!at || now < at)
+                return;
+        client->heartbeat_from = now;
+        if (is_busy(client))
+                return;
+        error = send_heartbeat(client);
+        if (error == EPROTO)
+                client_end(client, DROP_CLIENT_GONE, false,
+                           "the host had no memory for the end of a heartbeat");
+        else if (is_final(error))
+                mark_deaf(client);
+        else if (socket_is_short(error))
+                client->heartbeat_from = now + SOCKET_RETRY_USEC - client->class->heartbeat_usec;
 }
 
 /* ---- the queue limit ---- */

@@ -56,7 +56,9 @@ enum {
 
 #define IMAGE_MAGIC UINT64_C(0x3164706374665e2e)
 #define IMAGE_OPEN  UINT64_MAX /* no position: a cursor's stop or open_from, a piece's inject */
-#define IMAGE_SENT  UINT64_MAX /* in `sending`: all bytes of a send cut short are booked */
+/* In `sending`: no byte of the queue is in doubt, as all bytes of a send cut short are booked, or
+ * as a heartbeat is being sent. */
+#define IMAGE_SENT UINT64_MAX
 
 struct image_header {
         uint64_t magic, version;

@@ -21,6 +21,7 @@ system_tests += \
 	%D%/delivery/balance_test.py \
 	%D%/clients/bad_clients_test.py \
 	%D%/clients/churn_test.py \
+	%D%/clients/client_heartbeat_test.py \
 	%D%/clients/closed_test.py \
 	%D%/clients/crowd_test.py \
 	%D%/clients/limits_test.py \

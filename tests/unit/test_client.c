@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a client sends is read in turns that are short, and at the last call to its end; what it is
  * sent is written in turns, too. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,6 +33,10 @@ static struct {
         unsigned more;
         bool reads;  /* it reads as fast as anybody writes */
         size_t read; /* bytes, by then */
+        size_t most; /* what the next sends take together; then errno is `then` */
+        int then;    /* 0: sends are the kernel's */
+        unsigned sends;
+        bool gone;
 } room;
 
 /* In place of the C library's. */
@@ -39,10 +44,19 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
         size_t size = 0;
 
-        if (!room.reads)
+        room.sends++;
+        if (!room.reads && !room.then)
                 return syscall(SYS_sendmsg, fd, message, flags);
         for (size_t i = 0; i < message->msg_iovlen; i++)
                 size += message->msg_iov[i].iov_len;
+        if (room.then && !room.most) {
+                errno = room.then;
+                return -1;
+        }
+        if (room.then) {
+                size = size < room.most ? size : room.most;
+                room.most -= size;
+        }
         room.read += size;
         return (ssize_t)size;
 }
@@ -77,6 +91,7 @@ static void on_over(void *context, struct client *client, bool over)
 static void on_gone(void *context, struct client *client, bool quiet, const char *why)
 {
         (void)context, (void)client, (void)quiet, (void)why;
+        room.gone = true;
 }
 
 static const struct client_ops ops = {on_room, on_accepted, on_more, on_partial, on_over, on_gone};
@@ -256,6 +271,125 @@ static void who_reads_as_fast_as_it_is_written_to_lets_others_have_their_turn(vo
         assert_int_equal(cursor_waiting(&room.client->reader.cursor), 0);
 }
 
+/* ---- heartbeats ---- */
+
+static struct config_bytes beat = {(unsigned char[]){"beat"}, 4};
+
+enum { BEAT_USEC = 1000000, BEAT_FRAME = 8 };
+
+/* The client is idle for as long as a heartbeat waits, and its deadline comes. */
+static void idle(void)
+{
+        room.class.heartbeat = &beat;
+        room.class.heartbeat_usec = BEAT_USEC;
+        room.client->settled = true;
+        room.client->heartbeat_from = 1;
+        room.client->last_progress = 0;
+        client_due(&room.client->due, clock_usec());
+}
+
+static size_t arrived(void)
+{
+        char bytes[64];
+        ssize_t n = recv(room.far, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+        return n > 0 ? (size_t)n : 0;
+}
+
+static void an_idle_client_gets_one_heartbeat_and_no_other_while_one_is_unread(void **state)
+{
+        (void)state;
+        idle();
+        idle();
+        assert_int_equal(room.sends, 1);
+        assert_int_equal(arrived(), BEAT_FRAME);
+        idle();
+        assert_int_equal(arrived(), BEAT_FRAME);
+        assert_int_equal(room.client->image->sending, 0);
+        assert_int_equal(cursor_delivered(&room.client->reader.cursor).messages, 0);
+}
+
+static void the_next_heartbeat_is_due_an_interval_after_the_last_message_or_heartbeat(void **state)
+{
+        uint64_t now;
+
+        (void)state;
+        idle();
+        now = clock_usec();
+        assert_in_range(room.client->due.at, now + 1, now + BEAT_USEC);
+        arrived();
+        client_due(&room.client->due, now);
+        assert_int_equal(room.sends, 1);
+        room.client->heartbeat_from = 1;
+        room.client->last_progress = now;
+        client_due(&room.client->due, now);
+        assert_int_equal(room.sends, 1);
+        assert_in_range(room.client->due.at, now + 1, now + BEAT_USEC);
+}
+
+/* The socket is empty: only the client's cursor tells that a message is under way. */
+static void no_heartbeat_stands_within_a_message_that_the_host_had_no_memory_for(void **state)
+{
+        (void)state;
+        receive(LARGE);
+        room.most = 10;
+        room.then = ENOBUFS;
+        client_write(room.client, clock_usec());
+        assert_int_equal(room.read, 10);
+        room.then = 0;
+        room.reads = true;
+        idle(); /* the rest of the message is tried again, and nothing else */
+        assert_int_equal(room.read, LARGE);
+        room.reads = false;
+        idle();
+        assert_int_equal(arrived(), BEAT_FRAME);
+}
+
+static void a_heartbeat_that_the_host_had_no_memory_for_is_tried_again_soon(void **state)
+{
+        uint64_t now;
+
+        (void)state;
+        room.then = ENOBUFS;
+        idle();
+        now = clock_usec();
+        assert_in_range(room.client->due.at, 1, now + SOCKET_RETRY_USEC);
+        assert_false(room.client->blocked);
+        assert_false(room.gone);
+}
+
+/* As TCP may, where the host runs out of memory. */
+static void a_client_that_got_a_part_of_a_heartbeat_gets_nothing_behind_it(void **state)
+{
+        (void)state;
+        room.client->local = false;
+        room.client->who.address = NULL;
+        room.most = 3;
+        room.then = ENOBUFS;
+        idle();
+        assert_true(room.gone);
+        assert_int_equal(room.sends, 1);
+}
+
+static void a_reader_that_is_no_member_gets_no_heartbeat(void **state)
+{
+        (void)state;
+        assert_int_equal(reader_leave(&room.client->reader), 0);
+        idle();
+        assert_int_equal(room.sends, 0);
+}
+
+static void a_heartbeat_tells_that_the_client_shut_down_its_reading_side(void **state)
+{
+        (void)state;
+        assert_int_equal(shutdown(room.far, SHUT_RD), 0);
+        idle();
+        assert_true(room.client->send_only);
+        assert_false(room.gone);
+        idle();
+        assert_int_equal(room.sends, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -264,6 +398,13 @@ int main(void)
                 TEST(a_large_message_that_is_not_whole_tells_of_no_next_turn),
                 TEST(at_the_last_call_all_that_was_sent_is_taken),
                 TEST(who_reads_as_fast_as_it_is_written_to_lets_others_have_their_turn),
+                TEST(an_idle_client_gets_one_heartbeat_and_no_other_while_one_is_unread),
+                TEST(the_next_heartbeat_is_due_an_interval_after_the_last_message_or_heartbeat),
+                TEST(no_heartbeat_stands_within_a_message_that_the_host_had_no_memory_for),
+                TEST(a_heartbeat_that_the_host_had_no_memory_for_is_tried_again_soon),
+                TEST(a_client_that_got_a_part_of_a_heartbeat_gets_nothing_behind_it),
+                TEST(a_reader_that_is_no_member_gets_no_heartbeat),
+                TEST(a_heartbeat_tells_that_the_client_shut_down_its_reading_side),
                 TEST(a_crash_amid_the_end_of_a_client_leaves_nobody_to_read_amid_a_message),
         };
 

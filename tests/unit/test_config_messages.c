@@ -65,6 +65,41 @@ static void heartbeats_and_greetings_must_be_messages_of_the_frame(void **state)
                     "6: [Heartbeat] Message: ", "whole frame");
 }
 
+static const struct config_bytes *for_clients(void **state, const char *text)
+{
+        return config_client_heartbeat(room_take(*state, text));
+}
+
+static void clients_get_the_first_heartbeat_of_the_peer_and_there_must_be_one(void **state)
+{
+        const struct config_bytes *message;
+        char text[4096] = "[Local]\nHeartbeatInterval=1s\n[Heartbeat]\nMessage=";
+
+        assert_null(for_clients(state, "[Heartbeat]\nMessage=PING\n"));
+        assert_null(for_clients(state, "[Local]\nHeartbeatInterval=infinity\n"));
+        message = for_clients(state, "[Local]\nHeartbeatInterval=100ms\n");
+        assert_int_equal(message->size, 0);
+        assert_true(room_warns(*state, "HeartbeatInterval=100ms: a client that only sends"));
+        message = for_clients(state, "[Local]\nHeartbeatInterval=1s\n[Heartbeat]\nMessage=PING\n"
+                                     "Received=FIRST\nReceived=SECOND\n");
+        assert_memory_equal(message->data, "FIRST", 5);
+        message = for_clients(state, "[Local]\nHeartbeatInterval=1s\n[Heartbeat]\nMessage=PING\n"
+                                     "Received=\n");
+        assert_memory_equal(message->data, "PING", 4);
+        message = for_clients(state, "[Local]\nHeartbeatInterval=1s\n[Heartbeat]\nInterval=0\n"
+                                     "Received=PONG\n");
+        assert_memory_equal(message->data, "PONG", 4);
+
+        room_refuse(*state, "[Local]\nHeartbeatInterval=1s\n[Heartbeat]\nInterval=0\n",
+                    "4: [Local] HeartbeatInterval: there is no heartbeat", "Received= or Message=");
+        room_refuse(*state, "[Local]\nHeartbeatInterval=99ms\n",
+                    "4: [Local] HeartbeatInterval: ", "0 (off) or at least 100ms");
+        memset(text + strlen(text), 'x', 1980);
+        room_take(*state, text);
+        text[strlen(text)] = 'x';
+        room_refuse(*state, text, "4: [Local] HeartbeatInterval: ", "at most 1980");
+}
+
 static void a_message_may_be_empty_or_hold_any_byte(void **state)
 {
         const struct config *config =
@@ -143,6 +178,7 @@ int main(void)
                 in_room(received_follows_message_and_interval),
                 in_room(with_an_offset_the_heartbeat_must_be_given),
                 in_room(heartbeats_and_greetings_must_be_messages_of_the_frame),
+                in_room(clients_get_the_first_heartbeat_of_the_peer_and_there_must_be_one),
                 in_room(a_message_may_be_empty_or_hold_any_byte),
                 in_room(greetings_come_from_text_files_and_credentials),
                 in_room(a_greeting_that_cannot_be_read_is_an_error),

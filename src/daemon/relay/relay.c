@@ -56,6 +56,14 @@ static struct client_limits limits_of(const struct config *config)
                                       config->slow_client};
 }
 
+/* Fills in what the class of all clients has from the configuration. */
+static void configure_class(struct client_class *class, const struct config *config)
+{
+        class->limits = limits_of(config);
+        class->heartbeat = config_client_heartbeat(config);
+        class->heartbeat_usec = config->client_heartbeat_usec;
+}
+
 int relay_listen(struct relay *relay, int fd)
 {
         struct listener **listeners =
@@ -170,8 +178,8 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
                                              .deadlines = relay->deadlines,
                                              .store = &relay->store,
                                              .turn = &relay->turn,
-                                             .spread = &relay->spread,
-                                             .limits = limits_of(config)};
+                                             .spread = &relay->spread};
+        configure_class(&relay->class, config);
         relay->reaper = evtimer_new(base, on_reaper, relay);
         relay->hold_timer = relay_hold_timer_new(relay);
         relay->expirer = relay_expirer_new(relay);
@@ -247,7 +255,7 @@ int relay_configure(struct relay *relay, const struct config *config)
         relay->config = config;
         relay->frame = config->frame;
         relay_follow_link(relay, link_look(relay->link).state); /* another SendAfter= */
-        relay->class.limits = limits_of(config);
+        configure_class(&relay->class, config);
         relay_apply_fate(relay);
         relay_limit_partials(relay);
         for (client = TAILQ_FIRST(&relay->all); client; client = next) {
