@@ -2,6 +2,7 @@
 #include "ctl/talk/data.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 #include "ctl/talk/frame_args.h"
 #include "ctl/talk/local.h"
 #include "util/clock.h"
+#include "util/units.h"
 
 enum {
         LISTED_USEC = 1000 * 1000, /* for the check of Senders=: until ftcpd lists this client */
@@ -182,6 +184,32 @@ static bool is_set(const json_t *settings, const char *key, const char *value)
         return given && strcmp(given, value) == 0;
 }
 
+/* Learns the message that idle clients are sent, if they are sent any. Returns CTL_DONE or fails.
+ */
+static int learn_heartbeat(struct ctl *ctl, struct data *data, const json_t *settings)
+{
+        const char *interval = setting(settings, "Local", "HeartbeatInterval");
+        const char *message = setting(settings, "Heartbeat", "Received");
+        ssize_t size;
+
+        if (!message)
+                message = setting(settings, "Heartbeat", "Message");
+        if (!interval || strcmp(interval, "0") == 0 || !message)
+                return CTL_DONE;
+        data->heartbeat = malloc(strlen(message) + 1);
+        if (!data->heartbeat)
+                return ctl_fail(ctl, CTL_FAILED, "no memory");
+        size = strcmp(message, "\"\"") == 0 ? 0 : units_unescape(message, data->heartbeat);
+        data->heartbeat_size = size > 0 ? (size_t)size : 0;
+        return CTL_DONE;
+}
+
+bool data_is_heartbeat(const struct data *data, const unsigned char *message, size_t size)
+{
+        return data->heartbeat && size == data->heartbeat_size &&
+               memcmp(message, data->heartbeat, size) == 0;
+}
+
 int data_open(struct ctl *ctl, struct data *data, enum data_use use)
 {
         json_t *result = NULL;
@@ -203,6 +231,11 @@ int data_open(struct ctl *ctl, struct data *data, enum data_use use)
                         code = check_receiving(ctl, settings, use);
                 if (code == CTL_DONE)
                         code = data_connect(ctl, data, path, use == DATA_SEND ? senders : NULL);
+                if (code == CTL_DONE) {
+                        code = learn_heartbeat(ctl, data, settings);
+                        if (code != CTL_DONE)
+                                data_close(data);
+                }
         }
         json_decref(result);
         return code;
@@ -234,4 +267,6 @@ void data_close(struct data *data)
 {
         close(data->fd);
         data->fd = -1;
+        free(data->heartbeat);
+        data->heartbeat = NULL;
 }

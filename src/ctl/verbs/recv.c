@@ -79,9 +79,11 @@ static bool receiver_print(struct receiver *receiver)
                 if (result != FRAME_WHOLE)
                         break;
                 frame_message(&receiver->data.spec, frame, total, &message, &size);
+                at += total;
+                if (data_is_heartbeat(&receiver->data, message, size))
+                        continue;
                 print_message(receiver->form, message, size);
                 receiver->got++;
-                at += total;
         }
         memmove(receiver->in, receiver->in + at, receiver->size - at);
         receiver->size -= at;

@@ -5,7 +5,7 @@ import socket
 import time
 
 import harness
-from harness import Frame, Framed
+from harness import Frame, Framed, until
 from local import MOMENT, check_books
 from manager import Managed, ManagedTest
 
@@ -167,6 +167,16 @@ class Idle(harness.SystemTest):
         self.assertEqual([m for m in got if m[:4] == b"mute"], [b"mute %d" % n for n in range(50)])
         self.assertEqual([m for m in got if m[:4] == b"deaf"], [b"deaf %d" % n for n in range(50)])
         daemon.wait_clients(2)
+
+    def test_recv_shows_and_counts_none(self):
+        _, daemon, session, reader = self.idle("[Heartbeat]\nReceived=PONG\n", heartbeat=None)
+        receiver = self.spawn([harness.program("ftcpctl"), "--socket", daemon.control_path, "recv",
+                               "-n", "2", "--timeout=30s"], stdout=-1)
+        daemon.wait_clients(2)
+        reader.skip = {b"PONG"}
+        until(lambda: unread(reader) or reader.skipped >= SOME, "some heartbeats")
+        session.send(b"one", b"two")
+        self.assertEqual(receiver.communicate(timeout=harness.DEADLINE)[0], b"one\ntwo\n")
 
 
 class Restarted(ManagedTest):
