@@ -26,6 +26,7 @@ system_tests += \
 	%D%/clients/crowd_test.py \
 	%D%/clients/limits_test.py \
 	%D%/clients/local_test.py \
+	%D%/clients/ninjatcp_client_test.py \
 	%D%/clients/path_gone_test.py \
 	%D%/clients/slow_client_test.py \
 	%D%/clients/socket_test.py \
