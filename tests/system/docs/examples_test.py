@@ -107,7 +107,13 @@ class Checked(harness.SystemTest):
 
 
 class Feeds(Example):
-    def test_ninjatcp_goes_to_all_clients_and_its_heartbeats_to_none(self):
+    def test_ninjatcp_goes_to_all_clients_and_of_heartbeats_only_those_of_ftcpd(self):
+        def news(client):
+            """The next message that is no heartbeat."""
+            while not (message := client.recv()):
+                self.assertEqual(message, b'')
+            return message
+
         first, second = self.upstream(heartbeat=1), self.upstream(heartbeat=1)
         first.refuse()
         daemon = self.started('ninjatcp', first, second)
@@ -115,10 +121,12 @@ class Feeds(Example):
         clients = [daemon.client() for _ in range(2)]
         daemon.wait_clients(2)
         daemon.wait_status(lambda s: s['upstream']['heartbeatsReceived'] >= 2, 'two heartbeats')
-        session.send(b'price', b'')
+        session.send(b'price', *[b''] * 1000)
         session.send(b'next')
         for client in clients:
-            client.expect(b'price', b'next')
+            self.assertEqual([news(client), news(client)], [b'price', b'next'])
+        accepted = daemon.status()['toClients']['accepted']['messages']
+        self.assertEqual(accepted, 4, 'two messages for each of two')
         clients[0].send(b'subscribe')
         session.expect(b'subscribe')
 
