@@ -9,6 +9,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+/* The words of the image are stored whole, and its addresses are reserved at once. */
+_Static_assert(sizeof(void *) >= 8 && sizeof(size_t) >= 8, "ftcpd needs 64 bits");
+
 void (*store_hook)(void);
 
 static uint64_t mix(uint64_t sum, uint64_t word)

@@ -159,6 +159,24 @@ class Install(unittest.TestCase):
                     print(run('systemd-analyze', 'security', '--offline=yes', '--threshold=12',
                               '--no-pager', f'{folder}/{unit}').splitlines()[-1])
 
+    def test_a_build_for_32_bits_is_refused_with_a_sentence(self):
+        """Of a compiler that makes objects of 32 bits and, without their library, links others."""
+        if os.path.exists(f'{TOP}/config.status'):
+            self.skipTest('configure runs only outside of a source tree that is built in itself')
+        with tempfile.TemporaryDirectory() as folder:
+            compiler = f'{folder}/cc32'
+            with open(compiler, 'w', encoding='utf-8') as file:
+                file.write('#!/bin/sh\ncase " $* " in *" -c "*) exec cc -m32 "$@";; esac\n'
+                           'exec cc "$@"\n')
+            os.chmod(compiler, 0o755)
+            if subprocess.run([compiler, '-c', '-x', 'c', '/dev/null', '-o', f'{folder}/x.o'],
+                              stderr=subprocess.DEVNULL, check=False).returncode:
+                self.skipTest('this compiler knows no -m32')
+            done = subprocess.run([f'{os.path.abspath(TOP)}/configure', f'CC={compiler}'],
+                                  cwd=folder, text=True, capture_output=True, check=False)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertRegex(done.stderr, 'ftcpd needs a system of 64 bits: .* 64 GiB')
+
     def test_make_uninstall_leaves_nothing(self):
         with tempfile.TemporaryDirectory() as root:
             make('install', root)
