@@ -86,6 +86,7 @@ struct client {
         bool send_only : 1, receive_only : 1; /* reading side shut down; may not send (Senders=) */
         bool ended : 1;                       /* the client sends no more */
         bool hung : 1;    /* the other end is gone; bytes sent before are still taken */
+        bool lost : 1;    /* hung: the host of a TCP client does not answer any more */
         bool waiting : 1; /* in the relay's list of clients that wait for room */
         bool blocked : 1; /* the socket is full */
         bool over : 1;    /* beyond the queue limit */

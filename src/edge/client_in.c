@@ -59,7 +59,7 @@ static void sends_no_more(struct client *client)
         client_want(client, POLLER_READ, false);
         client_drop_partial(client);
         if (client->hung || !client->image->reading)
-                client_end(client, DROP_CLIENT_GONE, true, "closed");
+                client_end_closed(client);
 }
 
 void client_set_unplaced(struct client *client)

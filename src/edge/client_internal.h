@@ -16,6 +16,9 @@ void client_look_after(struct client *client, uint64_t now);
  * bytes sent before are still read. */
 void client_end_hung(struct client *client);
 
+/* Ends a client that neither sends nor reads any more. */
+void client_end_closed(struct client *client);
+
 /* Tests with an empty send whether the client still reads: a shutdown of the reading side raises no
  * event. May end the client. */
 void client_probe(struct client *client, uint64_t now);

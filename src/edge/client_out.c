@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "edge/tcp.h"
 #include "util/clock.h"
 #include "util/diag.h"
 #include "util/units.h"
@@ -84,15 +85,22 @@ static void mark_deaf(struct client *client)
                 client->send_only = true;
         client_deafen(client, DROP_CLIENT_GONE);
         if (client->ended)
-                client_end(client, DROP_CLIENT_GONE, true, "closed");
+                client_end_closed(client);
+}
+
+void client_end_closed(struct client *client)
+{
+        client_end(client, DROP_CLIENT_GONE, !client->lost,
+                   client->lost ? "its host does not answer any more" : "closed");
 }
 
 void client_end_hung(struct client *client)
 {
         client->hung = true;
+        client->lost = !client->local && tcp_gave_up(client->fd);
         client_deafen(client, DROP_CLIENT_GONE);
         if (client->ended)
-                client_end(client, DROP_CLIENT_GONE, true, "closed");
+                client_end_closed(client);
 }
 
 void client_probe(struct client *client, uint64_t now)

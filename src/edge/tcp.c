@@ -18,6 +18,11 @@ enum {
                 1024, /* by default 2 to 3 MB wait in the kernel, out of reach of any policy */
         KEEPALIVE_COUNT =
                 127, /* the kernel must not end the connection: ftcpd judges a dead path */
+        /* Of a client the kernel is the judge, 2 min after the last sign of life: no less, as a
+         * host that sleeps or moves to another network for a moment is no dead one. */
+        CLIENT_IDLE = 60,
+        CLIENT_INTERVAL = 15,
+        CLIENT_COUNT = 4,
 };
 
 /* Values of tcpi_state. linux/tcp.h has no names for the values; netinet/tcp.h has names, but the
@@ -60,6 +65,21 @@ void tcp_prepare(int fd, uint64_t path_usec)
         set(fd, IPPROTO_TCP, TCP_KEEPINTVL, probe < 3600 ? (int)probe : 3600);
         set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT);
         set(fd, SOL_SOCKET, SO_KEEPALIVE, path_usec != 0);
+}
+
+/* TCP_USER_TIMEOUT is not set: it would end a live client that does not read for as long. */
+void tcp_prepare_client(int fd)
+{
+        int on = 0;
+        socklen_t size = sizeof(on);
+
+        set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        if (getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, &size) < 0 || on)
+                return; /* inherited from the listener: the socket unit has KeepAlive= */
+        set(fd, IPPROTO_TCP, TCP_KEEPIDLE, CLIENT_IDLE);
+        set(fd, IPPROTO_TCP, TCP_KEEPINTVL, CLIENT_INTERVAL);
+        set(fd, IPPROTO_TCP, TCP_KEEPCNT, CLIENT_COUNT);
+        set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
 /* The kernel sends nothing into a window smaller than the next segment, and probes as behind a
@@ -201,6 +221,13 @@ static int take_error(int fd)
 
         getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
         return error;
+}
+
+bool tcp_gave_up(int fd)
+{
+        int error = take_error(fd);
+
+        return error && error != ECONNRESET && error != EPIPE;
 }
 
 bool tcp_total(int fd, uint64_t read, uint64_t written, struct tcp_totals *totals)

@@ -19,6 +19,9 @@ bool tcp_has_source(const struct sockaddr *to, socklen_t size);
 /* True if the connection has not ended: an error of a send or a receive is then of that call, and
  * no word of the network. */
 bool tcp_is_open(int fd);
+/* Sets the options of a TCP client's socket: no delay, and keepalive probes, by which the kernel
+ * ends the connection of a client whose host is gone. Leaves probes alone that are already on. */
+void tcp_prepare_client(int fd);
 
 struct tcp_state {
         uint64_t rtt_usec;
@@ -71,6 +74,10 @@ struct tcp_totals {
 /* Reads the counters of a predecessor's connection, after a crash. read and written: lower bounds,
  * known from the image. False: the socket has no counters. */
 bool tcp_total(int fd, uint64_t read, uint64_t written, struct tcp_totals *totals);
+
+/* Takes the error of a connection from the socket. True if the kernel gave the connection up
+ * because nothing came back from the peer's host. */
+bool tcp_gave_up(int fd);
 
 /* Removes a socket filter: up to 1.0, ftcpd attached one to a connection before a reset, and may
  * have crashed between the two. For a connection that is recovered. */

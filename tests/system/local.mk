@@ -30,6 +30,7 @@ system_tests += \
 	%D%/clients/path_gone_test.py \
 	%D%/clients/slow_client_test.py \
 	%D%/clients/socket_test.py \
+	%D%/clients/vanished_test.py \
 	%D%/control/admin_test.py \
 	%D%/control/latency_test.py \
 	%D%/control/metrics_test.py \
@@ -69,7 +70,7 @@ system_tests += \
 	%D%/service/stop_test.py \
 	%D%/service/surroundings_test.py
 
-EXTRA_DIST += %D%/README %D%/soak.py %D%/soak_service.py %D%/docs/parted.c \
+EXTRA_DIST += %D%/README %D%/soak.py %D%/soak_service.py %D%/clients/hasty.c %D%/docs/parted.c \
 	%D%/lib/cable.py %D%/lib/cells.py %D%/lib/dies.c %D%/lib/failing.c %D%/lib/faults.py \
 	%D%/lib/faults_ends.py %D%/lib/faults_judge.py \
 	%D%/lib/faults_machine.py %D%/lib/framed.py %D%/lib/harness.py %D%/lib/hostile.py \
@@ -77,4 +78,5 @@ EXTRA_DIST += %D%/README %D%/soak.py %D%/soak_service.py %D%/docs/parted.c \
 	%D%/lib/manager.py %D%/lib/manual.py %D%/lib/names.c %D%/lib/nspawn.py \
 	%D%/lib/played.py %D%/lib/runner.py %D%/lib/short.c %D%/lib/slow_books.c \
 	%D%/lib/small_store.c %D%/lib/spreading.py %D%/lib/standstill.py %D%/lib/steering.py \
-	%D%/lib/storm.py %D%/lib/untold.c %D%/lib/volume.c %D%/lib/wires.py %D%/lib/yields.c
+	%D%/lib/storm.py %D%/lib/untold.c %D%/lib/volume.c %D%/lib/wires.py %D%/lib/yields.c \
+	%D%/service/memfd.c

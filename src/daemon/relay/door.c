@@ -4,14 +4,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/catalog.h"
+#include "edge/tcp.h"
 #include "util/clock.h"
 #include "util/diag.h"
 #include "util/host_error.h"
@@ -86,7 +85,6 @@ void relay_introduce(struct relay *relay, struct client *client)
         socklen_t size = sizeof(address);
         struct socket_peer peer;
         char text[80];
-        int on = 1;
 
         get_peer(client, &peer);
         client->pid = peer.pid;
@@ -96,7 +94,7 @@ void relay_introduce(struct relay *relay, struct client *client)
                 memcpy(client->who.program, peer.program, sizeof(client->who.program));
         } else {
                 getpeername(client->fd, (struct sockaddr *)&address, &size);
-                setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+                tcp_prepare_client(client->fd);
                 socket_address_text((struct sockaddr *)&address, size, text, sizeof(text));
                 client->who.address = strdup(text);
         }
