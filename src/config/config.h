@@ -194,3 +194,7 @@ bool config_changes_link(const struct config *old, const struct config *new);
 /* True if people has the user uid or one of the n_gids groups. An empty list has nobody. */
 bool config_people_have(const struct config_people *people, uid_t uid, const gid_t *gids,
                         size_t n_gids);
+
+/* Returns the most memory that messages take together in this configuration, in bytes; from 4 MiB
+ * on in whole MiB. */
+uint64_t config_memory(const struct config *config);

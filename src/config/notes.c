@@ -101,11 +101,11 @@ static uint64_t pieces(const struct config *config)
         return most * CONFIG_PIECE_SIZE;
 }
 
-static uint64_t memory(const struct config *config)
+uint64_t config_memory(const struct config *config)
 {
-        return config->upstream_queue_size + copies(config) * config->client_queue_size +
-               pieces(config) + config->hold_size + config->partial_size +
-               config->frame.max_message_size;
+        return rounded(config->upstream_queue_size + copies(config) * config->client_queue_size +
+                       pieces(config) + config->hold_size + config->partial_size +
+                       config->frame.max_message_size);
 }
 
 static void note_memory(struct config_draft *draft)
@@ -123,7 +123,7 @@ static void note_memory(struct config_draft *draft)
         config_note(draft,
                     "messages take at most %s of memory: UpstreamQueueSize=%s, "
                     "ClientQueueSize=%s%s, %sPartialSize=%s, and one MaxMessageSize=%s",
-                    size(rounded(memory(config))).text, size(config->upstream_queue_size).text,
+                    size(config_memory(config)).text, size(config->upstream_queue_size).text,
                     size(config->client_queue_size).text, times, hold,
                     size(config->partial_size).text, size(message).text);
         if (config->hold_size > config->client_queue_size && config->slow_client == SLOW_DISCONNECT)

@@ -383,6 +383,7 @@ int daemon_run(const struct options *options, struct config *config)
         if (!daemon.config)
                 return refuse(&daemon);
         limits_raise(daemon.config);
+        limits_tell_memory(daemon.config, "");
         block_signals(true); /* until the handlers are there, a stop waits */
         left = daemon.handover.state >= 0;
         if (build(&daemon) < 0) {

@@ -7,8 +7,12 @@
 #include <sys/resource.h>
 
 #include "daemon/service/service.h"
+#include "util/cgroup.h"
 #include "util/diag.h"
 #include "util/host_error.h"
+#include "util/units.h"
+
+#define OWN_MEMORY (UINT64_C(32) << 20) /* besides messages: tables, buffers, the program */
 
 /* Needs descriptors for clients, control connections and 32 more. Where a service manager keeps
  * descriptors, a client counts four times: ours, a copy in each bag, the successor's. */
@@ -29,6 +33,24 @@ void limits_raise(const struct config *config)
                 diag_warning("LimitNOFILE=%llu is below four times MaxClients=%" PRIu64
                              ": with so many a restart would disconnect some",
                              (unsigned long long)limit.rlim_max, clients);
+}
+
+void limits_tell_memory(const struct config *config, const char *root)
+{
+        uint64_t sum = config_memory(config);
+        char messages[UNITS_TEXT_MAX], itself[UNITS_TEXT_MAX], most[UNITS_TEXT_MAX];
+        struct cgroup_limit limit;
+
+        if (!cgroup_memory(root, &limit) || limit.bytes >= sum + OWN_MEMORY)
+                return;
+        units_size_format(sum, messages);
+        units_size_format(OWN_MEMORY, itself);
+        units_size_format(limit.bytes, most);
+        diag_warning("the control group may have %s of memory (%s), and messages may take %s, "
+                     "ftcpd itself %s: beyond the limit the kernel %s it; make the limit larger "
+                     "(%s) or the queues smaller (ftcpd --check-config tells which)",
+                     most, limit.file, messages, itself, limit.stalls ? "stalls" : "ends",
+                     limit.stalls ? "MemoryHigh=" : "MemoryMax=");
 }
 
 /* Both limits surprise: LimitFSIZE= counts the memory of a memfd, LimitAS= counts addresses that

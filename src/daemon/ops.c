@@ -126,6 +126,7 @@ static int apply(struct daemon *daemon, struct config_report *report)
         daemon->outdated = false;
         last_config_put(&daemon->last, fresh);
         limits_raise(fresh);
+        limits_tell_memory(fresh, "");
         doors_give(&daemon->doors, fresh);
         daemon_look_up(daemon);
         daemon->loud = false;

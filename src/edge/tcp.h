@@ -19,6 +19,7 @@ bool tcp_has_source(const struct sockaddr *to, socklen_t size);
 /* True if the connection has not ended: an error of a send or a receive is then of that call, and
  * no word of the network. */
 bool tcp_is_open(int fd);
+
 /* Sets the options of a TCP client's socket: no delay, and keepalive probes, by which the kernel
  * ends the connection of a client whose host is gone. Leaves probes alone that are already on. */
 void tcp_prepare_client(int fd);

@@ -36,6 +36,7 @@ unit_tests = \
 	%D%/test_ledger_fate \
 	%D%/test_ledger_unheard \
 	%D%/test_lend \
+	%D%/test_limits \
 	%D%/test_liveness \
 	%D%/test_log \
 	%D%/test_lookups \
@@ -71,6 +72,7 @@ tests_unit_test_control_queue_SOURCES = \
 	%D%/test_control_queue.c %D%/lib/control_room.c %D%/lib/control_room.h
 tests_unit_test_control_tap_SOURCES = \
 	%D%/test_control_tap.c %D%/lib/control_room.c %D%/lib/control_room.h
+tests_unit_test_limits_SOURCES = %D%/test_limits.c $(config_room)
 tests_unit_test_monitor_SOURCES = \
 	%D%/test_monitor.c %D%/lib/control_room.c %D%/lib/control_room.h
 tests_unit_test_steer_SOURCES = \

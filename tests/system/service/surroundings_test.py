@@ -144,6 +144,42 @@ class Surroundings(harness.SystemTest):
             self.skipTest("a sanitizer needs more addresses than any limit")
         self.assertIn("LimitAS=", self.fails((resource.RLIMIT_AS, 1 << 30)))
 
+    def test_a_limit_of_the_control_group_is_told_at_the_start(self):
+        group, limit = self.group()
+        upstream = self.upstream()
+        with local.Wrapped(self, f"#!/bin/sh\necho $$ >{group}/below/cgroup.procs\n"
+                                 "exec {ftcpd} \"$@\"\n"):
+            daemon = self.daemon(f"[Upstream]\nAddress={upstream.address}\n")
+        said = daemon.wait_log(r"^.*control group.*$")[0]
+        for words in ("48M", f"({limit})", "160M", "MemoryMax=", "--check-config"):
+            self.assertIn(words, said)
+        self.assertEqual(daemon.log.count("control group"), 1)
+        with open(limit, "r+", encoding="ascii") as file:
+            file.write(str(192 << 20))
+        daemon.call("Reload")
+        self.assertEqual(daemon.log.count("control group"), 1)
+        daemon.reconfigure("[Delivery]\nHoldSize=1M\n")
+        self.assertEqual(daemon.log.count("control group"), 2)
+        self.assertEqual(daemon.stop(), 0)
+
+    def group(self):
+        """A control group with 48 MiB of memory and one below it; and the file of the limit."""
+        for top, name in (("/sys/fs/cgroup", "memory.max"),
+                          ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")):
+            group = f"{top}/ftcpd-test-{os.getpid()}"
+            if not os.path.exists(f"{top}/cgroup.procs"):
+                continue
+            try:
+                os.makedirs(f"{group}/below")
+                self.addCleanup(os.rmdir, group)
+                self.addCleanup(os.rmdir, f"{group}/below")
+                with open(f"{group}/{name}", "r+", encoding="ascii") as file:
+                    file.write(str(48 << 20))
+                return group, f"{group}/{name}"
+            except OSError:
+                continue
+        raise unittest.SkipTest("no control group with a limit of memory can be made here")
+
 
 class Volumes(harness.SystemTest):
     """The sockets' directory is on a volume that lacks something, or was another user's."""
