@@ -53,8 +53,8 @@ void limits_tell_memory(const struct config *config, const char *root)
                      limit.stalls ? "MemoryHigh=" : "MemoryMax=");
 }
 
-/* Both limits surprise: LimitFSIZE= counts the memory of a memfd, LimitAS= counts addresses that
- * are reserved and not used. */
+/* The limits surprise: LimitFSIZE= counts the memory of a memfd, LimitAS= counts addresses that are
+ * reserved and not used, and a filter of system calls may be a container's. */
 void limits_tell_no_store(int error)
 {
         struct rlimit space;
@@ -65,6 +65,9 @@ void limits_tell_no_store(int error)
         else if (error == ENOMEM && getrlimit(RLIMIT_AS, &space) == 0 &&
                  space.rlim_cur != RLIM_INFINITY)
                 hint = ": it reserves 64G of addresses, see LimitAS=";
+        else if (error == EPERM || error == EACCES || error == ENOSYS)
+                hint = ": memfd_create() must be allowed, see SystemCallFilter= or the seccomp "
+                       "profile of the container";
         diag_err("can't make the store: %s%s",
                  hint[0] ? strerror(error) : host_error_words(HOST_CALL_ANY, error), hint);
 }

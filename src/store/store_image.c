@@ -9,6 +9,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "util/memfd.h"
+
 /* The words of the image are stored whole, and its addresses are reserved at once. */
 _Static_assert(sizeof(void *) >= 8 && sizeof(size_t) >= 8, "ftcpd needs 64 bits");
 
@@ -85,7 +87,7 @@ int store_init(struct store *store)
 {
         struct image_header *header;
 
-        *store = (struct store){.fd = memfd_create("ftcpd", MFD_CLOEXEC), .lends = lends_pages()};
+        *store = (struct store){.fd = memfd_make("ftcpd"), .lends = lends_pages()};
         if (store->fd < 0)
                 return -errno;
         if (ftruncate(store->fd, (off_t)IMAGE_SIZE) < 0 || !map_image(store) ||

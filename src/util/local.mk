@@ -9,6 +9,7 @@ libutil_a_SOURCES = \
 	%D%/diag.c %D%/diag.h \
 	%D%/host_error.c %D%/host_error.h \
 	%D%/journal.c %D%/journal.h \
+	%D%/memfd.c %D%/memfd.h \
 	%D%/need.h \
 	%D%/socket.c %D%/socket.h \
 	%D%/socket_path.c %D%/socket_path.h \

@@ -6,13 +6,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "flow/recover.h"
 #include "store/store.h"
+#include "util/memfd.h"
 
 static int open_result(int fd)
 {
@@ -51,7 +51,7 @@ static void what_is_no_image_is_refused(void **state)
         assert_int_equal(open_result(ends[0]), -EPROTO);
         close(ends[1]);
         assert_int_equal(open_result(open("/dev/null", O_RDWR | O_CLOEXEC)), -EPROTO);
-        assert_int_equal(open_result(memfd_create("empty", MFD_CLOEXEC)), -EPROTO);
+        assert_int_equal(open_result(memfd_make("empty")), -EPROTO);
 }
 
 static void each_word_of_the_header_counts(void **state)

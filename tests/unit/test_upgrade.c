@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -22,6 +21,7 @@
 #include "flow/spread.h"
 #include "flow/turn.h"
 #include "store/histogram.h"
+#include "util/memfd.h"
 
 enum { CLIENTS = 2, PAGE = 4096, FRAME_MAX = 70000, BODY_LARGE = 66000 };
 
@@ -192,7 +192,7 @@ static int read_state(const char *name)
         uint64_t size, offset;
         char path[512];
         FILE *file;
-        int fd = memfd_create("state", MFD_CLOEXEC);
+        int fd = memfd_make("state");
 
         snprintf(path, sizeof(path), "%s/tests/unit/%s", top ? top : ".", name);
         file = fopen(path, "rb");

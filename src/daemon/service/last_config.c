@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "daemon/service/handover.h"
 #include "util/diag.h"
 #include "util/host_error.h"
+#include "util/memfd.h"
 
 /*
  * The memfd begins with a word that selects one of two places and tells the number of bytes there:
@@ -86,7 +86,7 @@ void last_config_put(struct last_config *last, const struct config *config)
         if (!service_keeps())
                 return;
         if (made)
-                last->fd = memfd_create("ftcpd-config", MFD_CLOEXEC);
+                last->fd = memfd_make("ftcpd-config");
         if (last->fd < 0 || !store(last->fd, config))
                 diag_warning("the configuration can't be kept for the next process: %s",
                              host_error_words(HOST_CALL_ANY, errno));

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A process is started in odd surroundings: what it lacks is told, and harms nobody."""
+import ctypes
+import errno
 import fcntl
 import os
 import resource
@@ -12,6 +14,10 @@ import unittest
 
 import harness
 import local
+from manager import Managed, ManagedTest
+
+F_GET_SEALS, F_SEAL_EXEC = 1034, 0x20
+MFD_NOEXEC_SEAL = 8
 
 DAEMON, NOBODY = 1, 65534
 
@@ -92,7 +98,7 @@ class Surroundings(harness.SystemTest):
                 daemon.call("Reload")
             self.assertEqual(daemon.stop(), 0)
 
-    def fails(self, *limits):
+    def fails(self, *limits, env=None):
         """Starts ftcpd under these limits, which it must refuse with exit 1; returns what it said."""
         directory = tempfile.mkdtemp(prefix="ftcpd-test-")
         self.addCleanup(subprocess.run, ["rm", "-r", directory], check=False)
@@ -113,6 +119,7 @@ class Surroundings(harness.SystemTest):
             text=True,
             timeout=harness.DEADLINE,
             check=False,
+            env={**os.environ, **(env or {})},
             preexec_fn=limit,
         )
         self.assertEqual(result.returncode, 1, result)
@@ -143,6 +150,13 @@ class Surroundings(harness.SystemTest):
         ).returncode == 0:
             self.skipTest("a sanitizer needs more addresses than any limit")
         self.assertIn("LimitAS=", self.fails((resource.RLIMIT_AS, 1 << 30)))
+
+    def test_a_host_that_allows_no_memfd_is_told(self):
+        library = self.preload("../service/memfd.c")
+        for error in (errno.EPERM, errno.EACCES, errno.ENOSYS):
+            said = self.fails(env={"LD_PRELOAD": library, "FTCPD_MEMFD": str(error)})
+            self.assertIn(f"can't make the store: {os.strerror(error)}: ", said)
+            self.assertIn("memfd_create()", said)
 
     def test_a_limit_of_the_control_group_is_told_at_the_start(self):
         group, limit = self.group()
@@ -268,6 +282,50 @@ class Volumes(harness.SystemTest):
         self.assertRegex(told(), f"can't tell whether somebody listens at {self.path}: .*{owner}")
         os.chmod(self.path, 0o666)
         self.assertRegex(told(), f"can't remove the stale {self.path}: .*{owner}")
+
+
+class Sealed(ManagedTest):
+    """What outlives ftcpd is memory that can never be executed, as a hardened host wants it."""
+
+    def memfds(self, daemon):
+        """Of each of its memfds: the name and the seals."""
+        folder = f"/proc/{daemon.pid}/fd"
+        for name in os.listdir(folder):
+            target = os.readlink(f"{folder}/{name}")
+            if target.startswith("/memfd:"):
+                with open(f"{folder}/{name}", "rb") as file:
+                    yield target.split()[0], fcntl.fcntl(file, F_GET_SEALS)
+
+    def test_no_memfd_can_be_executed(self):
+        fd = ctypes.CDLL(None).memfd_create(b"try", MFD_NOEXEC_SEAL)
+        if fd < 0:
+            self.skipTest("this kernel does not know MFD_NOEXEC_SEAL (Linux 6.3)")
+        os.close(fd)
+        daemon = self.daemon("[Upstream]\nAddress=127.0.0.1:1\n")
+        found = dict(self.memfds(daemon))
+        self.assertEqual(sorted(found), ["/memfd:ftcpd", "/memfd:ftcpd-config"])
+        for name, seals in found.items():
+            self.assertTrue(seals & F_SEAL_EXEC, name)
+        daemon.crash()
+        self.assertEqual(dict(self.memfds(daemon)), found)
+
+    def test_a_kernel_that_does_not_know_the_flag_serves_too(self):
+        class Older(Managed):
+            library = self.preload("../service/memfd.c")
+
+            def configure(self, config):
+                super().configure(config)
+                self.more_env = {"LD_PRELOAD": self.library, "FTCPD_MEMFD": str(errno.EINVAL)}
+
+        self.daemon_class = Older
+        upstream = self.upstream()
+        daemon = self.daemon(f"[Upstream]\nAddress={upstream.address}\n")
+        session, client = upstream.accept(), daemon.client()
+        daemon.wait_clients(1)
+        daemon.crash()
+        session.send(b"whole")
+        client.expect(b"whole")
+        self.assertNotIn("can't be kept", daemon.log)
 
 
 if __name__ == "__main__":
