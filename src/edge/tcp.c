@@ -227,7 +227,7 @@ bool tcp_gave_up(int fd)
 {
         int error = take_error(fd);
 
-        return error && error != ECONNRESET && error != EPIPE;
+        return error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH;
 }
 
 bool tcp_total(int fd, uint64_t read, uint64_t written, struct tcp_totals *totals)

@@ -97,8 +97,8 @@ class Service(Storm):
         harness.until(lambda: service.show("ActiveState") == "failed", "the service to fail")
         self.assertEqual(service.show("ExecMainStatus"), "78")
         self.assertEqual(service.show("NRestarts"), "0")
-        self.assertRegex(service.systemctl("status", check=False),
-                         r"\[Upstream\] Address: .*Address=HOST:PORT below \[Upstream\] in /etc/ftcpd.conf")
+        says = r"\[Upstream\] Address: .*Address=HOST:PORT below \[Upstream\] in /etc/ftcpd.conf"
+        harness.until(lambda: re.search(says, service.systemctl("status", check=False)), "the words")
 
     def test_who_the_clients_are_is_told(self):
         _, service, _ = self.linked()
