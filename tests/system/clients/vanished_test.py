@@ -48,9 +48,12 @@ class Passed(Managed):
         """Of ftcpd's sockets of the clients by TCP; the caller closes them."""
         found = []
         for name in os.listdir(f"/proc/{self.pid}/fd"):
-            if not os.readlink(f"/proc/{self.pid}/fd/{name}").startswith("socket:"):
-                continue
-            sock = socket.socket(fileno=_copy(self.pid, int(name)))
+            try:
+                if not os.readlink(f"/proc/{self.pid}/fd/{name}").startswith("socket:"):
+                    continue
+                sock = socket.socket(fileno=_copy(self.pid, int(name)))
+            except OSError:
+                continue  # it was closed meanwhile
             if self._is_client(sock):
                 found.append(sock)
             else:

@@ -291,7 +291,10 @@ class Sealed(ManagedTest):
         """Of each of its memfds: the name and the seals."""
         folder = f"/proc/{daemon.pid}/fd"
         for name in os.listdir(folder):
-            target = os.readlink(f"{folder}/{name}")
+            try:
+                target = os.readlink(f"{folder}/{name}")
+            except OSError:
+                continue  # it was closed meanwhile
             if target.startswith("/memfd:"):
                 with open(f"{folder}/{name}", "rb") as file:
                     yield target.split()[0], fcntl.fcntl(file, F_GET_SEALS)
