@@ -340,8 +340,9 @@ static void resolve(struct dial *dial)
         uint64_t now = clock_usec();
 
         if (address_writing(entry->host) == ADDRESS_PADDED)
-                resolve_failed(dial, CAUSE_RESOLVE,
-                               "a zero before a number of an IPv4 address means octal to some");
+                resolve_failed(
+                        dial, CAUSE_RESOLVE,
+                        "a zero before a number of an IPv4 address means octal to some programs");
         else if (address_list_add_numeric(&found, entry->host, entry->port) == 0 ||
                  resolver_take_late(dial->resolver, entry->host, entry->port,
                                     now > RESOLVER_LATE_USEC ? now - RESOLVER_LATE_USEC : 0,
