@@ -237,9 +237,9 @@ static void advise(const struct door *door, const struct config *config,
 static void judge(struct door *door, const struct config *config)
 {
         static const char *const holders[] = {
-                [SOCKET_PATH_EMPTY] = "nothing",
-                [SOCKET_PATH_SOCKET] = "another socket",
-                [SOCKET_PATH_FILE] = "a file that is no socket",
+                [SOCKET_PATH_EMPTY] = "gone: nothing",
+                [SOCKET_PATH_SOCKET] = "taken: another socket",
+                [SOCKET_PATH_FILE] = "taken: a file that is no socket",
         };
         enum socket_path_state state = look(door);
         char advice[160];
@@ -248,7 +248,7 @@ static void judge(struct door *door, const struct config *config)
         if (state == SOCKET_PATH_OURS || !door->place.text[0])
                 return;
         advise(door, config, state, advice, sizeof(advice));
-        snprintf(door->gone, sizeof(door->gone), "%s path is gone: %s stands at %s; %s",
+        snprintf(door->gone, sizeof(door->gone), "%s path is %s stands at %s; %s",
                  door->kind == DOOR_DATA ? "nobody can connect: the socket's"
                                          : "nobody can ask or steer: the control socket's",
                  holders[state], door->place.text, advice);

@@ -11,6 +11,7 @@ from harness import until
 
 CONFIG = "[Upstream]\nReconnectDelay=50ms\n"
 GONE = "nobody can connect: the socket's path is gone: "
+TAKEN = "nobody can connect: the socket's path is taken: "
 
 
 def reasons(daemon):
@@ -99,7 +100,7 @@ class PathGone(harness.SystemTest):
         os.unlink(daemon.data_path)
         with open(daemon.data_path, "w", encoding="ascii") as file:
             file.write("precious")
-        gone = f"{GONE}a file that is no socket stands at {daemon.data_path}; once it is removed, " \
+        gone = f"{TAKEN}a file that is no socket stands at {daemon.data_path}; once it is removed, " \
                "a reload binds the socket anew"
         self.assertEqual(reasons(daemon), [gone])
         self.assertEqual(daemon.ctl("reload"), (
@@ -109,7 +110,7 @@ class PathGone(harness.SystemTest):
             self.assertEqual(file.read(), "precious")
         os.unlink(daemon.data_path)
         other = self.stranger(daemon.data_path)
-        gone = f"{GONE}another socket stands at {daemon.data_path}; a reload binds it anew once " \
+        gone = f"{TAKEN}another socket stands at {daemon.data_path}; a reload binds it anew once " \
                "nobody listens there"
         self.assertEqual(reasons(daemon), [gone])
         self.assertIn("in use: another program listens there", daemon.ctl("reload")[2])
