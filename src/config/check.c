@@ -51,23 +51,39 @@ static void check_address(struct config_draft *draft)
                 draft->config->path, draft->main_missing ? ", which does not exist yet" : "");
 }
 
-/* An address in numbers of the other family than SourceAddress= is never tried. */
+/* True for an address in numbers of another family: a name may have addresses of any. */
+static bool is_of_other_family(const struct config_address *address, int family)
+{
+        int own = address_writing(address->host) == ADDRESS_SHORT ? AF_INET
+                                                                  : address_family(address->host);
+
+        return own != AF_UNSPEC && own != family;
+}
+
+/* An address of another family than SourceAddress= is never tried. A check refuses SourceAddress=
+ * if there is no other address. */
 static void check_source(struct config_draft *draft)
 {
         const struct config_row_state *source = state_of(draft, "Upstream", "SourceAddress");
         const struct config *config = draft->config;
         int family = config->source_address ? address_family(config->source_address) : AF_UNSPEC;
+        const char *name = family == AF_INET ? "IPv4" : "IPv6";
+        size_t others = 0;
 
-        for (size_t i = 0; i < config->n_addresses && family != AF_UNSPEC; i++) {
-                const char *host = config->addresses[i].host;
-                int other = address_writing(host) == ADDRESS_SHORT ? AF_INET : address_family(host);
-
-                if (other != AF_UNSPEC && other != family)
+        for (size_t i = 0; i < config->n_addresses && family != AF_UNSPEC; i++)
+                others += is_of_other_family(&config->addresses[i], family);
+        if (draft->strict && others && others == config->n_addresses) {
+                config_error(draft, source->last, "Upstream", "SourceAddress",
+                             "%s is %s, and no Address= is, expected one that is %s",
+                             config_quote(config->source_address).text, name, name);
+                return;
+        }
+        for (size_t i = 0; i < config->n_addresses && others; i++)
+                if (is_of_other_family(&config->addresses[i], family))
                         config_warn(draft, source->last, "Upstream", "SourceAddress",
                                     "%s is %s, and Address=%s is not: it is not tried",
-                                    config_quote(config->source_address).text,
-                                    family == AF_INET ? "IPv4" : "IPv6", config->addresses[i].text);
-        }
+                                    config_quote(config->source_address).text, name,
+                                    config->addresses[i].text);
 }
 
 static void copy_message(struct config_messages *to, const struct config_bytes *from)
@@ -169,7 +185,8 @@ static void check_client_heartbeat(struct config_draft *draft)
         if (!message)
                 config_error(draft, state->last, "Local", "HeartbeatInterval",
                              "there is no heartbeat to send to clients, expected one as "
-                             "[Heartbeat] Received= or Message=");
+                             "[Heartbeat] Received= or Message= (with Interval=0 none is the "
+                             "default; \"\" is the empty message)");
         else if (message->size + FRAME_HEADER_MAX + FRAME_DELIMITER_MAX >
                  CONFIG_CLIENT_HEARTBEAT_MAX)
                 config_error(draft, state->last, "Local", "HeartbeatInterval",

@@ -70,6 +70,14 @@ static const char *split_address(char *text, const char **host, const char **por
         return is_host(text) ? NULL : "the host is missing or is no name";
 }
 
+static int padded(struct config_reading *reading, const char *host)
+{
+        return config_wrong(reading,
+                            "%s has a zero before a number, which means octal to some programs, "
+                            "expected the address without it",
+                            config_quote(host).text);
+}
+
 /* A host in numbers that programs read in more than one way, or in none. Those that cannot be meant
  * are an error in a check, and at run time a warning. Returns 0, or -EINVAL with the fault. */
 static int check_host(struct config_reading *reading, const char *host)
@@ -80,10 +88,7 @@ static int check_host(struct config_reading *reading, const char *host)
         switch (address_writing(host)) {
         case ADDRESS_PADDED:
                 if (reading->strict)
-                        return config_wrong(reading,
-                                            "%s has a zero before a number, which means octal to "
-                                            "some programs, expected the address without it",
-                                            config_quote(host).text);
+                        return padded(reading, host);
                 config_doubt(reading,
                              "%s has a zero before a number, which means octal to some programs: "
                              "it is not tried",
@@ -238,6 +243,8 @@ static void clear_text(const struct config_row *row, struct config *config)
 
 static int read_source(struct config_reading *reading, const char *text)
 {
+        if (address_writing(text) == ADDRESS_PADDED)
+                return padded(reading, text);
         if (address_family(text) == AF_UNSPEC)
                 return config_wrong(reading,
                                     "%s is no IP address, expected one of this machine, "

@@ -43,7 +43,7 @@ const struct config_row config_rows[] = {
          .doc = "HOST:PORT or [IPV6]:PORT of the peer; a list, in order of preference. Must be "
                 "set."},
         {PLACE("Upstream", "ResolveTimeout", span, resolve_timeout_usec), .fallback = "10s",
-         .max = 120 * SEC,
+         .min = MSEC, .max = 120 * SEC,
          .doc = "How long the system's resolver may take for a name; at most 2min."},
         {PLACE("Upstream", "ConnectTimeout", span, connect_timeout_usec), .fallback = "5s",
          .doc = "How long one address may take to answer."},

@@ -139,6 +139,18 @@ static void an_address_of_another_family_than_the_source_is_told(void **state)
         assert_true(room_warns(*state, "Address=127.1:5 is not"));
 }
 
+static void a_source_that_leaves_no_address_is_an_error_in_a_check(void **state)
+{
+        struct room *room = *state;
+
+        assert_null(room_try(room, "[Upstream]\nAddress=192.0.2.1:5 127.1:5\nSourceAddress=::1\n"));
+        assert_string_equal(strchr(room->report.errors[0], ':'),
+                            ":3: [Upstream] SourceAddress: \"::1\" is IPv6, and no Address= is, "
+                            "expected one that is IPv6");
+        assert_non_null(room_load(room, false));
+        assert_true(room_warns(room, "Address=192.0.2.1:5 is not"));
+}
+
 static void values_are_read_into_their_places(void **state)
 {
         const struct config *config = room_take(
@@ -270,7 +282,8 @@ static void values_out_of_range_say_the_range(void **state)
                 {"Upstream", "ConnectTimeout", "-1", "such as 250ms"},
                 {"Upstream", "SourceAddress", "localhost", "no IP address"},
                 {"Upstream", "SourceAddress", "10.0.0.1:80", "without a port"},
-                {"Upstream", "SourceAddress", "010.0.0.1", "no IP address"},
+                {"Upstream", "SourceAddress", "010.0.0.1", "means octal to some programs"},
+                {"Upstream", "ResolveTimeout", "0", "1ms to 2min"},
                 {"Frame", "LengthSize", "5", "1 to 4"},
                 {"Frame", "LengthOffset", "61", "0 to 60"},
                 {"Frame", "LengthAdjust", "-4K", "-1073741824 to 1073741824"},
@@ -432,6 +445,7 @@ int main(void)
                 in_room(a_bad_address_is_a_warning_at_run_time),
                 in_room(a_short_address_is_shown_in_full),
                 in_room(an_address_of_another_family_than_the_source_is_told),
+                in_room(a_source_that_leaves_no_address_is_an_error_in_a_check),
                 in_room(values_are_read_into_their_places),
                 in_room(every_other_frame_can_be_described),
                 in_room(a_stall_timeout_that_is_not_set_is_two_and_shown_as_none),
