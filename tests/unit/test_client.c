@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "edge/client.h"
+#include "lib/filled.h"
 #include "store/log.h"
 #include "util/clock.h"
 
@@ -233,22 +234,7 @@ static void a_crash_amid_the_end_of_a_client_leaves_nobody_to_read_amid_a_messag
 /* Messages of LARGE bytes come from the upstream. */
 static void receive(size_t bytes)
 {
-        uint64_t base = 0;
-
-        for (; bytes; bytes -= LARGE) {
-                struct iovec iov[LARGE / IMAGE_SLAB_SIZE + 1];
-                uint64_t fill = room.in.image->end;
-                int n = log_room(&room.in, fill, LARGE, iov, LARGE / IMAGE_SLAB_SIZE + 1);
-                unsigned char *first = iov[0].iov_base;
-
-                assert_true(n > 0);
-                for (int i = 0; i < n; i++)
-                        memset(iov[i].iov_base, 0, iov[i].iov_len);
-                first[1] = (unsigned char)((LARGE - 4) >> 16);
-                first[2] = (unsigned char)((LARGE - 4) >> 8 & 0xff);
-                first[3] = (unsigned char)((LARGE - 4) & 0xff);
-                assert_int_equal(log_take(&room.in, &base, fill + LARGE, NULL, 1, 0).messages, 1);
-        }
+        fill_log(&room.in, LARGE, bytes);
         spread_taken(&room.spread);
 }
 

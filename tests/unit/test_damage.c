@@ -16,6 +16,7 @@
 
 #include "flow/fingerprint.h"
 #include "flow/recover.h"
+#include "lib/filled.h"
 #include "lib/often.h"
 #include "lib/sim.h"
 
@@ -286,15 +287,15 @@ static void recovery_has_a_limit_that_no_sound_image_reaches(void **state)
         plan_done(&plan);
 }
 
-enum { WALKED = 4000, READERS = 9 };
+enum { WALKED = 4000, MESSAGE = 1000, READERS = 9 };
 
-/* Returns the steps of an image with WALKED messages of 1000 bytes, which wait for each reader. */
+/* Returns the steps of an image with WALKED messages of MESSAGE bytes, which wait for each reader.
+ */
 static uint64_t steps_with(uint64_t readers)
 {
-        unsigned char frame[1000] = {0, 0, 3, 1000 - 4 - 3 * 256};
         struct cursor cursor[READERS];
         struct store store, again;
-        uint64_t base = 0, steps;
+        uint64_t steps;
         struct log in;
 
         assert_int_equal(store_init(&store), 0);
@@ -306,14 +307,7 @@ static uint64_t steps_with(uint64_t readers)
                 cursor_init(&cursor[i], &in, &store.image->client[i].cursor, true);
         }
         store.image->totals.client_slots = readers;
-        for (uint64_t i = 1; i <= WALKED; i++) {
-                struct iovec iov[2];
-                int n = log_room(&in, in.image->end, sizeof(frame), iov, 2);
-
-                for (size_t k = 0, at = 0; k < (size_t)n; at += iov[k++].iov_len)
-                        memcpy(iov[k].iov_base, frame + at, iov[k].iov_len);
-                log_take(&in, &base, i * sizeof(frame), NULL, 1, 0);
-        }
+        fill_log(&in, MESSAGE, (size_t)WALKED * MESSAGE);
         assert_int_equal(in.image->number, WALKED);
         store.image->spread.given = in.image->end;
         assert_int_equal(store_open(&again, dup(store.fd)), 0);
@@ -326,7 +320,7 @@ static uint64_t steps_with(uint64_t readers)
 /* A damaged image may have many readers of a long log, whose bytes are walked over. */
 static void the_work_for_each_reader_and_of_each_walk_counts(void **state)
 {
-        const uint64_t bytes = WALKED * 1000, slabs = bytes / IMAGE_SLAB_SIZE;
+        const uint64_t bytes = WALKED * MESSAGE, slabs = bytes / IMAGE_SLAB_SIZE;
         uint64_t one = steps_with(1);
 
         (void)state;

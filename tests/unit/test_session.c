@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "config/wire_messages.h"
 #include "edge/session.h"
+#include "lib/filled.h"
 
 enum { SIZE = 1 << 20, QUEUE = 12 << 20, PASS = 5 << 20, READS = 1000 };
 
@@ -150,34 +151,13 @@ static void turn(void)
         assert_false(room.lost);
 }
 
-/* Messages of SIZE bytes come from clients. */
-static void receive(size_t bytes)
-{
-        uint64_t base = 0;
-
-        for (; bytes; bytes -= SIZE) {
-                struct iovec iov[SIZE / IMAGE_SLAB_SIZE + 1];
-                uint64_t fill = room.out.image->end;
-                int n = log_room(&room.out, fill, SIZE, iov, SIZE / IMAGE_SLAB_SIZE + 1);
-                unsigned char *first = iov[0].iov_base;
-
-                assert_true(n > 0);
-                for (int i = 0; i < n; i++)
-                        memset(iov[i].iov_base, 0, iov[i].iov_len);
-                first[1] = (unsigned char)((SIZE - 4) >> 16);
-                first[2] = (unsigned char)((SIZE - 4) >> 8 & 0xff);
-                first[3] = (unsigned char)((SIZE - 4) & 0xff);
-                assert_int_equal(log_take(&room.out, &base, fill + SIZE, NULL, 1, 0).messages, 1);
-        }
-}
-
 static void a_peer_that_reads_as_fast_as_it_is_written_to_lets_others_have_their_turn(void **state)
 {
         size_t passes = 0;
 
         (void)state;
         turn();
-        receive(QUEUE);
+        fill_log(&room.out, SIZE, QUEUE);
         session_write(room.session);
         assert_in_range(ledger_written(&room.ledger), 1, PASS);
         while (ledger_written(&room.ledger) < QUEUE) {

@@ -288,16 +288,20 @@ class Restart(FlushTest, ManagedTest):
         harness.until(lambda: watched(daemon.pid) > before, "it to ask")
         return process
 
+    def ends(self, process, session, messages):
+        """The peer reads, and the verb is done."""
+        reader = threading.Thread(target=session.expect, args=messages)
+        reader.start()
+        self.assertEqual(process.wait(harness.DEADLINE), 0, process.stderr.read())
+        reader.join(harness.DEADLINE)
+
     def test_the_verb_waits_on_over_a_crash(self):
         daemon, session, _, messages = self.deaf()
         process = self.waiting(daemon)
         for _ in range(2):
             daemon.crash()
             stays(lambda: process.poll() is None)
-        reader = threading.Thread(target=session.expect, args=messages)
-        reader.start()
-        self.assertEqual(process.wait(harness.DEADLINE), 0, process.stderr.read())
-        reader.join(harness.DEADLINE)
+        self.ends(process, session, messages)
 
     def test_the_verb_waits_on_though_more_has_happened_than_is_kept(self):
         daemon, session, _, messages = self.deaf()
@@ -308,10 +312,7 @@ class Restart(FlushTest, ManagedTest):
         self.assertGreater(daemon.call("RecentEvents")["events"][0]["seq"], last)
         daemon.crash()
         stays(lambda: process.poll() is None)
-        reader = threading.Thread(target=session.expect, args=messages)
-        reader.start()
-        self.assertEqual(process.wait(harness.DEADLINE), 0, process.stderr.read())
-        reader.join(harness.DEADLINE)
+        self.ends(process, session, messages)
 
     def test_where_the_state_is_lost_it_says_so(self):
         daemon, session, _, _ = self.deaf()
