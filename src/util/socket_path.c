@@ -125,6 +125,10 @@ static int lock_path(const char *path, int *doubt, char *text, size_t size)
                 int fd = lock_open(name);
                 bool locked;
 
+                if (fd < 0 && errno == ELOOP) {
+                        snprintf(text, size, "%s is a symbolic link, expected a file", name);
+                        return -ELOOP;
+                }
                 if (fd < 0)
                         return fail_of_owner(text, size, "open", name);
                 locked = flock(fd, LOCK_EX | LOCK_NB) == 0;

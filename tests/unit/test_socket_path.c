@@ -216,6 +216,7 @@ static void a_lock_that_is_no_file_is_not_waited_for(void **state)
         assert_int_equal(symlink("/nowhere", lock), 0);
         assert_int_equal(socket_path_listen(&sock, path, 0660, NOBODYS, text, sizeof(text)),
                          -ELOOP);
+        assert_non_null(strstr(text, "is a symbolic link, expected a file"));
         unlink(lock);
         assert_int_equal(mkfifo(lock, 0600), 0);
         assert_int_equal(socket_path_listen(&sock, path, 0660, NOBODYS, text, sizeof(text)), 0);

@@ -103,8 +103,8 @@ static int check_sending(struct ctl *ctl, const char *senders)
                 return CTL_DONE;
         return ctl_fail(ctl, CTL_DENIED,
                         "not permitted to send: ftcpd takes messages only of [Local] Senders=%s "
-                        "(join one of its @groups, or send as one of its users)",
-                        senders);
+                        "(%ssend as one of its users, where this host knows the names)",
+                        senders, strchr(senders, '@') ? "join one of its @groups, or " : "");
 }
 
 /* Compares the opened socket with the one that the daemon names in its Status. An older daemon
