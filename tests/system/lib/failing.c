@@ -8,8 +8,8 @@
  *   socket     that makes a TCP socket
  *   send       to a TCP connection
  *   thread     that is made
- *   watch-tcp  an event to read from a TCP connection, which libevent cannot make (without an
- * errno) watch      of a Unix connection in an epoll set
+ *   watch-tcp  an event to read from a TCP connection, which libevent cannot make, without errno
+ *   watch      of a Unix client in the epoll set of all clients
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -110,7 +110,9 @@ struct event *event_new(struct event_base *base, evutil_socket_t fd, short what,
 
 int epoll_ctl(int epoll, int order, int fd, struct epoll_event *event)
 {
-        if (order == EPOLL_CTL_ADD && option_of(fd, SO_DOMAIN) == AF_UNIX &&
+        int is_libevent = event && event->data.u64 == (unsigned)fd; /* of control connections */
+
+        if (order == EPOLL_CTL_ADD && !is_libevent && option_of(fd, SO_DOMAIN) == AF_UNIX &&
             option_of(fd, SO_ACCEPTCONN) == 0 && fails("watch"))
                 return -1;
         return REAL(epoll_ctl)(epoll, order, fd, event);
