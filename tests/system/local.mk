@@ -16,6 +16,7 @@ system_tests += \
 	%D%/link/connected_test.py \
 	%D%/link/faults_test.py \
 	%D%/ctl/top_test.py \
+	%D%/ctl/written_files_test.py \
 	%D%/link/hold_test.py \
 	%D%/control/leaks_test.py \
 	%D%/delivery/balance_test.py \

@@ -129,18 +129,10 @@ static int64_t find_interface(struct capture *capture, uint64_t client_id)
         return (int64_t)capture->n++;
 }
 
-int capture_open(struct capture *capture, const char *path)
+int capture_begin(struct capture *capture, FILE *to)
 {
-        bool is_stdout = strcmp(path, "-") == 0;
-        int result;
-
-        *capture = (struct capture){.to = is_stdout ? stdout : fopen(path, "wbe")};
-        if (!capture->to)
-                return -errno;
-        result = write_section(capture->to);
-        if (result < 0 && !is_stdout)
-                fclose(capture->to);
-        return result;
+        *capture = (struct capture){.to = to};
+        return write_section(to);
 }
 
 static void put_options(struct block *block, const struct capture_message *message)

@@ -27,9 +27,9 @@ struct capture_message {
         size_t size;
 };
 
-/* Creates or empties the file at path; "-" is stdout. Returns 0, or a negative errno with nothing
- * to close. */
-int capture_open(struct capture *capture, const char *path);
+/* Begins a capture in the empty file `to`, which capture_close() closes, unless the file is stdout.
+ * Returns 0 or a negative errno; capture_close() follows in either case. */
+int capture_begin(struct capture *capture, FILE *to);
 
 /* Writes a message through to the file. Returns 0 or a negative errno. */
 int capture_write(struct capture *capture, const struct capture_message *message);

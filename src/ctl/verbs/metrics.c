@@ -11,10 +11,11 @@
 #include "ctl/talk/whole_file.h"
 #include "ctl/verbs/verbs.h"
 
-enum { OPTION_OUTPUT = CTL_OPTION };
+enum { OPTION_OUTPUT = CTL_OPTION, OPTION_MODE };
 
 const struct verb_option verb_metrics_options[] = {
         {OPTION_OUTPUT, "output", "FILE", "put the text there, whole or not at all", "@file"},
+        {OPTION_MODE, "mode", "MODE", "the permissions of FILE, such as 644", NULL},
         {0},
 };
 
@@ -22,14 +23,23 @@ const char verb_metrics_more[] =
         "The names are listed in ftcpd-metrics(7). Where nobody listens, or ftcpd hangs,\n"
         "FILE says `ftcpd_up 0` and nothing else, so that it never goes on saying what\n"
         "was, and the exit code is 3; where ftcpd only has no place for one more, FILE\n"
-        "stays as it is. The permissions of an existing FILE are kept, a symbolic link\n"
-        "stays one. A FILE that is a pipe or a device is written to; - is stdout.\n";
+        "stays as it is. A new FILE is only for its owner (600, or less by the umask),\n"
+        "owner and permissions of an existing one are kept, --mode sets them. A symbolic\n"
+        "link stays one; root follows none. A FILE that is a pipe or a device is written\n"
+        "to; - is stdout.\n";
 
-static int write_file(struct ctl *ctl, const char *path, const char *text)
+struct output {
+        const char *path; /* NULL: standard output */
+        int mode;         /* as of whole_file_write() */
+};
+
+static int write_file(struct ctl *ctl, const struct output *output, const char *text)
 {
-        int result = whole_file_write(path, text);
+        int result = whole_file_write(output->path, text, output->mode);
 
-        return result < 0 ? ctl_fail(ctl, CTL_FAILED, "%s: %s", path, strerror(-result)) : CTL_DONE;
+        return result < 0
+                       ? ctl_fail(ctl, CTL_FAILED, "%s: %s", output->path, whole_file_error(result))
+                       : CTL_DONE;
 }
 
 /*
@@ -44,7 +54,7 @@ static bool is_down(const struct ctl *ctl)
 
 /* Writes `ftcpd_up 0`. Returns CTL_UNREACHABLE, and keeps the words in ctl->why, or the exit code
  * of a failed write. */
-static int write_down(struct ctl *ctl, const char *path)
+static int write_down(struct ctl *ctl, const struct output *output)
 {
         char *text;
         int code;
@@ -58,21 +68,21 @@ static int write_down(struct ctl *ctl, const char *path)
                                                : "ftcpd is not running.",
                      ctl->instance ? ctl->instance : "ftcpd") < 0)
                 return CTL_UNREACHABLE;
-        code = write_file(ctl, path, text);
+        code = write_file(ctl, output, text);
         free(text);
         return code == CTL_DONE ? CTL_UNREACHABLE : code;
 }
 
-static int put_metrics(struct ctl *ctl, const json_t *result, const char *path)
+static int put_metrics(struct ctl *ctl, const json_t *result, const struct output *output)
 {
         const char *text = json_string_value(json_object_get(result, "text"));
 
-        if (!path && ctl->json != CTL_JSON_OFF)
+        if (!output->path && ctl->json != CTL_JSON_OFF)
                 return ctl_print_json(ctl, result);
         if (!text)
                 return ctl_fail(ctl, CTL_FAILED, "the answer has no text");
-        if (path)
-                return write_file(ctl, path, text);
+        if (output->path)
+                return write_file(ctl, output, text);
         fputs(text, stdout);
         return CTL_DONE;
 }
@@ -88,8 +98,20 @@ static int ask(struct ctl *ctl, json_t **result)
         return bus_call(ctl, "io.ftcpd.GetMetrics", NULL, result);
 }
 
+/* Takes the permissions of text, octal digits. */
+static bool set_mode(struct output *output, const char *text)
+{
+        size_t size = strspn(text, "01234567");
+
+        if (size < 3 || size > 4 || text[size] || strtol(text, NULL, 8) > 0777)
+                return false;
+        output->mode = (int)strtol(text, NULL, 8);
+        return true;
+}
+
 int verb_metrics(struct ctl *ctl, int argc, char **argv)
 {
+        struct output output = {.mode = WHOLE_FILE_KEEP};
         const char *path = NULL;
         json_t *result = NULL;
         int option, code;
@@ -97,19 +119,21 @@ int verb_metrics(struct ctl *ctl, int argc, char **argv)
         while ((option = ctl_option(ctl, argc, argv)) != -1) {
                 if (option == '?')
                         return ctl_usage(ctl, NULL);
-                path = optarg;
+                if (option == OPTION_OUTPUT)
+                        path = optarg;
+                else if (!set_mode(&output, optarg))
+                        return ctl_usage(ctl, "--mode needs permissions in octal, such as 644");
         }
-        if (path && strcmp(path, "-") == 0)
-                path = NULL;
         if (optind < argc)
                 return ctl_usage(ctl, "metrics takes no argument");
         if (path && (!*path || path[strlen(path) - 1] == '/'))
                 return ctl_usage(ctl, "--output needs the name of a file");
+        output.path = path && strcmp(path, "-") != 0 ? path : NULL;
         code = ask(ctl, &result);
         if (code == CTL_DONE)
-                code = put_metrics(ctl, result, path);
-        else if (path && is_down(ctl))
-                code = write_down(ctl, path);
+                code = put_metrics(ctl, result, &output);
+        else if (output.path && is_down(ctl))
+                code = write_down(ctl, &output);
         json_decref(result);
         return code;
 }

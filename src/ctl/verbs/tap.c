@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The verb `tap`: the messages that pass, a line each, or in a file for Wireshark. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
 #include "ctl/talk/local.h"
+#include "ctl/talk/whole_file.h"
 #include "ctl/verbs/verbs.h"
 #include "util/base64.h"
 
@@ -258,18 +260,46 @@ static int ask(struct tapper *tapper)
         return code;
 }
 
+/* Puts a new file at path, for the caller's eyes only: messages are others' secrets. Returns 0, or
+ * a negative errno without a file. */
+static int create_capture(struct capture *capture, const char *path)
+{
+        struct whole_file file;
+        int result = whole_file_open(&file, path, WHOLE_FILE_SECRET), fd;
+        FILE *to = NULL;
+
+        if (result < 0)
+                return result;
+        fd = fcntl(file.fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        if (fd >= 0)
+                to = fdopen(fd, "wb");
+        result = to ? capture_begin(capture, to) : -errno;
+        if (result == 0)
+                result = whole_file_commit(&file);
+        if (result < 0 && to)
+                capture_close(capture);
+        else if (!to && fd >= 0)
+                close(fd);
+        whole_file_done(&file);
+        return result;
+}
+
 /* Opens the file before the tap begins, so that no message is lost if the file cannot be opened. */
 static int open_capture(struct tapper *tapper)
 {
+        bool is_stdout;
         int result;
 
         if (tapper->form != FORM_PCAP)
                 return CTL_DONE;
-        if (strcmp(tapper->path, "-") == 0 && isatty(STDOUT_FILENO))
+        is_stdout = strcmp(tapper->path, "-") == 0;
+        if (is_stdout && isatty(STDOUT_FILENO))
                 return ctl_usage(tapper->ctl, "--pcap - is not for a terminal");
-        result = capture_open(&tapper->capture, tapper->path);
+        result = is_stdout ? capture_begin(&tapper->capture, stdout)
+                           : create_capture(&tapper->capture, tapper->path);
         if (result < 0)
-                return ctl_fail(tapper->ctl, CTL_FAILED, "%s: %s", tapper->path, strerror(-result));
+                return ctl_fail(tapper->ctl, CTL_FAILED, "%s: %s", tapper->path,
+                                whole_file_error(result));
         return CTL_DONE;
 }
 

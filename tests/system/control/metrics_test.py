@@ -211,6 +211,7 @@ class Output(harness.SystemTest):
         with open(self.path, "w", encoding="utf-8") as file:
             file.write("old\n")
         with open(self.path, encoding="utf-8") as before:
+            os.chmod(self.path, 0o644)
             done = self.write(daemon, umask=0o077)
             self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
             self.assertEqual(before.read(), "old\n")  # another file, not this one cut short
@@ -266,17 +267,23 @@ class Output(harness.SystemTest):
         _, daemon, _ = self.linked()
         real = os.path.join(self.folder, "real")
         os.symlink("real", self.path)
+        options = {"umask": 0o077}
+        if os.geteuid() == 0:  # root follows none
+            os.chmod(daemon.directory, 0o755)
+            os.chown(self.folder, 1234, 1234)
+            os.lchown(self.path, 1234, 1234)
+            options |= {"user": 1234, "group": 1234, "extra_groups": []}
         for before in (None, "old\n"):
             if before:
                 with open(real, "w", encoding="utf-8") as file:
                     file.write(before)
             with contextlib.ExitStack() as stack:
                 held = stack.enter_context(open(real, encoding="utf-8")) if before else None
-                self.assertEqual(self.write(daemon, umask=0o077).returncode, 0)
+                self.assertEqual(self.write(daemon, **options).returncode, 0)
                 self.assertEqual(held.read() if held else None, before)
             self.assertEqual(os.readlink(self.path), "real")
             self.assertIn("ftcpd_up", self.read())
-            self.assertEqual(os.stat(real).st_mode & 0o777, 0o644)
+            self.assertEqual(os.stat(real).st_mode & 0o777, 0o600)
         self.assertEqual(sorted(os.listdir(self.folder)), ["ftcpd.prom", "real"])
 
     def test_who_may_read_the_file_stays_so(self):
