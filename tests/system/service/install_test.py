@@ -114,7 +114,17 @@ class Install(unittest.TestCase):
             self.assertEqual(commands, {'ExecStart': f'{self.prefix}/sbin/ftcpd',
                                         'ExecReload': f'{self.prefix}/bin/ftcpctl'})
             with open(f'{self.root}{UNIT_DIR}/ftcpd-metrics{at}.service', encoding='utf-8') as file:
-                self.assertIn(f'exec {self.prefix}/bin/ftcpctl ', file.read())
+                commands = re.findall(r'^Exec\w+=(\S+)', file.read(), re.M)
+            self.assertEqual(commands, [f'{self.prefix}/bin/ftcpctl'])  # no shell, no root's helper
+
+    def test_no_service_runs_as_root_or_leaves_its_memory_in_a_file(self):
+        for unit in sorted(unit for unit in UNITS if unit.endswith('.service')):
+            with self.subTest(unit=unit), \
+                    open(f'{self.root}{UNIT_DIR}/{unit}', encoding='utf-8') as file:
+                lines = file.read().splitlines()
+                for line in ('User=ftcpd', 'Group=ftcpd', 'LimitCORE=0'):
+                    self.assertIn(line, lines)
+                self.assertTrue([line for line in lines if line.startswith('TasksMax=')])
 
     def test_systemd_has_no_complaint_about_the_units(self):
         if not shutil.which('systemd-analyze'):

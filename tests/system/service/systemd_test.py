@@ -326,15 +326,86 @@ class Service(Storm):
                       "can't read it: Permission denied",
                       self.machine.run("ftcpd", "--check-config"))
 
+    def metrics(self, name="ftcpd", directory=os.path.dirname(METRICS)):
+        """What the unit puts into the collector's directory, which is root's, as in Debian."""
+        unit = name.replace("ftcpd", "ftcpd-metrics", 1) + ".service"
+        self.machine.run("mkdir", "-p", directory)
+        self.machine.run("systemctl", "start", unit)
+        path = f"{directory}/{name.replace('@', '-')}.prom"
+        self.assertEqual(os.stat(self.machine.path(path)).st_mode & 0o777, 0o644)
+        return self.machine.read(path)
+
     def test_the_metrics_of_a_stopped_service_do_not_start_it(self):
         _, service, _, _ = self.pair()
-        self.machine.run("mkdir", "-p", os.path.dirname(METRICS))
-        self.machine.run("systemctl", "start", "ftcpd-metrics.service")
-        self.assertIn('ftcpd_up{link="ftcpd"} 1', self.machine.read(METRICS))
+        self.assertIn('ftcpd_up{link="ftcpd"} 1', self.metrics())
+        for again in (service.restart, service.kill):
+            again()
+            self.assertIn('ftcpd_up{link="ftcpd"} 1', self.metrics())
         service.stop()
-        self.machine.run("systemctl", "start", "ftcpd-metrics.service")
-        self.assertIn('ftcpd_up{link="ftcpd"} 0', self.machine.read(METRICS))
+        self.assertIn('ftcpd_up{link="ftcpd"} 0', self.metrics())
         self.assertEqual(self.active("ftcpd"), ["inactive"])
+
+    def test_the_metrics_of_an_instance_go_where_a_drop_in_says(self):
+        upstream = self.upstream()
+        two = self.daemon(f"[Upstream]\nAddress={upstream.address}\n", instance="two")
+        upstream.accept()
+        two.wait_state("up")
+        drop_in = "/run/systemd/system/ftcpd-metrics@.service.d/test.conf"
+        self.machine.write(drop_in, "[Unit]\nConditionPathIsDirectory=\n[Service]\n"
+                           "Environment=DIRECTORY=/srv/textfile\nReadWritePaths=/srv/textfile\n")
+        self.machine.run("systemctl", "daemon-reload")
+        self.addCleanup(self.machine.remove, drop_in)
+        where = {"name": "ftcpd@two", "directory": "/srv/textfile"}
+        self.assertIn('ftcpd_up{link="two"} 1', self.metrics(**where))
+        two.systemctl("stop")
+        self.assertIn('ftcpd_up{link="two"} 0', self.metrics(**where))
+        self.assertEqual(self.active("ftcpd@two"), ["inactive"])
+
+    def test_the_metrics_follow_no_link_in_the_collectors_directory(self):
+        self.pair()
+        self.machine.remove(METRICS)
+        self.machine.run("mkdir", "-p", os.path.dirname(METRICS))
+        self.machine.run("ln", "-s", "/usr/precious", METRICS)
+        self.addCleanup(self.machine.run, "rm", "-f", METRICS)
+        self.machine.run("systemctl", "start", "ftcpd-metrics.service", check=False)
+        self.machine.run("systemctl", "reset-failed", "ftcpd-metrics.service")
+        self.assertTrue(os.path.islink(self.machine.path(METRICS)))
+        self.assertFalse(os.path.exists(self.machine.path("/usr/precious")))
+
+    def test_systemd_finds_little_that_a_running_service_could_do_without(self):
+        _, service, _, _ = self.pair()
+        for unit in (service.name, "ftcpd-metrics"):
+            said = self.machine.run("systemd-analyze", "security", "--no-pager", "--threshold=12",
+                                    f"{unit}.service")
+            print(said.splitlines()[-1])
+
+    def test_an_instance_may_have_a_user_of_its_own(self):
+        self.machine.run("useradd", "--system", "--no-create-home", "ftcpd-two")
+        drop_in = "/run/systemd/system/ftcpd@two.socket.d/test.conf"
+        self.machine.write(drop_in, "[Socket]\nSocketGroup=ftcpd-two\n")
+        self.addCleanup(self.machine.run, "userdel", "ftcpd-two")
+        self.addCleanup(self.machine.remove, drop_in)
+        upstream = self.upstream()
+        two = self.daemon(f"[Upstream]\nAddress={upstream.address}\n", instance="two",
+                          unit="[Service]\nUser=ftcpd-two\nGroup=ftcpd-two\n")
+        session, client = upstream.accept(), two.client()
+        two.wait_clients(1)
+        two.restart()
+        two.kill()
+        self.check_both_ways(session, client)
+        two.systemctl("reload")
+        stranger = self.machine.popen("ftcpctl", "--instance=two", "hold", text=True, uid=1234,
+                                      groups="ftcpd", stderr=subprocess.PIPE)
+        self.addCleanup(harness.end, stranger)
+        _, words = stranger.communicate(timeout=harness.DEADLINE)
+        self.assertIn("the user ftcpd-two", words)
+        self.assertIn("ftcpd-two", self.machine.run("stat", "-c%G", "/run/ftcpd/two.sock"))
+        two.systemctl("stop")
+
+    def test_a_crash_leaves_no_memory_behind(self):
+        _, service, _, _ = self.pair()
+        limits = self.machine.read(f"/proc/{service.pid}/limits")
+        self.assertRegex(limits, r"Max core file size +0 +0 ")
 
     # stop
 
