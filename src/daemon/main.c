@@ -13,6 +13,7 @@
 #include "daemon/options.h"
 #include "util/clock.h"
 #include "util/diag.h"
+#include "util/program.h"
 #include "util/std_fds.h"
 
 /* Notes the files that `user` can't read. For a child process, which becomes `user` and exits. */
@@ -67,6 +68,7 @@ static int check(const struct options *options)
 
 static int run(const struct options *options)
 {
+        int hidden = program_start(); /* before greetings are read */
         struct config_source source = daemon_source(options, false);
         struct config_report report = {0};
         struct config *config = config_load(&source, &report);
@@ -75,6 +77,9 @@ static int run(const struct options *options)
         diag_open(options->log_level >= 0 ? options->log_level
                   : config                ? config->log_level
                                           : LOG_INFO);
+        if (hidden < 0)
+                diag_line(LOG_NOTICE, "the details of other processes stay in sight: Landlock: %s",
+                          strerror(-hidden));
         daemon_tell(&report);
         config_report_done(&report);
         result = daemon_run(options, config);

@@ -11,6 +11,7 @@ libutil_a_SOURCES = \
 	%D%/journal.c %D%/journal.h \
 	%D%/memfd.c %D%/memfd.h \
 	%D%/need.h \
+	%D%/program.c %D%/program.h \
 	%D%/socket.c %D%/socket.h \
 	%D%/socket_path.c %D%/socket_path.h \
 	%D%/std_fds.c %D%/std_fds.h \

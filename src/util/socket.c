@@ -12,22 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static void read_program(struct socket_peer *peer)
-{
-        const char *proc = getenv("FTCPD_PROC"); /* where a service manager hides processes */
-        char path[128];
-        ssize_t n;
-        int fd;
-
-        snprintf(path, sizeof(path), "%s/%d/comm", proc ? proc : "/proc", (int)peer->pid);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return;
-        n = read(fd, peer->program, sizeof(peer->program) - 1);
-        if (n > 0)
-                peer->program[peer->program[n - 1] == '\n' ? n - 1 : n] = '\0';
-        close(fd);
-}
+#include "util/program.h"
 
 void socket_peer_init(struct socket_peer *peer)
 {
@@ -64,7 +49,7 @@ void socket_peer_get(int fd, struct socket_peer *peer)
         peer->gid = cred.gid;
         read_groups(fd, peer);
         if (peer->pid > 0)
-                read_program(peer);
+                program_name(peer->pid, peer->program);
 }
 
 void socket_peer_done(struct socket_peer *peer)

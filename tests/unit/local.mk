@@ -43,6 +43,7 @@ unit_tests = \
 	%D%/test_metrics \
 	%D%/test_pace \
 	%D%/test_poller \
+	%D%/test_program \
 	%D%/test_refused \
 	%D%/test_resolver \
 	%D%/test_service \

@@ -49,6 +49,7 @@ chroot "$AT/root" systemd-sysusers
 chroot "$AT/root" systemctl --quiet enable ftcpd.service
 echo INSTALLED
 exec systemd-nspawn --quiet --directory="$AT/root" --register=no --keep-unit --private-network \
+        --system-call-filter="landlock_create_ruleset landlock_add_rule landlock_restrict_self" \
         --boot --console=passive
 """
 

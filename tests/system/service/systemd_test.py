@@ -110,6 +110,32 @@ class Service(Storm):
         self.assertEqual((client["uid"], client["program"]), (1234, "ftcpctl"))
         self.assertEqual(self.machine.read(f"/proc/{client['pid']}/comm").strip(), "ftcpctl")
 
+    def processes(self, service):
+        """Of the service: the name of each, by number."""
+        group = service.show("ControlGroup")
+        listed = self.machine.run("cat", f"/sys/fs/cgroup{group}/cgroup.procs", check=False)
+        if not group or "No such" in listed:
+            return {}
+        return {int(pid): self.machine.read(f"/proc/{pid}/comm").strip() for pid in listed.split()}
+
+    def test_of_other_processes_the_service_sees_names_and_no_more(self):
+        _, service, session, client = self.pair()
+        for number, again in enumerate((service.restart, service.kill, lambda: None), 2):
+            recv = self.machine.popen("ftcpctl", "recv", uid=1234, groups="ftcpd",
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.addCleanup(harness.end, recv)
+            service.wait_clients(number)
+            self.assertEqual(service.call("ListClients")["clients"][-1]["program"], "ftcpctl")
+            teller = [pid for pid, name in self.processes(service).items() if name != "ftcpd"]
+            self.assertEqual(len(teller), 1)
+            # It holds nothing that the daemon's end is to close.
+            self.assertEqual(os.listdir(self.machine.path(f"/proc/{teller[0]}/fd")), ["0"])
+            self.check_both_ways(session, client)
+            again()
+        self.assertNotIn("stay in sight", service.log)
+        service.stop()
+        self.assertEqual(self.processes(service), {})
+
     def test_an_instance_runs_beside_the_service(self):
         _, one, session, client = self.pair()
         upstream = self.upstream()
