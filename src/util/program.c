@@ -19,7 +19,7 @@
 #include <linux/landlock.h>
 #endif
 
-/* A teller that does not answer for so long, so often in a row, is asked no more. */
+/* After SILENCES_MAX questions in a row without an answer, the teller is asked no more. */
 enum { ANSWER_MSEC = 20, SILENCES_MAX = 3 };
 
 struct answer {
@@ -56,8 +56,8 @@ static void read_name(pid_t pid, char name[PROGRAM_MAX])
 
 /* ---- the teller ---- */
 
-/* Lives as long as the process that asks, whatever signal the service gets. No descriptor of that
- * process stays open here: its connections end when it closes them. */
+/* The teller ends with its parent, and at no signal to the service. No descriptor of the parent
+ * stays open in the teller: connections end when the parent closes them. */
 static _Noreturn void tell(int fd, pid_t parent)
 {
         struct answer answer;
@@ -103,7 +103,7 @@ static int start_teller(void)
 
 #ifdef LANDLOCK_ACCESS_FS_READ_DIR
 
-/* Allows the file or folder `name` of the root, and what stands below it. */
+/* Allows the file or folder `name` of the root, with everything below. */
 static int allow(int rules, int root, const char *name)
 {
         struct landlock_path_beneath_attr rule = {
@@ -124,8 +124,8 @@ static int allow(int rules, int root, const char *name)
         return result;
 }
 
-/* Allows all that stands in the root but the one where the hidden folder stands: the rules of
- * Landlock only allow. */
+/* Allows every entry of the root except the one of the hidden folder: Landlock has no rules that
+ * forbid. */
 static int allow_others(int rules, const char *hidden)
 {
         DIR *root = opendir("/");
