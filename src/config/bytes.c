@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "config/type.h"
-#include "util/need.h"
+#include "util/room.h"
 #include "util/units.h"
 
 enum { CONFIG_FILE_MESSAGE_MAX = 1 << 20 }; /* bytes of a message in a separate file */
@@ -20,9 +20,12 @@ enum { CONFIG_FILE_MESSAGE_MAX = 1 << 20 }; /* bytes of a message in a separate 
 static int bytes_from_text(struct config_reading *reading, const char *text,
                            struct config_bytes *bytes)
 {
-        unsigned char *data = need(malloc(strlen(text) + 1));
-        ssize_t size = strcmp(text, "\"\"") == 0 ? 0 : units_unescape(text, data);
+        unsigned char *data = malloc(strlen(text) + 1);
+        ssize_t size;
 
+        if (!data)
+                return -ENOMEM;
+        size = strcmp(text, "\"\"") == 0 ? 0 : units_unescape(text, data);
         if (size < 0) {
                 free(data);
                 return config_wrong(reading, "it has an escape that is not known, expected C "
@@ -51,15 +54,21 @@ static int bytes_from_file(struct config_reading *reading, const char *path,
                            struct config_bytes *bytes)
 {
         int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        unsigned char *data;
+        unsigned char *data, *fitted;
         struct stat st;
         ssize_t size;
 
+        if (fd < 0 && errno == ENOMEM)
+                return -ENOMEM;
         if (fd < 0)
                 return config_wrong(reading,
                                     "%s can't be read: %s, expected a file with one message",
                                     config_quote(path).text, strerror(errno));
-        data = need(malloc(CONFIG_FILE_MESSAGE_MAX + 1));
+        data = malloc(CONFIG_FILE_MESSAGE_MAX + 1);
+        if (!data) {
+                close(fd);
+                return -ENOMEM;
+        }
         size = fstat(fd, &st) < 0     ? -errno
                : !S_ISREG(st.st_mode) ? -EINVAL
                                       : read_bounded(fd, data);
@@ -72,8 +81,8 @@ static int bytes_from_file(struct config_reading *reading, const char *path,
                                     : size < 0      ? strerror((int)-size)
                                                     : "it is larger");
         }
-        bytes->size = (size_t)size;
-        bytes->data = need(realloc(data, bytes->size + 1));
+        fitted = realloc(data, (size_t)size + 1);
+        *bytes = (struct config_bytes){.data = fitted ? fitted : data, .size = (size_t)size};
         return 0;
 }
 
@@ -91,7 +100,9 @@ static int bytes_from_credential(struct config_reading *reading, const char *nam
                                     config_quote(name).text);
         if (!directory && reading->strict) {
                 /* A person runs the check; only the service has the credential. */
-                *bytes = (struct config_bytes){.data = need(calloc(1, 1))};
+                *bytes = (struct config_bytes){.data = calloc(1, 1)};
+                if (!bytes->data)
+                        return -ENOMEM;
                 reading->unread = true;
                 snprintf(reading->note, sizeof(reading->note),
                          "the credential %s was not checked: systemd gives it to the service only "
@@ -105,7 +116,7 @@ static int bytes_from_credential(struct config_reading *reading, const char *nam
                                     "(LoadCredential= in the unit)",
                                     config_quote(name).text);
         if (asprintf(&path, "%s/%s", directory, name) < 0)
-                abort();
+                return -ENOMEM;
         result = bytes_from_file(reading, path, bytes);
         free(path);
         return result;
@@ -125,8 +136,10 @@ static int bytes_read(struct config_reading *reading, const char *text, struct c
 
 static char *bytes_show(const struct config_bytes *bytes)
 {
-        char *text = need(malloc(UNITS_ESCAPE_ROOM(bytes->size) + 4));
+        char *text = malloc(UNITS_ESCAPE_ROOM(bytes->size) + 4);
 
+        if (!text)
+                return NULL;
         units_escape(bytes->data, bytes->size, text);
         if (bytes->size == 0)
                 strcpy(text, "\"\"");
@@ -148,13 +161,19 @@ static void clear_messages(const struct config_row *row, struct config *config)
 static int read_messages(struct config_reading *reading, const char *text)
 {
         struct config_messages *messages = config_place(reading->row, reading->config);
-        struct config_bytes bytes;
+        struct config_bytes bytes, *items;
+        int result = bytes_read(reading, text, &bytes);
 
-        if (bytes_read(reading, text, &bytes) < 0)
-                return -EINVAL;
+        if (result < 0)
+                return result;
         if (!reading->row->list)
                 clear_messages(reading->row, reading->config);
-        messages->items = need_room(messages->items, messages->n, sizeof(*messages->items));
+        items = room_for_one(messages->items, messages->n, sizeof(*items));
+        if (!items) {
+                free(bytes.data);
+                return -ENOMEM;
+        }
+        messages->items = items;
         messages->items[messages->n++] = bytes;
         messages->set = !reading->fallback;
         return 0;
@@ -200,9 +219,10 @@ static void clear_expect(const struct config_row *row, struct config *config)
 static int read_expect(struct config_reading *reading, const char *text)
 {
         struct config_bytes bytes;
+        int result = bytes_read(reading, text, &bytes);
 
-        if (bytes_read(reading, text, &bytes) < 0)
-                return -EINVAL;
+        if (result < 0)
+                return result;
         clear_expect(reading->row, reading->config);
         *(struct config_bytes *)config_place(reading->row, reading->config) = bytes;
         return 0;
@@ -230,9 +250,10 @@ static int read_delimiter(struct config_reading *reading, const char *text)
 {
         struct frame_spec *frame = &reading->config->frame;
         struct config_bytes bytes;
+        int result = bytes_from_text(reading, text, &bytes);
 
-        if (bytes_from_text(reading, text, &bytes) < 0)
-                return -EINVAL;
+        if (result < 0)
+                return result;
         if (bytes.size < 1 || bytes.size > FRAME_DELIMITER_MAX) {
                 free(bytes.data);
                 return config_wrong(reading, "it has %zu bytes, expected 1 to %d", bytes.size,
@@ -252,7 +273,7 @@ static char *show_delimiter(const struct config_row *row, const struct config *c
         (void)row;
         (void)i;
         units_escape(config->frame.delimiter, config->frame.delimiter_size, text);
-        return need(strdup(text));
+        return strdup(text);
 }
 
 const struct config_type config_type_delimiter = {.read = read_delimiter, .show = show_delimiter};

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The checks after all values are read: defaults that follow from other keys, and rules across
  * keys. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config/draft.h"
 #include "config/type.h"
 #include "util/address.h"
-#include "util/need.h"
 #include "util/units.h"
 
 #define STALL_USEC    UINT64_C(30000000)
@@ -16,7 +16,10 @@
 static struct config_row_state *state_of(struct config_draft *draft, const char *section,
                                          const char *key)
 {
-        return config_draft_state(draft, need((void *)config_row_find(section, key)));
+        const struct config_row *row = config_row_find(section, key);
+
+        assert(row);
+        return config_draft_state(draft, row);
 }
 
 static bool section_wrong(const struct config_draft *draft, const char *section)
@@ -86,15 +89,21 @@ static void check_source(struct config_draft *draft)
                                     config->addresses[i].text);
 }
 
-static void copy_message(struct config_messages *to, const struct config_bytes *from)
+/* Makes the list one message, a copy. Returns false without memory. */
+static bool copy_message(struct config_messages *to, const struct config_bytes *from)
 {
-        unsigned char *data = need(malloc(from->size + 1));
+        unsigned char *data = malloc(from->size + 1);
 
+        to->items = calloc(1, sizeof(*to->items));
+        if (!data || !to->items) {
+                free(data);
+                return false;
+        }
         if (from->size)
                 memcpy(data, from->data, from->size);
-        to->items = need(calloc(1, sizeof(*to->items)));
         to->items[0] = (struct config_bytes){data, from->size};
         to->n = 1;
+        return true;
 }
 
 /* Fills in the defaults of Message=, which follows from Interval=, and of Received=, which follows
@@ -118,8 +127,9 @@ static void derive_heartbeat(struct config_draft *draft)
                              config->frame.length_offset);
         }
         if (!config->heartbeat_received.set && config->heartbeat_interval_usec &&
-            config->heartbeat_message.n)
-                copy_message(&config->heartbeat_received, &config->heartbeat_message.items[0]);
+            config->heartbeat_message.n &&
+            !copy_message(&config->heartbeat_received, &config->heartbeat_message.items[0]))
+                config_draft_starve(draft);
 }
 
 /* Fills in the two defaults of StallTimeout=. A value that is set counts for both. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/config.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,21 +10,31 @@
 #include "config/files.h"
 #include "config/table.h"
 #include "config/type.h"
-#include "util/need.h"
+#include "util/room.h"
 #include "util/units.h"
 
+/* Adds a setting, which owns value; NULL: there was no memory for value. */
 static void add_setting(struct config_draft *draft, const struct config_row *row, char *value,
                         struct config_origin origin)
 {
         struct config *config = draft->config;
+        struct config_setting *settings =
+                room_for_one(config->settings, config->n_settings, sizeof(*settings));
+        char *file = origin.line ? strdup(draft->files[origin.file]) : NULL;
 
-        config->settings =
-                need_room(config->settings, config->n_settings, sizeof(*config->settings));
-        config->settings[config->n_settings++] = (struct config_setting){
+        if (settings)
+                config->settings = settings;
+        if (!settings || !value || (origin.line && !file)) {
+                free(value);
+                free(file);
+                config_draft_starve(draft);
+                return;
+        }
+        settings[config->n_settings++] = (struct config_setting){
                 .section = row->section,
                 .key = row->key,
                 .value = value,
-                .file = origin.line ? need(strdup(draft->files[origin.file])) : NULL,
+                .file = file,
                 .line = origin.line,
         };
 }
@@ -32,9 +43,7 @@ static char *hidden(size_t n)
 {
         char *text;
 
-        if (asprintf(&text, "(set, %s)", units_messages(n).text) < 0)
-                abort();
-        return text;
+        return asprintf(&text, "(set, %s)", units_messages(n).text) < 0 ? NULL : text;
 }
 
 /* True if the row shows as a key without a value: a value would be an assignment. */
@@ -51,7 +60,7 @@ static void add_settings(struct config_draft *draft)
                 size_t n = config_count(row, draft->config);
 
                 if (is_unset(row, state, n)) {
-                        add_setting(draft, row, need(strdup("")), state->last);
+                        add_setting(draft, row, strdup(""), state->last);
                         continue;
                 }
                 if (row->secret)
@@ -62,35 +71,60 @@ static void add_settings(struct config_draft *draft)
         }
 }
 
-static void add_file(struct config *config, const char *path)
+static void add_file(struct config_draft *draft, const char *path)
 {
-        config->files = need_room(config->files, config->n_files, sizeof(*config->files));
-        config->files[config->n_files++] = need(strdup(path));
+        struct config *config = draft->config;
+        char **files = room_for_one(config->files, config->n_files, sizeof(*files));
+
+        if (files)
+                config->files = files;
+        if (files && (files[config->n_files] = strdup(path)))
+                config->n_files++;
+        else
+                config_draft_starve(draft);
 }
 
-static void add_files(const struct config_draft *draft)
+static void add_files(struct config_draft *draft)
 {
         for (size_t i = draft->main_missing || draft->main_piped; i < draft->n_files; i++)
-                add_file(draft->config, draft->files[i]);
+                add_file(draft, draft->files[i]);
         for (size_t i = 0; i < draft->n_entries; i++)
                 if (draft->entries[i].row->secret && strncmp(draft->entries[i].value, "@/", 2) == 0)
-                        add_file(draft->config, draft->entries[i].value + 1);
+                        add_file(draft, draft->entries[i].value + 1);
 }
 
+static bool name_source(struct config *config, const struct config_source *source)
+{
+        config->path = config_main_path(source);
+        config->instance = source->instance ? strdup(source->instance) : NULL;
+        return config->path && !config->instance == !source->instance;
+}
+
+/* Each step needs all of the one before: a draft that starves goes no further. */
 static void read_all(struct config_draft *draft, const struct config_source *source)
 {
-        draft->config->path = config_main_path(source);
-        if (source->instance)
-                draft->config->instance = need(strdup(source->instance));
-        if (source->kept)
+        if (!name_source(draft->config, source))
+                config_draft_starve(draft);
+        else if (source->kept)
                 config_kept_read(draft, source->kept, source->kept_size);
         else
                 config_files_read(draft, source);
-        config_values_read(draft);
-        config_check(draft);
-        if (draft->errors.n == 0)
+        if (!draft->starved)
+                config_values_read(draft);
+        if (!draft->starved)
+                config_check(draft);
+        if (!draft->starved && draft->errors.n == 0)
                 config_notes(draft);
-        add_settings(draft);
+        if (!draft->starved)
+                add_settings(draft);
+}
+
+static void finish(struct config_draft *draft)
+{
+        add_files(draft);
+        draft->config->kept = config_kept_write(draft, &draft->config->kept_size);
+        if (!draft->config->kept)
+                config_draft_starve(draft);
 }
 
 struct config *config_load(const struct config_source *source, struct config_report *report)
@@ -98,7 +132,9 @@ struct config *config_load(const struct config_source *source, struct config_rep
         struct config_draft draft;
         struct config *config;
 
-        config_draft_init(&draft, source->strict);
+        *report = (struct config_report){.starved = true};
+        if (config_draft_init(&draft, source->strict) < 0)
+                return NULL;
         config = draft.config;
         if (source->instance && !config_instance_valid(source->instance))
                 config_fault(&draft,
@@ -106,14 +142,13 @@ struct config *config_load(const struct config_source *source, struct config_rep
                              config_quote(source->instance).text);
         else
                 read_all(&draft, source);
-        if (draft.errors.n) {
+        if (!draft.starved && !draft.errors.n)
+                finish(&draft);
+        config_draft_report(&draft, report);
+        if (report->starved || report->n_errors) {
                 config_free(config);
                 config = NULL;
-        } else {
-                add_files(&draft);
-                config->kept = config_kept_write(&draft, &config->kept_size);
         }
-        config_draft_report(&draft, report);
         config_draft_done(&draft);
         return config;
 }
@@ -176,32 +211,37 @@ void config_print_defaults(FILE *to)
         }
 }
 
-bool config_refuses_reload(const struct config *old, const struct config *new, char *text,
-                           size_t size)
+int config_refuses_reload(const struct config *old, const struct config *new, char *text,
+                          size_t size)
 {
         size_t used = 0;
-        bool any = false;
+        int any = 0;
 
         if (size)
                 *text = '\0';
         for (size_t i = 0; i < config_n_rows; i++) {
                 const struct config_row *row = &config_rows[i];
 
-                if (row->reload != CONFIG_RELOAD_REFUSED || config_same(row, old, new))
+                int same = row->reload == CONFIG_RELOAD_REFUSED ? config_same(row, old, new) : 1;
+
+                if (same < 0)
+                        return same;
+                if (same)
                         continue;
                 if (used < size)
                         used += (size_t)snprintf(text + used, size - used, "%s[%s] %s",
                                                  any ? ", " : "", row->section, row->key);
-                any = true;
+                any = 1;
         }
         return any;
 }
 
-bool config_changes_link(const struct config *old, const struct config *new)
+int config_changes_link(const struct config *old, const struct config *new)
 {
-        for (size_t i = 0; i < config_n_rows; i++)
-                if (config_rows[i].reload == CONFIG_RELOAD_REDIALS &&
-                    !config_same(&config_rows[i], old, new))
-                        return true;
-        return false;
+        int same = 1;
+
+        for (size_t i = 0; i < config_n_rows && same > 0; i++)
+                if (config_rows[i].reload == CONFIG_RELOAD_REDIALS)
+                        same = config_same(&config_rows[i], old, new);
+        return same < 0 ? same : !same;
 }

@@ -148,6 +148,7 @@ struct config_report {
         char **warnings; /* with --check-config also notes on the effect of the values (worst case
                             to notice a dead peer ...), prefixed "note: " */
         size_t n_warnings;
+        bool starved; /* memory was short: there is no configuration, and no text says so */
 };
 
 struct config_source {
@@ -162,9 +163,10 @@ struct config_source {
 
 /*
  * Reads the main file and the drop-ins of source, or source->kept. Returns a configuration to be
- * freed with config_free(), or NULL after any error. Fills report in both cases; the caller frees
- * report with config_report_done(). Names of users, groups and credentials are resolved during the
- * load, and later only names of users and groups that were unknown (config/people.h).
+ * freed with config_free(), or NULL after any error, a lack of memory among them. Fills report in
+ * both cases; the caller frees report with config_report_done(). Names of users, groups and
+ * credentials are resolved during the load, and later only names of users and groups that were
+ * unknown (config/people.h).
  */
 struct config *config_load(const struct config_source *source, struct config_report *report);
 
@@ -182,14 +184,14 @@ void config_print_defaults(FILE *to);
  * with [Local] HeartbeatInterval=0. */
 const struct config_bytes *config_client_heartbeat(const struct config *config);
 
-/* True if a key differs that only a restart changes. text, of size bytes, gets the list of these
- * keys for people: "[Section] Key, ...". */
-bool config_refuses_reload(const struct config *old, const struct config *new, char *text,
-                           size_t size);
+/* Returns 1 if a key differs that only a restart changes, 0 if none does, or -ENOMEM. text, of size
+ * bytes, gets the list of these keys for people: "[Section] Key, ...". */
+int config_refuses_reload(const struct config *old, const struct config *new, char *text,
+                          size_t size);
 
-/* True if a key differs from which the link was made (addresses, source address, greeting and the
- * expected answer): the link must be dialled again. */
-bool config_changes_link(const struct config *old, const struct config *new);
+/* Returns 1 if a key differs from which the link was made (addresses, source address, greeting and
+ * the expected answer): the link must be dialled again; 0 if none does, or -ENOMEM. */
+int config_changes_link(const struct config *old, const struct config *new);
 
 /* True if people has the user uid or one of the n_gids groups. An empty list has nobody. */
 bool config_people_have(const struct config_people *people, uid_t uid, const gid_t *gids,

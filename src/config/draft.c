@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/draft.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -8,33 +9,59 @@
 #include <string.h>
 
 #include "config/type.h"
-#include "util/need.h"
+#include "util/room.h"
 
 enum { CONFIG_FINDINGS_MAX = 1000 }; /* nobody reads more, and a hostile file has no limit */
 
-void config_draft_init(struct config_draft *draft, bool strict)
+int config_draft_init(struct config_draft *draft, bool strict)
 {
         *draft = (struct config_draft){
-                .config = need(calloc(1, sizeof(*draft->config))),
+                .config = calloc(1, sizeof(*draft->config)),
                 .strict = strict,
-                .states = need(calloc(config_n_rows, sizeof(*draft->states))),
+                .states = calloc(config_n_rows, sizeof(*draft->states)),
         };
+        if (!draft->config || !draft->states) {
+                free(draft->config);
+                free(draft->states);
+                return -ENOMEM;
+        }
         draft->config->local_socket_gid = draft->config->control_socket_gid = (gid_t)-1;
+        return 0;
+}
+
+void config_draft_starve(struct config_draft *draft)
+{
+        draft->starved = true;
 }
 
 size_t config_draft_file(struct config_draft *draft, const char *path)
 {
-        draft->files = need_room(draft->files, draft->n_files, sizeof(*draft->files));
-        draft->files[draft->n_files] = need(strdup(path));
+        char **files = room_for_one(draft->files, draft->n_files, sizeof(*files));
+
+        if (files)
+                draft->files = files;
+        if (!files || !(files[draft->n_files] = strdup(path))) {
+                config_draft_starve(draft);
+                return 0;
+        }
         return draft->n_files++;
 }
 
 void config_draft_entry(struct config_draft *draft, const struct config_row *row, const char *value,
                         struct config_origin origin)
 {
-        draft->entries = need_room(draft->entries, draft->n_entries, sizeof(*draft->entries));
-        draft->entries[draft->n_entries++] =
-                (struct config_entry){row, need(strdup(value)), origin};
+        struct config_entry *entries =
+                room_for_one(draft->entries, draft->n_entries, sizeof(*entries));
+        char *copy = strdup(value);
+
+        if (entries)
+                draft->entries = entries;
+        if (!entries || !copy) {
+                free(copy);
+                config_draft_starve(draft);
+                return;
+        }
+        entries[draft->n_entries++] = (struct config_entry){row, copy, origin};
 }
 
 static void findings_done(struct config_findings *findings)
@@ -70,10 +97,14 @@ static int compare_findings(const void *a, const void *b)
         return x->order < y->order ? -1 : x->order > y->order;
 }
 
+/* Returns the texts of the findings, *n of them; NULL and none without memory. */
 static char **take_findings(struct config_findings *findings, size_t *n)
 {
-        char **texts = need(calloc(CONFIG_FINDINGS_MAX + 1, sizeof(*texts)));
+        char **texts = calloc(CONFIG_FINDINGS_MAX + 1, sizeof(*texts));
 
+        *n = 0;
+        if (!texts)
+                return NULL;
         if (findings->n)
                 qsort(findings->items, findings->n, sizeof(*findings->items), compare_findings);
         *n = findings->n < CONFIG_FINDINGS_MAX ? findings->n : CONFIG_FINDINGS_MAX;
@@ -82,15 +113,22 @@ static char **take_findings(struct config_findings *findings, size_t *n)
                 findings->items[i].text = NULL;
         }
         if (findings->n > *n &&
-            asprintf(&texts[(*n)++], "... and %zu more", findings->n - CONFIG_FINDINGS_MAX) < 0)
-                abort();
+            asprintf(&texts[*n], "... and %zu more", findings->n - CONFIG_FINDINGS_MAX) >= 0)
+                ++*n;
         return texts;
 }
 
 void config_draft_report(struct config_draft *draft, struct config_report *report)
 {
+        *report = (struct config_report){.starved = draft->starved};
+        if (draft->starved)
+                return;
         report->errors = take_findings(&draft->errors, &report->n_errors);
         report->warnings = take_findings(&draft->warnings, &report->n_warnings);
+        if (report->errors && report->warnings)
+                return;
+        config_report_done(report);
+        report->starved = true;
 }
 
 struct config_row_state *config_draft_state(struct config_draft *draft,
@@ -99,11 +137,19 @@ struct config_row_state *config_draft_state(struct config_draft *draft,
         return &draft->states[config_row_index(row)];
 }
 
-static void add_finding(struct config_findings *findings, struct config_origin origin, char *text)
+/* Adds text, which the findings own from here on. Returns false without memory. */
+static bool add_finding(struct config_findings *findings, struct config_origin origin, char *text)
 {
-        findings->items = need_room(findings->items, findings->n, sizeof(*findings->items));
-        findings->items[findings->n] = (struct config_finding){origin, findings->n, text};
+        struct config_finding *items = room_for_one(findings->items, findings->n, sizeof(*items));
+
+        if (!items) {
+                free(text);
+                return false;
+        }
+        findings->items = items;
+        items[findings->n] = (struct config_finding){origin, findings->n, text};
         findings->n++;
+        return true;
 }
 
 /* name, or a cut quotation of name in *quoted: a name from a file may have any length. */
@@ -115,53 +161,62 @@ static const char *shortened(const char *name, struct config_quoted *quoted)
         return quoted->text;
 }
 
-/* Returns "FILE:LINE: [Section] Key: ", to be freed. */
+/* Returns "FILE:LINE: [Section] Key: ", to be freed; NULL without memory. */
 static char *place_of(const struct config_draft *draft, struct config_origin origin,
                       const char *section, const char *key)
 {
         struct config_quoted quoted[2];
         char *place;
 
+        if (draft->starved) /* the file may be missing */
+                return NULL;
         section = shortened(section, &quoted[0]);
         key = shortened(key, &quoted[1]);
         if (asprintf(&place, "%s:%u: %s%s%s%s%s%s", draft->files[origin.file],
                      origin.line ? origin.line : 1, section ? "[" : "", section ? section : "",
                      section ? "]" : "", section && key ? " " : "", key ? key : "",
                      section || key ? ": " : "") < 0)
-                abort();
+                return NULL;
         return place;
 }
 
-static void find_fault(struct config_findings *findings, struct config_origin origin, char *place,
-                       const char *format, va_list args)
+/* Adds a finding to one list of the draft: place, which may be NULL, and then the fault. */
+static void find_fault(struct config_draft *draft, struct config_findings *findings,
+                       struct config_origin origin, const char *place, const char *format,
+                       va_list args)
 {
-        char *what, *text;
+        char *what = NULL, *text;
 
-        if (vasprintf(&what, format, args) < 0 || asprintf(&text, "%s%s", place, what) < 0)
-                abort();
+        if (!place || vasprintf(&what, format, args) < 0)
+                what = NULL;
+        if (!what || asprintf(&text, "%s%s", place, what) < 0 ||
+            !add_finding(findings, origin, text))
+                config_draft_starve(draft);
         free(what);
-        free(place);
-        add_finding(findings, origin, text);
 }
 
 void config_error(struct config_draft *draft, struct config_origin origin, const char *section,
                   const char *key, const char *format, ...)
 {
+        char *place = place_of(draft, origin, section, key);
         va_list args;
 
         va_start(args, format);
-        find_fault(&draft->errors, origin, place_of(draft, origin, section, key), format, args);
+        find_fault(draft, &draft->errors, origin, place, format, args);
         va_end(args);
+        free(place);
 }
 
 void config_warn(struct config_draft *draft, struct config_origin origin, const char *section,
                  const char *key, const char *format, ...)
 {
+        char *place = place_of(draft, origin, section, key);
         va_list args;
 
         va_start(args, format);
-        find_fault(&draft->warnings, origin, place_of(draft, origin, section, key), format, args);
+        find_fault(draft, &draft->warnings, origin, place, format, args);
         va_end(args);
+        free(place);
 }
 
 void config_fault(struct config_draft *draft, const char *format, ...)
@@ -169,7 +224,7 @@ void config_fault(struct config_draft *draft, const char *format, ...)
         va_list args;
 
         va_start(args, format);
-        find_fault(&draft->errors, (struct config_origin){0}, need(strdup("")), format, args);
+        find_fault(draft, &draft->errors, (struct config_origin){0}, "", format, args);
         va_end(args);
 }
 
@@ -181,6 +236,6 @@ void config_note(struct config_draft *draft, const char *format, ...)
         if (!draft->strict)
                 return;
         va_start(args, format);
-        find_fault(&draft->warnings, last, need(strdup("note: ")), format, args);
+        find_fault(draft, &draft->warnings, last, "note: ", format, args);
         va_end(args);
 }

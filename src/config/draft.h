@@ -49,6 +49,7 @@ struct config_findings {
 struct config_draft {
         struct config *config;
         bool strict;
+        bool starved; /* memory was short: entries, values or findings are missing */
         char **files; /* in the order of reading; the main file is the first */
         size_t n_files;
         bool main_missing;
@@ -62,20 +63,25 @@ struct config_draft {
         struct config_findings errors, warnings;
 };
 
-/* Makes an empty draft with a configuration of zeros; the caller takes draft->config over. */
-void config_draft_init(struct config_draft *draft, bool strict);
+/* Makes an empty draft with a configuration of zeros; the caller takes draft->config over. Returns
+ * 0, or -ENOMEM with nothing to be freed. */
+int config_draft_init(struct config_draft *draft, bool strict);
 
 /* Frees all of the draft except draft->config. */
 void config_draft_done(struct config_draft *draft);
 
-/* Adds a copy of path to the files; returns the index of the file. */
+/* Notes that memory was short: the load fails. The functions below note that by themselves. */
+void config_draft_starve(struct config_draft *draft);
+
+/* Adds a copy of path to the files; returns the index of the file, or 0 without memory. */
 size_t config_draft_file(struct config_draft *draft, const char *path);
 
 /* Adds an entry with a copy of value. */
 void config_draft_entry(struct config_draft *draft, const struct config_row *row, const char *value,
                         struct config_origin origin);
 
-/* Moves the findings into report, in the order of the files. */
+/* Moves the findings into report, in the order of the files. Without memory, now or before, the
+ * report has none and is `starved`. */
 void config_draft_report(struct config_draft *draft, struct config_report *report);
 
 /* The state of row; owned by the draft. */
@@ -101,7 +107,7 @@ void config_note(struct config_draft *draft, const char *format, ...)
 /* read.c: reads all files of a source into entries. */
 void config_files_read(struct config_draft *draft, const struct config_source *source);
 
-/* kept.c: the assignments in force, as *size bytes to be freed. */
+/* kept.c: the assignments in force, as *size bytes to be freed; NULL without memory. */
 char *config_kept_write(const struct config_draft *draft, size_t *size);
 
 /* kept.c: reads the bytes of config_kept_write() into entries. Adds a warning for each key that is

@@ -14,7 +14,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "util/need.h"
+#include "util/room.h"
 #include "util/units.h"
 
 enum { PIPE_WAIT_MSEC = 60 * 1000 }; /* for whoever writes the text */
@@ -30,19 +30,20 @@ bool config_instance_valid(const char *instance)
         return size > 0 && size <= 128 && *instance != '.' && strspn(instance, letters) == size;
 }
 
+/* NULL: no memory. */
 static char *joined(const char *root, const char *folder, const char *name, const char *suffix)
 {
         char *path;
 
         if (asprintf(&path, "%s%s%s%s", root ? root : "", folder, name, suffix) < 0)
-                abort();
+                return NULL;
         return path;
 }
 
 char *config_main_path(const struct config_source *source)
 {
         if (source->path)
-                return need(strdup(source->path));
+                return strdup(source->path);
         if (source->instance)
                 return joined(source->root, "/etc/ftcpd/", source->instance, ".conf");
         return joined(source->root, etc, "ftcpd.conf", "");
@@ -76,49 +77,70 @@ static int compare_base(const void *a, const void *b)
         return strcmp(base_of(*(char *const *)a), base_of(*(char *const *)b));
 }
 
-/* Adds the drop-ins of folder to *paths, except those with the name of an earlier folder's drop-in.
- * Frees folder. */
-static void add_folder(char *folder, char ***paths, size_t *n)
+/* Appends path, which may be NULL, to *paths; frees path without memory. Returns 0 or -ENOMEM. */
+static int add_path(char *path, char ***paths, size_t *n)
 {
-        struct dirent **entries;
-        int n_entries = scandir(folder, &entries, is_drop_in, NULL);
+        char **more = path ? room_for_one(*paths, *n, sizeof(*more)) : NULL;
+
+        if (!more) {
+                free(path);
+                return -ENOMEM;
+        }
+        *paths = more;
+        more[(*n)++] = path;
+        return 0;
+}
+
+static bool is_hidden(const char *name, char *const *paths, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                if (strcmp(base_of(paths[i]), name) == 0)
+                        return true;
+        return false;
+}
+
+/* Adds the drop-ins of folder to *paths, except those with the name of an earlier folder's drop-in.
+ * Frees folder, which may be NULL. Returns 0 or -ENOMEM. */
+static int add_folder(char *folder, char ***paths, size_t *n)
+{
+        struct dirent **entries = NULL;
+        int n_entries, result = 0;
         size_t before = *n;
 
+        if (!folder)
+                return -ENOMEM;
+        n_entries = scandir(folder, &entries, is_drop_in, NULL);
+        if (n_entries < 0 && errno == ENOMEM)
+                result = -ENOMEM;
+        else if (n_entries < 0 && errno != ENOENT && errno != ENOTDIR)
+                /* The list gets the folder itself: config_file_read() then returns the error. */
+                result = add_path(strdup(folder), paths, n);
         for (int i = 0; i < n_entries; i++) {
-                bool hidden = false;
-
-                for (size_t j = 0; j < before; j++)
-                        hidden = hidden || strcmp(base_of((*paths)[j]), entries[i]->d_name) == 0;
-                if (!hidden) {
-                        *paths = need_room(*paths, *n, sizeof(**paths));
-                        (*paths)[(*n)++] = joined(folder, "/", entries[i]->d_name, "");
-                }
+                if (result == 0 && !is_hidden(entries[i]->d_name, *paths, before))
+                        result = add_path(joined(folder, "/", entries[i]->d_name, ""), paths, n);
                 free(entries[i]);
         }
         if (n_entries >= 0)
                 free(entries);
-        else if (errno != ENOENT && errno != ENOTDIR) {
-                /* The list gets the folder itself: config_file_read() then returns the error. */
-                *paths = need_room(*paths, *n, sizeof(**paths));
-                (*paths)[(*n)++] = need(strdup(folder));
-        }
         free(folder);
+        return result;
 }
 
-char **config_drop_ins(const struct config_source *source, const char *main, size_t *n)
+int config_drop_ins(const struct config_source *source, const char *main, char ***paths, size_t *n)
 {
         const char *below = below_etc(source, main);
-        char **paths = NULL;
+        int result;
 
         *n = 0;
-        add_folder(joined(NULL, "", main, ".d"), &paths, n);
-        if (below) {
-                add_folder(joined(source->root, "/run/", below, ".d"), &paths, n);
-                add_folder(joined(source->root, "/usr/lib/", below, ".d"), &paths, n);
-        }
+        *paths = NULL;
+        result = add_folder(joined(NULL, "", main, ".d"), paths, n);
+        if (below && result == 0)
+                result = add_folder(joined(source->root, "/run/", below, ".d"), paths, n);
+        if (below && result == 0)
+                result = add_folder(joined(source->root, "/usr/lib/", below, ".d"), paths, n);
         if (*n)
-                qsort(paths, *n, sizeof(*paths), compare_base);
-        return paths;
+                qsort(*paths, *n, sizeof(**paths), compare_base);
+        return result;
 }
 
 /* Returns 0 for a regular file, for /dev/null, with which people mask a drop-in, and for a pipe
@@ -193,15 +215,15 @@ char *config_file_read(const char *path, enum config_pipes pipes, bool *piped, s
                        int *error)
 {
         int fd = open_file(path);
-        char *data;
+        char *data, *fitted;
 
         *piped = false;
         if (fd < 0) {
                 *error = -errno;
                 return NULL;
         }
-        data = need(malloc(CONFIG_FILE_MAX + 1));
-        *error = may_be_read(fd, pipes, piped);
+        data = malloc(CONFIG_FILE_MAX + 1);
+        *error = data ? may_be_read(fd, pipes, piped) : -ENOMEM;
         if (*error == 0)
                 *error = read_all(fd, data, size);
         close(fd);
@@ -209,5 +231,6 @@ char *config_file_read(const char *path, enum config_pipes pipes, bool *piped, s
                 free(data);
                 return NULL;
         }
-        return need(realloc(data, *size + 1));
+        fitted = realloc(data, *size + 1);
+        return fitted ? fitted : data;
 }

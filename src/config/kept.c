@@ -9,7 +9,6 @@
 
 #include "config/draft.h"
 #include "config/type.h"
-#include "util/need.h"
 
 enum { FILE_NAME, LINE, SECTION, KEY, VALUE, FIELDS };
 
@@ -21,8 +20,8 @@ static void put(FILE *to, const struct config_draft *draft, const struct config_
 }
 
 /* Writes the values of row that are in force, not the text of the files: a user may be deleted
- * since the load, a file with a greeting removed. */
-static void put_row(FILE *to, const struct config_draft *draft, const struct config_row *row)
+ * since the load, a file with a greeting removed. Returns false without memory. */
+static bool put_row(FILE *to, const struct config_draft *draft, const struct config_row *row)
 {
         const struct config_row_state *state = &draft->states[config_row_index(row)];
         char *(*text)(const struct config_row *row, const struct config *config, size_t i) =
@@ -30,27 +29,33 @@ static void put_row(FILE *to, const struct config_draft *draft, const struct con
         size_t n = config_count(row, draft->config);
 
         if (!state->last.line)
-                return;
+                return true;
         if (row->list || n == 0)
                 put(to, draft, row, state->last, "");
         for (size_t i = 0; i < n; i++) {
                 char *value = text(row, draft->config, i);
 
+                if (!value)
+                        return false;
                 put(to, draft, row, i < state->n_origins ? state->origins[i] : state->last, value);
                 free(value);
         }
+        return true;
 }
 
 char *config_kept_write(const struct config_draft *draft, size_t *size)
 {
         char *kept = NULL;
-        FILE *to = need(open_memstream(&kept, size));
+        FILE *to = open_memstream(&kept, size);
+        bool good = to != NULL;
 
-        for (size_t i = 0; i < config_n_rows; i++)
-                put_row(to, draft, &config_rows[i]);
-        if (fclose(to) != 0)
-                abort();
-        return kept;
+        for (size_t i = 0; i < config_n_rows && good; i++)
+                good = put_row(to, draft, &config_rows[i]);
+        good = good && !ferror(to);
+        if (to && fclose(to) == 0 && good)
+                return kept;
+        free(kept);
+        return NULL;
 }
 
 /* Returns the field at *at and moves *at and *left behind the field; NULL at the end. */

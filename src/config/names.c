@@ -10,7 +10,7 @@
 
 #include "config/type.h"
 #include "util/address.h"
-#include "util/need.h"
+#include "util/room.h"
 #include "util/units.h"
 
 enum { CONFIG_HOST_MAX = 255 };
@@ -142,24 +142,38 @@ static int check_port(struct config_reading *reading, const char *port)
         return 0;
 }
 
-static void append_address(struct config *config, const char *text, const char *host,
-                           const char *port)
+static void free_address(struct config_address *address)
 {
-        config->addresses =
-                need_room(config->addresses, config->n_addresses, sizeof(*config->addresses));
-        config->addresses[config->n_addresses++] = (struct config_address){
-                .text = need(strdup(text)),
-                .host = need(strdup(host)),
-                .port = need(strdup(port)),
-        };
+        free(address->text);
+        free(address->host);
+        free(address->port);
+}
+
+/* Appends an address of copies. Returns 0 or -ENOMEM. */
+static int append_address(struct config *config, const char *text, const char *host,
+                          const char *port)
+{
+        struct config_address address = {strdup(text), strdup(host), strdup(port)}, *addresses;
+
+        addresses = room_for_one(config->addresses, config->n_addresses, sizeof(*addresses));
+        if (addresses)
+                config->addresses = addresses;
+        if (!addresses || !address.text || !address.host || !address.port) {
+                free_address(&address);
+                return -ENOMEM;
+        }
+        config->addresses[config->n_addresses++] = address;
+        return 0;
 }
 
 static int add_address(struct config_reading *reading, const char *text)
 {
         const char *host = NULL, *port = NULL, *wrong;
-        char *parts = need(strdup(text));
+        char *parts = strdup(text);
         int result;
 
+        if (!parts)
+                return -ENOMEM;
         wrong = split_address(parts, &host, &port);
         if (!wrong && !is_port(port))
                 wrong = "the port is neither 1 to 65535 nor the name of a service";
@@ -172,7 +186,7 @@ static int add_address(struct config_reading *reading, const char *text)
         if (result == 0)
                 result = check_port(reading, port);
         if (result == 0)
-                append_address(reading->config, text, host, port);
+                result = append_address(reading->config, text, host, port);
         free(parts);
         return result;
 }
@@ -191,17 +205,14 @@ static size_t count_addresses(const struct config_row *row, const struct config 
 static char *show_address(const struct config_row *row, const struct config *config, size_t i)
 {
         (void)row;
-        return need(strdup(config->addresses[i].text));
+        return strdup(config->addresses[i].text);
 }
 
 static void clear_addresses(const struct config_row *row, struct config *config)
 {
         (void)row;
-        for (size_t i = 0; i < config->n_addresses; i++) {
-                free(config->addresses[i].text);
-                free(config->addresses[i].host);
-                free(config->addresses[i].port);
-        }
+        for (size_t i = 0; i < config->n_addresses; i++)
+                free_address(&config->addresses[i]);
         free(config->addresses);
         config->addresses = NULL;
         config->n_addresses = 0;
@@ -214,12 +225,15 @@ const struct config_type config_type_address = {
         .clear = clear_addresses,
 };
 
-static void replace_text(struct config_reading *reading, const char *text)
+static int replace_text(struct config_reading *reading, const char *text)
 {
-        char **place = config_place(reading->row, reading->config);
+        char **place = config_place(reading->row, reading->config), *copy = strdup(text);
 
+        if (!copy)
+                return -ENOMEM;
         free(*place);
-        *place = need(strdup(text));
+        *place = copy;
+        return 0;
 }
 
 static size_t count_text(const struct config_row *row, const struct config *config)
@@ -230,7 +244,7 @@ static size_t count_text(const struct config_row *row, const struct config *conf
 static char *show_text(const struct config_row *row, const struct config *config, size_t i)
 {
         (void)i;
-        return need(strdup(*(char *const *)config_place(row, config)));
+        return strdup(*(char *const *)config_place(row, config));
 }
 
 static void clear_text(const struct config_row *row, struct config *config)
@@ -250,8 +264,7 @@ static int read_source(struct config_reading *reading, const char *text)
                                     "%s is no IP address, expected one of this machine, "
                                     "without a port",
                                     config_quote(text).text);
-        replace_text(reading, text);
-        return 0;
+        return replace_text(reading, text);
 }
 
 const struct config_type config_type_source = {
@@ -274,8 +287,7 @@ static int read_socket(struct config_reading *reading, const char *text)
                                     "%s has %zu bytes, expected at most %zu (the kernel's "
                                     "limit for a socket's path)",
                                     config_quote(text).text, size, room - 1);
-        replace_text(reading, text);
-        return 0;
+        return replace_text(reading, text);
 }
 
 const struct config_type config_type_socket = {

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "config/type.h"
-#include "util/need.h"
 #include "util/units.h"
 
 typedef void show_fn(uint64_t value, char text[UNITS_TEXT_MAX]);
@@ -75,7 +74,7 @@ static char *show_span(const struct config_row *row, const struct config *config
 
         (void)i;
         units_span_format(*(const uint64_t *)config_place(row, config), text);
-        return need(strdup(text));
+        return strdup(text);
 }
 
 const struct config_type config_type_span = {.read = read_span, .show = show_span};
@@ -99,7 +98,7 @@ static char *show_size(const struct config_row *row, const struct config *config
 
         (void)i;
         units_size_format(*(const uint64_t *)config_place(row, config), text);
-        return need(strdup(text));
+        return strdup(text);
 }
 
 const struct config_type config_type_size = {.read = read_size, .show = show_size};
@@ -132,7 +131,7 @@ static char *show_count(const struct config_row *row, const struct config *confi
 
         (void)i;
         show_number(*(const uint64_t *)config_place(row, config), text);
-        return need(strdup(text));
+        return strdup(text);
 }
 
 const struct config_type config_type_count = {.read = read_count, .show = show_count};
@@ -153,7 +152,7 @@ static char *show_small(const struct config_row *row, const struct config *confi
 
         (void)i;
         show_number(*(const uint32_t *)config_place(row, config), text);
-        return need(strdup(text));
+        return strdup(text);
 }
 
 const struct config_type config_type_small = {.read = read_small, .show = show_small};
@@ -178,7 +177,7 @@ static char *show_signed(const struct config_row *row, const struct config *conf
 
         (void)i;
         snprintf(text, sizeof(text), "%" PRId64, *(const int64_t *)config_place(row, config));
-        return need(strdup(text));
+        return strdup(text);
 }
 
 const struct config_type config_type_signed = {.read = read_signed, .show = show_signed};
@@ -194,7 +193,7 @@ static int read_bool(struct config_reading *reading, const char *text)
 static char *show_bool(const struct config_row *row, const struct config *config, size_t i)
 {
         (void)i;
-        return need(strdup(*(const bool *)config_place(row, config) ? "yes" : "no"));
+        return strdup(*(const bool *)config_place(row, config) ? "yes" : "no");
 }
 
 const struct config_type config_type_bool = {.read = read_bool, .show = show_bool};
@@ -227,7 +226,7 @@ static char *show_word(const struct config_row *row, const struct config *config
 
         (void)i;
         memcpy(&value, config_place(row, config), sizeof(value));
-        return need(strdup(row->words[value]));
+        return strdup(row->words[value]);
 }
 
 const struct config_type config_type_word = {.read = read_word, .show = show_word};
@@ -251,7 +250,7 @@ static char *show_mode(const struct config_row *row, const struct config *config
 
         (void)i;
         snprintf(text, sizeof(text), "%04o", (unsigned)*(const mode_t *)config_place(row, config));
-        return need(strdup(text));
+        return strdup(text);
 }
 
 const struct config_type config_type_mode = {.read = read_mode, .show = show_mode};

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "config/type.h"
-#include "util/need.h"
+#include "util/room.h"
 #include "util/units.h"
 
 static const char blanks[] = " \t";
@@ -52,7 +52,8 @@ static int open_quote(struct config_reading *reading, const char *text)
 }
 
 /* Sets *id to the id of `who`, a user, or @ and a group. An unknown name is an error in a check; at
- * run time a warning, and *id is CONFIG_NO_ID. Returns 0, or -EINVAL with the fault. */
+ * run time a warning, and *id is CONFIG_NO_ID. Returns 0, -EINVAL with the fault, or
+ * -ENOMEM. */
 static int find(struct config_reading *reading, const char *who, uint32_t *id)
 {
         bool group = *who == '@';
@@ -72,8 +73,8 @@ static int find(struct config_reading *reading, const char *who, uint32_t *id)
                                     "expected %s",
                                     config_quote(name).text, kind, expected);
         error = config_name_find(who, id);
-        if (error == 0)
-                return 0;
+        if (error == 0 || error == ENOMEM)
+                return -error;
         if (reading->strict)
                 return config_wrong(reading, "there is no %s %s%s%s, expected %s", kind,
                                     config_quote(name).text, error == ENOENT ? "" : ": ",
@@ -84,31 +85,50 @@ static int find(struct config_reading *reading, const char *who, uint32_t *id)
         return 0;
 }
 
+/* Appends an id to a list of *n. Returns 0 or -ENOMEM. */
+static int add_id(uint32_t **ids, size_t *n, uint32_t id)
+{
+        uint32_t *more = room_for_one(*ids, *n, sizeof(*more));
+
+        if (!more)
+                return -ENOMEM;
+        *ids = more;
+        more[(*n)++] = id;
+        return 0;
+}
+
 static int add_person(struct config_reading *reading, const char *who)
 {
         struct config_people *people = config_place(reading->row, reading->config);
         uint32_t id = CONFIG_NO_ID;
+        int result = find(reading, who, &id);
+        char **texts;
 
-        if (find(reading, who, &id) < 0)
-                return -EINVAL;
-        if (*who == '@') {
-                people->gids = need_room(people->gids, people->n_gids, sizeof(gid_t));
-                people->gids[people->n_gids++] = id;
-        } else {
-                people->uids = need_room(people->uids, people->n_uids, sizeof(uid_t));
-                people->uids[people->n_uids++] = id;
+        if (result < 0)
+                return result;
+        texts = room_for_one(people->texts, people->n_texts, sizeof(*texts));
+        if (!texts)
+                return -ENOMEM;
+        people->texts = texts;
+        texts[people->n_texts] = strdup(who);
+        if (!texts[people->n_texts])
+                return -ENOMEM;
+        result = *who == '@' ? add_id(&people->gids, &people->n_gids, id)
+                             : add_id(&people->uids, &people->n_uids, id);
+        if (result < 0) {
+                free(texts[people->n_texts]);
+                return result;
         }
-        people->texts = need_room(people->texts, people->n_texts, sizeof(char *));
-        people->texts[people->n_texts++] = need(strdup(who));
+        people->n_texts++;
         people->set = true;
         return 0;
 }
 
 static int read_people(struct config_reading *reading, const char *text)
 {
-        char *words = need(strdup(text)), *rest = words, *name;
+        char *words = strdup(text), *rest = words, *name;
         bool open = false;
-        int result = 0;
+        int result = words ? 0 : -ENOMEM;
 
         while (result == 0 && (name = next_name(&rest, &open)))
                 result = open ? open_quote(reading, text) : add_person(reading, name);
@@ -121,13 +141,12 @@ static size_t count_people(const struct config_row *row, const struct config *co
         return ((const struct config_people *)config_place(row, config))->n_texts;
 }
 
+/* NULL: no memory. */
 static char *print(const char *format, const char *text)
 {
         char *printed;
 
-        if (asprintf(&printed, format, text) < 0)
-                abort();
-        return printed;
+        return asprintf(&printed, format, text) < 0 ? NULL : printed;
 }
 
 static char *show_people(const struct config_row *row, const struct config *config, size_t i)
@@ -136,7 +155,7 @@ static char *show_people(const struct config_row *row, const struct config *conf
         const char *who = people->texts[i];
 
         if (!strpbrk(who, blanks))
-                return need(strdup(who));
+                return strdup(who);
         return *who == '@' ? print("@\"%s\"", who + 1) : print("\"%s\"", who);
 }
 
@@ -144,9 +163,7 @@ static char *number(const char *before, uint64_t id)
 {
         char *text;
 
-        if (asprintf(&text, "%s%" PRIu64, before, id) < 0)
-                abort();
-        return text;
+        return asprintf(&text, "%s%" PRIu64, before, id) < 0 ? NULL : text;
 }
 
 /* The place of the id of name number i. */
@@ -228,15 +245,19 @@ static int read_group(struct config_reading *reading, const char *text)
 {
         size_t size = strlen(text);
         bool quoted = size >= 2 && *text == '"' && text[size - 1] == '"';
-        char *who = print("@%s", text + quoted);
+        char *who = print("@%s", text + quoted), *name = NULL;
         uint32_t gid = CONFIG_NO_ID;
         int result;
 
+        if (!who)
+                return -ENOMEM;
         who[1 + size - 2 * (size_t)quoted] = '\0';
         result = strchr(who, '"') ? open_quote(reading, text) : find(reading, who, &gid);
+        if (result == 0 && !(name = strdup(who + 1)))
+                result = -ENOMEM;
         if (result == 0) {
                 clear_group(reading->row, reading->config);
-                *(char **)config_place(reading->row, reading->config) = need(strdup(who + 1));
+                *(char **)config_place(reading->row, reading->config) = name;
                 *gid_place(reading->row, reading->config) = gid;
         }
         free(who);
@@ -251,7 +272,7 @@ static size_t count_group(const struct config_row *row, const struct config *con
 static char *show_group(const struct config_row *row, const struct config *config, size_t i)
 {
         (void)i;
-        return need(strdup(*(char *const *)config_place(row, config)));
+        return strdup(*(char *const *)config_place(row, config));
 }
 
 static char *keep_group(const struct config_row *row, const struct config *config, size_t i)
@@ -269,40 +290,58 @@ const struct config_type config_type_group = {
         .clear = clear_group,
 };
 
-/* Calls visit for each name of config with the place of its id, which may be changed. */
-static void visit_names(const struct config *config,
-                        void (*visit)(void *context, const char *who, uint32_t *id), void *context)
+/* Calls visit for each name of config with the place of its id, which may be changed. Returns 0 or
+ * -ENOMEM: not all names were visited. */
+static int visit_names(const struct config *config,
+                       int (*visit)(void *context, const char *who, uint32_t *id), void *context)
 {
-        for (const struct config_row *row = config_rows; row < config_rows + config_n_rows; row++) {
+        int result = 0;
+
+        for (size_t r = 0; r < config_n_rows && result == 0; r++) {
+                const struct config_row *row = &config_rows[r];
                 const struct config_people *people = config_place(row, config);
                 char *who;
 
                 for (size_t i = 0; row->type == &config_type_people && i < people->n_texts; i++)
-                        visit(context, people->texts[i], id_of(people, i));
+                        if (result == 0)
+                                result = visit(context, people->texts[i], id_of(people, i));
                 if (row->type == &config_type_group && count_group(row, config)) {
                         who = print("@%s", *(char *const *)config_place(row, config));
-                        visit(context, who, gid_place(row, config));
+                        result = who ? visit(context, who, gid_place(row, config)) : -ENOMEM;
                         free(who);
                 }
         }
+        return result;
 }
 
-static void add_unknown(void *context, const char *who, uint32_t *id)
+static int add_unknown(void *context, const char *who, uint32_t *id)
 {
-        struct config_names *names = context;
-
-        if (*id != CONFIG_NO_ID)
-                return;
-        names->items = need_room(names->items, names->n, sizeof(*names->items));
-        names->items[names->n++] = (struct config_name){need(strdup(who)), CONFIG_NO_ID};
+        return *id == CONFIG_NO_ID ? config_names_add(context, who) : 0;
 }
 
-struct config_names config_names_unknown(const struct config *config)
+int config_names_unknown(const struct config *config, struct config_names *names)
 {
-        struct config_names names = {0};
+        int result;
 
-        visit_names(config, add_unknown, &names);
-        return names;
+        *names = (struct config_names){0};
+        result = visit_names(config, add_unknown, names);
+        if (result < 0)
+                config_names_done(names);
+        return result;
+}
+
+int config_names_add(struct config_names *names, const char *who)
+{
+        struct config_name *items = room_for_one(names->items, names->n, sizeof(*items));
+
+        if (!items)
+                return -ENOMEM;
+        names->items = items;
+        items[names->n] = (struct config_name){strdup(who), CONFIG_NO_ID};
+        if (!items[names->n].who)
+                return -ENOMEM;
+        names->n++;
+        return 0;
 }
 
 void config_names_done(struct config_names *names)
@@ -318,14 +357,15 @@ struct learning {
         bool learnt;
 };
 
-static void learn(void *context, const char *who, uint32_t *id)
+static int learn(void *context, const char *who, uint32_t *id)
 {
         struct learning *learning = context;
 
-        if (*id != CONFIG_NO_ID || strcmp(who, learning->name->who) != 0)
-                return;
-        *id = learning->name->id;
-        learning->learnt = true;
+        if (*id == CONFIG_NO_ID && strcmp(who, learning->name->who) == 0) {
+                *id = learning->name->id;
+                learning->learnt = true;
+        }
+        return 0;
 }
 
 bool config_name_learn(struct config *config, const struct config_name *name)

@@ -26,13 +26,17 @@ struct config_names {
  * or another positive errno. May take long; any thread may call it. */
 int config_name_find(const char *who, uint32_t *id);
 
-/* Returns the names of config that are unknown, each with CONFIG_NO_ID, to be freed with
- * config_names_done(). A name that stands in two places is there twice. */
-struct config_names config_names_unknown(const struct config *config);
+/* Sets *names to the names of config that are unknown, each with CONFIG_NO_ID, to be freed with
+ * config_names_done(). A name that stands in two places is there twice. Returns 0, or -ENOMEM with
+ * empty names. */
+int config_names_unknown(const struct config *config, struct config_names *names);
+
+/* Adds a copy of a name, with CONFIG_NO_ID. Returns 0 or -ENOMEM. */
+int config_names_add(struct config_names *names, const char *who);
 
 /* Frees the names. */
 void config_names_done(struct config_names *names);
 
 /* Enters the id of a name that was found wherever config has the name as unknown. Returns false if
- * that is nowhere. */
+ * that is nowhere, or as far as memory is short. */
 bool config_name_learn(struct config *config, const struct config_name *name);

@@ -8,7 +8,6 @@
 #include "config/draft.h"
 #include "config/files.h"
 #include "config/scan.h"
-#include "util/need.h"
 #include "util/suggest.h"
 
 /* The section of the lines being read. */
@@ -157,10 +156,14 @@ static void read_file(struct config_draft *draft, const char *path, enum config_
         if (text) {
                 config_scan_begin(&scan, text, size);
                 read_items(draft, file, &scan);
+                if (scan.starved)
+                        config_draft_starve(draft);
                 config_scan_done(&scan);
                 free(text);
         } else if (optional && error == -ENOENT) {
                 draft->main_missing = true;
+        } else if (error == -ENOMEM) {
+                config_draft_starve(draft);
         } else {
                 draft->unread = draft->unread || error != -ENOENT;
                 config_error(draft, (struct config_origin){file, 0}, NULL, NULL,
@@ -170,17 +173,18 @@ static void read_file(struct config_draft *draft, const char *path, enum config_
 
 void config_files_read(struct config_draft *draft, const struct config_source *source)
 {
-        char *main = config_main_path(source), **drop_ins;
+        const char *main = draft->config->path;
+        char **drop_ins = NULL;
         size_t n;
 
         /* The main file may be missing at the default path: the drop-ins may have all keys. */
         read_file(draft, main, source->again ? CONFIG_PIPES_SPENT : CONFIG_PIPES_READ,
                   !source->path);
-        drop_ins = config_drop_ins(source, main, &n);
+        if (config_drop_ins(source, main, &drop_ins, &n) < 0)
+                config_draft_starve(draft);
         for (size_t i = 0; i < n; i++) {
                 read_file(draft, drop_ins[i], CONFIG_PIPES_NONE, false);
                 free(drop_ins[i]);
         }
         free(drop_ins);
-        free(main);
 }

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "util/need.h"
-
 static const char blanks[] = " \t";
 
 void config_scan_begin(struct config_scan *scan, const char *text, size_t size)
@@ -40,15 +38,23 @@ static bool next_line(struct config_scan *scan, const char **line, size_t *size)
         return true;
 }
 
-static void append(struct config_scan *scan, const char *text, size_t size)
+/* False without memory. */
+static bool append(struct config_scan *scan, const char *text, size_t size)
 {
         if (scan->room - scan->used <= size) {
-                scan->room = 2 * (scan->used + size) + 64;
-                scan->joined = need(realloc(scan->joined, scan->room));
+                size_t room = 2 * (scan->used + size) + 64;
+                char *joined = realloc(scan->joined, room);
+
+                scan->starved = !joined;
+                if (!joined)
+                        return false;
+                scan->joined = joined;
+                scan->room = room;
         }
         memcpy(scan->joined + scan->used, text, size);
         scan->used += size;
         scan->joined[scan->used] = '\0';
+        return true;
 }
 
 static size_t blanks_before(const char *line, size_t size)
@@ -71,7 +77,8 @@ static bool continues(const char *line, size_t size)
 }
 
 /* Joins the next line that is neither blank nor a comment with its continuations. *first is the
- * number of the first line. False at the end of the text. */
+ * number of the first line. False at the end of the text, or without
+ * memory. */
 static bool join_lines(struct config_scan *scan, unsigned *first)
 {
         const char *line;
@@ -89,10 +96,12 @@ static bool join_lines(struct config_scan *scan, unsigned *first)
                 if (!more)
                         *first = scan->line;
                 more = continues(line, size);
-                append(scan, line, size - more);
+                if (!append(scan, line, size - more))
+                        return false;
                 if (!more)
                         return true;
-                append(scan, " ", 1);
+                if (!append(scan, " ", 1))
+                        return false;
         }
         return more;
 }

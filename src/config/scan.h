@@ -27,13 +27,14 @@ struct config_scan {
         unsigned line;
         char *joined; /* the current line with its continuations; owned */
         size_t used, room;
+        bool starved; /* memory was short: the scan ended early */
 };
 
 /* Begins a scan of size bytes of text, which may be any bytes. text is borrowed until
  * config_scan_done(). */
 void config_scan_begin(struct config_scan *scan, const char *text, size_t size);
 
-/* Fills item with the next item. False at the end of the text. */
+/* Fills item with the next item. False at the end of the text, or without memory. */
 bool config_scan_next(struct config_scan *scan, struct config_item *item);
 
 /* Frees the memory of the scan. */

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "util/need.h"
-
 int config_wrong(struct config_reading *reading, const char *format, ...)
 {
         va_list args;
@@ -51,8 +49,8 @@ struct config_quoted config_quote(const char *text)
 int config_read_words(struct config_reading *reading, const char *text,
                       int (*add)(struct config_reading *reading, const char *word))
 {
-        char *words = need(strdup(text)), *rest = words, *word;
-        int result = 0;
+        char *words = strdup(text), *rest = words, *word;
+        int result = words ? 0 : -ENOMEM;
 
         while (result == 0 && (word = strsep(&rest, " \t")))
                 if (*word)
@@ -66,15 +64,15 @@ size_t config_count(const struct config_row *row, const struct config *config)
         return row->type->count ? row->type->count(row, config) : 1;
 }
 
-bool config_same(const struct config_row *row, const struct config *a, const struct config *b)
+int config_same(const struct config_row *row, const struct config *a, const struct config *b)
 {
         size_t n = config_count(row, a);
-        bool same = n == config_count(row, b);
+        int same = n == config_count(row, b);
 
-        for (size_t i = 0; same && i < n; i++) {
+        for (size_t i = 0; same > 0 && i < n; i++) {
                 char *x = row->type->show(row, a, i), *y = row->type->show(row, b, i);
 
-                same = strcmp(x, y) == 0;
+                same = !x || !y ? -ENOMEM : strcmp(x, y) == 0;
                 free(x);
                 free(y);
         }

@@ -27,15 +27,16 @@ struct config_reading {
 struct config_type {
         /*
          * Reads text, which is never empty, into the configuration: replaces a scalar, or appends
-         * to a list. Returns 0, or -EINVAL with reading->wrong filled. The configuration is
-         * unchanged then, but a list keeps the words of text before the wrong word.
+         * to a list. Returns 0, -EINVAL with reading->wrong filled, or -ENOMEM. The configuration
+         * is unchanged after an error, but a list keeps the words of text before the wrong word.
          */
         int (*read)(struct config_reading *reading, const char *text);
 
         /* Returns the number of values; NULL: always one. */
         size_t (*count)(const struct config_row *row, const struct config *config);
 
-        /* Returns value number i as text for a file, to be freed; a secret in clear. */
+        /* Returns value number i as text for a file, to be freed; a secret in clear. NULL: no
+         * memory. */
         char *(*show)(const struct config_row *row, const struct config *config, size_t i);
 
         /* As show, but without a name that must be looked up again; NULL: show is used. */
@@ -84,8 +85,8 @@ int config_wrong(struct config_reading *reading, const char *format, ...)
 void config_doubt(struct config_reading *reading, const char *format, ...)
         __attribute__((format(printf, 2, 3)));
 
-/* Calls add for each word of text, between blanks, until one call fails. Returns 0 or the result of
- * the failed call. */
+/* Calls add for each word of text, between blanks, until one call fails. Returns 0, the result of
+ * the failed call, or -ENOMEM. */
 int config_read_words(struct config_reading *reading, const char *text,
                       int (*add)(struct config_reading *reading, const char *word));
 
@@ -98,5 +99,5 @@ struct config_quoted config_quote(const char *text);
 /* The number of values of the row in config. */
 size_t config_count(const struct config_row *row, const struct config *config);
 
-/* True if a and b have the same values of the row, in the same order. */
-bool config_same(const struct config_row *row, const struct config *a, const struct config *b);
+/* Returns 1 if a and b have the same values of the row, in the same order, 0 if not, or -ENOMEM. */
+int config_same(const struct config_row *row, const struct config *a, const struct config *b);

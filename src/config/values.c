@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* From entries to values: the defaults first, then the entries in the order of the files. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "config/draft.h"
 #include "config/type.h"
-#include "util/need.h"
+#include "util/room.h"
 
 static void read_value(struct config_draft *draft, const struct config_row *row, const char *text,
                        bool fallback, struct config_origin origin)
@@ -18,7 +19,11 @@ static void read_value(struct config_draft *draft, const struct config_row *row,
                 .fallback = fallback,
         };
 
-        if (row->type->read(&reading, text) < 0) {
+        int result = row->type->read(&reading, text);
+
+        if (result == -ENOMEM)
+                config_draft_starve(draft);
+        else if (result < 0) {
                 state->wrong = true;
                 config_error(draft, origin, row->section, row->key, "%s", reading.wrong);
         }
@@ -36,8 +41,10 @@ static void read_fallback(struct config_draft *draft, const struct config_row *r
         char *named = NULL;
 
         if (draft->config->instance && row->named_fallback &&
-            asprintf(&named, row->named_fallback, draft->config->instance) < 0)
-                abort();
+            asprintf(&named, row->named_fallback, draft->config->instance) < 0) {
+                config_draft_starve(draft);
+                return;
+        }
         if (*row->fallback)
                 read_value(draft, row, named ? named : row->fallback, true, nowhere);
         free(named);
@@ -54,8 +61,14 @@ static void read_entry(struct config_draft *draft, const struct config_entry *en
         if (!entry->row->list)
                 state->n_origins = 0;
         while (state->n_origins < n) {
-                state->origins =
-                        need_room(state->origins, state->n_origins, sizeof(*state->origins));
+                struct config_origin *origins =
+                        room_for_one(state->origins, state->n_origins, sizeof(*origins));
+
+                if (!origins) {
+                        config_draft_starve(draft);
+                        return;
+                }
+                state->origins = origins;
                 state->origins[state->n_origins++] = entry->origin;
         }
 }

@@ -282,6 +282,16 @@ static void block_signals(bool block)
         sigprocmask(block ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
 }
 
+/* Ends ftcpd as a crash does, with the predecessor's state kept and no connection closed, for
+ * another try. Sleeps first, because memory or descriptors may be short only for a moment. */
+static _Noreturn void leave(void)
+{
+        diag_err("what the last process left is kept: ftcpd ends, to be started again");
+        diag_settle(SETTLE_USEC);
+        sleep(1);
+        _exit(EXIT_FAILURE);
+}
+
 /* Returns the configuration that the predecessor kept, the caller's to free; NULL: none is usable.
  * For broken files. */
 static struct config *load_last(struct daemon *daemon)
@@ -290,9 +300,15 @@ static struct config *load_last(struct daemon *daemon)
         struct config_report report = {0};
         struct config *config;
 
-        if (!last_config_source(&daemon->last, &source))
+        errno = 0;
+        if (!last_config_source(&daemon->last, &source)) {
+                if (errno == ENOMEM)
+                        leave();
                 return NULL;
+        }
         config = config_load(&source, &report);
+        if (report.starved)
+                leave();
         daemon->outdated = config != NULL;
         if (config)
                 diag_event(LOG_ERR, diag_facts(.id = CATALOG_CONFIG_BAD),
@@ -353,16 +369,6 @@ static bool take(struct daemon *daemon)
         last_config_init(&daemon->last, daemon->handover.config);
         daemon->handover.config = -1;
         return true;
-}
-
-/* Ends ftcpd as a crash does, with the predecessor's state kept and no connection closed, for
- * another try. Sleeps first, because memory or descriptors may be short only for a moment. */
-static _Noreturn void leave(void)
-{
-        diag_err("what the last process left is kept: ftcpd ends, to be started again");
-        diag_settle(SETTLE_USEC);
-        sleep(1);
-        _exit(EXIT_FAILURE);
 }
 
 int daemon_run(const struct options *options, struct config *config)

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "util/diag.h"
-#include "util/need.h"
+#include "util/room.h"
 #include "util/socket.h"
 
 void doors_init(struct doors *doors)
@@ -27,12 +27,15 @@ void doors_done(struct doors *doors)
         doors_init(doors);
 }
 
+/* Returns NULL without memory. */
 static struct door *add_door(struct doors *doors, enum door_kind kind)
 {
-        struct door *door;
+        struct door *items = room_for_one(doors->items, doors->n, sizeof(*items)), *door;
 
-        doors->items = need_room(doors->items, doors->n, sizeof(*doors->items));
-        door = &doors->items[doors->n++];
+        if (!items)
+                return NULL;
+        doors->items = items;
+        door = &items[doors->n++];
         *door = (struct door){.kind = kind};
         socket_path_init(&door->own);
         return door;
@@ -150,6 +153,8 @@ static int open_passed(struct doors *doors, enum door_kind kind, int *fds, size_
         for (size_t i = 0; i < n && result == 0; i++) {
                 struct door *door = add_door(doors, kind);
 
+                if (!door)
+                        return -ENOMEM;
                 door->passed = true;
                 socket_local_text(fds[i], door->place.text, sizeof(door->place.text));
                 if (*door->place.text == '/')
@@ -165,7 +170,11 @@ static int open_first(struct doors *doors, const struct config *config, enum doo
 {
         struct wanted wanted = wanted_of(config, kind);
         char text[512];
-        int result = open_own(doors, add_door(doors, kind), &wanted, text, sizeof(text));
+        struct door *door = add_door(doors, kind);
+        int result = door ? open_own(doors, door, &wanted, text, sizeof(text)) : -ENOMEM;
+
+        if (!door)
+                snprintf(text, sizeof(text), "%s", strerror(ENOMEM));
 
         if (result < 0)
                 diag_err("[%s] Socket: %s", wanted.section, text);

@@ -11,7 +11,6 @@
 #include "util/clock.h"
 #include "util/diag.h"
 #include "util/host_error.h"
-#include "util/need.h"
 
 struct lookups {
         lookups_found *found;
@@ -71,14 +70,17 @@ static void on_answer(evutil_socket_t fd, short what, void *arg)
         round_free(round);
 }
 
+/* NULL: no memory. */
 static struct round *round_new(const struct lookups *lookups)
 {
-        struct round *round = need(calloc(1, sizeof(*round)));
+        struct round *round = calloc(1, sizeof(*round));
 
-        round->names.items = need(calloc(lookups->names.n, sizeof(*round->names.items)));
-        for (; round->names.n < lookups->names.n; round->names.n++)
-                round->names.items[round->names.n] = (struct config_name){
-                        need(strdup(lookups->names.items[round->names.n].who)), CONFIG_NO_ID};
+        for (size_t i = 0; round && i < lookups->names.n; i++) {
+                if (config_names_add(&round->names, lookups->names.items[i].who) < 0) {
+                        round_free(round);
+                        round = NULL;
+                }
+        }
         return round;
 }
 
@@ -105,6 +107,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         if (lookups->under_way) /* a slow directory */
                 return;
         round = round_new(lookups);
+        if (!round) {
+                diag_debug("no memory to look up users and groups");
+                return;
+        }
         round->to = fcntl(lookups->pipe[1], F_DUPFD_CLOEXEC, 3);
         error = round->to < 0 ? errno : -resolver_thread(look_up, round);
         lookups->under_way = error == 0;

@@ -50,18 +50,21 @@ static int check(const struct options *options)
         struct config_source source = daemon_source(options, true);
         struct config_report report = {0};
         struct config *config = config_load(&source, &report);
+        bool starved = report.starved;
 
         for (size_t i = 0; i < report.n_errors; i++)
                 fprintf(stderr, "%s\n", report.errors[i]);
         for (size_t i = 0; i < report.n_warnings; i++)
                 printf("%s\n", report.warnings[i]);
+        config_report_done(&report);
+        if (starved)
+                fprintf(stderr, "there is no memory for the configuration\n");
         if (config)
                 note_unreadable(config);
         if (config)
                 printf("%s: the configuration is good\n", config->path);
-        config_report_done(&report);
         if (!config)
-                return EXIT_CONFIG;
+                return starved ? EXIT_FAILURE : EXIT_CONFIG;
         config_free(config);
         return EXIT_SUCCESS;
 }
@@ -81,6 +84,11 @@ static int run(const struct options *options)
                 diag_line(LOG_NOTICE, "the details of other processes stay in sight: Landlock: %s",
                           strerror(-hidden));
         daemon_tell(&report);
+        if (report.starved) { /* as a crash: what a predecessor left is kept for another try */
+                diag_err("there is no memory for the configuration");
+                diag_settle(USEC_PER_SEC);
+                return EXIT_FAILURE;
+        }
         config_report_done(&report);
         result = daemon_run(options, config);
         diag_settle(USEC_PER_SEC);

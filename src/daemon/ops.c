@@ -12,7 +12,6 @@
 #include "daemon/limits.h"
 #include "util/clock.h"
 #include "util/diag.h"
-#include "util/need.h"
 
 enum { WARNINGS_TOLD = 8 };
 
@@ -93,34 +92,74 @@ static void report_error(struct config_report *report, char *text)
 static void report_warning(void *context, const char *text)
 {
         struct config_report *report = context;
+        char *copy = strdup(text);
+        char **warnings =
+                reallocarray(report->warnings, report->n_warnings + 1, sizeof(*warnings));
 
-        report->warnings =
-                need(reallocarray(report->warnings, report->n_warnings + 1, sizeof(char *)));
-        report->warnings[report->n_warnings++] = need(strdup(text));
+        if (warnings)
+                report->warnings = warnings;
+        if (warnings && copy)
+                warnings[report->n_warnings++] = copy;
+        else
+                free(copy);
 }
 
-/* Applies the files as a whole, or changes nothing; adds the errors to report. */
+/* Makes the object that looks names up, if any is unknown. Returns 0 or -ENOMEM. */
+static int need_lookups(struct daemon *daemon, const struct config_names *unknown)
+{
+        if (unknown->n && !daemon->lookups)
+                daemon->lookups = lookups_new(daemon->base, daemon_learn, daemon);
+        return unknown->n && !daemon->lookups ? -ENOMEM : 0;
+}
+
+/* Has the unknown names looked up again, if any; takes them over. */
+static void look_up(struct daemon *daemon, struct config_names *unknown)
+{
+        if (daemon->lookups)
+                lookups_set(daemon->lookups, unknown, LOOK_UP_USEC);
+        config_names_done(unknown);
+}
+
+/* All of a reload that may fail and changes nothing. Sets *unknown to the names to look up, the
+ * caller's to free after an error as well. Returns 0 or a negative errno. */
+static int prepare(struct daemon *daemon, const struct config *fresh, struct config_names *unknown,
+                   struct config_report *report)
+{
+        char refused[512], *text;
+        int refuses = config_refuses_reload(daemon->config, fresh, refused, sizeof(refused));
+        int result = config_names_unknown(fresh, unknown);
+
+        if (refuses < 0 || result < 0)
+                return -ENOMEM;
+        if (!refuses)
+                return need_lookups(daemon, unknown);
+        if (asprintf(&text, "%s: only a restart can change %s", fresh->path, refused) < 0)
+                return -ENOMEM;
+        report_error(report, text);
+        return -EINVAL;
+}
+
+/* Applies the files as a whole, or changes nothing; adds the errors to report. Returns 0 or a
+ * negative errno; after -ENOMEM there need not be an error in the report. */
 static int apply(struct daemon *daemon, struct config_report *report)
 {
         struct config_source source = daemon_source(daemon->options, false);
         struct config *fresh, *old = daemon->config;
-        char refused[512], *text;
+        struct config_names unknown;
+        int result;
+
 
         source.again = true;
         fresh = config_load(&source, report);
         if (!fresh)
-                return -EINVAL;
-        if (config_refuses_reload(old, fresh, refused, sizeof(refused))) {
-                if (asprintf(&text, "%s: only a restart can change %s", fresh->path, refused) < 0)
-                        text = NULL;
-                report_error(report, text);
+                return report->starved ? -ENOMEM : -EINVAL;
+        result = prepare(daemon, fresh, &unknown, report);
+        if (result == 0)
+                result = relay_configure(daemon->relay, fresh);
+        if (result < 0) {
+                config_names_done(&unknown);
                 config_free(fresh);
-                return -EINVAL;
-        }
-        if (relay_configure(daemon->relay, fresh) < 0) {
-                report_error(report, strdup("no memory for the new configuration"));
-                config_free(fresh);
-                return -ENOMEM;
+                return result;
         }
         daemon->config = fresh;
         daemon->outdated = false;
@@ -128,7 +167,7 @@ static int apply(struct daemon *daemon, struct config_report *report)
         limits_raise(fresh);
         limits_tell_memory(fresh, "");
         doors_give(&daemon->doors, fresh);
-        daemon_look_up(daemon);
+        look_up(daemon, &unknown);
         daemon->loud = false;
         config_free(old);
         diag_set_level(daemon->options->log_level < 0 ? fresh->log_level
@@ -138,16 +177,15 @@ static int apply(struct daemon *daemon, struct config_report *report)
 
 void daemon_look_up(struct daemon *daemon)
 {
-        struct config_names names = config_names_unknown(daemon->config);
+        struct config_names unknown;
 
-        if (names.n && !daemon->lookups)
-                daemon->lookups = lookups_new(daemon->base, daemon_learn, daemon);
-        if (daemon->lookups)
-                lookups_set(daemon->lookups, &names, LOOK_UP_USEC);
-        else if (names.n)
-                diag_err("no memory or descriptors to look up users and groups again: a reload "
-                         "does");
-        config_names_done(&names);
+        if (config_names_unknown(daemon->config, &unknown) == 0 &&
+            need_lookups(daemon, &unknown) == 0) {
+                look_up(daemon, &unknown);
+                return;
+        }
+        diag_err("no memory or descriptors to look up users and groups again: a reload does");
+        config_names_done(&unknown);
 }
 
 static void tell_learnt(struct daemon *daemon, const struct config_name *name)
@@ -218,6 +256,8 @@ int daemon_reload(void *context, struct config_report *report)
         if (!daemon->stopping)
                 daemon->shut = !doors_mend(&daemon->doors, daemon->config, report_warning, report);
         daemon_tell(report);
+        if (result == -ENOMEM && report->n_errors == 0)
+                diag_err("there is no memory for the new configuration");
         if (result < 0)
                 diag_event(LOG_ERR, diag_facts(.id = CATALOG_CONFIG_BAD),
                            "the configuration was not reloaded: nothing has changed");

@@ -172,9 +172,9 @@ int link_configure(struct link *link, const struct config *config)
 {
         struct wire_messages *wire_messages = calloc(1, sizeof(*wire_messages)),
                              *old = link->wire_messages;
-        bool changed = link->config && config_changes_link(link->config, config);
+        int changed = link->config ? config_changes_link(link->config, config) : 0;
 
-        if (!wire_messages || wire_messages_init(wire_messages, config) < 0) {
+        if (changed < 0 || !wire_messages || wire_messages_init(wire_messages, config) < 0) {
                 free(wire_messages);
                 return -ENOMEM;
         }

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "util/need.h"
 
 int address_list_add(struct address_list *addresses, const struct sockaddr *to, socklen_t size)
 {
@@ -169,17 +168,20 @@ static void remove_oldest(struct address_book *book)
 void address_book_put(struct address_book *book, const char *host, const char *port,
                       struct address_list *addresses, uint64_t now)
 {
+        struct address_entry entry = {strdup(host), strdup(port), *addresses, now};
+
         address_book_remove(book, host, port);
         if (book->n == ADDRESS_BOOK_MAX)
                 remove_oldest(book);
         if (!book->entries)
-                book->entries = need(calloc(ADDRESS_BOOK_MAX, sizeof(*book->entries)));
-        book->entries[book->n++] = (struct address_entry){
-                need(strdup(host)),
-                need(strdup(port)),
-                *addresses,
-                now,
-        };
+                book->entries = calloc(ADDRESS_BOOK_MAX, sizeof(*book->entries));
+        if (book->entries && entry.host && entry.port) {
+                book->entries[book->n++] = entry;
+        } else {
+                free(entry.host);
+                free(entry.port);
+                address_list_done(addresses);
+        }
         *addresses = (struct address_list){0};
 }
 

@@ -68,7 +68,8 @@ struct address_book {
 enum { ADDRESS_BOOK_MAX = 64 }; /* names in a book; beyond, a new name replaces the oldest */
 
 /* Enters the addresses of a name, in place of an earlier entry of the same host and port. Takes
- * over and empties addresses. now: the time of the entry. */
+ * over and empties addresses. now: the time of the entry. Without memory the book has no entry of
+ * the name. */
 void address_book_put(struct address_book *book, const char *host, const char *port,
                       struct address_list *addresses, uint64_t now);
 

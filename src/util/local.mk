@@ -10,8 +10,8 @@ libutil_a_SOURCES = \
 	%D%/host_error.c %D%/host_error.h \
 	%D%/journal.c %D%/journal.h \
 	%D%/memfd.c %D%/memfd.h \
-	%D%/need.h \
 	%D%/program.c %D%/program.h \
+	%D%/room.h \
 	%D%/socket.c %D%/socket.h \
 	%D%/socket_path.c %D%/socket_path.h \
 	%D%/std_fds.c %D%/std_fds.h \

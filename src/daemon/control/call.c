@@ -38,25 +38,28 @@ static json_t *named_error(const char *name, const char *key, const char *value)
         return control_error(name, json_pack("{s:s}", key, value));
 }
 
-/* Returns the interface of a method's full name, or NULL and *error; *method points behind the last
- * dot of the name. */
+/* Returns the interface of a method's full name, or NULL and *error (NULL without memory); *method
+ * points behind the last dot of the name. */
 static const struct control_interface *split(const struct control_service *service,
                                              const char *full, const char **method, json_t **error)
 {
         const char *dot = strrchr(full, '.');
         json_t *name = json_stringn(full, dot ? (size_t)(dot - full) : strlen(full));
-        const struct control_interface *interface =
-                dot && name ? control_interface_find(service, json_string_value(name)) : NULL;
+        const struct control_interface *interface = NULL;
 
         *method = dot ? dot + 1 : "";
-        *error = interface ? NULL
-                           : control_error("InterfaceNotFound",
-                                           json_pack("{s:O}", "interface", name));
+        *error = NULL;
+        if (!name)
+                return NULL;
+        if (dot)
+                interface = control_interface_find(service, json_string_value(name));
+        if (!interface)
+                *error = control_error("InterfaceNotFound", json_pack("{s:O}", "interface", name));
         json_decref(name);
         return interface;
 }
 
-/* Returns the method of a full name, or NULL and an error reply in *error. */
+/* Returns the method of a full name, or NULL and an error reply in *error (NULL without memory). */
 static const struct control_method *find(const struct control_service *service, const char *full,
                                          json_t **error)
 {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
@@ -20,13 +21,19 @@ static void take_health(const struct control_call *call, struct status *status,
         health_judge(status, call->ops->config(call->context), health);
 }
 
+/* A reply with these parameters, which are NULL without memory: then there is no reply. */
+static json_t *reply_with(json_t *parameters)
+{
+        return parameters ? control_reply(parameters) : NULL;
+}
+
 static json_t *run_status(const struct control_call *call)
 {
         struct status status;
         struct health health;
 
         take_health(call, &status, &health);
-        return control_reply(status_json(&status, &health));
+        return reply_with(status_json(&status, &health));
 }
 
 static json_t *run_health(const struct control_call *call)
@@ -35,7 +42,13 @@ static json_t *run_health(const struct control_call *call)
         struct health health;
 
         take_health(call, &status, &health);
-        return control_reply(status_json_health(&health));
+        return reply_with(status_json_health(&health));
+}
+
+/* A reply with one member, which is NULL without memory: then there is no reply. */
+static json_t *reply_list(const char *name, json_t *list)
+{
+        return reply_with(list ? json_pack("{s:o}", name, list) : NULL);
 }
 
 static json_t *run_list_clients(const struct control_call *call)
@@ -52,9 +65,9 @@ static json_t *run_list_clients(const struct control_call *call)
         }
         n = call->ops->clients(call->context, clients, room);
         for (size_t i = 0; i < n && i < room; i++)
-                json_array_append_new(list, status_json_client(&clients[i]));
+                status_json_append(&list, status_json_client(&clients[i]));
         free(clients);
-        return control_reply(json_pack("{s:o}", "clients", list));
+        return reply_list("clients", list);
 }
 
 static json_t *run_recent_events(const struct control_call *call)
@@ -63,8 +76,8 @@ static json_t *run_recent_events(const struct control_call *call)
         json_t *list = json_array();
 
         for (uint64_t seq = events_first(events); seq <= events_last(events); seq++)
-                json_array_append_new(list, status_json_event(events_get(events, seq)));
-        return control_reply(json_pack("{s:o}", "events", list));
+                status_json_append(&list, status_json_event(events_get(events, seq)));
+        return reply_list("events", list);
 }
 
 static json_t *run_monitor(const struct control_call *call, struct control_monitor *monitor)
@@ -126,7 +139,7 @@ static int monitor_next(const struct control_call *call, struct control_monitor 
                 event = status_json_event(events_get(events, monitor->next++));
         }
         monitor->link_first = false;
-        *reply = control_reply(json_pack("{s:o}", "event", event));
+        *reply = event ? reply_with(json_pack("{s:o}", "event", event)) : NULL;
         if (!*reply || json_object_set_new(*reply, "continues", json_true()) < 0) {
                 json_decref(*reply);
                 return -ENOMEM;
@@ -172,8 +185,8 @@ static json_t *run_get_config(const struct control_call *call)
         json_t *list = json_array();
 
         for (size_t i = 0; i < config->n_settings; i++)
-                json_array_append_new(list, setting_json(call, &config->settings[i]));
-        return control_reply(json_pack("{s:o}", "settings", list));
+                status_json_append(&list, setting_json(call, &config->settings[i]));
+        return reply_list("settings", list);
 }
 
 static json_t *run_get_latency(const struct control_call *call)
@@ -181,7 +194,7 @@ static json_t *run_get_latency(const struct control_call *call)
         struct status status = {0};
 
         call->ops->status(call->context, &status);
-        return control_reply(json_pack("{s:o}", "histograms", status_json_latency(status.latency)));
+        return reply_list("histograms", status_json_latency(status.latency));
 }
 
 static json_t *run_get_metrics(const struct control_call *call)
@@ -193,7 +206,7 @@ static json_t *run_get_metrics(const struct control_call *call)
 
         take_health(call, &status, &health);
         text = metrics_text(&status, &health);
-        reply = text ? control_reply(json_pack("{s:s}", "text", text)) : NULL;
+        reply = text ? reply_with(json_pack("{s:s}", "text", text)) : NULL;
         free(text);
         return reply;
 }
@@ -201,22 +214,23 @@ static json_t *run_get_metrics(const struct control_call *call)
 static json_t *run_reload(const struct control_call *call)
 {
         struct config_report report = {0};
-        json_t *reply = NULL, *errors;
-        int result = call->ops->reload(call->context, &report);
+        json_t *done = control_reply(NULL), *errors;
+        int result = done ? call->ops->reload(call->context, &report) : -ENOMEM;
 
         if (result == 0) {
-                reply = control_reply(NULL);
-        } else {
-                errors = json_array();
-                for (size_t i = 0; i < report.n_errors; i++)
-                        json_array_append_new(errors, status_json_text(report.errors[i]));
-                if (report.n_errors == 0)
-                        json_array_append_new(errors, json_string(strerror(-result)));
-                reply = control_error("io.ftcpd.ConfigInvalid",
-                                      json_pack("{s:o}", "errors", errors));
+                config_report_done(&report);
+                return done;
         }
+        json_decref(done);
+        errors = json_array();
+        for (size_t i = 0; i < report.n_errors; i++)
+                status_json_append(&errors, status_json_text(report.errors[i]));
+        if (report.n_errors == 0)
+                status_json_append(&errors, json_string(strerror(-result)));
         config_report_done(&report);
-        return reply;
+        return errors ? control_error("io.ftcpd.ConfigInvalid",
+                                      json_pack("{s:o}", "errors", errors))
+                      : NULL;
 }
 
 static const struct control_method ftcpd_methods[] = {

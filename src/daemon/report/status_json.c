@@ -21,11 +21,12 @@ static void add(json_t **object, const char *name, json_t *value)
         }
 }
 
-/* As add(), but a value of NULL is an absent member. */
-static void add_if(json_t **object, const char *name, json_t *value)
+void status_json_append(json_t **list, json_t *value)
 {
-        if (value)
-                add(object, name, value);
+        if (json_array_append_new(*list, value) < 0) {
+                json_decref(*list);
+                *list = NULL;
+        }
 }
 
 static json_t *number(uint64_t value)
@@ -33,9 +34,10 @@ static json_t *number(uint64_t value)
         return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
 }
 
-static json_t *number_or_absent(uint64_t value)
+static void add_number_if(json_t **object, const char *name, uint64_t value)
 {
-        return value == STATUS_NONE ? NULL : number(value);
+        if (value != STATUS_NONE)
+                add(object, name, number(value));
 }
 
 json_t *status_json_text(const char *value)
@@ -51,9 +53,10 @@ json_t *status_json_text(const char *value)
         return json;
 }
 
-static json_t *text_or_absent(const char *value)
+static void add_text_if(json_t **object, const char *name, const char *value)
 {
-        return value ? status_json_text(value) : NULL;
+        if (value)
+                add(object, name, status_json_text(value));
 }
 
 json_t *status_json_count(struct count count)
@@ -65,17 +68,17 @@ json_t *status_json_count(struct count count)
         return o;
 }
 
-static json_t *partial_json(const struct status_partial *partial)
+static void add_partial_if(json_t **object, const char *name, const struct status_partial *partial)
 {
         json_t *o;
 
         if (!partial->present)
-                return NULL;
+                return;
         o = json_object();
-        add_if(&o, "declaredBytes", number_or_absent(partial->declared_bytes));
+        add_number_if(&o, "declaredBytes", partial->declared_bytes);
         add(&o, "receivedBytes", number(partial->received_bytes));
         add(&o, "ageUsec", number(partial->age_usec));
-        return o;
+        add(object, name, o);
 }
 
 /* Returns the array of Drop, without the reasons for which nothing was ever dropped. */
@@ -93,7 +96,7 @@ static json_t *drops_json(const struct books *books)
                 add(&o, "reason", json_string(drop_reason_name((enum drop_reason)i)));
                 add(&o, "messages", number(count->messages));
                 add(&o, "bytes", number(count->bytes));
-                json_array_append_new(drops, o);
+                status_json_append(&drops, o);
         }
         return drops;
 }
@@ -120,28 +123,28 @@ static json_t *upstream_json(const struct status_upstream *up)
         add(&o, "state", json_string(link_state_name(up->state)));
         add(&o, "stateUsec", number(up->state_usec));
         add(&o, "address", status_json_text(up->address ? up->address : ""));
-        add_if(&o, "peer", text_or_absent(up->peer));
+        add_text_if(&o, "peer", up->peer);
         add(&o, "frame", status_json_text(up->frame));
         add(&o, "connects", number(up->connects));
         add(&o, "disconnects", number(up->disconnects));
         add(&o, "lastCause", json_string(link_cause_name(up->last_cause)));
-        add_if(&o, "lastError", text_or_absent(up->last_error));
-        add_if(&o, "lastErrorUsec", number_or_absent(up->last_error_usec));
-        add_if(&o, "nextAttemptUsec", number_or_absent(up->next_attempt_usec));
-        add_if(&o, "silentUsec", number_or_absent(up->silent_usec));
+        add_text_if(&o, "lastError", up->last_error);
+        add_number_if(&o, "lastErrorUsec", up->last_error_usec);
+        add_number_if(&o, "nextAttemptUsec", up->next_attempt_usec);
+        add_number_if(&o, "silentUsec", up->silent_usec);
         add(&o, "heartbeatTimeoutUsec", number(up->heartbeat_timeout_usec));
         add(&o, "heartbeatsSent", number(up->heartbeats_sent));
         add(&o, "heartbeatsReceived", number(up->heartbeats_received));
-        add_if(&o, "rttUsec", number_or_absent(up->rtt_usec));
+        add_number_if(&o, "rttUsec", up->rtt_usec);
         add(&o, "received", status_json_count(up->received));
         add(&o, "sent", status_json_count(up->sent));
         add(&o, "unacked", status_json_count(up->unacked));
         add(&o, "resent", status_json_count(up->resent));
-        add_if(&o, "partial", partial_json(&up->partial));
+        add_partial_if(&o, "partial", &up->partial);
         add(&o, "paused", json_boolean(up->paused));
-        add_if(&o, "heldBy", text_or_absent(up->held_by));
-        add_if(&o, "heldReason", text_or_absent(up->held_reason));
-        add_if(&o, "heldForUsec", number_or_absent(up->held_for_usec));
+        add_text_if(&o, "heldBy", up->held_by);
+        add_text_if(&o, "heldReason", up->held_reason);
+        add_number_if(&o, "heldForUsec", up->held_for_usec);
         return o;
 }
 
@@ -154,24 +157,24 @@ static json_t *reasons_json(const struct health *health)
 
                 add(&o, "severity", json_string(severity_name(health->reasons[i].severity)));
                 add(&o, "text", status_json_text(health->reasons[i].text));
-                json_array_append_new(reasons, o);
+                status_json_append(&reasons, o);
         }
         return reasons;
 }
 
-static json_t *socket_json(const struct status_socket *socket)
+static void add_socket_if(json_t **object, const char *name, const struct status_socket *socket)
 {
         json_t *o;
 
         if (!socket->text || !*socket->text)
-                return NULL;
+                return;
         o = json_object();
         add(&o, "path", status_json_text(socket->text));
         if (socket->inode) {
                 add(&o, "device", number(socket->device));
                 add(&o, "inode", number(socket->inode));
         }
-        return o;
+        add(object, name, o);
 }
 
 json_t *status_json(const struct status *status, const struct health *health)
@@ -179,7 +182,7 @@ json_t *status_json(const struct status *status, const struct health *health)
         json_t *o = json_object();
 
         add(&o, "version", status_json_text(status->version));
-        add_if(&o, "instance", text_or_absent(status->instance));
+        add_text_if(&o, "instance", status->instance);
         add(&o, "pid", json_integer(status->pid));
         add(&o, "uptimeUsec", number(status->uptime_usec));
         add(&o, "health", json_string(severity_name(health->severity)));
@@ -192,8 +195,8 @@ json_t *status_json(const struct status *status, const struct health *health)
         add(&o, "toUpstream", books_json(&status->to_upstream));
         add(&o, "toClients", books_json(&status->to_clients));
         add(&o, "refused", status_json_count(status->refused));
-        add_if(&o, "dataSocket", socket_json(&status->data_socket));
-        add_if(&o, "controlSocket", socket_json(&status->control_socket));
+        add_socket_if(&o, "dataSocket", &status->data_socket);
+        add_socket_if(&o, "controlSocket", &status->control_socket);
         return o;
 }
 
@@ -259,7 +262,7 @@ json_t *status_json_client(const struct status_client *client)
         if (client->local && client->gid != SOCKET_NO_GID)
                 add(&o, "gid", json_integer(client->gid));
         if (!client->local)
-                add_if(&o, "peer", text_or_absent(client->peer));
+                add_text_if(&o, "peer", client->peer);
         if (client->program[0])
                 add(&o, "program", status_json_text(client->program));
         add(&o, "connectedUsec", number(client->connected_usec));
@@ -270,7 +273,7 @@ json_t *status_json_client(const struct status_client *client)
         add(&o, "queued", status_json_count(client->queued));
         add(&o, "queueLimitBytes", number(client->queue_limit_bytes));
         add(&o, "dropped", status_json_count(client->dropped));
-        add_if(&o, "partial", partial_json(&client->partial));
+        add_partial_if(&o, "partial", &client->partial);
         return o;
 }
 
@@ -307,7 +310,7 @@ json_t *status_json_latency(const struct image_histogram *latency)
         json_t *list = json_array();
 
         for (int i = 0; i < LATENCY_KINDS; i++)
-                json_array_append_new(
-                        list, histogram_json(latency_kind_name((enum latency_kind)i), &latency[i]));
+                status_json_append(&list, histogram_json(latency_kind_name((enum latency_kind)i),
+                                                         &latency[i]));
         return list;
 }

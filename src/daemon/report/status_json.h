@@ -12,8 +12,12 @@
 #include "daemon/report/status.h"
 #include "store/image.h"
 
-/* Returns text of any origin as a JSON string. */
+/* Returns text of any origin as a JSON string; this and all below: NULL without memory. */
 json_t *status_json_text(const char *value);
+
+/* Appends value to *list, and takes the reference to value. If value is NULL, or without memory,
+ * *list becomes NULL: no list is told that lacks a part. */
+void status_json_append(json_t **list, json_t *value);
 
 /* Returns the reply of Status. */
 json_t *status_json(const struct status *status, const struct health *health);

@@ -19,7 +19,7 @@ void last_config_init(struct last_config *last, int fd);
 void last_config_done(struct last_config *last);
 
 /* Has `source` read the predecessor's configuration, borrowed until last_config_done(). Returns
- * false if there is none. */
+ * false if there is none, with ENOMEM in errno if that is for lack of memory. */
 bool last_config_source(struct last_config *last, struct config_source *source);
 
 /* Keeps `config`, which is in force now, for a successor. After a crash at any moment the successor
