@@ -322,8 +322,10 @@ static bool mark_extents(const struct recovery *r, const struct image_cursor *cu
 static bool collect_extents(struct recovery *r)
 {
         uint32_t used = r->store->extents_used;
-        bool *taken = calloc(used + 1, sizeof(*taken)), good = taken != NULL;
+        bool *taken = calloc(used + 1, sizeof(*taken));
+        bool good = taken && store_extent_room(r->store, used);
 
+        r->store->starved = !good;
         if (good && r->image->spread.has_backlog)
                 good = mark_extents(r, &r->image->spread.backlog, taken);
         for (uint64_t i = 0; good && i < r->image->totals.client_slots; i++) {

@@ -15,12 +15,10 @@ static bool know_slab(struct store *store, uint32_t slab)
         if (slab >= IMAGE_SLABS)
                 return false;
         if (slab >= store->slabs) {
-                uint32_t room = (slab / 1024 + 1) * 1024;
-                void *p = reallocarray(store->slab, room, sizeof(*store->slab));
-
-                if (!p)
+                if (!store_slab_room(store, slab + 1)) {
+                        store->starved = true;
                         return false;
-                store->slab = p;
+                }
                 for (uint32_t i = store->slabs; i <= slab; i++)
                         store->slab[i] = (struct store_slab){.prev = SLAB_NONE};
                 store->slabs = slab + 1;

@@ -50,7 +50,7 @@ static void repin(struct cursor *cursor)
 static void pin_something(struct log *log)
 {
         if (!log_ready(log))
-                abort(); /* one slab, once for each log */
+                abort(); /* once for each log: the relay has its logs ready before any reader */
 }
 
 void cursor_init(struct cursor *cursor, struct log *log, struct image_cursor *image, bool open)

@@ -93,23 +93,76 @@ void store_put(struct store *store, uint64_t *word, uint64_t value)
         store_put_word(word, value);
 }
 
-static void *grow(void *items, uint32_t *room, size_t size)
+static bool grow(uint32_t **items, uint32_t room)
 {
-        uint32_t more = *room ? *room * 2 : 64;
-        void *p = reallocarray(items, more, size);
+        uint32_t *more = reallocarray(*items, room, sizeof(*more));
 
-        if (!p)
-                abort(); /* some bytes a slab */
-        *room = more;
-        return p;
+        if (more)
+                *items = more;
+        return more;
 }
 
-static inline __attribute__((always_inline)) void push(uint32_t **items, uint32_t *n,
-                                                       uint32_t *room, uint32_t item)
+bool store_slab_room(struct store *store, uint32_t slabs)
 {
-        if (*n == *room)
-                *items = grow(*items, room, sizeof(**items));
-        (*items)[(*n)++] = item;
+        uint32_t room = (slabs + 1023) / 1024 * 1024;
+        void *table;
+
+        if (slabs <= store->slab_room)
+                return true;
+        table = reallocarray(store->slab, room, sizeof(*store->slab));
+        if (table)
+                store->slab = table;
+        if (!table || !grow(&store->late, room) || !grow(&store->free, room) ||
+            !grow(&store->cold, room) || !grow(&store->idle, room))
+                return false;
+        store->slab_room = room;
+        return true;
+}
+
+bool store_extent_room(struct store *store, uint64_t extents)
+{
+        uint32_t room = store->free_extents_room * 2;
+
+        if (extents <= store->free_extents_room)
+                return true;
+        if (room < extents)
+                room = (uint32_t)extents + 63;
+        if (!grow(&store->free_extents, room))
+                return false;
+        store->free_extents_room = room;
+        return true;
+}
+
+/* The lists of slabs have room for each slab once. */
+static inline void push(uint32_t *items, uint32_t *n, uint32_t item)
+{
+        items[(*n)++] = item;
+}
+
+/* Leaves each idle slab in the list once. */
+static void idle_sort_out(struct store *store)
+{
+        uint32_t kept = 0;
+
+        for (uint32_t i = 0; i < store->n_idle; i++) {
+                struct store_slab *s = &store->slab[store->idle[i]];
+
+                if (!s->idle)
+                        continue;
+                s->idle = false; /* a further entry counts for nothing */
+                store->idle[kept++] = store->idle[i];
+        }
+        for (uint32_t i = 0; i < kept; i++)
+                store->slab[store->idle[i]].idle = true;
+        store->n_idle = kept;
+}
+
+static void idle_push(struct store *store, uint32_t slab)
+{
+        if (store->n_idle == store->slab_room)
+                idle_sort_out(store);
+        push(store->idle, &store->n_idle, slab);
+        store->slab[slab].idle = true;
 }
 
 /* Free slabs keep at most this much memory; more goes back to the kernel. */
@@ -133,15 +186,14 @@ static void free_now(struct store *store, uint32_t slab)
         store->used_bytes -= s->committed;
         s->used = false;
         if (s->lent || (s->committed && store->free_bytes + s->committed > FREE_KEEP)) {
-                s->idle = true;
-                push(&store->idle, &store->n_idle, &store->idle_room, slab);
+                idle_push(store, slab);
                 return;
         }
         store->free_bytes += s->committed;
         if (s->committed)
-                push(&store->free, &store->n_free, &store->free_room, slab);
+                push(store->free, &store->n_free, slab);
         else
-                push(&store->cold, &store->n_cold, &store->cold_room, slab);
+                push(store->cold, &store->n_cold, slab);
 }
 
 /* Punches one hole for an idle slab and the idle slabs around, at most TIDY_SLABS: one call for
@@ -166,7 +218,7 @@ static uint32_t tidy_run(struct store *store, uint32_t slab)
                 else if (s->lent)
                         continue;
                 s->lent = false;
-                push(&store->cold, &store->n_cold, &store->cold_room, i);
+                push(store->cold, &store->n_cold, i);
         }
         return to - from;
 }
@@ -264,15 +316,9 @@ static uint32_t slab_take(struct store *store)
                 return store->cold[--store->n_cold];
         if (slab == IMAGE_SLABS ||
             !table_ready(store, offsetof(struct image, slab), sizeof(struct image_slab),
-                         &store->slabs_ready, slab))
+                         &store->slabs_ready, slab) ||
+            !store_slab_room(store, slab + 1))
                 return SLAB_NONE;
-        if (slab % 1024 == 0) {
-                void *p = reallocarray(store->slab, slab + 1024, sizeof(*store->slab));
-
-                if (!p)
-                        return SLAB_NONE;
-                store->slab = p;
-        }
         store->slab[slab] = (struct store_slab){.prev = SLAB_NONE};
         store->slabs++;
         return slab;
@@ -337,9 +383,7 @@ void slab_free(struct store *store, uint32_t slab)
                 free_now(store, slab);
                 return;
         }
-        if (store->n_late == store->late_room)
-                store->late = grow(store->late, &store->late_room, sizeof(*store->late));
-        store->late[store->n_late++] = slab;
+        push(store->late, &store->n_late, slab);
 }
 
 static uint32_t slab_of(const struct store *store, const void *bytes)
@@ -453,6 +497,7 @@ uint32_t extent_new(struct store *store)
         if (store->n_free_extents)
                 return store->free_extents[--store->n_free_extents];
         if (store->extents_used >= store->extents_most ||
+            !store_extent_room(store, (uint64_t)store->extents_used + 1) ||
             !table_ready(store, offsetof(struct image, extent), sizeof(struct image_extent),
                          &store->extents_ready, store->extents_used))
                 return UINT32_MAX;
@@ -466,15 +511,12 @@ bool extent_room(struct store *store, uint64_t n)
 
         if (!more)
                 return true;
-        return last <= store->extents_most &&
+        return last <= store->extents_most && store_extent_room(store, last) &&
                table_ready(store, offsetof(struct image, extent), sizeof(struct image_extent),
                            &store->extents_ready, (uint32_t)last - 1);
 }
 
 void extent_free(struct store *store, uint32_t extent)
 {
-        if (store->n_free_extents == store->free_extents_room)
-                store->free_extents = grow(store->free_extents, &store->free_extents_room,
-                                           sizeof(*store->free_extents));
         store->free_extents[store->n_free_extents++] = extent;
 }

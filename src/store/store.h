@@ -34,21 +34,26 @@ struct store {
                 bool idle; /* free, and its memory is to go back to the kernel */
         } * slab;
         uint32_t slabs; /* entries of slab[] ever used */
+        uint32_t
+                slab_room; /* of slab[] and of each list of slabs: to free a slab takes no memory */
         uint32_t *late; /* freed by the transaction under way: not written to before the transaction
                            is final */
-        uint32_t n_late, late_room;
+        uint32_t n_late;
         uint32_t *free; /* free slabs with memory, last in first out: the last is warm */
-        uint32_t n_free, free_room;
+        uint32_t n_free;
         uint32_t *cold; /* free slabs without memory, taken when free[] is empty */
-        uint32_t n_cold, cold_room;
-        uint32_t *idle; /* free slabs whose memory goes back to the kernel, by store_tidy() */
-        uint32_t n_idle, idle_room;
+        uint32_t n_cold;
+        uint32_t *idle; /* free slabs whose memory goes back to the kernel, by store_tidy(); an
+                           entry whose slab is not idle any more counts for nothing */
+        uint32_t n_idle;
         uint64_t free_bytes;  /* memory of the slabs in free[] */
         uint64_t used_bytes;  /* memory of the slabs in use */
         uint64_t limit_bytes; /* of used_bytes; UINT64_MAX: no limit */
         uint32_t clients_ready, extents_ready, slabs_ready; /* entries of the tables with memory */
-        uint32_t *free_extents, n_free_extents, free_extents_room, extents_used;
-        uint32_t extents_most; /* IMAGE_EXTENTS; tests set fewer */
+        uint32_t *free_extents, n_free_extents, extents_used;
+        uint32_t free_extents_room; /* for all extents ever used: to free one takes no memory */
+        uint32_t extents_most;      /* IMAGE_EXTENTS; tests set fewer */
+        bool starved; /* memory was short while the image was checked: nothing is known of it */
 };
 
 /* Called after every store, for tests that look at the memory; NULL in the daemon. */
@@ -178,6 +183,12 @@ void slabs_free(struct store *store, uint32_t first);
 
 /* Returns the number of a free extent, whose words the caller puts; UINT32_MAX: no memory. */
 uint32_t extent_new(struct store *store);
+
+/* Makes room for this many slabs in the tables of the process. False: no memory. */
+bool store_slab_room(struct store *store, uint32_t slabs);
+
+/* Makes room for the return of this many extents. False: no memory. */
+bool store_extent_room(struct store *store, uint64_t extents);
 
 /* Returns true if `n` calls of extent_new() in a row will succeed; gets the memory for them. */
 bool extent_room(struct store *store, uint64_t n);

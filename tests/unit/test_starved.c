@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory that is short while a configuration is loaded. Once, each of 70 allocations of the reader
- * ended a daemon that was told to reload.
+ * Memory that is short. Once, each of 70 allocations of the configuration's reader ended a daemon
+ * that was told to reload; and so did the end of a client whose slabs were too many for a list.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -19,6 +19,7 @@
 #include "lib/config_room.h"
 #include "lib/often.h"
 #include "starve.h"
+#include "store/store.h"
 
 enum { MOST = 100000 }; /* allocations of a load: a guard against a test that never ends */
 
@@ -237,6 +238,102 @@ static void unknown_names_survive_each_failed_allocation(void **state)
         config_free(config);
 }
 
+/* ---- the store ---- */
+
+enum { SLABS = 3000, EXTENTS = 5000 };
+
+/* Takes SLABS slabs and EXTENTS extents. */
+static void take_many(struct store *store, uint32_t *slab, uint32_t *extent)
+{
+        for (uint32_t i = 0; i < SLABS; i++) {
+                slab[i] = slab_new(store, 1);
+                assert_int_not_equal(slab[i], SLAB_NONE);
+        }
+        for (uint32_t i = 0; i < EXTENTS; i++) {
+                extent[i] = extent_new(store);
+                assert_int_not_equal(extent[i], UINT32_MAX);
+        }
+}
+
+static void give_back(struct store *store, const uint32_t *slab, const uint32_t *extent)
+{
+        store_begin(store);
+        for (uint32_t i = 0; i < SLABS; i++)
+                slab_free(store, slab[i]);
+        store_commit(store);
+        for (uint32_t i = 0; i < EXTENTS; i++)
+                extent_free(store, extent[i]);
+}
+
+static void slabs_and_extents_are_freed_and_used_again_without_memory(void **state)
+{
+        static uint32_t slab[SLABS], extent[EXTENTS];
+        struct store store;
+
+        (void)state;
+        assert_int_equal(store_init(&store), 0);
+        take_many(&store, slab, extent);
+        starve_at(1, UINT64_MAX);
+        for (int round = 0; round < 5; round++) {
+                give_back(&store, slab, extent);
+                while (round % 2 && store_tidy(&store))
+                        ;
+                take_many(&store, slab, extent);
+        }
+        assert_int_equal(starve->seen, 0);
+        starve->first = 0;
+        assert_int_equal(store.slabs, SLABS);
+        store_done(&store);
+}
+
+/* A slab that was tidied with its neighbour stays in the list of idle slabs for a while. */
+static void idle_slabs_never_fill_their_list(void **state)
+{
+        uint32_t slab[1024];
+        struct store store;
+
+        (void)state;
+        assert_int_equal(store_init(&store), 0);
+        for (uint32_t i = 0; i < 1024; i++)
+                slab[i] = slab_new(&store, IMAGE_SLAB_SIZE);
+        starve_at(1, UINT64_MAX);
+        for (int round = 0; round < 40; round++) {
+                for (uint32_t i = 0; i < 1024; i++)
+                        slab_free(&store, slab[i]);
+                store_tidy(&store);
+                for (uint32_t i = 0; i < 1024; i++)
+                        slab[i] = slab_new(&store, IMAGE_SLAB_SIZE);
+                assert_true(store.n_idle <= store.slab_room);
+        }
+        starve->first = 0;
+        assert_int_equal(store.slabs, 1024);
+        store_done(&store);
+}
+
+static void a_store_that_grows_without_memory_says_so(void **state)
+{
+        struct store store;
+
+        (void)state;
+        assert_int_equal(store_init(&store), 0);
+        for (uint64_t n = 1; n <= 5; n++) { /* the table and four lists */
+                starve_at(n, 1);
+                assert_int_equal(slab_new(&store, 1), SLAB_NONE);
+                assert_int_equal(starve->failed, 1);
+        }
+        starve_at(1, 1);
+        assert_int_equal(extent_new(&store), UINT32_MAX);
+        starve_at(1, 1);
+        assert_false(extent_room(&store, 7));
+        starve->first = 0;
+        assert_true(extent_room(&store, 7));
+        starve_at(1, 1);
+        for (int i = 0; i < 7; i++)
+                assert_int_not_equal(extent_new(&store), UINT32_MAX);
+        starve->first = 0;
+        store_done(&store);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -252,6 +349,9 @@ int main(void)
                                                 room_setup, room_teardown),
                 cmocka_unit_test_setup_teardown(unknown_names_survive_each_failed_allocation,
                                                 room_setup, room_teardown),
+                cmocka_unit_test(slabs_and_extents_are_freed_and_used_again_without_memory),
+                cmocka_unit_test(idle_slabs_never_fill_their_list),
+                cmocka_unit_test(a_store_that_grows_without_memory_says_so),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,9 +105,10 @@ static int open_left(struct relay *relay, struct handover *handover, const char 
                 *wrong = fingerprint_frame_is(relay->store.image, &relay->frame)
                                  ? recover_image(&relay->store, &relay->frame)
                                  : other_frame(relay);
+        result = *wrong && relay->store.starved ? -ENOMEM : 0;
         if (*wrong)
                 store_done(&relay->store);
-        return 0;
+        return result;
 }
 
 static int open_new(struct relay *relay)

@@ -127,18 +127,22 @@ static void on_forget(void *context, uint64_t epoch)
 static const struct link_ops link_ops = {on_state, relay_on_received, on_keep, on_forget,
                                          on_stopped};
 
-static void init_parts(struct relay *relay)
+/* False: no memory. */
+static bool init_parts(struct relay *relay)
 {
         struct image *image = relay->store.image;
 
         log_init(&relay->in, &relay->store, &image->in, &relay->frame);
         log_init(&relay->out, &relay->store, &image->out, &relay->frame);
+        if (!log_ready(&relay->in) || !log_ready(&relay->out))
+                return false;
         turn_init(&relay->turn, &relay->out, &image->turn);
         ledger_init(&relay->ledger, &relay->out, relay->recovered);
         if (relay->recovered)
                 spread_recover(&relay->spread, &relay->in);
         else
                 spread_init(&relay->spread, &relay->in);
+        return true;
 }
 
 int relay_new(struct relay **made, struct event_base *base, const struct config *config,
@@ -156,6 +160,7 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
                                 .frame = config->frame,
                                 .upstream = -1,
                                 .lingering = -1,
+                                .fd_bag = {.end = {-1, -1, -1, -1}},
                                 .flush_at = RELAY_NO_FLUSH,
                                 .started = clock_usec(),
                                 .started_wall = clock_wall_usec()};
@@ -169,7 +174,11 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
                 free(relay);
                 return result;
         }
-        init_parts(relay);
+        if (!init_parts(relay)) {
+                store_done(&relay->store);
+                free(relay);
+                return -ENOMEM;
+        }
         relay->poller = poller_new(base, &client_poller_ops);
         relay->deadlines = deadlines_new(base, client_due);
         relay->class = (struct client_class){.ops = &client_ops,
