@@ -161,11 +161,43 @@ enum varlink_result varlink_take(struct varlink_reader *reader, json_t **object)
         return VARLINK_OBJECT;
 }
 
+/* JSON text that grows. */
+struct encoding {
+        char *text;
+        size_t size, room;
+        bool failed; /* there was no memory: nothing is appended any more */
+};
+
+/* jansson takes no notice of a failure amid an object's key: one failure is a failure for good, else
+ * the text would lack the key. */
+static int encode_part(const char *bytes, size_t size, void *data)
+{
+        struct encoding *to = data;
+
+        if (!to->failed && to->room - to->size < size) {
+                size_t room = 2 * (to->size + size) + 64;
+                char *text = realloc(to->text, room);
+
+                to->failed = !text;
+                to->text = text ? text : to->text;
+                to->room = text ? room : to->room;
+        }
+        if (to->failed)
+                return -1;
+        memcpy(to->text + to->size, bytes, size);
+        to->size += size;
+        return 0;
+}
+
 char *varlink_encode(const json_t *object, size_t *size)
 {
-        char *text = json_dumps(object, JSON_COMPACT);
+        struct encoding to = {0};
 
-        if (text)
-                *size = strlen(text) + 1;
-        return text;
+        if (json_dump_callback(object, encode_part, &to, JSON_COMPACT) < 0 ||
+            encode_part("", 1, &to) < 0) {
+                free(to.text);
+                return NULL;
+        }
+        *size = to.size;
+        return to.text;
 }
