@@ -16,6 +16,7 @@
 #include "config.h"
 #include "core/catalog.h"
 #include "daemon/limits.h"
+#include "edge/timer.h"
 #include "util/clock.h"
 #include "util/diag.h"
 #include "util/host_error.h"
@@ -25,6 +26,7 @@
 enum {
         SETTLE_USEC = 20000, /* short, as clients wait during a restart */
         LOOK_SEC = 10,       /* between two looks at the sockets' paths */
+        TIMERS = 64,         /* more than there are but for those of the control socket's clients */
         TELL_MAX = 30,       /* diag lines for the errors of a configuration */
 };
 
@@ -227,12 +229,17 @@ static int build_relay(struct daemon *daemon)
         return result;
 }
 
+bool daemon_reserve(struct daemon *daemon, const struct config *config)
+{
+        return timer_reserve(daemon->base, TIMERS + config->control_max_clients);
+}
+
 static int build(struct daemon *daemon)
 {
         int result;
 
         daemon->base = event_base_new();
-        if (!daemon->base)
+        if (!daemon->base || !daemon_reserve(daemon, daemon->config))
                 return cannot_start();
         result = build_relay(daemon);
         if (result < 0)

@@ -33,6 +33,9 @@ struct daemon {
 
 extern const struct control_ops daemon_control_ops;
 
+/* Makes room for all timers of the daemon with this configuration. Returns false without memory. */
+bool daemon_reserve(struct daemon *daemon, const struct config *config);
+
 /* Has the names of users and groups that are unknown in the configuration in force looked up again
  * and again, off the event loop, until they are found. */
 void daemon_look_up(struct daemon *daemon);

@@ -131,6 +131,8 @@ static int prepare(struct daemon *daemon, const struct config *fresh, struct con
 
         if (refuses < 0 || result < 0)
                 return -ENOMEM;
+        if (!refuses && !daemon_reserve(daemon, fresh))
+                return -ENOMEM;
         if (!refuses)
                 return need_lookups(daemon, unknown);
         if (asprintf(&text, "%s: only a restart can change %s", fresh->path, refused) < 0)

@@ -322,8 +322,10 @@ static void begin(evutil_socket_t fd, short what, void *arg)
         session_write(session);
         if (session->fd < 0)
                 return;
-        if (session_reads(session))
-                event_add(session->readable, NULL);
+        if (session_reads(session) && event_add(session->readable, NULL) < 0) {
+                session_end(session, CAUSE_LOCAL, "no memory to read from it");
+                return;
+        }
         session_look_after(session);
 }
 

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "config/people.h"
+#include "edge/timer.h"
 #include "lib/config_room.h"
 #include "lib/often.h"
 #include "starve.h"
@@ -334,6 +335,44 @@ static void a_store_that_grows_without_memory_says_so(void **state)
         store_done(&store);
 }
 
+/* ---- timers ---- */
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+        (void)fd;
+        (void)what;
+        (void)arg;
+}
+
+/* A timer that could not be armed would never fire: a link would not be dialled again. */
+static void reserved_timers_are_armed_without_memory(void **state)
+{
+        enum { TIMERS = 300 };
+        struct event_base *base = event_base_new();
+        struct event *timer[TIMERS];
+        bool good = false;
+
+        (void)state;
+        for (uint64_t n = 1; !good; n++) {
+                starve_at(n, 1);
+                good = timer_reserve(base, TIMERS);
+                assert_int_equal(good, starve->failed == 0);
+                starve->first = 0;
+        }
+        for (int i = 0; i < TIMERS; i++)
+                timer[i] = evtimer_new(base, on_timer, NULL);
+        starve_at(1, UINT64_MAX);
+        for (int i = 0; i < TIMERS; i++)
+                timer_arm(timer[i], (uint64_t)(TIMERS - i) * USEC_PER_SEC);
+        assert_int_equal(starve->seen, 0);
+        starve->first = 0;
+        for (int i = 0; i < TIMERS; i++) {
+                assert_true(evtimer_pending(timer[i], NULL));
+                event_free(timer[i]);
+        }
+        event_base_free(base);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -352,6 +391,7 @@ int main(void)
                 cmocka_unit_test(slabs_and_extents_are_freed_and_used_again_without_memory),
                 cmocka_unit_test(idle_slabs_never_fill_their_list),
                 cmocka_unit_test(a_store_that_grows_without_memory_says_so),
+                cmocka_unit_test(reserved_timers_are_armed_without_memory),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
