@@ -82,7 +82,10 @@ static int bytes_from_file(struct config_reading *reading, const char *path,
                                                     : "it is larger");
         }
         fitted = realloc(data, (size_t)size + 1);
-        *bytes = (struct config_bytes){.data = fitted ? fitted : data, .size = (size_t)size};
+        if (fitted)
+                data = fitted;
+        bytes->data = data;
+        bytes->size = (size_t)size;
         return 0;
 }
 

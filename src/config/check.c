@@ -101,7 +101,8 @@ static bool copy_message(struct config_messages *to, const struct config_bytes *
         }
         if (from->size)
                 memcpy(data, from->data, from->size);
-        to->items[0] = (struct config_bytes){data, from->size};
+        to->items->data = data;
+        to->items->size = from->size;
         to->n = 1;
         return true;
 }

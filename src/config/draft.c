@@ -61,7 +61,9 @@ void config_draft_entry(struct config_draft *draft, const struct config_row *row
                 config_draft_starve(draft);
                 return;
         }
-        entries[draft->n_entries++] = (struct config_entry){row, copy, origin};
+        entries[draft->n_entries].row = row;
+        entries[draft->n_entries].value = copy;
+        entries[draft->n_entries++].origin = origin;
 }
 
 static void findings_done(struct config_findings *findings)

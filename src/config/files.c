@@ -232,5 +232,7 @@ char *config_file_read(const char *path, enum config_pipes pipes, bool *piped, s
                 return NULL;
         }
         fitted = realloc(data, *size + 1);
-        return fitted ? fitted : data;
+        if (fitted)
+                data = fitted;
+        return data;
 }

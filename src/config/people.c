@@ -240,12 +240,20 @@ static void clear_group(const struct config_row *row, struct config *config)
         *gid_place(row, config) = CONFIG_NO_ID;
 }
 
+/* Takes over name. */
+static void set_group(struct config_reading *reading, char *name, gid_t gid)
+{
+        clear_group(reading->row, reading->config);
+        *(char **)config_place(reading->row, reading->config) = name;
+        *gid_place(reading->row, reading->config) = gid;
+}
+
 /* Reads one name, whose blanks need no quotes. */
 static int read_group(struct config_reading *reading, const char *text)
 {
         size_t size = strlen(text);
         bool quoted = size >= 2 && *text == '"' && text[size - 1] == '"';
-        char *who = print("@%s", text + quoted), *name = NULL;
+        char *who = print("@%s", text + quoted), *name;
         uint32_t gid = CONFIG_NO_ID;
         int result;
 
@@ -253,15 +261,12 @@ static int read_group(struct config_reading *reading, const char *text)
                 return -ENOMEM;
         who[1 + size - 2 * (size_t)quoted] = '\0';
         result = strchr(who, '"') ? open_quote(reading, text) : find(reading, who, &gid);
-        if (result == 0 && !(name = strdup(who + 1)))
-                result = -ENOMEM;
-        if (result == 0) {
-                clear_group(reading->row, reading->config);
-                *(char **)config_place(reading->row, reading->config) = name;
-                *gid_place(reading->row, reading->config) = gid;
-        }
+        name = result == 0 ? strdup(who + 1) : NULL;
         free(who);
-        return result;
+        if (!name)
+                return result < 0 ? result : -ENOMEM;
+        set_group(reading, name, gid);
+        return 0;
 }
 
 static size_t count_group(const struct config_row *row, const struct config *config)

@@ -16,7 +16,7 @@
 #include "config.h"
 #include "core/catalog.h"
 #include "daemon/limits.h"
-#include "edge/timer.h"
+#include "daemon/timers.h"
 #include "util/clock.h"
 #include "util/diag.h"
 #include "util/host_error.h"
@@ -231,7 +231,7 @@ static int build_relay(struct daemon *daemon)
 
 bool daemon_reserve(struct daemon *daemon, const struct config *config)
 {
-        return timer_reserve(daemon->base, TIMERS + config->control_max_clients);
+        return timers_reserve(daemon->base, TIMERS + config->control_max_clients);
 }
 
 static int build(struct daemon *daemon)

@@ -12,7 +12,8 @@ libdaemon_a_SOURCES = \
 	%D%/limits.c %D%/limits.h \
 	%D%/lookups.c %D%/lookups.h \
 	%D%/ops.c \
-	%D%/options.c %D%/options.h
+	%D%/options.c %D%/options.h \
+	%D%/timers.c %D%/timers.h
 
 include %D%/service/local.mk
 include %D%/report/local.mk

@@ -23,4 +23,4 @@ libedge_a_SOURCES = \
 	%D%/session_life.c \
 	%D%/session_out.c \
 	%D%/tcp.c %D%/tcp.h \
-	%D%/timer.c %D%/timer.h
+	%D%/timer.h

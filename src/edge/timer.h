@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* Time spans in microseconds for libevent's timers. */
-#include <stdbool.h>
-#include <stddef.h>
-
 #include <event2/event.h>
 
 #include "util/clock.h"
@@ -12,10 +9,6 @@ static inline struct timeval timer_span(uint64_t usec)
 {
         return (struct timeval){(time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC)};
 }
-
-/* Makes room in libevent's heap for this many armed timers: to arm one of them takes no memory from
- * then on, and so never fails. Returns false without memory. */
-bool timer_reserve(struct event_base *base, size_t n);
 
 /* Arms the timer to fire once, usec from now, in place of an earlier time. */
 static inline void timer_arm(struct event *timer, uint64_t usec)

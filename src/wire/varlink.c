@@ -168,8 +168,8 @@ struct encoding {
         bool failed; /* there was no memory: nothing is appended any more */
 };
 
-/* jansson takes no notice of a failure amid an object's key: one failure is a failure for good, else
- * the text would lack the key. */
+/* Appends bytes; returns 0 or -1. jansson takes no notice of a failure amid an object's key: after
+ * one failure all fail, else the text would lack the key. */
 static int encode_part(const char *bytes, size_t size, void *data)
 {
         struct encoding *to = data;
@@ -179,8 +179,10 @@ static int encode_part(const char *bytes, size_t size, void *data)
                 char *text = realloc(to->text, room);
 
                 to->failed = !text;
-                to->text = text ? text : to->text;
-                to->room = text ? room : to->room;
+                if (text) {
+                        to->text = text;
+                        to->room = room;
+                }
         }
         if (to->failed)
                 return -1;

@@ -69,8 +69,7 @@ tests_unit_test_config_messages_SOURCES = %D%/test_config_messages.c $(config_ro
 tests_unit_test_config_notes_SOURCES = %D%/test_config_notes.c $(config_room)
 tests_unit_test_config_people_SOURCES = %D%/test_config_people.c $(config_room)
 tests_unit_test_starved_SOURCES = \
-	%D%/test_starved.c tests/system/lib/starve.c tests/system/lib/starve.h $(config_room)
-tests_unit_test_starved_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/system/lib
+	%D%/test_starved.c tests/system/lib/starve.c %D%/lib/starve.h %D%/lib/often.h $(config_room)
 tests_unit_test_control_SOURCES = \
 	%D%/test_control.c %D%/lib/control_room.c %D%/lib/control_room.h
 tests_unit_test_control_queue_SOURCES = \

@@ -16,10 +16,11 @@
 #include <cmocka.h>
 
 #include "config/people.h"
+#include "daemon/timers.h"
 #include "edge/timer.h"
 #include "lib/config_room.h"
 #include "lib/often.h"
-#include "starve.h"
+#include "lib/starve.h"
 #include "store/store.h"
 
 enum { MOST = 100000 }; /* allocations of a load: a guard against a test that never ends */
@@ -355,7 +356,7 @@ static void reserved_timers_are_armed_without_memory(void **state)
         (void)state;
         for (uint64_t n = 1; !good; n++) {
                 starve_at(n, 1);
-                good = timer_reserve(base, TIMERS);
+                good = timers_reserve(base, TIMERS);
                 assert_int_equal(good, starve->failed == 0);
                 starve->first = 0;
         }

@@ -21,7 +21,7 @@ static void take_health(const struct control_call *call, struct status *status,
         health_judge(status, call->ops->config(call->context), health);
 }
 
-/* A reply with these parameters, which are NULL without memory: then there is no reply. */
+/* Returns a reply with the parameters; NULL without memory, or for parameters of NULL. */
 static json_t *reply_with(json_t *parameters)
 {
         return parameters ? control_reply(parameters) : NULL;
@@ -45,7 +45,7 @@ static json_t *run_health(const struct control_call *call)
         return reply_with(status_json_health(&health));
 }
 
-/* A reply with one member, which is NULL without memory: then there is no reply. */
+/* Returns a reply with one list; NULL without memory, or for a list of NULL. */
 static json_t *reply_list(const char *name, json_t *list)
 {
         return reply_with(list ? json_pack("{s:o}", name, list) : NULL);

@@ -29,6 +29,9 @@ ROOMS = {
 }
 MOST_FILES = 32  # in a folder: with more of them, a stranger no longer sees what is where
 GENERATED = {'config.h'}  # written by configure
+# What may end the program, how often: a broken invariant, or a start. A lack of memory never does.
+ABORTS = {'ctl/peer/script.c': 1, 'flow/spread.c': 1, 'store/cursor.c': 1, 'store/store.c': 1,
+          'util/std_fds.c': 1}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
 
 
@@ -95,6 +98,13 @@ class Layers(unittest.TestCase):
                  for path, quote, target in inclusions()
                  if (why := wrong_inclusion(path, quote, target))]
         self.assertEqual(wrong, [], '\n' + '\n'.join(wrong))
+
+    def test_nothing_ends_the_program_but_what_is_known(self):
+        aborts = collections.Counter()
+        for path in sources():
+            with open(os.path.join(SRC, path), encoding='utf-8') as file:
+                aborts[path] += len(re.findall(r'\babort\(\)', file.read()))
+        self.assertEqual({path: n for path, n in aborts.items() if n}, ABORTS)
 
     def test_the_check_itself_finds_what_is_forbidden(self):
         for path, quote, target in [

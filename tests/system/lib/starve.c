@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "starve.h"
+#include "../../unit/lib/starve.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "edge/timer.h"
+#include "daemon/timers.h"
 
 #include <stdlib.h>
 
@@ -10,7 +10,7 @@ static void on_nothing(evutil_socket_t fd, short what, void *arg)
         (void)arg;
 }
 
-bool timer_reserve(struct event_base *base, size_t n)
+bool timers_reserve(struct event_base *base, size_t n)
 {
         const struct timeval later = {3600, 0};
         struct event **timers = calloc(n, sizeof(struct event *));
