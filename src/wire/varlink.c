@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "wire/varlink.h"
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,6 +105,54 @@ static void mend_numbers(json_t *object)
         }
 }
 
+/* Memory for one request: jansson's parser takes no notice of some failed allocations, and misreads
+ * the text or ends the program. While a request is parsed, what malloc() refuses comes from here;
+ * the request is thrown away then. */
+static struct {
+        char *from, *at, *end; /* NULL: no request is being parsed */
+        bool used;
+} spare;
+
+static void *spare_malloc(size_t size)
+{
+        const size_t unit = _Alignof(max_align_t);
+        char *bytes = malloc(size);
+
+        if (bytes || !spare.from)
+                return bytes;
+        spare.used = true;
+        size = (size + unit - 1) / unit * unit;
+        if (size > (size_t)(spare.end - spare.at))
+                return NULL;
+        bytes = spare.at;
+        spare.at += size;
+        return bytes;
+}
+
+static void spare_free(void *bytes)
+{
+        if (!spare.from || (char *)bytes < spare.from || (char *)bytes >= spare.end)
+                free(bytes);
+}
+
+/* Returns false without memory. */
+static bool spare_begin(size_t size, size_t values)
+{
+        size_t room = 16 * size + 512 * values + 4096;
+
+        json_set_alloc_funcs(spare_malloc, spare_free);
+        spare.used = false;
+        spare.from = spare.at = malloc(room);
+        spare.end = spare.from + (spare.from ? room : 0);
+        return spare.from;
+}
+
+static void spare_end(void)
+{
+        free(spare.from);
+        spare.from = NULL;
+}
+
 /* Parses JSON; NULL: malformed. A NUL in a string and an integer of any size are well-formed, and
  * pass (the integer as a real): the caller, which knows the method, judges the values. */
 static json_t *load(const char *text, size_t size)
@@ -122,14 +172,18 @@ static json_t *load(const char *text, size_t size)
 
 static enum varlink_result parse(const char *text, size_t size, json_t **object)
 {
-        json_t *value = load(text, size);
+        json_t *value;
 
-        if (!json_is_object(value)) {
+        if (!spare_begin(size, count_values(text, size)))
+                return VARLINK_STARVED;
+        value = load(text, size);
+        if (spare.used || !json_is_object(value)) {
                 json_decref(value);
-                return VARLINK_BAD;
+                value = NULL;
         }
+        spare_end();
         *object = value;
-        return VARLINK_OBJECT;
+        return value ? VARLINK_OBJECT : spare.used ? VARLINK_STARVED : VARLINK_BAD;
 }
 
 enum varlink_result varlink_take(struct varlink_reader *reader, json_t **object)

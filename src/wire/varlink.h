@@ -39,12 +39,18 @@ void *varlink_reader_room(struct varlink_reader *reader, size_t want);
 /* Counts `size` bytes in as data, which the caller put into the room. */
 void varlink_reader_fed(struct varlink_reader *reader, size_t size);
 
-enum varlink_result { VARLINK_MORE, VARLINK_OBJECT, VARLINK_BAD, VARLINK_TOO_LARGE };
+enum varlink_result {
+        VARLINK_MORE,
+        VARLINK_OBJECT,
+        VARLINK_BAD,
+        VARLINK_TOO_LARGE,
+        VARLINK_STARVED
+};
 
 /* Takes the next object: *object gets a new reference. Strings may have a NUL inside, and an
  * integer that is too large is a real. VARLINK_MORE: feed more bytes. VARLINK_BAD (not JSON, not an
- * object, a member twice, a number too large for a double) and _TOO_LARGE (too many bytes or
- * values) are final. */
+ * object, a member twice, a number too large for a double), _TOO_LARGE (too many bytes or values)
+ * and _STARVED (no memory) are final. */
 enum varlink_result varlink_take(struct varlink_reader *reader, json_t **object);
 
 /* Returns the bytes of an object with the NUL, *size bytes, which the caller frees; NULL: no

@@ -22,6 +22,7 @@
 #include "lib/often.h"
 #include "lib/starve.h"
 #include "store/store.h"
+#include "wire/varlink.h"
 
 enum { MOST = 100000 }; /* allocations of a load: a guard against a test that never ends */
 
@@ -336,6 +337,39 @@ static void a_store_that_grows_without_memory_says_so(void **state)
         store_done(&store);
 }
 
+/* ---- requests ---- */
+
+/* jansson took "Reload" for "Reloa", and ended the program at a number. */
+static void a_request_is_read_whole_or_not_at_all(void **state)
+{
+        static const char request[] = "{\"method\":\"io.ftcpd.DropClient\",\"parameters\":{\"id\":"
+                                      "1234567890123,\"more\":[-1.25e3,true,null,\"\\u00e4\"]}}";
+        enum varlink_result result = VARLINK_STARVED;
+
+        (void)state;
+        for (uint64_t n = 1, failed = 1; failed; n++) {
+                for (uint64_t many = 1; many; many = many == 1 ? UINT64_MAX : 0) {
+                        struct varlink_reader reader;
+                        uint64_t live = starve->live;
+                        json_t *object = NULL;
+
+                        varlink_reader_init(&reader);
+                        memcpy(varlink_reader_room(&reader, sizeof(request)), request,
+                               sizeof(request));
+                        varlink_reader_fed(&reader, sizeof(request));
+                        starve_at(n, many);
+                        result = varlink_take(&reader, &object);
+                        failed = starve->failed;
+                        starve->first = 0;
+                        assert_int_equal(result, failed ? VARLINK_STARVED : VARLINK_OBJECT);
+                        json_decref(object);
+                        varlink_reader_done(&reader);
+                        assert_int_equal(starve->live, live);
+                }
+                assert_in_range(n, 1, MOST);
+        }
+}
+
 /* ---- timers ---- */
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -392,6 +426,7 @@ int main(void)
                 cmocka_unit_test(slabs_and_extents_are_freed_and_used_again_without_memory),
                 cmocka_unit_test(idle_slabs_never_fill_their_list),
                 cmocka_unit_test(a_store_that_grows_without_memory_says_so),
+                cmocka_unit_test(a_request_is_read_whole_or_not_at_all),
                 cmocka_unit_test(reserved_timers_are_armed_without_memory),
         };
 

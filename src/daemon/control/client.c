@@ -177,6 +177,7 @@ static int serve_one(struct control_client *client)
         case VARLINK_OBJECT: break;
         case VARLINK_BAD:
         case VARLINK_TOO_LARGE: return -EBADMSG;
+        case VARLINK_STARVED: return -ENOMEM;
         }
         result = control_call(&call, request, &reply, &client->monitor, &client->flush);
         json_decref(request);
