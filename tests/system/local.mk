@@ -80,6 +80,6 @@ EXTRA_DIST += %D%/README %D%/soak.py %D%/soak_service.py %D%/clients/hasty.c %D%
 	%D%/lib/manager.py %D%/lib/manual.py %D%/lib/names.c %D%/lib/nspawn.py \
 	%D%/lib/played.py %D%/lib/runner.py %D%/lib/short.c %D%/lib/slow_books.c \
 	%D%/lib/small_store.c %D%/lib/spreading.py %D%/lib/standstill.py %D%/lib/starve.c \
-	%D%/lib/starving.py %D%/lib/steering.py \
+	%D%/lib/steering.py \
 	%D%/lib/storm.py %D%/lib/untold.c %D%/lib/volume.c %D%/lib/wires.py %D%/lib/yields.c \
 	%D%/service/memfd.c
