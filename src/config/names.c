@@ -112,24 +112,31 @@ static int check_host(struct config_reading *reading, const char *host)
         }
 }
 
-/* True if port is a number, or the name of a TCP service of this host. */
-static bool is_known_port(const char *port)
+/* Returns 1 if port is a number, or the name of a TCP service of this host, 0 if not, or -ENOMEM. */
+static int is_known_port(const char *port)
 {
         const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
         struct addrinfo *found = NULL;
-        int error = getaddrinfo(NULL, port, &hints, &found);
+        int error;
 
+        if (strspn(port, "0123456789") == strlen(port))
+                return 1;
+        errno = 0;
+        error = getaddrinfo(NULL, port, &hints, &found);
         if (error == 0)
                 freeaddrinfo(found);
-        return error == 0;
+        /* Without memory to open services(5) it returns EAI_SERVICE. */
+        return error && errno == ENOMEM ? -ENOMEM : error == 0;
 }
 
 /* An unknown name of a port is an error in a check; at run time a warning, as /etc/services may be
- * mended. Returns 0, or -EINVAL with the fault. */
+ * mended. Returns 0, -EINVAL with the fault, or -ENOMEM. */
 static int check_port(struct config_reading *reading, const char *port)
 {
-        if (is_known_port(port))
-                return 0;
+        int known = is_known_port(port);
+
+        if (known)
+                return known < 0 ? known : 0;
         if (reading->strict)
                 return config_wrong(reading,
                                     "there is no TCP port of the name %s in services(5), expected "

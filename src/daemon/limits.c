@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 
 #include "daemon/service/service.h"
-#include "util/cgroup.h"
+#include "daemon/cgroup.h"
 #include "util/diag.h"
 #include "util/host_error.h"
 #include "util/units.h"

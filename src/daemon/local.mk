@@ -6,6 +6,7 @@ ftcpd_LDADD = $(daemon_libraries)
 
 noinst_LIBRARIES += libdaemon.a
 libdaemon_a_SOURCES = \
+	%D%/cgroup.c %D%/cgroup.h \
 	%D%/daemon.c %D%/daemon.h \
 	%D%/daemon_internal.h \
 	%D%/doors.c %D%/doors.h \

@@ -4,7 +4,6 @@ noinst_LIBRARIES += libutil.a
 libutil_a_SOURCES = \
 	%D%/address.c %D%/address.h \
 	%D%/base64.c %D%/base64.h \
-	%D%/cgroup.c %D%/cgroup.h \
 	%D%/clock.c %D%/clock.h \
 	%D%/diag.c %D%/diag.h \
 	%D%/host_error.c %D%/host_error.h \

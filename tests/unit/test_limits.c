@@ -14,7 +14,7 @@
 
 #include "daemon/limits.h"
 #include "lib/config_room.h"
-#include "util/cgroup.h"
+#include "daemon/cgroup.h"
 #include "util/diag.h"
 
 #define NONE_1 "9223372036854771712\n" /* of version 1, for no limit */

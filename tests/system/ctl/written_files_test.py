@@ -197,7 +197,7 @@ class WrittenFiles(harness.SystemTest):
         """A new one belongs into whole_file.c, or here with a reason."""
         known = {
             "src/ctl/talk/whole_file.c",
-            "src/util/socket.c",  # the lock beside a socket: O_NOFOLLOW, 0600, nothing is written
+            "src/util/socket_path.c",  # the lock beside a socket: O_NOFOLLOW, 0600, nothing is written
         }
         opens = re.compile(r"\bO_CREAT\b|\bcreat\(|\bfopen\([^;]*?\"[wa]|\bmkos?temp\(|\bfreopen\(",
                            re.S)

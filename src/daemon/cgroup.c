@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "util/cgroup.h"
+#include "daemon/cgroup.h"
 
 #include <inttypes.h>
 #include <stdio.h>
