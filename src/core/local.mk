@@ -6,8 +6,10 @@ libcore_a_SOURCES = \
 	%D%/books.c %D%/books.h \
 	%D%/busy_poll.c %D%/busy_poll.h \
 	%D%/catalog.h \
+	%D%/credit.c %D%/credit.h \
 	%D%/failure_reports.c %D%/failure_reports.h \
 	%D%/liveness.c %D%/liveness.h \
 	%D%/pace.c %D%/pace.h \
 	%D%/stall.c %D%/stall.h \
-	%D%/state.c %D%/state.h
+	%D%/state.c %D%/state.h \
+	%D%/users.c %D%/users.h

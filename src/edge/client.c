@@ -68,9 +68,8 @@ static uint64_t due_at(const struct client *client, uint64_t now)
                 at = client->probed + PROBE_USEC; /* all other clients wait for this client */
         if (client->blocked && client->class->limits.stall_usec)
                 at = earliest(at, client->last_progress + client->class->limits.stall_usec);
-        if (client->over && client->class->limits.slow == SLOW_DISCONNECT &&
-            client->credit_usec < UINT64_MAX / 2)
-                at = earliest(at, client->credit_at + client->credit_usec + 1);
+        if (client->charged && client_credit_end(client, now) < UINT64_MAX)
+                at = earliest(at, client_credit_end(client, now) + 1);
         if (client->partial_since && client->class->limits.frame_usec && !client->waiting)
                 at = earliest(at, client->last_byte + client->class->limits.frame_usec);
         if (client->short_read || client->short_write)
@@ -169,10 +168,9 @@ void client_due(struct due *due, uint64_t at)
                 snprintf(why, sizeof(why),
                          "messages wait and it took no byte for %.3gs (ClientStallTimeout=)",
                          (double)(now - client->last_progress) / 1e6);
+                client_owe(client, now);
                 client_end(client, DROP_QUEUE_FULL, false, why);
-        } else if (client->over && client->class->limits.slow == SLOW_DISCONNECT &&
-                   client->credit_usec < UINT64_MAX / 2 &&
-                   now > client->credit_at + client->credit_usec) {
+        } else if (now > client_credit_end(client, now)) {
                 client_end_too_slow(client);
         } else if (is_unfinished(client, now)) {
                 client_end_unfinished(client, now);
@@ -197,15 +195,11 @@ void client_leave(struct client *client, const char *why)
                 client_end(client, DROP_CLIENT_GONE, false, why);
 }
 
-void client_configure(struct client *client, const struct client_limits *before)
+void client_configure(struct client *client)
 {
-        const struct client_limits *limits = &client->class->limits;
         uint64_t now = clock_usec();
 
-        if (client->over && limits->slow != before->slow)
-                client->credit_at = now; /* no credit is used for the time before */
-        if (client->credit_usec > limits->grace_usec)
-                client->credit_usec = limits->grace_usec;
+        client_charge(client, now);
         client_check(client, now);
         if (client->fd >= 0)
                 client_look_after(client, now);
@@ -230,7 +224,7 @@ static void fill_slot(struct client *client, const struct client_setup *setup)
         struct store *store = client->class->store;
 
         store_begin(store);
-        store_put(store, &image->since, client->credit_at);
+        store_put(store, &image->since, client->credit.at);
         store_put(store, &image->unplaced, 0);
         store_put(store, &image->inherited, 0);
         store_put(store, &image->partial_since, 0);
@@ -264,8 +258,7 @@ static struct client *make(const struct client_setup *setup)
                                   .local = setup->local,
                                   .uid = SOCKET_NO_UID,
                                   .gid = SOCKET_NO_GID,
-                                  .credit_usec = class->limits.grace_usec,
-                                  .credit_at = now,
+                                  .credit = {.left = UINT64_MAX, .at = now},
                                   .heartbeat_from = now};
         socket_keep_in_line(client->fd); /* a predecessor may have been of an earlier build */
         if (!deadlines_add(class->deadlines, &client->due)) {
@@ -296,7 +289,7 @@ struct client *client_new(const struct client_setup *setup)
         }
         fill_slot(client, setup);
         writer_init(&client->writer, setup->class->turn, setup->slot);
-        client_look_after(client, client->credit_at);
+        client_look_after(client, client->credit.at);
         return client;
 }
 
@@ -307,8 +300,8 @@ static uint64_t recovered_partial_since(const struct client *client)
         const struct image_client *image = client->image;
         uint64_t since = image->partial_since > image->since ? image->partial_since : image->since;
 
-        if (since > client->credit_at)
-                since = client->credit_at;
+        if (since > client->credit.at)
+                since = client->credit.at;
         return since ? since : 1;
 }
 
@@ -322,9 +315,9 @@ struct client *client_recover(const struct client_setup *setup)
         image = client->image;
         client->unplaced = image->unplaced;
         client->send_only = image->reading == READER_NONE;
-        if (image->since > client->credit_at)
-                store_set(&image->since, client->credit_at); /* no time lies in the future */
-        client->last_byte = client->credit_at;
+        if (image->since > client->credit.at)
+                store_set(&image->since, client->credit.at); /* no time lies in the future */
+        client->last_byte = client->credit.at;
         client->heartbeat_from = 0; /* the predecessor may have ended when one was almost due */
         if (image->reading == READER_LEAVING) {
                 client->leaving = "the link was lost";
@@ -384,6 +377,7 @@ void client_end(struct client *client, enum drop_reason drop, bool quiet, const 
                            diag_facts(.id = CATALOG_CLIENT_ENDED, .client = client->id),
                            "%s is disconnected: %s", client_name(client), why);
         client->fd = -1;
+        client_charge(client, clock_usec());
         poller_remove(client->class->poller, &client->polled);
         deadlines_remove(client->class->deadlines, &client->due);
         client_drop_partial(client);

@@ -12,6 +12,7 @@
 
 #include "config/config.h"
 #include "core/books.h"
+#include "core/users.h"
 #include "edge/deadlines.h"
 #include "edge/poller.h"
 #include "flow/spread.h"
@@ -45,6 +46,7 @@ void client_due(struct due *due, uint64_t at);
 
 struct client_limits {
         uint64_t queue_size, grace_usec, stall_usec, frame_usec; /* the last two 0: off */
+        uint64_t young_usec;                                     /* a client is young for so long */
         enum config_slow slow;
 };
 
@@ -85,14 +87,17 @@ struct client {
         bool local : 1;
         bool send_only : 1, receive_only : 1; /* reading side shut down; may not send (Senders=) */
         bool ended : 1;                       /* the client sends no more */
-        bool hung : 1;    /* the other end is gone; bytes sent before are still taken */
-        bool lost : 1;    /* hung: the host of a TCP client does not answer any more */
-        bool waiting : 1; /* in the relay's list of clients that wait for room */
-        bool blocked : 1; /* the socket is full */
-        bool over : 1;    /* beyond the queue limit */
-        bool called : 1;  /* bytes sent before the stop were taken */
-        bool parting : 1; /* read for the last time, beyond the out log's limit */
-        bool settled : 1; /* connected for long enough to be trusted */
+        bool hung : 1;          /* the other end is gone; bytes sent before are still taken */
+        bool lost : 1;          /* hung: the host of a TCP client does not answer any more */
+        bool waiting : 1;       /* in the relay's list of clients that wait for room */
+        bool blocked : 1;       /* the socket is full */
+        bool over : 1;          /* beyond the queue limit */
+        bool charged : 1;       /* uses its credits */
+        bool indebted : 1;      /* when it connected, its program owed */
+        bool charged_young : 1; /* and that of its user's young clients */
+        bool called : 1;        /* bytes sent before the stop were taken */
+        bool parting : 1;       /* read for the last time, beyond the out log's limit */
+        bool settled : 1;       /* connected for long enough to be trusted */
         bool short_read : 1, short_write : 1; /* the host had no memory: tried again soon */
         bool unplaced : 1;      /* bytes were discarded: the start of the next message is unknown */
         const char *leaving;    /* why the client is to go, static; NULL: it stays */
@@ -102,8 +107,10 @@ struct client {
         uint64_t heartbeat_from;  /* when a heartbeat was last due; 0: unknown, one is due now */
         uint64_t partial_counted; /* bytes of the partial message in the relay's sum */
         uint64_t rx_count_at;     /* when so many bytes were read, client_rx_count_go_on() is due */
-        uint64_t credit_usec,     /* of SlowClientGrace=, left at credit_at; */
-                credit_at;        /* while `over`, credit is used from here on */
+        struct credit credit;     /* of SlowClientGrace=, used while `charged` */
+        uint64_t over_waiting;    /* bytes that waited when the use began */
+        struct credit *debt;      /* used besides: of its program; NULL: none */
+        struct user *user;        /* NULL: not known (yet) */
         uint64_t refused_bytes;   /* read and never accepted */
         TAILQ_ENTRY(client)
         all, queue, begun; /* lists: every client; clients that wait for room; clients with a
@@ -119,7 +126,7 @@ struct client_setup {
 };
 
 /* Makes a client for a new connection and fills its slot of the client table. Reading begins at
- * once; the caller sets receive_only. Returns NULL with errno set
+ * once; the caller sets receive_only and user, which is borrowed. Returns NULL with errno set
  * if memory is short, or no more descriptors can be watched. */
 struct client *client_new(const struct client_setup *setup);
 
@@ -153,8 +160,8 @@ void client_write(struct client *client, uint64_t now);
  * messages were queued or written. */
 void client_check(struct client *client, uint64_t now);
 
-/* Applies changed limits and another heartbeat of the client's class; `before`: the old limits. */
-void client_configure(struct client *client, const struct client_limits *before);
+/* Applies changed limits and another heartbeat of the client's class. */
+void client_configure(struct client *client);
 
 /* Returns the count of messages that waited for the client and were dropped. */
 static inline struct count client_dropped(const struct client *client)

@@ -36,6 +36,19 @@ void client_deafen(struct client *client, enum drop_reason reason);
  * stall of ftcpd does not count as the client's. */
 void client_overslept(struct client *client, uint64_t at, uint64_t now);
 
+/* Begins or ends the use of the client's credits as its state asks for: while it keeps the others
+ * waiting and SlowClient=disconnect holds. */
+void client_charge(struct client *client, uint64_t now);
+
+/* Returns the time at which the first of the credits in use is consumed; UINT64_MAX: never. Of
+ * those that it shares with others, not before it is known whether the client takes bytes, nor
+ * while it does. */
+uint64_t client_credit_end(const struct client *client, uint64_t now);
+
+/* The client is ended as too slow: what it has used counts for those of its program that come
+ * later. */
+void client_owe(struct client *client, uint64_t now);
+
 /* Ends the client because its credit is used up. */
 void client_end_too_slow(struct client *client);
 

@@ -26,8 +26,8 @@ enum {
         LEND_CROWD = 8,
         LEND_WAITING = 64 * 1024,
         LEND_MANY = 48,
-        LATE_USEC = 50000, /* a deadline told so late is a sign that ftcpd stood still */
-        REFILL = 20,       /* credit comes back at 5 % of real time */
+        GLANCE_USEC = 2000, /* shows whether a client takes bytes */
+        LATE_USEC = 50000,  /* a deadline told so late is a sign that ftcpd stood still */
 };
 
 const char *client_name(const struct client *client)
@@ -69,6 +69,7 @@ void client_deafen(struct client *client, enum drop_reason reason)
         client->blocked = false;
         if (client->over) {
                 client->over = false;
+                client_charge(client, clock_usec());
                 client->class->ops->over(client->class->context, client, false);
         }
         if (dropped.messages)
@@ -202,6 +203,16 @@ static uint64_t later(uint64_t then, uint64_t late, uint64_t now)
         return now - then > late ? then + late : now;
 }
 
+/* A time in which the client could take nothing uses no credit. */
+static void forgive(struct client *client, uint64_t late, uint64_t now)
+{
+        credit_forgive(&client->credit, late, now);
+        if (client->charged_young)
+                credit_forgive(&client->user->young, late, now);
+        if (client->debt)
+                credit_forgive(client->debt, late, now);
+}
+
 /* The host has no memory for a send: the client is written to again after a moment, which does not
  * count as the client's. The socket has room, so no event would wait. */
 static void write_later(struct client *client, uint64_t now)
@@ -210,8 +221,7 @@ static void write_later(struct client *client, uint64_t now)
         client_want(client, POLLER_WRITE, false);
         client->short_write = true;
         client->last_progress = now;
-        if (client->over)
-                client->credit_at = later(client->credit_at, SOCKET_RETRY_USEC, now);
+        forgive(client, SOCKET_RETRY_USEC, now);
         client_look_after(client, now);
 }
 
@@ -365,7 +375,8 @@ void client_beat(struct client *client, uint64_t now)
 /* ---- the queue limit ---- */
 
 /* True if the client's queue is beyond its limit. A single message is within any limit, and
- * messages inherited from the backlog are not dropped because of the limit. */
+ * messages inherited from the backlog are neither dropped because of the limit nor a reason to be
+ * ended: nobody could have taken them at once. */
 static bool is_beyond(const struct client *client)
 {
         const struct cursor *cursor = &client->reader.cursor;
@@ -379,21 +390,102 @@ static bool is_beyond(const struct client *client)
                         store_set(&client->image->inherited, 0);
                 return false;
         }
-        if (client->class->limits.slow == SLOW_DROP)
+        if (client->class->limits.slow != SLOW_WAIT)
                 limit += client->image->inherited;
         return waiting > limit && cursor_queued(cursor).messages > 1;
 }
 
-static void settle_credit(struct client *client, uint64_t now)
+/* While the client keeps the others waiting it uses its credit, that of its user's young clients if
+ * it is young, and what clients of its program left that were too slow before it came. */
+static void use_credits(struct client *client, uint64_t now)
 {
-        uint64_t grace = client->class->limits.grace_usec,
-                 refill = (now - client->credit_at) / REFILL;
+        const struct client_limits *limits = &client->class->limits;
 
-        client->credit_usec =
-                refill >= grace - (client->credit_usec < grace ? client->credit_usec : grace)
-                        ? grace
-                        : client->credit_usec + refill;
-        client->credit_at = now;
+        client->charged = true;
+        client->over_waiting = cursor_waiting(&client->reader.cursor);
+        credit_use(&client->credit, limits->grace_usec, now);
+        if (!client->user)
+                return;
+        client->charged_young = now - client->image->since < limits->young_usec;
+        if (client->charged_young)
+                credit_use(&client->user->young, limits->grace_usec, now);
+        if (client->indebted)
+                client->debt =
+                        user_debt(client->user, client_program(client), limits->grace_usec, now);
+        client->indebted = client->debt != NULL;
+        if (client->debt)
+                credit_use(client->debt, limits->grace_usec, now);
+}
+
+static void rest_credits(struct client *client, uint64_t now)
+{
+        uint64_t grace = client->class->limits.grace_usec;
+
+        client->charged = false;
+        credit_rest(&client->credit, grace, now);
+        if (client->charged_young)
+                credit_rest(&client->user->young, grace, now);
+        if (client->debt)
+                credit_rest(client->debt, grace, now);
+        client->charged_young = false;
+        client->debt = NULL;
+}
+
+void client_charge(struct client *client, uint64_t now)
+{
+        bool charged =
+                client->fd >= 0 && client->over && client->class->limits.slow == SLOW_DISCONNECT;
+
+        if (charged && !client->charged)
+                use_credits(client, now);
+        else if (!charged && client->charged)
+                rest_credits(client, now);
+}
+
+/* True if the client, beyond its limit, takes bytes at the pace at which it would take its whole
+ * queue within the grace: it reads, and a burst was too much for a moment. */
+static bool is_taking(const struct client *client, uint64_t now)
+{
+        uint64_t waiting = cursor_waiting(&client->reader.cursor);
+        double taken =
+                waiting < client->over_waiting ? (double)(client->over_waiting - waiting) : 0;
+
+        return taken * (double)client->class->limits.grace_usec >=
+               (double)client->class->limits.queue_size * (double)(now - client->credit.at);
+}
+
+/* Returns the time at which the first of the credits is consumed that the client shares. */
+static uint64_t shared_end(const struct client *client)
+{
+        uint64_t grace = client->class->limits.grace_usec, young, debt;
+
+        young = client->charged_young ? credit_end(&client->user->young, grace) : UINT64_MAX;
+        debt = client->debt ? credit_end(client->debt, grace) : UINT64_MAX;
+        return young < debt ? young : debt;
+}
+
+uint64_t client_credit_end(const struct client *client, uint64_t now)
+{
+        uint64_t own, shared;
+
+        if (!client->charged)
+                return UINT64_MAX;
+        own = credit_end(&client->credit, client->class->limits.grace_usec);
+        shared = shared_end(client);
+        if (shared < client->credit.at + GLANCE_USEC)
+                shared = client->credit.at + GLANCE_USEC;
+        if (shared <= now && is_taking(client, now))
+                shared = now + GLANCE_USEC;
+        return own < shared ? own : shared;
+}
+
+void client_owe(struct client *client, uint64_t now)
+{
+        uint64_t grace = client->class->limits.grace_usec;
+        uint64_t used = grace - credit_left(&client->credit, grace, now);
+
+        if (client->user && used)
+                user_owe(client->user, client_program(client), used, grace, now);
 }
 
 void client_overslept(struct client *client, uint64_t at, uint64_t now)
@@ -402,8 +494,7 @@ void client_overslept(struct client *client, uint64_t at, uint64_t now)
 
         if (late < LATE_USEC)
                 return;
-        if (client->over)
-                client->credit_at = later(client->credit_at, late, now);
+        forgive(client, late, now);
         client->last_progress = later(client->last_progress, late, now);
 }
 
@@ -437,28 +528,35 @@ void client_check(struct client *client, uint64_t now)
         }
         if (over == client->over)
                 return;
-        if (over) {
-                settle_credit(client, now);
-        } else {
-                uint64_t used =
-                        client->class->limits.slow == SLOW_WAIT ? 0 : now - client->credit_at;
-
-                client->credit_usec = used < client->credit_usec ? client->credit_usec - used : 0;
-                client->credit_at = now;
-        }
         client->over = over;
+        client_charge(client, now);
         client->class->ops->over(client->class->context, client, over);
         if (client->fd >= 0)
                 client_look_after(client, now);
 }
 
+/* Returns by whom the credit was used up, where it was not by the client alone. */
+static const char *whose_credit(const struct client *client, uint64_t now)
+{
+        uint64_t grace = client->class->limits.grace_usec;
+
+        if (credit_left(&client->credit, grace, now) == 0)
+                return "";
+        if (client->debt && credit_left(client->debt, grace, now) == 0)
+                return ", by clients of its program before it";
+        return ", by young clients of its user, which share one";
+}
+
 void client_end_too_slow(struct client *client)
 {
-        char why[160];
+        uint64_t now = clock_usec();
+        char why[256];
 
         snprintf(why, sizeof(why),
                  "too slow: %" PRIu64 " bytes were waiting for it (ClientQueueSize=%" PRIu64
-                 ") and its SlowClientGrace= is used up",
-                 cursor_waiting(&client->reader.cursor), client->class->limits.queue_size);
+                 ") and its SlowClientGrace= is used up%s",
+                 cursor_waiting(&client->reader.cursor), client->class->limits.queue_size,
+                 whose_credit(client, now));
+        client_owe(client, now);
         client_end(client, DROP_QUEUE_FULL, false, why);
 }

@@ -34,8 +34,8 @@
  *   "admit" gets the first position that other waiting readers may read from. Next these become
  *   members: in broadcast, the cursor of each starts at "waits" minus one or at "admit", whichever
  *   is later. Last, the bytes sent are booked and "sending" is cleared.
- * - "inherited" is the size of the backlog that the client got: SlowClient=drop adds "inherited" to
- *   ClientQueueSize= until the queue is within ClientQueueSize= for the first time.
+ * - "inherited" is the size of the backlog that the client got, which is added to ClientQueueSize=,
+ *   but with SlowClient=wait, until the queue is within ClientQueueSize= for the first time.
  * - When HoldSize= becomes 0, the waiting readers become members. Messages of the backlog that came
  *   before the first of them are dropped (hold_full). Later ones are for the waiting readers: in
  *   broadcast as after a trust, in balance each for one of them.

@@ -30,7 +30,7 @@
  *                         fill_slot() must set a new word
  *   image_session     29  flow/ledger, edge/session, edge/link; ledger_begin() must set a word that
  *                         one connection must not leave to the next
- *   image_totals      60  any module: counts and times of the daemon, which outlive connections
+ *   image_totals      59  any module: counts and times of the daemon, which outlive connections
  *   image_spread       8  flow/spread
  *   image_histogram    5  store/histogram, in each of IMAGE_LATENCIES histograms
  *   image            467  any module; a new structure takes the place of its size in spare words
@@ -149,9 +149,9 @@ struct image_client {
         uint64_t accepted_messages, accepted_bytes; /* whole messages received from the client */
         uint64_t gone_messages, gone_bytes;         /* delivered, once `cursor` is stale */
         uint64_t dropped_messages, dropped_bytes;   /* dropped from the client's queue */
-        uint64_t inherited; /* bytes that the client got from the backlog: with SlowClient=drop the
-                               queue's limit is larger by as much, until the queue is within the
-                               limit alone */
+        uint64_t inherited; /* bytes that the client got from the backlog: but with SlowClient=wait
+                               the queue's limit is larger by as much, until the queue is within
+                               the limit alone */
         uint64_t partial_since; /* when the partial message began, clock_usec(); stale without a
                                    partial message; 0: a build that did not note the time */
         uint64_t spare[4];
@@ -220,7 +220,8 @@ struct image_totals {
         uint64_t accepting;  /* 1: a client may be accepted already that has no id yet */
         uint64_t down_since; /* since when the link counts as down, clock_usec(); 0: not down */
         uint64_t unheard;    /* connections in a row that ended while provisional */
-        uint64_t spare[60];
+        uint64_t crowded;    /* clients that made room for another user's */
+        uint64_t spare[59];
 };
 
 /* The frame of the link (struct frame_spec), without which the logs can't be read. */

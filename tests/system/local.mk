@@ -25,6 +25,7 @@ system_tests += \
 	%D%/clients/client_heartbeat_test.py \
 	%D%/clients/closed_test.py \
 	%D%/clients/crowd_test.py \
+	%D%/clients/fair_test.py \
 	%D%/clients/limits_test.py \
 	%D%/clients/local_test.py \
 	%D%/clients/ninjatcp_client_test.py \

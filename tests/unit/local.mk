@@ -60,6 +60,7 @@ unit_tests = \
 	%D%/test_turn \
 	%D%/test_units \
 	%D%/test_upgrade \
+	%D%/test_users \
 	%D%/test_varlink \
 	%D%/test_waits
 config_room = %D%/lib/config_room.c %D%/lib/config_room.h

@@ -335,6 +335,9 @@ static void screen_clients(FILE *to, const json_t *status)
         line(to, "clients", "%" PRId64 " of %" PRId64 "; %" PRId64 " accepted, %" PRId64 " refused",
              member_int(status, "clients", 0), member_int(status, "clientsLimit", 0),
              member_int(status, "clientsAccepted", 0), member_int(status, "clientsRefused", 0));
+        if (member_int(status, "clientsCrowded", 0))
+                below(to, true, "%" PRId64 " made room for another user's: their user has too many",
+                      member_int(status, "clientsCrowded", 0));
         if (is_any(status, "refused"))
                 below(to, true, "%s of theirs refused: too large, cut off, or not of Senders=",
                       count(status, "refused").text);

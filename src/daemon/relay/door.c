@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -16,7 +19,10 @@
 #include "util/host_error.h"
 #include "util/socket.h"
 
-enum { RESERVE = 32 }; /* descriptors for the link, its resolver and the daemon itself */
+enum {
+        RESERVE = 32, /* descriptors for the link, its resolver and the daemon itself */
+        CROWD = 4,    /* of fewer places no user makes room for another */
+};
 
 #define TELL_USEC (60 * USEC_PER_SEC)
 
@@ -79,13 +85,33 @@ static void get_peer(const struct client *client, struct socket_peer *peer)
                 socket_peer_init(peer);
 }
 
+/* Fills name with the user behind a connection: the number of a local user, or an address. */
+static void user_name(int fd, bool local, char name[USERS_NAME])
+{
+        struct sockaddr_storage address = {0};
+        struct ucred cred = {.uid = SOCKET_NO_UID};
+        socklen_t size = sizeof(address), cred_size = sizeof(cred);
+
+        snprintf(name, USERS_NAME, "?");
+        if (local && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &cred_size) == 0 &&
+            cred.uid != SOCKET_NO_UID)
+                snprintf(name, USERS_NAME, "%u", (unsigned)cred.uid);
+        else if (!local && getpeername(fd, (struct sockaddr *)&address, &size) == 0)
+                getnameinfo((struct sockaddr *)&address, size, name, USERS_NAME, NULL, 0,
+                            NI_NUMERICHOST);
+}
+
 void relay_introduce(struct relay *relay, struct client *client)
 {
+        char name[USERS_NAME];
+
         struct sockaddr_storage address = {0};
         socklen_t size = sizeof(address);
         struct socket_peer peer;
         char text[80];
 
+        user_name(client->fd, client->local, name);
+        client->user = users_join(&relay->users, name);
         get_peer(client, &peer);
         client->pid = peer.pid;
         client->uid = peer.uid;
@@ -98,6 +124,8 @@ void relay_introduce(struct relay *relay, struct client *client)
                 socket_address_text((struct sockaddr *)&address, size, text, sizeof(text));
                 client->who.address = strdup(text);
         }
+        client->indebted = client->user && user_debt(client->user, client_program(client),
+                                                     relay->class.limits.grace_usec, clock_usec());
         client->receive_only = !may_send(relay, client, &peer);
         socket_peer_done(&peer);
         diag_debug("%s connected%s", client_name(client),
@@ -158,6 +186,35 @@ static void turn_away(struct relay *relay, int fd, const char *why)
         store_put(&relay->store, &totals->accepting, 0);
         store_commit(&relay->store);
         close(fd);
+}
+
+/* All places are taken: where one user has more than half of them, a client of another user gets
+ * the place of its last one. Returns true if there is a place now. */
+static bool make_place(struct relay *relay, const struct client_setup *setup)
+{
+        const struct user *major = relay->users.major;
+        struct client *client;
+        char name[USERS_NAME], why[160];
+
+        if (!major || relay->config->max_clients < CROWD)
+                return false;
+        user_name(setup->fd, setup->local, name);
+        if (strcmp(name, major->name) == 0)
+                return false;
+        client = TAILQ_LAST(&relay->all, client_list);
+        while (client && client->user != major)
+                client = TAILQ_PREV(client, client_list, all);
+        if (!client)
+                return false;
+        snprintf(why, sizeof(why),
+                 "crowded: its user has %u of the %" PRIu64
+                 " places (MaxClients=), and another user's client came",
+                 major->clients, relay->config->max_clients);
+        store_begin(&relay->store);
+        store_add(&relay->store, &relay->store.image->totals.crowded, 1);
+        store_commit(&relay->store);
+        client_end(client, DROP_CLIENT_GONE, false, why);
+        return relay->n_clients < relay->config->max_clients;
 }
 
 /* True if fd is among the last descriptors: these stay free for the link and the control socket. */
@@ -238,16 +295,16 @@ void relay_admit(void *context, int fd)
         struct client_setup setup = relay_client_setup(relay, fd);
         struct client *client;
 
-        if (relay->n_clients >= relay->config->max_clients) {
-                turn_away(relay, fd, "MaxClients= are connected");
-                return;
-        }
         if (relay->config->when_down == DOWN_REFUSE && !relay->was_open) {
                 turn_away(relay, fd, "the link is down (WhenDown=refuse)");
                 return;
         }
         if (is_among_last(relay, fd)) {
                 turn_away(relay, fd, "no more descriptors may be open (LimitNOFILE=)");
+                return;
+        }
+        if (relay->n_clients >= relay->config->max_clients && !make_place(relay, &setup)) {
+                turn_away(relay, fd, "MaxClients= are connected");
                 return;
         }
         setup.slot = spread_room(&relay->spread) ? take_slot(relay) : IMAGE_CLIENTS;

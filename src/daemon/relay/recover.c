@@ -213,37 +213,21 @@ static void recover_client(struct relay *relay, uint32_t slot, int fd)
         relay_introduce(relay, client);
 }
 
-static int by_age(const void *a, const void *b)
-{
-        uint64_t x = (*(struct client *const *)a)->partial_since;
-        uint64_t y = (*(struct client *const *)b)->partial_since;
-
-        return (x > y) - (x < y);
-}
-
-/* Counts and lists the partial messages of all clients, the oldest first. */
+/* Counts and lists the partial messages of all clients. */
 static void list_partials(struct relay *relay)
 {
-        struct client **begun = calloc(relay->n_clients + 1, sizeof(struct client *));
         struct client *client;
-        size_t n = 0;
 
-        if (!begun)
-                exit_without_state(relay);
         TAILQ_FOREACH(client, &relay->all, all)
         if (client->partial_since)
-                begun[n++] = client;
-        qsort(begun, n, sizeof(*begun), by_age);
-        for (size_t i = 0; i < n; i++)
-                relay_on_partial(relay, begun[i]);
-        free(begun);
+                relay_on_partial(relay, client);
 }
 
 /*
  * Reconciles each client with the kernel's counters. Clients to which a send was under way end, and
  * come first: otherwise messages that another ending client leaves could be dealt to such a client,
  * into the middle of the send. PartialSize= is kept afterwards: an end amid the walk would be the
- * end of another client than the walk is at, and of the oldest message so far, not of all.
+ * end of another client than the walk is at.
  */
 static void reconcile_clients(struct relay *relay)
 {

@@ -29,6 +29,10 @@ static void on_gone(void *context, struct client *client, bool quiet, const char
         TAILQ_INSERT_TAIL(&relay->dead, client, all);
         relay_forget(relay, client);
         relay->n_clients--;
+        if (client->user)
+                users_leave(&relay->users, client->user, relay->class.limits.grace_usec,
+                            clock_usec());
+        client->user = NULL;
         relay->free_slots[relay->n_free_slots++] = client->writer.slot;
         evtimer_add(relay->reaper, &now);
 }
@@ -51,9 +55,10 @@ static const struct client_ops client_ops = {relay_on_room,    relay_on_accepted
 
 static struct client_limits limits_of(const struct config *config)
 {
-        return (struct client_limits){config->client_queue_size, config->slow_client_grace_usec,
-                                      config->client_stall_timeout_usec, config->frame_timeout_usec,
-                                      config->slow_client};
+        return (struct client_limits){
+                config->client_queue_size,         config->slow_client_grace_usec,
+                config->client_stall_timeout_usec, config->frame_timeout_usec,
+                config->stable_time_usec,          config->slow_client};
 }
 
 /* Fills in what the class of all clients has from the configuration. */
@@ -189,6 +194,7 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
                                              .turn = &relay->turn,
                                              .spread = &relay->spread};
         configure_class(&relay->class, config);
+        users_set_most(&relay->users, (unsigned)(config->max_clients / 2));
         relay->reaper = evtimer_new(base, on_reaper, relay);
         relay->hold_timer = relay_hold_timer_new(relay);
         relay->expirer = relay_expirer_new(relay);
@@ -230,6 +236,7 @@ void relay_free(struct relay *relay)
         spread_done(&relay->spread);
         if (relay->events.timer)
                 event_free(relay->events.timer);
+        users_done(&relay->users);
         store_done(&relay->store);
         free(relay->free_slots);
         free(relay);
@@ -255,7 +262,6 @@ void relay_start(struct relay *relay)
 
 int relay_configure(struct relay *relay, const struct config *config)
 {
-        struct client_limits before = relay->class.limits;
         struct client *client, *next;
         int result = link_configure(relay->link, config);
 
@@ -265,11 +271,12 @@ int relay_configure(struct relay *relay, const struct config *config)
         relay->frame = config->frame;
         relay_follow_link(relay, link_look(relay->link).state); /* another SendAfter= */
         configure_class(&relay->class, config);
+        users_set_most(&relay->users, (unsigned)(config->max_clients / 2));
         relay_apply_fate(relay);
         relay_limit_partials(relay);
         for (client = TAILQ_FIRST(&relay->all); client; client = next) {
                 next = TAILQ_NEXT(client, all);
-                client_configure(client, &before);
+                client_configure(client);
                 if (client->fd >= 0)
                         relay_permit(relay, client);
         }

@@ -62,11 +62,12 @@ struct relay {
         struct event *reaper;     /* owned; frees the clients in `dead` */
         struct client_list all;   /* connected clients, newcomers at the tail */
         struct client_list queue; /* clients waiting for room in the out log, longest wait first */
-        struct client_list begun; /* clients with a partial message, the oldest message first */
+        struct client_list begun; /* clients with a partial message */
         struct client_list dead;  /* closed clients, to be freed */
         uint32_t *free_slots;     /* of the client table, owned */
         size_t n_free_slots, free_slots_room;
         size_t n_clients, n_over; /* connected clients; clients beyond their limit */
+        struct users users;       /* behind the clients */
         uint64_t partial_bytes;   /* the sum of partial_counted of all clients */
         bool reconciling;         /* PartialSize= is kept once all clients are reconciled */
         uint64_t flush_at; /* position whose acknowledgement a flush awaits; RELAY_NO_FLUSH: none */
@@ -150,7 +151,8 @@ void relay_on_more(void *context);
  * message has grown. */
 void relay_on_partial(void *context, struct client *client);
 
-/* Ends the clients with the oldest partial messages until PartialSize= holds. */
+/* Ends clients until PartialSize= holds: of the user whose partial messages are the most bytes, the
+ * one with the largest. */
 void relay_limit_partials(struct relay *relay);
 
 /* Reads the clients waiting for room, as far as the out log has room. */

@@ -126,6 +126,7 @@ void relay_status(struct relay *relay, struct status *status)
                 .clients_limit = relay->config->max_clients,
                 .clients_accepted = totals->clients_accepted,
                 .clients_refused = totals->clients_refused,
+                .clients_crowded = totals->crowded,
                 .refused = {totals->refused_messages, totals->refused_bytes},
                 .fault_at_data = fault_at_data(relay),
                 .lost = totals->lost,

@@ -127,12 +127,27 @@ void relay_on_more(void *context)
         relay->more = true;
 }
 
+/* Returns the client with the largest partial message of the user with the most; of equals the last
+ * to begin. NULL: there is none. */
+static struct client *largest(const struct relay *relay)
+{
+        const struct user *user = users_largest_partial(&relay->users);
+        struct client *client, *most = NULL;
+
+        TAILQ_FOREACH(client, &relay->begun, begun)
+        if (client->user == user && (!most || client->partial_counted >= most->partial_counted))
+                most = client;
+        return most ? most : TAILQ_FIRST(&relay->begun);
+}
+
 void relay_limit_partials(struct relay *relay)
 {
-        while (relay->partial_bytes > relay->config->partial_size && TAILQ_FIRST(&relay->begun))
-                client_end(TAILQ_FIRST(&relay->begun), DROP_CLIENT_GONE, false,
-                           "its unfinished message is the oldest, and all of them together exceed "
-                           "PartialSize=");
+        struct client *client;
+
+        while (relay->partial_bytes > relay->config->partial_size && (client = largest(relay)))
+                client_end(client, DROP_CLIENT_GONE, false,
+                           "its user has begun the most and not finished it, its own message is "
+                           "the largest of them, and all together exceed PartialSize=");
 }
 
 void relay_on_partial(void *context, struct client *client)
@@ -140,10 +155,13 @@ void relay_on_partial(void *context, struct client *client)
         struct relay *relay = context;
         uint64_t before = client->partial_counted, after = writer_partial(&client->writer);
         bool listed = client->begun.tqe_prev != NULL;
+        struct user *user = client->user;
 
         assert(relay->partial_bytes >= before);
         relay->partial_bytes = relay->partial_bytes - before + after;
         client->partial_counted = after;
+        if (user)
+                user->partial_bytes = user->partial_bytes - before + after;
         if (listed && (!after || client->partial_since == client->last_byte)) {
                 TAILQ_REMOVE(&relay->begun, client, begun);
                 client->begun.tqe_prev = NULL;

@@ -287,6 +287,8 @@ static void put_clients(struct metrics *m, const struct status *status)
         gauge(m, "clients_limit", "How many there may be.", status->clients_limit);
         counter(m, "clients_accepted_total", "Clients accepted.", status->clients_accepted);
         counter(m, "clients_refused_total", "Clients closed at once.", status->clients_refused);
+        counter(m, "clients_crowded_total", "Clients closed to make room for another user's.",
+                status->clients_crowded);
 }
 
 /* ---- latency ---- */

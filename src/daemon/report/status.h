@@ -70,7 +70,8 @@ struct status {
         uint64_t uptime_usec;
         uint64_t started_usec; /* since 1970, for people */
         struct status_upstream upstream;
-        uint64_t clients, clients_limit, clients_accepted, clients_refused;
+        uint64_t clients, clients_limit, clients_accepted, clients_refused,
+                clients_crowded;
         struct books to_upstream, to_clients;
         struct count refused;
         bool shut; /* a socket is missing: nobody can connect */

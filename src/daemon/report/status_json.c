@@ -192,6 +192,7 @@ json_t *status_json(const struct status *status, const struct health *health)
         add(&o, "clientsLimit", number(status->clients_limit));
         add(&o, "clientsAccepted", number(status->clients_accepted));
         add(&o, "clientsRefused", number(status->clients_refused));
+        add(&o, "clientsCrowded", number(status->clients_crowded));
         add(&o, "toUpstream", books_json(&status->to_upstream));
         add(&o, "toClients", books_json(&status->to_clients));
         add(&o, "refused", status_json_count(status->refused));

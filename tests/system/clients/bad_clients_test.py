@@ -114,22 +114,22 @@ class BadClients(harness.SystemTest):
         session.expect(b"0123456789")
         self.check_good(session, good)
 
-    def test_the_oldest_unfinished_message_goes_when_all_take_too_much(self):
+    def test_the_largest_unfinished_message_goes_when_all_take_too_much(self):
         daemon, session, good = self.linked_with_good(
             "[Frame]\nMaxMessageSize=1M\n[Local]\nPartialSize=2M\n"
             "[Delivery]\nUpstreamQueueSize=1M\n")
         partial = {}
-        for name, size in (("oldest", 700_000), ("second", 700_001)):
+        for name, size in (("first", 700_000), ("largest", 900_000)):
             partial[name] = daemon.client()
             partial[name].send_raw(b"\0\x0f\0\0" + b"p" * size)
             wait_listed(daemon, lambda c, n=size + 4: c.get("partial")
                         and c["partial"]["receivedBytes"] == n, f"the {name} part")
         partial["newest"] = daemon.client()
-        partial["newest"].send_raw(b"\0\x0f\0\0" + b"p" * 800_000)
-        partial["oldest"].expect_end()
-        daemon.wait_log("client 2 .* is disconnected: .*PartialSize=")
+        partial["newest"].send_raw(b"\0\x0f\0\0" + b"p" * 600_000)
+        partial["largest"].expect_end()
+        daemon.wait_log("client 3 .* is disconnected: .*PartialSize=")
         daemon.wait_clients(3)
-        for name, size in (("second", 700_001), ("newest", 800_000)):
+        for name, size in (("first", 700_000), ("newest", 600_000)):
             partial[name].send_raw(b"p" * (0xf0000 - size))
             self.assertEqual(session.recv(), b"p" * 0xf0000)
         self.check_good(session, good)

@@ -240,7 +240,7 @@ class Rooms(Limits):
     def ids(self):
         return [c["id"] for c in self.process.call("ListClients")["clients"]]
 
-    def test_a_smaller_room_for_parts_ends_the_oldest_until_they_fit(self):
+    def test_a_smaller_room_for_parts_ends_the_largest_until_they_fit(self):
         self.start("[Frame]\nMaxMessageSize=2M\n")
         for size in (200_000, 150_000, 100_001, 50_000):
             self.partial(size)
@@ -263,8 +263,8 @@ class Rooms(Limits):
             "a part of each")
         self.reload("[Local]\nMaxClients=3000\nPartialSize=1\n")
         self.process.wait_clients(1)
-        crowd[-1].send_raw(b"\0\0\x04last")
-        self.session.expect(b"last")
+        crowd[0].send_raw(b"\0\0\x05first")
+        self.session.expect(b"first")
 
     def test_fewer_places_leave_who_is_there_and_refuse_who_comes(self):
         clients = self.start("", 4)
