@@ -4,6 +4,7 @@ noinst_LIBRARIES += libcore.a
 libcore_a_SOURCES = \
 	%D%/backoff.c %D%/backoff.h \
 	%D%/books.c %D%/books.h \
+	%D%/budget.c %D%/budget.h \
 	%D%/busy_poll.c %D%/busy_poll.h \
 	%D%/catalog.h \
 	%D%/credit.c %D%/credit.h \

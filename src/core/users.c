@@ -169,6 +169,20 @@ void user_owe(struct user *user, const char *program, uint64_t used, uint64_t gr
         credit_charge(credit, grace, used, now);
 }
 
+void users_round_end(struct users *users)
+{
+        users->round++;
+}
+
+uint64_t user_queued(const struct users *users, struct user *user, uint64_t more)
+{
+        if (user->round != users->round)
+                user->queued_bytes = 0;
+        user->round = users->round;
+        user->queued_bytes += more;
+        return user->queued_bytes;
+}
+
 struct user *users_largest_partial(const struct users *users)
 {
         struct user *most = NULL, *user;

@@ -20,8 +20,8 @@ enum {
         USERS_BUCKETS = 256,
 };
 
-/* What the clients of a program that were ended as too slow had used, and what is left for clients
- * that connect later. */
+/* The use of SlowClientGrace= by clients of a program that were ended as too slow; the rest is for
+ * later clients of the program. */
 struct user_debt {
         char program[USERS_PROGRAM];
         bool owed; /* false: a free place */
@@ -32,15 +32,16 @@ struct user {
         LIST_ENTRY(user) bucket;
         char name[USERS_NAME];
         unsigned clients;
-        uint64_t partial_bytes; /* of the unfinished messages of all its clients */
-        uint64_t queued_bytes;  /* accepted from them while the queue to the upstream was long */
-        struct credit young;    /* of all its clients that are young, together */
+        uint64_t partial_bytes;       /* of the unfinished messages of all its clients */
+        uint64_t queued_bytes, round; /* accepted from them in this round of the queue */
+        struct credit young;          /* of all its clients that are young, together */
         struct user_debt debt[USERS_DEBTS];
 };
 
 struct users {
         LIST_HEAD(user_bucket, user) bucket[USERS_BUCKETS];
         size_t n, idle;     /* users with clients; users without, who owe */
+        uint64_t round;     /* of the queue to the upstream */
         struct user *major; /* a user with more than `most` clients, or NULL */
         unsigned most;
 };
@@ -51,20 +52,24 @@ void users_done(struct users *users);
 /* A user with more than `most` clients is the major one; no more than one user may have as many. */
 void users_set_most(struct users *users, unsigned most);
 
-/* Returns the user of this name, cut to USERS_NAME, with a client more, until users_leave(). NULL:
- * no memory. */
+/* Adds a client to the user of a name, cut to USERS_NAME, until users_leave(). Returns the user, or
+ * NULL without memory. */
 struct user *users_join(struct users *users, const char *name);
 
 /* A client of the user is gone. Frees the user with the last one, unless it owes: all credits are
  * at most `grace`. */
 void users_leave(struct users *users, struct user *user, uint64_t grace, uint64_t now);
 
-/* Returns the credit that clients of this program share that connect now, or NULL: it owes nothing.
- */
+/* Returns the credit that new clients of a program share, or NULL if the program owes nothing. */
 struct credit *user_debt(struct user *user, const char *program, uint64_t grace, uint64_t now);
 
-/* A client of this program was ended as too slow, and had used so many microseconds. */
+/* Books the use, in microseconds, by a client of a program that was ended as too slow. */
 void user_owe(struct user *user, const char *program, uint64_t used, uint64_t grace, uint64_t now);
+
+/* A round lasts while the queue to the upstream is long. users_round_end() sets the count of each
+ * user to 0; user_queued() adds `more` bytes to the count of a user, and returns the count. */
+void users_round_end(struct users *users);
+uint64_t user_queued(const struct users *users, struct user *user, uint64_t more);
 
 /* Returns the user with the most partial_bytes; NULL: none has any. */
 struct user *users_largest_partial(const struct users *users);

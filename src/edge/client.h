@@ -90,6 +90,7 @@ struct client {
         bool hung : 1;          /* the other end is gone; bytes sent before are still taken */
         bool lost : 1;          /* hung: the host of a TCP client does not answer any more */
         bool waiting : 1;       /* in the relay's list of clients that wait for room */
+        bool beyond : 1;        /* waiting, as its user has its share of the queue */
         bool blocked : 1;       /* the socket is full */
         bool over : 1;          /* beyond the queue limit */
         bool charged : 1;       /* uses its credits */

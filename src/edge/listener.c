@@ -28,10 +28,11 @@ struct listener {
         struct event *readable, *pause_end;
         listener_accepted *accepted;
         void *context;
-        uint64_t *mark;   /* a word of the image, borrowed; NULL: none */
-        uint64_t told_at; /* when a fault was last logged; 0: never */
-        bool told;        /* the present fault was logged */
-        char fault[320];  /* of the last accept; empty: none */
+        struct budget *budget; /* borrowed; NULL: none */
+        uint64_t *mark;        /* a word of the image, borrowed; NULL: none */
+        uint64_t told_at;      /* when a fault was last logged; 0: never */
+        bool told;             /* the present fault was logged */
+        char fault[320];       /* of the last accept; empty: none */
 };
 
 void listener_pause(struct listener *listener, uint64_t usec)
@@ -91,12 +92,8 @@ static int accept_one(struct listener *listener)
         return client;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+static void accept_some(struct listener *listener)
 {
-        struct listener *listener = arg;
-
-        (void)fd;
-        (void)what;
         for (int i = 0; i < ACCEPTS && event_pending(listener->readable, EV_READ, NULL); i++) {
                 int client = accept_one(listener);
 
@@ -112,6 +109,28 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
                         return;
                 listener->accepted(listener->context, client);
         }
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+        struct listener *listener = arg;
+        struct budget *budget = listener->budget;
+        uint64_t begin, wait;
+
+        (void)fd;
+        (void)what;
+        if (!budget) {
+                accept_some(listener);
+                return;
+        }
+        wait = budget_wait(budget, clock_usec());
+        if (wait) {
+                listener_pause(listener, wait);
+                return;
+        }
+        begin = clock_cpu_usec();
+        accept_some(listener);
+        budget_spend(budget, clock_cpu_usec() - begin + 1, clock_usec());
 }
 
 struct listener *listener_new(struct event_base *base, int fd, listener_accepted *accepted,
@@ -134,6 +153,11 @@ struct listener *listener_new(struct event_base *base, int fd, listener_accepted
                 return NULL;
         }
         return listener;
+}
+
+void listener_limit(struct listener *listener, struct budget *budget)
+{
+        listener->budget = budget;
 }
 
 void listener_mark(struct listener *listener, uint64_t *word)

@@ -7,6 +7,8 @@
 
 #include <event2/event.h>
 
+#include "core/budget.h"
+
 struct listener;
 
 /* Told of a new connection. fd is the callee's, non-blocking, closed on exec. */
@@ -24,6 +26,10 @@ void listener_free(struct listener *listener);
  * connection came; otherwise accepted() clears the word once a successor would know of the
  * connection. */
 void listener_mark(struct listener *listener, uint64_t *word);
+
+/* Has what accepted() takes booked on the budget, borrowed: once that is spent, connections wait
+ * unaccepted. What the end of a connection takes is for the owner to book. */
+void listener_limit(struct listener *listener, struct budget *budget);
 
 /* Returns why connections wait unaccepted, in words, with the socket: "at PATH: REASON". The words
  * are valid until the event loop goes on. NULL: nothing is wrong. */

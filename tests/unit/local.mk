@@ -8,6 +8,7 @@ unit_tests = \
 	%D%/test_address \
 	%D%/test_backoff \
 	%D%/test_balance \
+	%D%/test_budget \
 	%D%/test_busy_poll \
 	%D%/test_client \
 	%D%/test_config \

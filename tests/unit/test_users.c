@@ -169,6 +169,22 @@ static void the_largest_holder_is_a_user_not_a_client(void **state)
         users_leave(&users, b, GRACE, 0);
 }
 
+static void a_round_of_the_queue_counts_each_user(void **state)
+{
+        struct users users = {.most = 10};
+        struct user *a = users_join(&users, "a"), *b = users_join(&users, "b");
+
+        (void)state;
+        assert_int_equal(user_queued(&users, a, 7), 7);
+        assert_int_equal(user_queued(&users, a, 8), 15);
+        assert_int_equal(user_queued(&users, b, 0), 0);
+        users_round_end(&users);
+        assert_int_equal(user_queued(&users, a, 0), 0);
+        assert_int_equal(user_queued(&users, a, 2), 2);
+        users_leave(&users, a, GRACE, 0);
+        users_leave(&users, b, GRACE, 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -181,6 +197,7 @@ int main(void)
                 cmocka_unit_test(who_comes_from_ever_new_addresses_is_forgotten_at_last),
                 cmocka_unit_test(the_user_with_more_than_most_is_the_major_one),
                 cmocka_unit_test(the_largest_holder_is_a_user_not_a_client),
+                cmocka_unit_test(a_round_of_the_queue_counts_each_user),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

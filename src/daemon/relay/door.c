@@ -6,9 +6,11 @@
 #include <inttypes.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -188,6 +190,30 @@ static void turn_away(struct relay *relay, int fd, const char *why)
         close(fd);
 }
 
+/* True for a local program that has gone again and sent nothing. One that has only ended sending is
+ * there to receive. */
+static bool is_gone(int fd)
+{
+        struct pollfd there = {.fd = fd};
+        int n;
+
+        return poll(&there, 1, 0) == 1 && (there.revents & POLLHUP) &&
+               ioctl(fd, FIONREAD, &n) == 0 && n == 0;
+}
+
+/* Counts and closes a connection whose program is gone: no slot, no name. */
+static void dismiss(struct relay *relay, int fd)
+{
+        struct image_totals *totals = &relay->store.image->totals;
+
+        relay_tell_client(relay, TELL_CAME, NULL, "came and went, and sent nothing");
+        store_begin(&relay->store);
+        store_add(&relay->store, &totals->clients_accepted, 1);
+        store_put(&relay->store, &totals->accepting, 0);
+        store_commit(&relay->store);
+        close(fd);
+}
+
 /* All places are taken: where one user has more than half of them, a client of another user gets
  * the place of its last one. Returns true if there is a place now. */
 static bool make_place(struct relay *relay, const struct client_setup *setup)
@@ -295,6 +321,10 @@ void relay_admit(void *context, int fd)
         struct client_setup setup = relay_client_setup(relay, fd);
         struct client *client;
 
+        if (setup.local && is_gone(fd)) {
+                dismiss(relay, fd);
+                return;
+        }
         if (relay->config->when_down == DOWN_REFUSE && !relay->was_open) {
                 turn_away(relay, fd, "the link is down (WhenDown=refuse)");
                 return;

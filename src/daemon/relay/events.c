@@ -83,7 +83,7 @@ static const char *became(enum tell_class class, const struct client *client)
                 return "was refused: ";
         if (class == TELL_ENDED)
                 return "is disconnected: ";
-        return client->fd < 0 ? "is gone: " : "";
+        return client && client->fd < 0 ? "is gone: " : "";
 }
 
 void relay_tell_client(struct relay *relay, enum tell_class class, const struct client *client,

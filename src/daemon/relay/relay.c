@@ -12,16 +12,25 @@
 #include "util/diag.h"
 #include "util/host_error.h"
 
+/* The door's budget: an eighth of the loop's time, and at first more than a thousand clients at
+ * once, as after a restart of the host. */
+enum {
+        DOOR_SHARE = 8,
+        DOOR_BURST_USEC = 100000,
+        DOOR_END_USEC = 20, /* what the end of a client takes, as measured */
+        DOOR_YOUNG_USEC = 1000000,
+};
+
 /* ---- clients come and go ---- */
 
 static void on_gone(void *context, struct client *client, bool quiet, const char *why)
 {
         struct relay *relay = context;
         struct timeval now = {0, 0};
+        uint64_t usec = clock_usec();
 
         relay_tell_client(relay, quiet ? TELL_CAME : TELL_ENDED, client, why);
-        if (client->waiting)
-                TAILQ_REMOVE(&relay->queue, client, queue);
+        relay_wait_no_more(relay, client);
         if (client->begun.tqe_prev)
                 TAILQ_REMOVE(&relay->begun, client, begun);
         taps_client_gone(&relay->taps, client->id);
@@ -29,9 +38,10 @@ static void on_gone(void *context, struct client *client, bool quiet, const char
         TAILQ_INSERT_TAIL(&relay->dead, client, all);
         relay_forget(relay, client);
         relay->n_clients--;
+        if (usec - client->image->since < DOOR_YOUNG_USEC)
+                budget_spend(&relay->door, DOOR_END_USEC, usec);
         if (client->user)
-                users_leave(&relay->users, client->user, relay->class.limits.grace_usec,
-                            clock_usec());
+                users_leave(&relay->users, client->user, relay->class.limits.grace_usec, usec);
         client->user = NULL;
         relay->free_slots[relay->n_free_slots++] = client->writer.slot;
         evtimer_add(relay->reaper, &now);
@@ -82,6 +92,7 @@ int relay_listen(struct relay *relay, int fd)
         listeners[relay->n_listeners] = listener_new(relay->base, fd, relay_admit, relay);
         if (!listeners[relay->n_listeners])
                 return -ENOMEM;
+        listener_limit(listeners[relay->n_listeners], &relay->door);
         listener_mark(listeners[relay->n_listeners], &relay->store.image->totals.accepting);
         relay->n_listeners++;
         return 0;
@@ -167,10 +178,12 @@ int relay_new(struct relay **made, struct event_base *base, const struct config 
                                 .lingering = -1,
                                 .fd_bag = {.end = {-1, -1, -1, -1}},
                                 .flush_at = RELAY_NO_FLUSH,
+                                .door = {.share = DOOR_SHARE, .burst = DOOR_BURST_USEC},
                                 .started = clock_usec(),
                                 .started_wall = clock_wall_usec()};
         TAILQ_INIT(&relay->all);
         TAILQ_INIT(&relay->queue);
+        TAILQ_INIT(&relay->beyond);
         TAILQ_INIT(&relay->begun);
         TAILQ_INIT(&relay->dead);
         taps_init(&relay->taps);

@@ -59,12 +59,13 @@ struct relay {
         struct client_class class;   /* of all clients */
         struct listener **listeners;
         size_t n_listeners;
-        struct event *reaper;     /* owned; frees the clients in `dead` */
-        struct client_list all;   /* connected clients, newcomers at the tail */
-        struct client_list queue; /* clients waiting for room in the out log, longest wait first */
-        struct client_list begun; /* clients with a partial message */
-        struct client_list dead;  /* closed clients, to be freed */
-        uint32_t *free_slots;     /* of the client table, owned */
+        struct event *reaper;      /* owned; frees the clients in `dead` */
+        struct client_list all;    /* connected clients, newcomers at the tail */
+        struct client_list queue;  /* clients waiting for room in the out log, longest wait first */
+        struct client_list beyond; /* those of users who have their share of the out log */
+        struct client_list begun;  /* clients with a partial message */
+        struct client_list dead;   /* closed clients, to be freed */
+        uint32_t *free_slots;      /* of the client table, owned */
         size_t n_free_slots, free_slots_room;
         size_t n_clients, n_over; /* connected clients; clients beyond their limit */
         struct users users;       /* behind the clients */
@@ -99,6 +100,7 @@ struct relay {
                 uint64_t seen[TELL_WAYS][DROP_REASONS]; /* dropped messages, told or counted */
                 struct pace drops[TELL_WAYS][DROP_REASONS], clients[TELL_CLASSES];
         } events;
+        struct budget door;   /* of accepting clients, and of the end of those who came in vain */
         uint64_t turned_away; /* when a diag line last told of a refused client; 0: never */
         uint64_t started, started_wall; /* clock_usec(); microseconds since 1970 */
 };
@@ -137,6 +139,9 @@ void relay_deliver(struct relay *relay);
 void relay_wake(struct relay *relay);
 
 /* ---- up.c ---- */
+/* Takes a client out of the list in which it waits for room, if any. */
+void relay_wait_no_more(struct relay *relay, struct client *client);
+
 /* A client_ops.room: returns how many bytes may be read from the client; 0: the client is queued,
  * and client_read_on() follows. */
 size_t relay_on_room(void *context, struct client *client);

@@ -132,7 +132,8 @@ int relay_drop_client(struct relay *relay, uint64_t id, const char *by)
 
 void relay_hurry(struct relay *relay)
 {
-        link_hurry(relay->link, !TAILQ_EMPTY(&relay->queue) || relay->flush_at != RELAY_NO_FLUSH);
+        link_hurry(relay->link, !TAILQ_EMPTY(&relay->queue) || !TAILQ_EMPTY(&relay->beyond) ||
+                                        relay->flush_at != RELAY_NO_FLUSH);
 }
 
 uint64_t relay_accepted(const struct relay *relay)

@@ -78,20 +78,72 @@ static size_t room(const struct relay *relay)
         return left < most ? (size_t)left : most;
 }
 
+/* ---- users ---- */
+
+/* The queue is long from a half of UpstreamQueueSize= on: then it is counted whose bytes come. */
+static bool is_long(const struct relay *relay)
+{
+        return relay_queued_bytes(relay) > relay->config->upstream_queue_size / 2;
+}
+
+/* True if the client waits for others: no user alone fills the last quarter of the queue while
+ * other users have clients. As it is the bytes of a long queue that count, a user with a quarter
+ * of them waits until the queue is no longer long. */
+static bool is_beyond_share(const struct relay *relay, const struct client *client)
+{
+        uint64_t quarter = relay->config->upstream_queue_size / 4;
+
+        return client->user && relay->users.n > 1 && !relay->calling && is_long(relay) &&
+               user_queued(&relay->users, client->user, 0) >= quarter;
+}
+
+/* Lets the clients wait in line again that waited for others. */
+static void end_round(struct relay *relay)
+{
+        struct client *client;
+
+        users_round_end(&relay->users);
+        TAILQ_FOREACH(client, &relay->beyond, queue)
+        client->beyond = false;
+        TAILQ_CONCAT(&relay->queue, &relay->beyond, queue);
+}
+
+/* ---- room ---- */
+
+static void wait_for_room(struct relay *relay, struct client *client, bool beyond)
+{
+        if (client->waiting)
+                return;
+        client->waiting = true;
+        client->beyond = beyond;
+        if (beyond)
+                TAILQ_INSERT_TAIL(&relay->beyond, client, queue);
+        else
+                TAILQ_INSERT_TAIL(&relay->queue, client, queue);
+        relay_hurry(relay);
+}
+
+void relay_wait_no_more(struct relay *relay, struct client *client)
+{
+        if (client->beyond)
+                TAILQ_REMOVE(&relay->beyond, client, queue);
+        else if (client->waiting)
+                TAILQ_REMOVE(&relay->queue, client, queue);
+        client->waiting = false;
+        client->beyond = false;
+}
+
 size_t relay_on_room(void *context, struct client *client)
 {
         struct relay *relay = context;
+        bool beyond = is_beyond_share(relay, client);
         /* While other clients wait, a newcomer goes to the end of the queue. */
-        size_t left = relay->reading_on || TAILQ_EMPTY(&relay->queue) ? room(relay) : 0;
+        bool turn = relay->reading_on || TAILQ_EMPTY(&relay->queue);
+        size_t left = turn && !beyond ? room(relay) : 0;
 
-        if (left)
-                return left;
-        if (!client->waiting) {
-                client->waiting = true;
-                TAILQ_INSERT_TAIL(&relay->queue, client, queue);
-                relay_hurry(relay);
-        }
-        return 0;
+        if (!left)
+                wait_for_room(relay, client, beyond);
+        return left;
 }
 
 /* Reads the waiting clients, the longest wait first. A client that wants more goes to the end of
@@ -101,8 +153,7 @@ static void read_waiting_clients(struct relay *relay)
         struct client *client;
 
         while ((client = TAILQ_FIRST(&relay->queue)) && room(relay)) {
-                TAILQ_REMOVE(&relay->queue, client, queue);
-                client->waiting = false;
+                relay_wait_no_more(relay, client);
                 relay->reading_on = true;
                 client_read_on(client);
                 relay->reading_on = false;
@@ -115,6 +166,8 @@ void relay_on_accepted(void *context, struct client *client, const struct log_ta
         struct relay *relay = context;
 
         relay_show_out(relay, client, taken);
+        if (client->user && is_long(relay))
+                user_queued(&relay->users, client->user, taken->bytes);
         if (unsent_bytes(relay) >= SESSION_WRITE_SIZE)
                 link_write_early(relay->link);
         throttle_clients(relay);
@@ -193,6 +246,8 @@ void relay_read_on(struct relay *relay)
         if (relay->up_throttle.until &&
             (!link_has_plenty(relay) || clock_usec() >= relay->up_throttle.until))
                 unthrottle_clients(relay);
+        if (!TAILQ_EMPTY(&relay->beyond) && (relay->users.n < 2 || !is_long(relay)))
+                end_round(relay);
         if (!TAILQ_EMPTY(&relay->queue))
                 read_waiting_clients(relay);
 }
@@ -203,6 +258,7 @@ void relay_last_call(struct relay *relay)
 
         relay->calling = true;
         unthrottle_clients(relay);
+        end_round(relay);
         read_waiting_clients(relay);
         for (client = TAILQ_FIRST(&relay->all); client; client = next) {
                 next = TAILQ_NEXT(client, all);
