@@ -22,13 +22,13 @@ MaxMessageSize=1M
 [Local]
 SocketMode=0666
 MaxClients=1024
+PartialSize=8M
 [Delivery]
 UpstreamQueueSize=8M
-PartialSize=8M
 '''
 NOBODY = 65534
 
-# As another user: so many connections, on each the same bytes, as many as it takes within a second.
+# As another user: so many connections, on each the same bytes, as many as it takes within two seconds.
 CROWD = '''
 import resource, socket, sys, time
 resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
@@ -38,12 +38,12 @@ for _ in range(count):
     one = socket.socket(socket.AF_UNIX)
     one.connect(path)
     one.setblocking(False)
-    held.append([one, (head + bytes(size)) * int(sys.argv[5])])
-end = time.monotonic() + 1
+    held.append([one, memoryview((head + bytes(size)) * int(sys.argv[5]))])
+end = time.monotonic() + 2
 while time.monotonic() < end:
     for entry in held:
         try:
-            entry[1] = entry[1][entry[0].send(entry[1]):] if entry[1] else b""
+            entry[1] = entry[1][entry[0].send(entry[1]):] if entry[1] else entry[1]
         except OSError:
             pass
     time.sleep(0.01)
@@ -60,8 +60,9 @@ def crowd(daemon, count, head, size, times):
     return process
 
 
-def connections(daemon):
+def connections(daemon, attack):
     """Of 100 connections, those that are there a second later."""
+    process = attack()
     held = [socket.socket(socket.AF_UNIX) for _ in range(100)]
     for one in held:
         one.connect(daemon.data_path)
@@ -74,13 +75,15 @@ def connections(daemon):
         except BlockingIOError:
             return True
 
-    return f'{sum(lives(one) for one in held)} of 100 connections'
+    return f'{sum(lives(one) for one in held)} of 100 connections', process
 
 
-def queue(daemon):
-    """How much of 2 MiB comes into the queue within a second."""
-    before = queue_of(daemon, 'toUpstream')['bytes']
+def queue(daemon, attack):
+    """How much of 2 MiB comes into the queue within a second, of a client that was there before."""
     with daemon.client() as client:
+        daemon.wait_clients(1)
+        process = attack()
+        before = queue_of(daemon, 'toUpstream')['bytes']
         client.sock.setblocking(False)
         data = (struct.pack('>I', 4096) + bytes(4096)) * 512
         end = time.monotonic() + 1
@@ -90,7 +93,7 @@ def queue(daemon):
             except OSError:
                 time.sleep(0.01)
         more = queue_of(daemon, 'toUpstream')['bytes'] - before
-    return f'{more / (1 << 20):.1f} of 2 MiB'
+    return f'{more / (1 << 20):.1f} of 2 MiB', process
 
 
 def partial(daemon, attack):
@@ -107,6 +110,14 @@ def partial(daemon, attack):
             return 'disconnected amid its message', process
 
 
+# What another user does, and the crowd's connections, head of each message, its bytes and number.
+WORKS = {
+    'connections': (connections, (1024, b'', 0, 0)),
+    'queue': (queue, (4, struct.pack('>I', 4096), 4096, 4096)),
+    'partial': (partial, (40, struct.pack('>I', 1 << 20), 400 << 10, 1)),
+}
+
+
 def one(what, attacked):
     with harness.Upstream(heartbeat=None) as upstream:
         daemon = harness.Daemon(CONFIG.format(port=upstream.port))
@@ -115,17 +126,11 @@ def one(what, attacked):
         try:
             upstream.accept()
             daemon.wait_state('up')
-            if what == 'partial':
-                def attack():
-                    return crowd(daemon, 40, struct.pack('>I', 1 << 20), 400 << 10, 1)
-                result, process = partial(daemon, attack if attacked else lambda: None)
-                return result
             if what == 'queue':
                 daemon.ctl('hold')
-            if attacked:
-                process = (crowd(daemon, 1024, b'', 0, 0) if what == 'connections' else
-                           crowd(daemon, 4, struct.pack('>I', 4096), 4096, 4096))
-            return connections(daemon) if what == 'connections' else queue(daemon)
+            result, process = WORKS[what][0](
+                daemon, lambda: crowd(daemon, *WORKS[what][1]) if attacked else None)
+            return result
         finally:
             if process:
                 process.kill()
@@ -140,5 +145,5 @@ def table(_):
         return
     print('MaxClients=1024, UpstreamQueueSize=8M, PartialSize=8M\n')
     print(f'{"of all":14}{"another user gets alone":34}{"beside one user who takes all"}')
-    for what in ('connections', 'queue', 'partial'):
+    for what in WORKS:
         print(f'{what:14}{one(what, False):34}{one(what, True)}', flush=True)
