@@ -98,7 +98,7 @@ static int check_host(struct config_reading *reading, const char *host)
                 if (reading->strict)
                         return config_wrong(reading,
                                             "%s is neither an IPv4 address nor a name, expected "
-                                            "four numbers from 0 to 255",
+                                            "four numbers from 0 to 255 with dots between them",
                                             config_quote(host).text);
                 config_doubt(reading, "%s is no IPv4 address: it is looked up as a name",
                              config_quote(host).text);

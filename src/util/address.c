@@ -101,18 +101,19 @@ static size_t number_size(const char *text, bool *padded)
         return digits;
 }
 
-/* True for numbers with single dots between; *padded as number_size() sets it. */
+/* True for numbers and dots that begin with a number; *padded as number_size() sets it. */
 static bool is_numbers(const char *host, bool *padded)
 {
-        size_t size;
+        size_t size = number_size(host, padded);
 
-        for (;; host += size + 1) {
+        while (size && host[size] == '.') {
+                host += size;
+                host += strspn(host, ".");
                 size = number_size(host, padded);
-                if (!size || (host[size] && host[size] != '.'))
-                        return false;
-                if (!host[size])
+                if (!*host)
                         return true;
         }
+        return size && !host[size];
 }
 
 enum address_writing address_writing(const char *host)

@@ -54,7 +54,7 @@ enum address_writing {
         ADDRESS_PLAIN,  /* an IPv4 address: four decimal numbers */
         ADDRESS_SHORT,  /* an IPv4 address with fewer or hexadecimal numbers: 127.1 */
         ADDRESS_PADDED, /* with a leading zero, which means octal to the C library: 010.0.0.1 */
-        ADDRESS_BROKEN, /* numbers and dots that are no IPv4 address: 192.0.2.256 */
+        ADDRESS_BROKEN, /* numbers and dots that are no IPv4 address: 192.0.2.256, 192.0.2.1. */
 };
 
 enum address_writing address_writing(const char *host);
