@@ -38,11 +38,14 @@ struct config_quoted config_quote(const char *text)
         size_t room = sizeof(quoted.text) - sizeof("\"\"") - strlen(dots);
         size_t size = strnlen(text, room + 1);
         bool cut = size > room;
+        char mark;
 
         if (cut)
                 for (size = room; size && ((unsigned char)text[size] & 0xc0) == 0x80;)
                         size--;
-        snprintf(quoted.text, sizeof(quoted.text), "\"%.*s%s\"", (int)size, text, cut ? dots : "");
+        mark = memchr(text, '"', size) ? '\'' : '"';
+        snprintf(quoted.text, sizeof(quoted.text), "%c%.*s%s%c", mark, (int)size, text,
+                 cut ? dots : "", mark);
         return quoted;
 }
 

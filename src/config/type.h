@@ -90,7 +90,8 @@ void config_doubt(struct config_reading *reading, const char *format, ...)
 int config_read_words(struct config_reading *reading, const char *text,
                       int (*add)(struct config_reading *reading, const char *word));
 
-/* A text in double quotes. A long text is cut, never inside a character. */
+/* A text in double quotes, or in single ones if double ones are part of the text. A long text is
+ * cut, never inside a character. */
 struct config_quoted {
         char text[CONFIG_QUOTE_MAX];
 };

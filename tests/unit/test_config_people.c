@@ -110,9 +110,12 @@ static void an_unknown_name_is_kept_as_it_is_written(void **state)
 static void a_name_with_blanks_stands_in_double_quotes(void **state)
 {
         static const char *const wrong[][2] = {
-                {"@\"root", "a double quote too few"}, {"root\"", "a double quote too few"},
-                {"\"\"", "\"\" is neither"},           {"root @", "\"\" is neither"},
-                {"4294967295", "is neither"},          {"@\"domain users\"", "\"domain users\""},
+                {"@\"root", "'@\"root' has a double quote too few"},
+                {"root\"", "'root\"' has a double quote too few"},
+                {"\"\"", "\"\" is neither"},
+                {"root @", "\"\" is neither"},
+                {"4294967295", "is neither"},
+                {"@\"domain users\"", "\"domain users\""},
         };
         const struct config *config = room_take(*state, "[Local]\nSenders=\"root\" @\"root\"\n"
                                                         "SocketGroup=\"root\"\n");
