@@ -137,7 +137,8 @@ static int lock_path(const char *path, int *doubt, char *text, size_t size)
                         return fd;
                 close(fd);
                 if (*doubt == EWOULDBLOCK) {
-                        snprintf(text, size, "%s is in use: another ftcpd holds %s", path, name);
+                        snprintf(text, size, "%s is in use: another process holds the lock %s",
+                                 path, name);
                         return -EADDRINUSE;
                 }
                 errno = *doubt;
@@ -190,11 +191,14 @@ static int clear_path(const struct sockaddr_un *address, char *text, size_t size
         if (result == EACCES)
                 return fail_of_owner(text, size, "tell whether somebody listens at",
                                      address->sun_path);
-        if (result != ECONNREFUSED && result != ENOENT) {
-                snprintf(text, size, "%s is in use: another program listens there",
-                         address->sun_path);
+        if (result == 0 || result == EAGAIN || result == EPROTOTYPE) {
+                snprintf(text, size, "%s is in use: %s", address->sun_path,
+                         result == EPROTOTYPE ? "a socket of another type is bound there"
+                                              : "another program listens there");
                 return -EADDRINUSE;
         }
+        if (result != ECONNREFUSED && result != ENOENT)
+                return fail(text, size, "tell whether somebody listens at", address->sun_path);
         if (unlink(address->sun_path) < 0 && errno != ENOENT)
                 return fail_of_owner(text, size, "remove the stale", address->sun_path);
         return 0;
@@ -288,7 +292,8 @@ static int take_path(struct socket_path *sock, mode_t mode, gid_t gid, char *tex
         if (result < 0 || !sock->unguarded ||
             socket_path_look(sock->path, sock->device, sock->inode) == SOCKET_PATH_OURS)
                 return result;
-        snprintf(text, size, "%s is in use: another ftcpd started in the same instant", sock->path);
+        snprintf(text, size, "%s is in use: another process removed or took it in the same instant",
+                 sock->path);
         close(sock->fd);
         sock->fd = -1;
         return -EADDRINUSE;

@@ -157,6 +157,38 @@ static void a_stale_socket_of_another_program_is_replaced_and_a_live_one_is_not(
         socket_path_done(&sock);
 }
 
+/* Anybody may lock the file: what is said of a holder must not depend on who it is. */
+static void a_lock_that_any_process_holds_is_told_as_such(void **state)
+{
+        struct socket_path sock;
+        char said[256];
+        int fd = open(lock, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+        (void)state;
+        assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+        assert_int_equal(socket_path_listen(&sock, path, 0660, NOBODYS, text, sizeof(text)),
+                         -EADDRINUSE);
+        snprintf(said, sizeof(said), "%s is in use: another process holds the lock %s", path, lock);
+        assert_string_equal(text, said);
+        close(fd);
+}
+
+static void a_socket_of_another_type_is_left_alone_and_told_as_such(void **state)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        struct socket_path sock;
+
+        (void)state;
+        strcpy(address.sun_path, path);
+        assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+        assert_int_equal(socket_path_listen(&sock, path, 0660, NOBODYS, text, sizeof(text)),
+                         -EADDRINUSE);
+        assert_non_null(strstr(text, "is in use: a socket of another type is bound there"));
+        assert_int_equal(access(path, F_OK), 0);
+        close(fd);
+}
+
 static void a_file_at_the_path_is_left_alone(void **state)
 {
         struct socket_path sock = opened();
@@ -197,7 +229,7 @@ static void a_lock_that_was_removed_is_taken_again(void **state)
         unlink(path); /* even so */
         assert_int_equal(socket_path_listen(&second, path, 0660, NOBODYS, text, sizeof(text)),
                          -EADDRINUSE);
-        assert_non_null(strstr(text, "another ftcpd holds"));
+        assert_non_null(strstr(text, "another process holds the lock "));
         unlink(lock);
         fd = open(lock, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0); /* another ftcpd was faster */
@@ -232,6 +264,8 @@ int main(void)
                 in_folder(a_path_as_it_was_bound_needs_no_mending),
                 in_folder(a_path_that_was_removed_is_bound_anew),
                 in_folder(a_stale_socket_of_another_program_is_replaced_and_a_live_one_is_not),
+                in_folder(a_lock_that_any_process_holds_is_told_as_such),
+                in_folder(a_socket_of_another_type_is_left_alone_and_told_as_such),
                 in_folder(a_file_at_the_path_is_left_alone),
                 in_folder(the_end_removes_nothing_of_another_program),
                 in_folder(a_lock_that_was_removed_is_taken_again),

@@ -127,7 +127,7 @@ class PathGone(harness.SystemTest):
         os.unlink(daemon.data_path + ".lock")
         other = self.daemon(f"{CONFIG}Address=127.0.0.1:1\n[Local]\nSocket={daemon.data_path}\n")
         self.assertIn("another socket stands", reasons(daemon)[0])
-        self.assertIn("in use: another ftcpd holds", daemon.ctl("reload")[2])
+        self.assertIn("in use: another process holds the lock", daemon.ctl("reload")[2])
         self.assertEqual(daemon.stop(), 0)
         self.assertEqual(reasons(other)[1:], [])
         with other.client():

@@ -41,11 +41,11 @@ class Paths(harness.SystemTest):
     def test_a_path_that_another_ftcpd_has_is_an_error_and_the_other_serves_on(self):
         first = self.start()
         for section in ("Local", "Control"):
-            self.fails(f"{self.path} is in use: another ftcpd", section=section)
+            self.fails(f"{self.path} is in use: another process holds the lock", section=section)
         with first.client():
             first.wait_clients(1)
         os.unlink(self.path)  # even so: the lock is what counts
-        self.fails(f"{self.path} is in use: another ftcpd")
+        self.fails(f"{self.path} is in use: another process holds the lock")
 
     def test_a_path_that_another_program_has_is_an_error_and_left_alone(self):
         with socket.socket(socket.AF_UNIX) as other:
@@ -113,7 +113,7 @@ class Paths(harness.SystemTest):
             for daemon in daemons:
                 if daemon not in alive:
                     self.assertEqual(daemon.wait_exit(), 1)
-                    self.assertIn("in use: another ftcpd", daemon.log)
+                    self.assertIn("in use: another process holds the lock", daemon.log)
             until(lambda: alive[0]._answers(), "the one to answer")
             with alive[0].client():
                 alive[0].wait_clients(1)
