@@ -192,6 +192,7 @@ void config_report_done(struct config_report *report)
 {
         free_texts(report->errors, report->n_errors);
         free_texts(report->warnings, report->n_warnings);
+        free_texts(report->sockets, report->n_sockets);
         *report = (struct config_report){0};
 }
 

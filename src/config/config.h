@@ -148,7 +148,9 @@ struct config_report {
         char **warnings; /* with --check-config also notes on the effect of the values (worst case
                             to notice a dead peer ...), prefixed "note: " */
         size_t n_warnings;
-        bool starved; /* memory was short: there is no configuration, and no text says so */
+        bool starved;   /* memory was short: there is no configuration, and no text says so */
+        char **sockets; /* of a refused reload: what became of sockets whose paths were gone */
+        size_t n_sockets;
 };
 
 struct config_source {

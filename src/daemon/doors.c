@@ -298,7 +298,7 @@ void doors_status(const struct doors *doors, struct status *status)
 }
 
 static void mend(struct doors *doors, struct door *door, const struct config *config,
-                 doors_failed *failed, void *context)
+                 doors_told *told, void *context)
 {
         struct wanted wanted = wanted_of(config, door->kind);
         char text[512], line[600];
@@ -306,17 +306,19 @@ static void mend(struct doors *doors, struct door *door, const struct config *co
 
         if (*text) {
                 snprintf(line, sizeof(line), "[%s] Socket: %s", wanted.section, text);
-                failed(context, line);
+                told(context, false, line);
         }
-        if (result > 0)
-                tell(doors, LOG_NOTICE, "[%s] Socket: %s is bound anew", wanted.section,
-                     door->place.text);
-        else if (result == 0)
+        if (result > 0) {
+                snprintf(line, sizeof(line), "[%s] Socket: %s is bound anew", wanted.section,
+                         door->place.text);
+                tell(doors, LOG_NOTICE, "%s", line);
+                told(context, true, line);
+        } else if (result == 0) {
                 give(door, &wanted); /* the group may have been found while the path was away */
+        }
 }
 
-bool doors_mend(struct doors *doors, const struct config *config, doors_failed *failed,
-                void *context)
+bool doors_mend(struct doors *doors, const struct config *config, doors_told *told, void *context)
 {
         bool complete = true;
 
@@ -325,9 +327,9 @@ bool doors_mend(struct doors *doors, const struct config *config, doors_failed *
                 struct door *door = &doors->items[i];
 
                 if (door->passed && door->gone[0])
-                        failed(context, door->gone);
+                        told(context, false, door->gone);
                 else if (!door->passed)
-                        mend(doors, door, config, failed, context);
+                        mend(doors, door, config, told, context);
                 judge(door, config);
                 complete = complete && door->place.text[0];
         }

@@ -34,8 +34,9 @@ struct door {
         char gone[STATUS_REASON_MAX]; /* why nobody can connect; "": the path is ours */
 };
 
-/* Called with the reason why a socket can't be mended, or with a doubt about it. */
-typedef void doors_failed(void *context, const char *text);
+/* Told that a socket is bound anew; or not `anew`: why a socket can't be mended, or a doubt about
+ * the socket. */
+typedef void doors_told(void *context, bool anew, const char *text);
 
 struct doors {
         struct door *items; /* owned */
@@ -69,8 +70,7 @@ void doors_status(const struct doors *doors, struct status *status);
 /* Opens our own sockets that are missing, and binds those anew whose paths are gone. The sockets
  * that were bound before are served on: a mount of the old file still leads there. Returns true if
  * every socket is open. */
-bool doors_mend(struct doors *doors, const struct config *config, doors_failed *failed,
-                void *context);
+bool doors_mend(struct doors *doors, const struct config *config, doors_told *told, void *context);
 
 /* Closes our own sockets and removes their paths. */
 void doors_done(struct doors *doors);

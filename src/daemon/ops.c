@@ -76,32 +76,35 @@ static const char *get_log_level_origin(void *context)
         return daemon->options->log_level < 0 ? NULL : "--log-level";
 }
 
-static void report_error(struct config_report *report, char *text)
+/* Appends a text, which is taken over, to a list of the report. Without memory the list lacks it.
+ */
+static void append(char ***texts, size_t *n, char *text)
 {
-        char **errors = reallocarray(report->errors, report->n_errors + 1, sizeof(*errors));
+        char **longer = reallocarray(*texts, *n + 1, sizeof(*longer));
 
-        if (!errors || !text) {
+        if (longer)
+                *texts = longer;
+        if (longer && text)
+                longer[(*n)++] = text;
+        else
                 free(text);
-                return;
-        }
-        report->errors = errors;
-        errors[report->n_errors++] = text;
 }
 
-/* A doors_failed: context is the struct config_report. */
-static void report_warning(void *context, const char *text)
-{
-        struct config_report *report = context;
-        char *copy = strdup(text);
-        char **warnings =
-                reallocarray(report->warnings, report->n_warnings + 1, sizeof(*warnings));
+struct mending {
+        struct config_report *report;
+        bool refused; /* the configuration was */
+};
 
-        if (warnings)
-                report->warnings = warnings;
-        if (warnings && copy)
-                warnings[report->n_warnings++] = copy;
-        else
-                free(copy);
+/* A doors_told: context is the struct mending. */
+static void report_socket(void *context, bool anew, const char *text)
+{
+        const struct mending *mending = context;
+        struct config_report *report = mending->report;
+
+        if (!anew)
+                append(&report->warnings, &report->n_warnings, strdup(text));
+        if (mending->refused)
+                append(&report->sockets, &report->n_sockets, strdup(text));
 }
 
 /* Makes the object that looks names up, if any is unknown. Returns 0 or -ENOMEM. */
@@ -137,7 +140,7 @@ static int prepare(struct daemon *daemon, const struct config *fresh, struct con
                 return need_lookups(daemon, unknown);
         if (asprintf(&text, "%s: only a restart can change %s", fresh->path, refused) < 0)
                 return -ENOMEM;
-        report_error(report, text);
+        append(&report->errors, &report->n_errors, text);
         return -EINVAL;
 }
 
@@ -149,7 +152,6 @@ static int apply(struct daemon *daemon, struct config_report *report)
         struct config *fresh, *old = daemon->config;
         struct config_names unknown;
         int result;
-
 
         source.again = true;
         fresh = config_load(&source, report);
@@ -241,28 +243,30 @@ static void tell_reload(struct daemon *daemon, int result, const struct config_r
                 tell_reloaded(daemon, report);
         else if (report->n_errors > 1)
                 relay_tell(daemon->relay, EVENT_RELOAD,
-                           "not reloaded, nothing has changed: %zu errors, the first is %s",
+                           "not reloaded, what was in force stays so: %zu errors, the first is %s",
                            report->n_errors, first);
         else
-                relay_tell(daemon->relay, EVENT_RELOAD, "not reloaded, nothing has changed: %s",
-                           first);
+                relay_tell(daemon->relay, EVENT_RELOAD,
+                           "not reloaded, what was in force stays so: %s", first);
 }
 
 int daemon_reload(void *context, struct config_report *report)
 {
         struct daemon *daemon = context;
+        struct mending mending = {.report = report};
         int result;
 
         service_reloading();
         result = apply(daemon, report);
+        mending.refused = result < 0;
         if (!daemon->stopping)
-                daemon->shut = !doors_mend(&daemon->doors, daemon->config, report_warning, report);
+                daemon->shut = !doors_mend(&daemon->doors, daemon->config, report_socket, &mending);
         daemon_tell(report);
         if (result == -ENOMEM && report->n_errors == 0)
                 diag_err("there is no memory for the new configuration");
         if (result < 0)
                 diag_event(LOG_ERR, diag_facts(.id = CATALOG_CONFIG_BAD),
-                           "the configuration was not reloaded: nothing has changed");
+                           "the configuration was not reloaded: what was in force stays so");
         else
                 diag_event(LOG_NOTICE, diag_facts(.id = CATALOG_RELOADED),
                            "the configuration was reloaded");

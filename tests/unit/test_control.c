@@ -423,7 +423,7 @@ static void the_configuration_shows_the_path_really_listened_on(void **state)
 static void a_reload_that_fails_says_why(void **state)
 {
         int fd = client();
-        json_t *reply, *errors;
+        json_t *reply, *errors, *sockets;
 
         (void)state;
         call(fd, RELOAD);
@@ -437,12 +437,16 @@ static void a_reload_that_fails_says_why(void **state)
         assert_int_equal(json_array_size(errors), 1);
         assert_string_equal(json_string_value(json_array_get(errors, 0)),
                             "/etc/ftcpd.conf:3: [Local] MaxClients: \\xff");
+        sockets = json_object_get(json_object_get(reply, "parameters"), "sockets");
+        assert_string_equal(json_string_value(json_array_get(sockets, 0)),
+                            "[Local] Socket: /run/\\xff is bound anew");
         json_decref(reply);
         fake.reload_error = "";
         call(fd, RELOAD);
         reply = get(fd);
         errors = json_object_get(json_object_get(reply, "parameters"), "errors");
         assert_int_equal(json_array_size(errors), 1);
+        assert_null(json_object_get(json_object_get(reply, "parameters"), "sockets"));
         json_decref(reply);
         assert_int_equal(fake.reloads, 3);
 }

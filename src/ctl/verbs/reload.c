@@ -16,7 +16,8 @@ enum { RELOAD_USEC = 60 * 1000 * 1000 }; /* names of users may be looked up over
 
 const char verb_reload_more[] =
         "A configuration with an error changes nothing: the errors are printed, with\n"
-        "file and line, and the exit code is 1. Warnings are printed too.\n";
+        "file and line, and the exit code is 1. Warnings are printed too.\n"
+        "A socket whose path is gone is bound anew in any case.\n";
 
 /* Called by systemd, connects only for as long as the process of $MAINPID lives. If the daemon
  * crashes meanwhile, systemd waits for ftcpctl before systemd starts a successor; and if systemd
@@ -64,11 +65,26 @@ static void print_warnings(struct ctl *ctl)
         json_decref(result);
 }
 
+static void print_lines(const json_t *lines)
+{
+        const json_t *line;
+        size_t i;
+
+        json_array_foreach(lines, i, line)
+        {
+                const char *text = json_string_value(line);
+
+                if (!text)
+                        continue;
+                show_safe(stderr, text, strlen(text), SIZE_MAX);
+                fputc('\n', stderr);
+        }
+}
+
 int verb_reload(struct ctl *ctl, int argc, char **argv)
 {
-        json_t *result = NULL, *line;
+        json_t *result = NULL;
         int code = ctl_arguments(ctl, argc, argv, 0);
-        size_t i;
 
         if (code == CTL_DONE)
                 code = open_for_reload(ctl);
@@ -76,15 +92,8 @@ int verb_reload(struct ctl *ctl, int argc, char **argv)
                 return code;
         code = bus_call_until(ctl, "io.ftcpd.Reload", NULL, &result, clock_deadline(RELOAD_USEC));
         if (code == CTL_FAILED && strcmp(ctl->error, "io.ftcpd.ConfigInvalid") == 0) {
-                json_array_foreach(json_object_get(result, "errors"), i, line)
-                {
-                        const char *text = json_string_value(line);
-
-                        if (!text)
-                                continue;
-                        show_safe(stderr, text, strlen(text), SIZE_MAX);
-                        fputc('\n', stderr);
-                }
+                print_lines(json_object_get(result, "errors"));
+                print_lines(json_object_get(result, "sockets"));
                 ctl_fail(ctl, code, "the configuration was refused; what was in force stays so");
         }
         /* When systemd called, the journal has the warnings already. */

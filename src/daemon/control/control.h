@@ -40,8 +40,8 @@ struct control_ops {
          * or NULL for LogLevel=. The callback may be NULL, which means LogLevel=, too. */
         const char *(*log_level_origin)(void *context);
         /* Reads and applies the configuration files. Returns 0, or a negative errno with the
-         * reasons in report; then nothing has changed. report is empty at the call, and control
-         * frees its contents. */
+         * reasons in report; then what was in force stays so. report is empty at the call, and
+         * control frees its contents. */
         int (*reload)(void *context, struct config_report *report);
         /* Orders of an operator; `by` is the name of the operator, for people. */
         /* Closes the link for for_usec, or until release() (UINT64_MAX). reason may be NULL. */

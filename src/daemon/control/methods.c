@@ -211,10 +211,37 @@ static json_t *run_get_metrics(const struct control_call *call)
         return reply;
 }
 
+/* Returns the list, or NULL without memory. */
+static json_t *list_of(char *const *texts, size_t n)
+{
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < n; i++)
+                status_json_append(&list, status_json_text(texts[i]));
+        return list;
+}
+
+/* Returns the parameters of the error, or NULL without memory. */
+static json_t *refusal(int result, const struct config_report *report)
+{
+        json_t *errors = list_of(report->errors, report->n_errors), *parameters, *sockets;
+
+        if (report->n_errors == 0)
+                status_json_append(&errors, json_string(strerror(-result)));
+        parameters = errors ? json_pack("{s:o}", "errors", errors) : NULL;
+        if (!parameters || !report->n_sockets)
+                return parameters;
+        sockets = list_of(report->sockets, report->n_sockets);
+        if (sockets && json_object_set_new(parameters, "sockets", sockets) == 0)
+                return parameters;
+        json_decref(parameters);
+        return NULL;
+}
+
 static json_t *run_reload(const struct control_call *call)
 {
         struct config_report report = {0};
-        json_t *done = control_reply(NULL), *errors;
+        json_t *done = control_reply(NULL), *wrong;
         int result = done ? call->ops->reload(call->context, &report) : -ENOMEM;
 
         if (result == 0) {
@@ -222,15 +249,9 @@ static json_t *run_reload(const struct control_call *call)
                 return done;
         }
         json_decref(done);
-        errors = json_array();
-        for (size_t i = 0; i < report.n_errors; i++)
-                status_json_append(&errors, status_json_text(report.errors[i]));
-        if (report.n_errors == 0)
-                status_json_append(&errors, json_string(strerror(-result)));
+        wrong = refusal(result, &report);
         config_report_done(&report);
-        return errors ? control_error("io.ftcpd.ConfigInvalid",
-                                      json_pack("{s:o}", "errors", errors))
-                      : NULL;
+        return wrong ? control_error("io.ftcpd.ConfigInvalid", wrong) : NULL;
 }
 
 static const struct control_method ftcpd_methods[] = {

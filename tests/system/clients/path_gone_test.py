@@ -177,9 +177,18 @@ class PathGone(harness.SystemTest):
         daemon, session, client = self.pair()
         os.unlink(daemon.data_path)
         daemon.configure("[Upstream]\nAddress=nonsense\n")
-        self.assertNotEqual(daemon.ctl("reload")[0], 0)
+        code, _, error = daemon.ctl("reload")
+        self.assertEqual(code, 1)
+        self.assertRegex(error, r'(?sm)\[Upstream\] Address: "nonsense" is no address: .*'
+                         rf"^\[Local\] Socket: {daemon.data_path} is bound anew$.*"
+                         "the configuration was refused; what was in force stays so")
         self.assertEqual(reasons(daemon), [])
         self.check_fresh(daemon, session, client)
+        os.unlink(daemon.data_path)
+        with open(daemon.data_path, "w", encoding="ascii"):
+            pass
+        self.assertIn(f"\n[Local] Socket: {daemon.data_path} exists and is no socket\n",
+                      daemon.ctl("reload")[2])
 
     def test_a_removed_lock_is_made_again(self):
         daemon, _, _ = self.pair()

@@ -346,7 +346,7 @@ class Events(harness.SystemTest):
         wait_event(daemon, "reload", "^the configuration was reloaded$")
         daemon.configure(f"[Upstream]\nAddress={upstream.address}\nPathTimeout=x\nStallTimeout=y\n")
         daemon.hangup()
-        wait_event(daemon, "reload", "not reloaded, nothing has changed: 2 errors, the first is .*:3:")
+        wait_event(daemon, "reload", "not reloaded, what was in force stays so: 2 errors, the first is .*:3:")
 
     def test_the_daemon_tells_its_beginning_and_its_end(self):
         _, daemon, _ = self.linked()

@@ -159,7 +159,7 @@ class Reload(harness.SystemTest):
         self.assertEqual(result.stdout, "")
         self.assertRegex(result.stderr, rf"{daemon.config_path}:5: \[Heartbeat\] Interval: ")
         self.assertRegex(result.stderr, rf"{daemon.config_path}:7: \[Health\] Flaps: ")
-        self.assertIn("nothing has changed", daemon.log)
+        self.assertIn("what was in force stays so", daemon.log)
         self.assertRegex(daemon.log, rf"{daemon.config_path}:5: \[Heartbeat\] Interval: ")
         self.assertEqual(self.setting(daemon, "Heartbeat", "Timeout"), "20s")
         with self.assertRaises(harness.VarlinkError) as raised:

@@ -83,6 +83,9 @@ static int fake_reload(void *context, struct config_report *report)
                 report->errors = calloc(1, sizeof(char *));
                 report->errors[0] = strdup(fake.reload_error);
                 report->n_errors = 1;
+                report->sockets = calloc(1, sizeof(char *));
+                report->sockets[0] = strdup("[Local] Socket: /run/\xff is bound anew");
+                report->n_sockets = 1;
         }
         return -EINVAL;
 }
