@@ -77,6 +77,7 @@ static enum link_cause cause_of(int error)
         case EADDRINUSE:
         case EAFNOSUPPORT:
         case EAGAIN: /* no port */
+        case EINVAL: /* a blackhole route */
         case EACCES:
         case EPERM: return CAUSE_LOCAL;
         default: return CAUSE_UNREACHABLE;
@@ -110,8 +111,10 @@ static void source_failed(struct dial *dial, int error)
         char why[240];
 
         snprintf(why, sizeof(why), "not from SourceAddress=%s: %s", dial->config->source_address,
-                 error == EADDRNOTAVAIL ? strerror(error)
-                                        : host_error_words(HOST_CALL_PORT, error));
+                 error == EADDRNOTAVAIL
+                         ? strerror(error)
+                         : host_error_words(error == EINVAL ? HOST_CALL_LINK_LOCAL : HOST_CALL_PORT,
+                                            error));
         connect_failed(dial, CAUSE_LOCAL, why);
 }
 
@@ -203,12 +206,19 @@ static bool make_socket(struct dial *dial, int family)
         return !error;
 }
 
-/* Tells ports that are used up from a host without an address of the family. */
-static enum host_call call_of(const struct dial *dial, const struct address *to)
+/* What failed, by the error of connect(): tells ports that are used up from a host without an
+ * address of the family, and a blackhole route from an address without its interface. */
+static enum host_call call_of(const struct dial *dial, const struct address *to, int error)
 {
-        return dial->config->source_address || tcp_has_source(&to->to.any, to->size)
-                       ? HOST_CALL_PORT
-                       : HOST_CALL_CONNECT;
+        switch (error) {
+        case EADDRNOTAVAIL:
+        case EAGAIN:
+                return dial->config->source_address || tcp_has_source(&to->to.any, to->size)
+                               ? HOST_CALL_PORT
+                               : HOST_CALL_CONNECT;
+        case EINVAL: return address_lacks_interface(to) ? HOST_CALL_LINK_LOCAL : HOST_CALL_CONNECT;
+        default: return HOST_CALL_CONNECT;
+        }
 }
 
 static void connect_to(struct dial *dial, const struct address *to)
@@ -231,10 +241,7 @@ static void connect_to(struct dial *dial, const struct address *to)
         }
         if (error)
                 connect_failed(dial, cause_of(error),
-                               host_error_words(error == EADDRNOTAVAIL || error == EAGAIN
-                                                        ? call_of(dial, to)
-                                                        : HOST_CALL_CONNECT,
-                                                error));
+                               host_error_words(call_of(dial, to, error), error));
         else if (dial->config->connect_timeout_usec != CONFIG_INFINITY)
                 timer_arm(dial->timer, dial->config->connect_timeout_usec);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -52,11 +53,24 @@ static bool is_same(const struct question *question, const char *host, const cha
         return strcmp(question->host, host) == 0 && strcmp(question->port, port) == 0;
 }
 
+/* Returns why an address with a network interface behind it is none, in words, a constant; NULL:
+ * the host is a name. The interface may come later. */
+static const char *wrong_interface(const char *host)
+{
+        const char *percent = strchr(host, '%');
+
+        if (!percent || address_family(host) != AF_INET6)
+                return NULL;
+        if (if_nametoindex(percent + 1))
+                return "only a link-local address has an interface behind %";
+        return errno == ENODEV ? "this host has no network interface of the name behind %" : NULL;
+}
+
 /* Returns why getaddrinfo() failed, in words, a constant. Without a descriptor for its files and
  * sockets, getaddrinfo() blames the name or the name server. */
-static const char *wrong_of(int error, int system_error, int fd)
+static const char *wrong_of(const struct question *question, int error, int system_error)
 {
-        int spare = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        int spare = fcntl(question->to, F_DUPFD_CLOEXEC, 3);
         const char *words =
                 error == EAI_SERVICE ? "the port is no name of services(5)" : gai_strerror(error);
 
@@ -65,6 +79,8 @@ static const char *wrong_of(int error, int system_error, int fd)
         close(spare);
         if (error == EAI_SYSTEM)
                 return host_error_words(HOST_CALL_ANY, system_error);
+        if (error == EAI_NONAME && wrong_interface(question->host))
+                return wrong_interface(question->host);
         return words ? words : "the system's resolver failed";
 }
 
@@ -79,7 +95,7 @@ static void *look_up(void *arg)
 
         error = getaddrinfo(question->host, question->port, &hints, &found);
         if (error)
-                question->wrong = wrong_of(error, errno, to);
+                question->wrong = wrong_of(question, error, errno);
         else if (address_list_add_found(&question->addresses, found) < 0)
                 question->wrong = host_error_words(HOST_CALL_ANY, ENOMEM);
         if (found)

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 int address_list_add(struct address_list *addresses, const struct sockaddr *to, socklen_t size)
 {
         struct address *items;
@@ -87,6 +86,14 @@ int address_family(const char *text)
         memcpy(host, text, size);
         host[size] = '\0';
         return inet_pton(AF_INET6, host, address) == 1 ? AF_INET6 : AF_UNSPEC;
+}
+
+bool address_lacks_interface(const struct address *address)
+{
+        const struct sockaddr_in6 *to = &address->to.v6;
+
+        return to->sin6_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&to->sin6_addr) &&
+               !to->sin6_scope_id;
 }
 
 /* The size of the number at the beginning of text: decimal, or hexadecimal behind 0x. Sets *padded

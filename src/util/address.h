@@ -48,6 +48,9 @@ void address_list_done(struct address_list *addresses);
 /* Returns the family of an IP address without a port, AF_UNSPEC for anything else. */
 int address_family(const char *text);
 
+/* True for a link-local IPv6 address that names no network interface: it leads nowhere. */
+bool address_lacks_interface(const struct address *address);
+
 /* A host in an address, by its writing. */
 enum address_writing {
         ADDRESS_NAME,   /* a name, or an IPv6 address */

@@ -25,6 +25,12 @@ static const struct {
         {HOST_CALL_CONNECT, EPERM, "Operation not permitted" FORBIDDEN_TO_CONNECT},
         {HOST_CALL_CONNECT, EADDRNOTAVAIL,
          "Cannot assign requested address (this host has no address to reach it from)"},
+        {HOST_CALL_CONNECT, EINVAL,
+         "Invalid argument (a blackhole route of this host leads there, or SourceAddress= is a "
+         "loopback address)"},
+        {HOST_CALL_LINK_LOCAL, EINVAL,
+         "Invalid argument (a link-local address needs its network interface, as in fe80::1%eth0)"},
+        {HOST_CALL_PORT, ENODEV, "No such device (this host has no such network interface)"},
         {HOST_CALL_PORT, EADDRNOTAVAIL, "Cannot assign requested address: " NO_PORT},
         {HOST_CALL_PORT, EADDRINUSE, "Address already in use: " NO_PORT},
         {HOST_CALL_PORT, EAGAIN, "Resource temporarily unavailable: " NO_PORT},

@@ -9,6 +9,7 @@ enum host_call {
         HOST_CALL_SOCKET,
         HOST_CALL_CONNECT, /* connect() of a TCP socket, and what goes through the socket later */
         HOST_CALL_PORT,    /* connect() or bind() that chooses the local port */
+        HOST_CALL_LINK_LOCAL, /* connect() or bind() of a link-local address without interface */
         HOST_CALL_ACCEPT,
         HOST_CALL_THREAD,
         HOST_CALL_WATCH, /* epoll_ctl() */

@@ -77,6 +77,26 @@ static void an_address_has_a_family_and_a_name_has_none(void **state)
         assert_int_equal(address_family(""), AF_UNSPEC);
 }
 
+static void only_a_link_local_address_without_its_interface_lacks_it(void **state)
+{
+        static const struct {
+                const char *host;
+                bool lacks;
+        } hosts[] = {
+                {"fe80::1", true}, {"febf::1", true}, {"fe80::1%lo", false},  {"fec0::1", false},
+                {"::1", false},    {"::", false},     {"169.254.0.1", false},
+        };
+        struct address_list list = {0};
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(hosts) / sizeof(*hosts); i++) {
+                assert_int_equal(address_list_add_numeric(&list, hosts[i].host, "1"), 0);
+                if (address_lacks_interface(&list.items[i]) != hosts[i].lacks)
+                        fail_msg("%s", hosts[i].host);
+        }
+        address_list_done(&list);
+}
+
 static void only_the_addresses_of_one_family_are_kept_in_their_order(void **state)
 {
         static const char *const hosts[] = {"::1", "192.0.2.1", "::2", "192.0.2.2"};
@@ -149,6 +169,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_number_with_a_zero_before_it_is_no_plain_address),
                 cmocka_unit_test(an_address_has_a_family_and_a_name_has_none),
+                cmocka_unit_test(only_a_link_local_address_without_its_interface_lacks_it),
                 cmocka_unit_test(only_the_addresses_of_one_family_are_kept_in_their_order),
                 cmocka_unit_test(a_book_has_one_entry_for_a_host_and_port),
                 cmocka_unit_test(a_full_book_gives_up_its_oldest_entry),

@@ -184,6 +184,22 @@ static void an_earlier_failure_does_not_end_the_next_question(void **state)
         assert_non_null(last_wrong);
 }
 
+static void an_interface_that_is_not_there_is_told_and_so_is_one_that_does_not_belong(void **state)
+{
+        static const char *const wrong[][2] = {
+                {"fe80::1%nosuch", "no network interface of the name behind %"},
+                {"2001:db8::1%lo", "only a link-local address has an interface"},
+                {"feed%nosuch", "not known"}};
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+                end_call(ask(wrong[i][0]), EAI_NONAME);
+                assert_non_null(strstr(last_wrong, wrong[i][1]));
+        }
+        end_call(ask(wrong[0][0]), EAI_MEMORY);
+        assert_null(strstr(last_wrong, "interface"));
+}
+
 static void an_answer_for_another_name_is_none(void **state)
 {
         unsigned old = ask("old"), new = ask("new");
@@ -268,6 +284,8 @@ int main(void)
                 resolving(a_late_failure_is_no_answer),
                 resolving(an_earlier_question_for_the_same_name_answers_the_next_one),
                 resolving(an_earlier_failure_does_not_end_the_next_question),
+                resolving(
+                        an_interface_that_is_not_there_is_told_and_so_is_one_that_does_not_belong),
                 resolving(an_answer_for_another_name_is_none),
                 resolving(questions_that_hang_are_bounded_and_leave_room_for_another_name),
                 resolving(a_freed_resolver_waits_for_nobody),

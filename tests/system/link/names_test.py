@@ -293,7 +293,12 @@ class Source(NamesTest):
 
     def test_a_link_local_source_without_its_interface_is_told(self):
         daemon = self.named("[::1]:4000", QUICK + "SourceAddress=fe80::1%none7\n")
-        daemon.wait_log("not from SourceAddress=fe80::1%none7: No such device")
+        daemon.wait_log("not from SourceAddress=fe80::1%none7: No such device .*network interface")
+
+    def test_an_address_at_an_interface_that_is_not_there_is_told(self):
+        daemon = self.named("[fe80::1%none7]:4000")
+        daemon.wait_log(r"link: resolve: resolving \[fe80::1%none7\]:4000: this host has no network "
+                        "interface of the name behind %")
 
 
 if __name__ == "__main__":

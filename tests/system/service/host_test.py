@@ -200,6 +200,25 @@ class RealHost(harness.SystemTest):
         upstream.accept()
         daemon.wait_state("up")
 
+    def test_a_blackhole_route(self):
+        with self.cable.far:
+            upstream = self.upstream(host=self.cable.far.address)
+        route = ("blackhole", f"{self.cable.far.address}/32")
+        self.cable.near.run("ip", "route", "add", *route)
+        daemon = self.check(upstream.address, "Invalid argument .*a blackhole route")
+        self.cable.near.run("ip", "route", "delete", *route)
+        upstream.accept()
+        daemon.wait_state("up")
+
+    def test_a_link_local_address_without_its_interface(self):
+        words = "Invalid argument .*link-local address needs its network interface"
+        self.check("[fe80::2]:4001", words).stop()
+        self.check("[2001:db8::2]:4001\nSourceAddress=fe80::2", words)
+
+    def test_a_loopback_source_of_an_address_elsewhere(self):
+        source = f"{self.cable.far.address}:4001\nSourceAddress=127.0.0.1"
+        self.check(source, "Invalid argument .*SourceAddress= is a loopback address")
+
     def test_all_ports_are_in_use(self):
         with self.cable.far:
             upstream = self.upstream(host=self.cable.far.address)
