@@ -156,7 +156,8 @@ class Surroundings(harness.SystemTest):
         for error in (errno.EPERM, errno.EACCES, errno.ENOSYS):
             said = self.fails(env={"LD_PRELOAD": library, "FTCPD_MEMFD": str(error)})
             self.assertIn(f"can't make the store: {os.strerror(error)}: ", said)
-            self.assertIn("memfd_create()", said)
+            self.assertIn("memfd_create() must be allowed, see SystemCallFilter= or the seccomp",
+                          said)
 
     def test_a_limit_of_the_control_group_is_told_at_the_start(self):
         group, limit = self.group()
