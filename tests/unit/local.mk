@@ -78,7 +78,9 @@ tests_unit_test_control_queue_SOURCES = \
 	%D%/test_control_queue.c %D%/lib/control_room.c %D%/lib/control_room.h
 tests_unit_test_control_tap_SOURCES = \
 	%D%/test_control_tap.c %D%/lib/control_room.c %D%/lib/control_room.h
-tests_unit_test_limits_SOURCES = %D%/test_limits.c $(config_room)
+tests_unit_test_limits_SOURCES = %D%/test_limits.c %D%/lib/told.h $(config_room)
+tests_unit_test_lookups_SOURCES = %D%/test_lookups.c %D%/lib/told.h
+tests_unit_test_service_SOURCES = %D%/test_service.c %D%/lib/told.h
 tests_unit_test_monitor_SOURCES = \
 	%D%/test_monitor.c %D%/lib/control_room.c %D%/lib/control_room.h
 tests_unit_test_steer_SOURCES = \

@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* The memory limits of control groups, as files that stand for the kernel's tell them. */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "daemon/cgroup.h"
 #include "daemon/limits.h"
 #include "lib/config_room.h"
-#include "daemon/cgroup.h"
-#include "util/diag.h"
+#include "lib/told.h"
 
 #define NONE_1 "9223372036854771712\n" /* of version 1, for no limit */
 
@@ -163,21 +159,9 @@ static void what_makes_no_sense_is_no_limit(void **state)
 /* Returns what limits_tell_memory() logs. */
 static const char *told(struct room *room)
 {
-        static char line[8192];
-        int saved = dup(STDERR_FILENO), ends[2];
-        ssize_t n;
-
-        assert_return_code(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), errno);
-        dup2(ends[1], STDERR_FILENO);
-        diag_open(LOG_INFO);
+        told_begin(LOG_INFO);
         limits_tell_memory(room->config, room->root);
-        dup2(saved, STDERR_FILENO);
-        n = recv(ends[0], line, sizeof(line) - 1, MSG_DONTWAIT);
-        line[n > 0 ? n : 0] = '\0';
-        close(saved);
-        close(ends[0]);
-        close(ends[1]);
-        return line;
+        return told_end();
 }
 
 static void a_limit_below_what_messages_may_take_is_told_with_all_that_helps(void **state)
@@ -188,7 +172,6 @@ static void a_limit_below_what_messages_may_take_is_told_with_all_that_helps(voi
         struct room *room = *state;
         const char *line;
 
-        unsetenv("JOURNAL_STREAM");
         in_version_2(room, "/a");
         room_write(room, "/sys/fs/cgroup/a/memory.max", "50331648\n");
         room_take(room, "");

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -19,7 +21,7 @@
 #include <cmocka.h>
 
 #include "daemon/service/service.h"
-#include "util/diag.h"
+#include "lib/told.h"
 
 static int manager;
 
@@ -217,6 +219,36 @@ static void the_watchdog_is_fed_twice_as_often_as_it_bites(void **state)
         assert_int_equal(service_watchdog_usec(), 5000000);
 }
 
+static void where_it_cannot_be_asked_what_a_stop_is_for_the_limit_is_told(void **state)
+{
+        static const char begin[] = "systemd can't be asked whether this is a restart: ";
+        struct rlimit before, few = {0};
+        pthread_attr_t attributes, huge;
+        const char *said;
+
+        (void)state;
+        pthread_getattr_default_np(&attributes);
+        pthread_getattr_default_np(&huge);
+        pthread_attr_setstacksize(&huge, (size_t)1 << 50); /* more than there is */
+        assert_int_equal(pthread_setattr_default_np(&huge), 0);
+        told_begin(LOG_INFO);
+        assert_int_equal(service_job(1), SERVICE_JOB_UNKNOWN);
+        said = told_end();
+        assert_int_equal(pthread_setattr_default_np(&attributes), 0);
+        assert_non_null(strstr(said, begin));
+        assert_non_null(strstr(said, "no thread can be made"));
+        assert_non_null(strstr(said, "TasksMax="));
+        getrlimit(RLIMIT_NOFILE, &before);
+        few.rlim_max = before.rlim_max;
+        told_begin(LOG_INFO);
+        setrlimit(RLIMIT_NOFILE, &few);
+        assert_int_equal(service_job(1), SERVICE_JOB_UNKNOWN);
+        setrlimit(RLIMIT_NOFILE, &before);
+        said = told_end();
+        assert_non_null(strstr(said, begin));
+        assert_non_null(strstr(said, "LimitNOFILE="));
+}
+
 static void without_a_manager_nothing_happens(void **state)
 {
         struct service_sockets sockets;
@@ -315,6 +347,7 @@ int main(void)
                 TEST(a_descriptor_to_keep_waits_for_the_manager_but_not_for_ever),
                 TEST(a_manager_may_have_a_path),
                 TEST(the_watchdog_is_fed_twice_as_often_as_it_bites),
+                TEST(where_it_cannot_be_asked_what_a_stop_is_for_the_limit_is_told),
                 TEST(without_a_manager_nothing_happens),
                 TEST(sockets_are_sorted_by_name_and_wrong_ones_are_closed),
         };
