@@ -11,6 +11,7 @@ libcore_a_SOURCES = \
 	%D%/failure_reports.c %D%/failure_reports.h \
 	%D%/liveness.c %D%/liveness.h \
 	%D%/pace.c %D%/pace.h \
+	%D%/shares.c %D%/shares.h \
 	%D%/stall.c %D%/stall.h \
 	%D%/state.c %D%/state.h \
 	%D%/users.c %D%/users.h

@@ -49,6 +49,7 @@ unit_tests = \
 	%D%/test_resolver \
 	%D%/test_service \
 	%D%/test_session \
+	%D%/test_shares \
 	%D%/test_slabs \
 	%D%/test_socket \
 	%D%/test_socket_path \
