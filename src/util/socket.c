@@ -34,7 +34,7 @@ static void read_groups(int fd, struct socket_peer *peer)
         peer->groups[peer->n_groups++] = peer->gid;
 }
 
-void socket_peer_get(int fd, struct socket_peer *peer)
+void socket_peer_get_ids(int fd, struct socket_peer *peer)
 {
         struct ucred cred;
         socklen_t size = sizeof(cred);
@@ -47,6 +47,11 @@ void socket_peer_get(int fd, struct socket_peer *peer)
         peer->uid = cred.uid;
         peer->gid = cred.gid;
         read_groups(fd, peer);
+}
+
+void socket_peer_get(int fd, struct socket_peer *peer)
+{
+        socket_peer_get_ids(fd, peer);
         if (peer->pid > 0)
                 program_name(peer->pid, peer->program);
 }

@@ -31,6 +31,9 @@ void socket_peer_init(struct socket_peer *peer);
  * more than uid and gid where the kernel does not know SO_PEERGROUPS. */
 void socket_peer_get(int fd, struct socket_peer *peer);
 
+/* As socket_peer_get(), but leaves the program empty: no question about the process is asked. */
+void socket_peer_get_ids(int fd, struct socket_peer *peer);
+
 /* Frees the groups, and sets peer to nobody. */
 void socket_peer_done(struct socket_peer *peer);
 

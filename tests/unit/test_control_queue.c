@@ -197,7 +197,7 @@ static void a_turn_in_which_nothing_is_done_costs_nothing(void **state)
                 turn();
         fake.reload_usec = 0;
         assert_int_equal(fake.reloads, 1);
-        assert_true(server.control->queue.budget.debt < 100000 * CONTROL_SHARE);
+        assert_true(server.control->queue.first.budget.debt < 100000 * CONTROL_SHARE);
 }
 
 int main(void)

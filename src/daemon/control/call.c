@@ -130,10 +130,17 @@ bool control_permitted(const struct control_call *call)
         struct socket_peer peer;
         bool permitted;
 
-        socket_peer_get(call->fd, &peer);
+        socket_peer_get_ids(call->fd, &peer);
         permitted = peer.uid == 0 || peer.uid == geteuid() || call->service->is_admin(call, &peer);
         socket_peer_done(&peer);
         return permitted;
+}
+
+bool control_permitted_as(const struct control_call *call, uid_t uid)
+{
+        if (uid == 0 || uid == geteuid())
+                return true;
+        return call->service->has_admins(call) && control_permitted(call);
 }
 
 static json_t *run(const struct control_call *call, const json_t *request, const char *name,

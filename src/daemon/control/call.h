@@ -71,6 +71,8 @@ struct control_service {
         const struct control_interface *interfaces; /* ended by a row without a name */
         /* Returns the limit of connections. Called for each new connection. */
         uint64_t (*max_clients)(const struct control_call *call);
+        /* True if is_admin() can be true for any user. */
+        bool (*has_admins)(const struct control_call *call);
         /* True if peer may call methods that change something, besides root and the daemon's own
          * user. */
         bool (*is_admin)(const struct control_call *call, const struct socket_peer *peer);
@@ -90,6 +92,10 @@ extern const struct control_interface control_service_interface;
 /* True if the caller may change the daemon's state: root, the daemon's own user, and the admins of
  * the service, by the credentials at the time of the connect. False without credentials. */
 bool control_permitted(const struct control_call *call);
+
+/* As control_permitted(), where the user of the connection is known already: asks the kernel for
+ * groups only if the service has admins. */
+bool control_permitted_as(const struct control_call *call, uid_t uid);
 
 /* Returns the interface of the service by its full name, borrowed, or NULL. */
 const struct control_interface *control_interface_find(const struct control_service *service,

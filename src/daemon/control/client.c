@@ -28,7 +28,15 @@ enum {
         MONITOR_HIGH = VARLINK_MESSAGE_MAX - 8 * IMAGE_EVENT_TEXT,
 };
 
-void control_hang_up(int fd)
+void control_turn_away(int fd)
+{
+        shutdown(fd, SHUT_RDWR);
+        close(fd);
+}
+
+/* Closes a socket that may have unread bytes, without a reset, which could overtake the last bytes
+ * sent. */
+static void hang_up(int fd)
 {
         char waste[READ_MIN];
 
@@ -43,32 +51,42 @@ static void release_buffers(struct control_client *client)
 {
         varlink_reader_done(&client->in);
         control_client_forget(client);
-        assert(client->control->buffered >= client->buffered);
-        client->control->buffered -= client->buffered;
-        client->buffered = 0;
+        control_client_count(client);
 }
 
-void control_client_close(struct control_client *client, const char *why)
+static void end(struct control_client *client, void (*close_socket)(int fd), const char *why)
 {
         struct control *control = client->control;
 
         diag_debug("control: a client's connection ends: %s", why);
         event_del(client->event);
-        control_queue_remove(client);
+        control_queue_remove(&control->queue, client);
         poller_remove(control->ends, &client->polled);
         control_tap_end(client);
-        control_hang_up(client->fd);
+        close_socket(client->fd);
         client->fd = -1;
         release_buffers(client);
         LIST_REMOVE(client, link);
         LIST_INSERT_HEAD(&control->dead, client, link);
         control->n_clients--;
+        client->user->n_clients--;
         event_active(control->reap, EV_TIMEOUT, 0);
+}
+
+void control_client_close(struct control_client *client, const char *why)
+{
+        end(client, hang_up, why);
+}
+
+void control_client_evict(struct control_client *client, const char *why)
+{
+        end(client, control_turn_away, why);
 }
 
 void control_client_free(struct control_client *client)
 {
         LIST_REMOVE(client, link);
+        control_user_leave(client->user);
         event_free(client->event);
         free(client);
 }
@@ -214,23 +232,49 @@ static int serve(struct control_client *client)
         return 1;
 }
 
+/* True if `one` is to give bytes back before `other`: the larger of a user who may not steer. */
+static bool is_rather_freed(const struct control_client *one, const struct control_client *other)
+{
+        if (!other || one->user->first != other->user->first)
+                return !other || other->user->first;
+        return one->buffered > other->buffered;
+}
+
 static struct control_client *largest_buffer(const struct control *control)
 {
         struct control_client *client, *most = NULL;
 
         for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link))
-                if (!most || client->buffered > most->buffered)
+                if (client->buffered > 0 && is_rather_freed(client, most))
                         most = client;
         return most;
 }
 
-/* Keeps the bytes of all connections below CONTROL_BUFFERED_MAX. May close any connection. */
+/* Returns the bytes of users who may not steer. */
+static size_t buffered_for_others(const struct control *control)
+{
+        const struct control_user *user;
+        size_t sum = 0;
+
+        LIST_FOREACH(user, &control->users, link)
+                sum += user->first ? 0 : user->buffered;
+        return sum;
+}
+
+static bool is_too_much(const struct control *control)
+{
+        return control->buffered > CONTROL_BUFFERED_MAX ||
+               (control->buffered > CONTROL_BUFFERED_OTHERS &&
+                buffered_for_others(control) > CONTROL_BUFFERED_OTHERS);
+}
+
+/* Keeps the bytes of all connections below the limits. May close any connection. */
 static void enforce(struct control *control)
 {
         struct control_client *most;
 
-        while (control->buffered > CONTROL_BUFFERED_MAX && (most = largest_buffer(control)) != NULL)
-                control_client_close(most, "too much is held for all clients together");
+        while (is_too_much(control) && (most = largest_buffer(control)) != NULL)
+                control_client_evict(most, "too much is held for all clients together");
 }
 
 static void on_ready(int fd, short events, void *arg);
@@ -318,9 +362,11 @@ static void wait_or_end(struct control_client *client, bool more)
 static void on_ready(int fd, short events, void *arg)
 {
         struct control_client *client = arg;
+        struct control_queue *queue = &client->control->queue;
 
         (void)fd;
-        control_queue_add(&client->control->queue, client, events);
+        control_queue_put(queue, client, events);
+        control_queue_run(queue);
 }
 
 void control_client_serve(struct control_client *client, short events)
@@ -359,45 +405,57 @@ void control_client_serve(struct control_client *client, short events)
         enforce(client->control);
 }
 
+/* Sends the news of a connection that monitors, as far as the socket has room. */
+static void tell(struct control_client *client)
+{
+        /* A tap may have news in every pass: while the socket is full, nothing is written. The
+         * number of missed messages follows when all other replies are written. */
+        bool full = client->monitor.taps && event_pending(client->event, EV_WRITE, NULL);
+        int result = client->monitor.taps && !full ? control_client_write(client) : 0;
+
+        if (result == 0)
+                result = tell_news(client);
+        if (result == 0 && !full)
+                result = control_client_write(client);
+        if (result < 0) {
+                control_client_close(client, strerror(-result));
+                return;
+        }
+        control_client_count(client);
+        if (!event_pending(client->event, EV_WRITE, NULL))
+                wait_or_end(client, false);
+}
+
+/* Events come at any rate, and each may go to thousands of connections: those of users who may not
+ * steer get theirs in slots, and others at once. */
 void control_client_news(struct control *control)
 {
         struct control_client *client, *next;
 
         for (client = LIST_FIRST(&control->clients); client; client = next) {
-                int result = 0;
-                bool full;
-
                 next = LIST_NEXT(client, link);
                 if (!client->monitor.on)
                         continue;
-                /* A tap may have news in every pass: while the socket is full, nothing is written.
-                 * The number of missed messages follows when all other replies are written. */
-                full = client->monitor.taps && event_pending(client->event, EV_WRITE, NULL);
-                if (client->monitor.taps && !full)
-                        result = control_client_write(client);
-                if (result == 0)
-                        result = tell_news(client);
-                if (result == 0 && !full)
-                        result = control_client_write(client);
-                if (result < 0) {
-                        control_client_close(client, strerror(-result));
-                        continue;
-                }
-                control_client_count(client);
-                if (!event_pending(client->event, EV_WRITE, NULL))
-                        wait_or_end(client, false);
+                if (client->user->first)
+                        tell(client);
+                else if (!event_pending(client->event, EV_WRITE, NULL))
+                        control_queue_put(&control->queue, client, 0);
         }
         enforce(control);
+        control_queue_run(&control->queue);
 }
 
 void control_client_last_look(struct control *control)
 {
-        struct control_client *client;
+        struct control_client *client, *next;
 
-        control_client_news(control);
-        for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link))
-                if (client->flush.on && look_at_flush(client) == 0)
+        for (client = LIST_FIRST(&control->clients); client; client = next) {
+                next = LIST_NEXT(client, link);
+                if (client->monitor.on)
+                        tell(client);
+                else if (client->flush.on && look_at_flush(client) == 0)
                         control_client_write(client);
+        }
 }
 
 static void on_gone(struct polled *polled)
@@ -410,14 +468,28 @@ static void on_gone(struct polled *polled)
 
 const struct poller_ops control_client_ends = {.gone = on_gone};
 
-int control_client_new(struct control *control, int fd, uid_t uid)
+/* Returns a new connection with its event and user, or NULL without memory. */
+static struct control_client *make(struct control *control, int fd, uid_t uid, bool first)
 {
         struct control_client *client = calloc(1, sizeof(*client));
 
-        if (client)
-                client->event = event_new(control->base, fd, EV_READ, on_ready, client);
-        if (!client || !client->event) {
-                free(client);
+        if (!client)
+                return NULL;
+        client->event = event_new(control->base, fd, EV_READ, on_ready, client);
+        client->user = client->event ? control_user_join(control, uid, first) : NULL;
+        if (client->user)
+                return client;
+        if (client->event)
+                event_free(client->event);
+        free(client);
+        return NULL;
+}
+
+int control_client_new(struct control *control, int fd, uid_t uid, bool first)
+{
+        struct control_client *client = make(control, fd, uid, first);
+
+        if (!client) {
                 close(fd);
                 return -ENOMEM;
         }
@@ -425,7 +497,6 @@ int control_client_new(struct control *control, int fd, uid_t uid)
         client->control = control;
         client->fd = fd;
         client->polled.fd = -1;
-        client->uid = uid;
         client->active_usec = clock_usec();
         varlink_reader_init(&client->in);
         LIST_INSERT_HEAD(&control->clients, client, link);

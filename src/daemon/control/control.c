@@ -93,15 +93,20 @@ static void spend_at_door(struct control *control, uint64_t usec)
                 listener_pause(listener->listener, wait);
 }
 
+/* Looks who has come before anything else is done for the connection: one that is turned away costs
+ * no more than its accept and its end. */
 static void admit(void *context, int fd)
 {
         struct control *control = context;
+        const struct control_call call = {control->service, control->ops, control->context, fd,
+                                          NULL};
         uint64_t begin = clock_cpu_usec();
         uid_t uid = uid_of(fd);
+        bool first = control_permitted_as(&call, uid);
 
-        if (!control_crowd_admits(control, fd, uid))
-                control_hang_up(fd);
-        else if (control_client_new(control, fd, uid) < 0)
+        if (!control_crowd_admits(control, uid, first))
+                control_turn_away(fd);
+        else if (control_client_new(control, fd, uid, first) < 0)
                 diag_warning("control: out of memory for one more client");
         spend_at_door(control, clock_cpu_usec() - begin);
 }

@@ -3,10 +3,12 @@
 /*
  * The inside of control: the server with its listeners (control.c), a connection (client.c) and its
  * replies (replies.c), a connection with a tap (tap.c), the connection to end when the server is
- * full (crowd.c), and the order in which connections are served (queue.c). For these files only.
+ * full (crowd.c), the users of connections (user.c), and the order in which connections are served
+ * (queue.c). For these files only.
  *
  * Words: a *connection* is a struct control_client, one program on the control socket; a *client*
- * without more is a client of the data socket. A *slot* is one call of control_client_serve().
+ * without more is a client of the data socket. A *slot* is one call of control_client_serve(). A
+ * user who *may steer* is root, the daemon's own user or one of Admin=, at the time of the connect.
  *
  * A connection does one thing at a time: it waits for requests, for its replies to be read, or for
  * a flush, and later requests wait as well. A connection that monitors is not read any more; the
@@ -25,8 +27,23 @@
 #include "edge/poller.h"
 #include "wire/varlink.h"
 
-/* Bytes of all connections together; above this limit the largest connection is closed. */
-enum { CONTROL_BUFFERED_MAX = 64 * 1024 * 1024 };
+enum {
+        /* Bytes of all connections together; above this limit a large connection is closed. */
+        CONTROL_BUFFERED_MAX = 64 * 1024 * 1024,
+        /* The same of users who may not steer; the difference is for those who may. */
+        CONTROL_BUFFERED_OTHERS = CONTROL_BUFFERED_MAX / 4 * 3,
+};
+
+/* The user of one or more connections. */
+struct control_user {
+        LIST_ENTRY(control_user) link;
+        uid_t uid;  /* SOCKET_NO_UID: all users that are unknown */
+        bool first; /* may steer; a uid may be in the list with both values */
+        struct control_lines lines;
+        size_t n_clients; /* open connections */
+        size_t n_held;    /* connections that are not freed */
+        size_t buffered;  /* sum over the connections */
+};
 
 struct control_client {
         LIST_ENTRY(control_client) link; /* in clients, or in dead after the close */
@@ -38,7 +55,7 @@ struct control_client {
         struct polled polled; /* in control->ends during a Monitor, a Tap or a Flush */
         struct event *event;  /* one-shot; armed for the thing to wait for */
         int fd;               /* -1 after the close */
-        uid_t uid;            /* SOCKET_NO_UID: unknown */
+        struct control_user *user;
         uint64_t active_usec; /* start of the last slot, or the connect */
         struct varlink_reader in;
         char *out; /* replies, owned */
@@ -62,6 +79,7 @@ struct control {
         const struct control_ops *ops;
         void *context;
         LIST_HEAD(control_listeners, control_listener) listeners;
+        LIST_HEAD(control_users, control_user) users;
         LIST_HEAD(control_clients, control_client) clients;
         LIST_HEAD(control_dead, control_client) dead;
         struct event *reap;  /* frees the dead from the loop, outside their own callbacks */
@@ -75,13 +93,22 @@ struct control {
         uint64_t full_told; /* time of the last warning about MaxClients=; 0: never */
 };
 
-/* Makes a connection of an accepted, non-blocking socket, and owns fd (also on error). uid is the
- * user of the other end. Returns 0 or -ENOMEM. */
-int control_client_new(struct control *control, int fd, uid_t uid);
+/* Returns the user with this uid and rank, or NULL if no connection has one. */
+struct control_user *control_user_find(const struct control *control, uid_t uid, bool first);
 
-/* True if MaxClients= has room for a new connection, fd, of the user uid. May close another
- * connection to make room. */
-bool control_crowd_admits(struct control *control, int fd, uid_t uid);
+/* Returns the user of a new connection, or NULL without memory. */
+struct control_user *control_user_join(struct control *control, uid_t uid, bool first);
+
+/* Notes that a connection of the user was freed. Frees the user after the last connection. */
+void control_user_leave(struct control_user *user);
+
+/* Makes a connection of an accepted, non-blocking socket, and owns fd (also on error). uid is the
+ * user of the other end, who may steer if first is true. Returns 0 or -ENOMEM. */
+int control_client_new(struct control *control, int fd, uid_t uid, bool first);
+
+/* True if MaxClients= has room for a new connection of such a user. May close another connection to
+ * make room. */
+bool control_crowd_admits(struct control *control, uid_t uid, bool first);
 
 /* One slot: reads or writes as events say (EV_READ, EV_WRITE), serves requests, writes replies, and
  * arms the event for the next step. May close any connection, but frees none. */
@@ -97,9 +124,13 @@ void control_client_last_look(struct control *control);
 /* Closes a connection whose other end is gone. */
 extern const struct poller_ops control_client_ends;
 
-/* Closes a connection; no other function does. why goes to diag at LOG_DEBUG. The memory of the
- * connection is freed later, from the loop. */
+/* Closes a connection; besides control_client_evict() no other function does. why goes to diag at
+ * LOG_DEBUG. The memory of the connection is freed later, from the loop. */
 void control_client_close(struct control_client *client, const char *why);
+
+/* As control_client_close(), for a connection that makes room for another. No time is spent on its
+ * unread bytes, so the end may be a reset. */
+void control_client_evict(struct control_client *client, const char *why);
 
 /* Returns the number of reply bytes that the socket has not taken. */
 size_t control_client_unread(const struct control_client *client);
@@ -114,7 +145,7 @@ int control_client_write(struct control_client *client);
 /* Frees all replies. */
 void control_client_forget(struct control_client *client);
 
-/* Updates the byte counts, `buffered`, of the connection and of its control. */
+/* Updates the byte counts, `buffered`, of the connection, its user and its control. */
 void control_client_count(struct control_client *client);
 
 /* Returns room for size bytes behind the replies, or NULL without memory or at the limit of all
@@ -137,6 +168,5 @@ bool control_tap_ended(const struct control_client *client);
 /* Frees a closed connection. */
 void control_client_free(struct control_client *client);
 
-/* Closes a socket that may have unread bytes, without a reset, which could overtake the last bytes
- * sent. */
-void control_hang_up(int fd);
+/* Closes a socket without a look at unread bytes. */
+void control_turn_away(int fd);

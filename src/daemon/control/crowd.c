@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Which connection is closed to make room for a new connection when [Control] MaxClients= are
  * connected. Every user who may open the socket may connect, so:
- * - no single user can shut out the other users, who watch or steer;
- * - a user who may steer (control_permitted()) is not shut out by any number of other users, nor
- *   by idle connections of users who may steer;
+ * - of users who may not steer, the one with the most connections makes room for one who has fewer
+ *   even then: no user, nor several, can shut out another;
+ * - a user who may steer is not shut out by any number of other users, nor by idle connections of
+ *   users who may steer;
  * - only a user who may steer takes the place of a connection that may steer. */
 #include "daemon/control/control_internal.h"
 
@@ -24,43 +25,6 @@ static void tell_full(struct control *control)
         control->full_told = now;
 }
 
-static struct control_call call_of(const struct control *control, int fd)
-{
-        return (struct control_call){control->service, control->ops, control->context, fd, NULL};
-}
-
-static bool may_steer(const struct control *control, int fd)
-{
-        const struct control_call call = call_of(control, fd);
-
-        return control_permitted(&call);
-}
-
-static size_t count_of(const struct control *control, uid_t uid)
-{
-        const struct control_client *client;
-        size_t n = 0;
-
-        for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link))
-                n += client->uid == uid;
-        return n;
-}
-
-/* Returns the user, other than uid, with more than half of all connections; else uid. */
-static uid_t majority(const struct control *control, uid_t uid)
-{
-        const struct control_client *client;
-        size_t votes = 0;
-        uid_t most = uid;
-
-        for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link)) {
-                if (votes == 0)
-                        most = client->uid;
-                votes += client->uid == most ? 1 : (size_t)-1;
-        }
-        return count_of(control, most) > control->n_clients / 2 ? most : uid;
-}
-
 /* True if the connection has no Monitor, no Tap, no Flush and no unread reply. */
 static bool is_idle(const struct control_client *client)
 {
@@ -77,35 +41,16 @@ static bool is_rather(const struct control_client *one, const struct control_cli
         return !is_idle(one) || one->active_usec <= other->active_usec;
 }
 
-/* Returns the connection of uid to close, or NULL. */
-static struct control_client *of_user(const struct control *control, uid_t uid)
+/* Returns the connection of the user to close, or NULL. */
+static struct control_client *of_user(const struct control *control,
+                                      const struct control_user *user)
 {
         struct control_client *client, *found = NULL;
 
-        for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link))
-                if (client->uid == uid && (!found || is_rather(client, found)))
+        LIST_FOREACH(client, &control->clients, link)
+                if (client->user == user && (!found || is_rather(client, found)))
                         found = client;
         return found;
-}
-
-/* Returns the connection to close for a user who may steer: of the user with the most connections
- * among the users who may not steer; or NULL. Counts the connections of a user again for each
- * connection, at most a few thousand times. */
-static struct control_client *of_crowd(const struct control *control)
-{
-        struct control_client *client, *found = NULL;
-        size_t n, most = 0;
-
-        for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link)) {
-                if (found && client->uid == found->uid)
-                        continue;
-                n = count_of(control, client->uid);
-                if (n > most && !may_steer(control, client->fd)) {
-                        found = client;
-                        most = n;
-                }
-        }
-        return found ? of_user(control, found->uid) : NULL;
 }
 
 /* Returns the idle connection with the longest inactivity, or NULL. For the case where all
@@ -114,36 +59,47 @@ static struct control_client *longest_idle(const struct control *control)
 {
         struct control_client *client, *found = NULL;
 
-        for (client = LIST_FIRST(&control->clients); client; client = LIST_NEXT(client, link))
+        LIST_FOREACH(client, &control->clients, link)
                 if (is_idle(client) && (!found || is_rather(client, found)))
                         found = client;
         return found;
 }
 
-/* Returns the connection to close for a new connection, fd, of the user uid; NULL: none. */
-static struct control_client *victim_for(const struct control *control, int fd, uid_t uid)
+/* Returns the user with the most connections among those who may not steer, or NULL. */
+static const struct control_user *biggest(const struct control *control)
 {
-        uid_t most = majority(control, uid);
-        struct control_client *victim = most != uid ? of_user(control, most) : NULL;
+        const struct control_user *user, *found = NULL;
 
-        if (!may_steer(control, fd))
-                return victim && may_steer(control, victim->fd) ? NULL : victim;
-        if (!victim || may_steer(control, victim->fd))
-                victim = of_crowd(control);
-        return victim ? victim : longest_idle(control);
+        LIST_FOREACH(user, &control->users, link)
+                if (!user->first && user->n_clients > (found ? found->n_clients : 0))
+                        found = user;
+        return found;
 }
 
-bool control_crowd_admits(struct control *control, int fd, uid_t uid)
+/* Returns the connection to close for a new connection; NULL: none. */
+static struct control_client *victim_for(const struct control *control, uid_t uid, bool first)
 {
-        const struct control_call call = call_of(control, fd);
+        const struct control_user *most = biggest(control);
+        const struct control_user *user = control_user_find(control, uid, first);
+        size_t n = user ? user->n_clients : 0;
+
+        if (first)
+                return most ? of_user(control, most) : longest_idle(control);
+        return most && most->n_clients > n + 1 ? of_user(control, most) : NULL;
+}
+
+bool control_crowd_admits(struct control *control, uid_t uid, bool first)
+{
+        const struct control_call call = {control->service, control->ops, control->context, -1,
+                                          NULL};
         uint64_t limit = control->service->max_clients(&call);
         struct control_client *victim;
 
         if (control->n_clients < limit)
                 return true;
         tell_full(control);
-        victim = victim_for(control, fd, uid);
+        victim = victim_for(control, uid, first);
         if (victim)
-                control_client_close(victim, "somebody else needs its place");
+                control_client_evict(victim, "somebody else needs its place");
         return control->n_clients < limit;
 }

@@ -13,6 +13,7 @@ libcontrol_a_SOURCES = \
 	%D%/replies.c \
 	%D%/steer.c \
 	%D%/tap.c \
+	%D%/user.c \
 	%D%/varlink_service.c
 nodist_libcontrol_a_SOURCES = %D%/interface_text.c
 CLEANFILES += %D%/interface_text.c

@@ -307,6 +307,13 @@ static uint64_t max_clients(const struct control_call *call)
         return call->ops->config(call->context)->control_max_clients;
 }
 
+static bool has_admins(const struct control_call *call)
+{
+        const struct config_people *admin = &call->ops->config(call->context)->admin;
+
+        return admin->n_uids + admin->n_gids > 0;
+}
+
 static bool is_admin(const struct control_call *call, const struct socket_peer *peer)
 {
         const struct config *config = call->ops->config(call->context);
@@ -321,6 +328,7 @@ const struct control_service control_ftcpd = {
         .url = "",
         .interfaces = interfaces,
         .max_clients = max_clients,
+        .has_admins = has_admins,
         .is_admin = is_admin,
         .monitor_next = monitor_next,
         .flush_look = control_flush_look,

@@ -2,6 +2,7 @@
 #include "daemon/control/control_internal.h"
 
 #include <errno.h>
+#include <stddef.h>
 
 #include "daemon/control/queue.h"
 #include "edge/timer.h"
@@ -14,7 +15,8 @@ enum {
          * of requests to parse. */
         BRIEF_USEC = 1000,
         BRIEF_SIZE = 16 * 1024,
-        /* While both lines wait, the lengthy line gets one of ROUND slots. */
+        /* The lengthy line of a user, and all users who may not steer, get one of ROUND slots while
+         * others would go before them. */
         ROUND = 4,
 };
 
@@ -45,73 +47,120 @@ static bool is_lengthy(const struct control_client *client)
         return client->serve_usec > BRIEF_USEC || client->in.size - client->in.taken > BRIEF_SIZE;
 }
 
-static struct control_client *next(struct control_queue *queue)
+static struct control_rank *rank_of(struct control_queue *queue, const struct control_client *client)
 {
-        struct control_client *brief = TAILQ_FIRST(&queue->brief);
-        struct control_client *lengthy = TAILQ_FIRST(&queue->lengthy);
+        return client->user->first ? &queue->first : &queue->others;
+}
 
-        if (!brief || (lengthy && queue->served % ROUND == 0))
+static struct control_client *next_of(struct control_lines *lines)
+{
+        struct control_client *brief = TAILQ_FIRST(&lines->brief);
+        struct control_client *lengthy = TAILQ_FIRST(&lines->lengthy);
+
+        if (!brief || (lengthy && lines->served % ROUND == 0))
                 return lengthy;
         return brief;
 }
 
-/* The connection may be closed in its slot. The memory is freed later, from the loop. */
-static void serve_first(struct control_queue *queue, struct control_client *client)
+/* Books the time of a slot. Time of users who may steer counts for the others, so that all of them
+ * together get one part in CONTROL_SHARE; what others spend makes nobody wait who may steer. */
+static void spend(struct control_queue *queue, struct control_user *user, uint64_t usec)
 {
+        struct control_rank *rank = user->first ? &queue->first : &queue->others;
+
+        shares_spend(&rank->shares, &user->lines.share, usec);
+        control_budget_spend(&rank->budget, usec);
+        if (user->first)
+                control_budget_spend(&queue->others.budget, usec);
+}
+
+/* The connection may be closed in its slot. The memory of connection and user is freed later, from
+ * the loop. */
+static void serve_next(struct control_queue *queue, struct share *share)
+{
+        struct control_lines *lines =
+                (struct control_lines *)((char *)share - offsetof(struct control_lines, share));
+        struct control_client *client = next_of(lines);
         uint64_t begin = clock_cpu_usec(); /* a stall of the process adds no debt */
         short events = client->ready;
 
-        queue->served++;
-        control_queue_remove(client);
+        lines->served++;
+        control_queue_remove(queue, client);
         control_client_serve(client, events);
         client->serve_usec = clock_cpu_usec() - begin;
-        control_budget_spend(&queue->budget, client->serve_usec + 1);
+        spend(queue, client->user, client->serve_usec + 1);
 }
 
-static void run(struct control_queue *queue)
+/* Chooses the share to serve next. Returns NULL with *wait: the time until there is one, UINT64_MAX
+ * if no connection waits. */
+static struct share *choose(struct control_queue *queue, uint64_t *wait)
 {
-        struct control_client *client;
+        struct share *first = shares_next(&queue->first.shares);
+        struct share *other = shares_next(&queue->others.shares);
+        uint64_t wait_first = first ? control_budget_wait(&queue->first.budget) : UINT64_MAX;
+        uint64_t wait_other = other ? control_budget_wait(&queue->others.budget) : UINT64_MAX;
 
-        while ((client = next(queue)) != NULL) {
-                uint64_t wait = control_budget_wait(&queue->budget);
+        *wait = wait_first < wait_other ? wait_first : wait_other;
+        if (wait_first == 0 && wait_other > 0)
+                return first;
+        if (wait_first == 0 && ++queue->in_a_row < ROUND)
+                return first;
+        queue->in_a_row = 0;
+        return wait_other == 0 ? other : NULL;
+}
 
-                if (wait > 0) {
-                        timer_arm(queue->timer, wait);
-                        return;
-                }
-                serve_first(queue, client);
-        }
+void control_queue_run(struct control_queue *queue)
+{
+        struct share *share = shares_next(&queue->first.shares);
+        uint64_t wait;
+
+        if (!share && evtimer_pending(queue->timer, NULL))
+                return;
+        while ((share = choose(queue, &wait)) != NULL)
+                serve_next(queue, share);
+        if (wait != UINT64_MAX)
+                timer_arm(queue->timer, wait);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
         (void)fd, (void)what;
-        run(arg);
+        control_queue_run(arg);
 }
 
-void control_queue_add(struct control_queue *queue, struct control_client *client, short events)
+void control_queue_put(struct control_queue *queue, struct control_client *client, short events)
 {
+        struct control_lines *lines = &client->user->lines;
+
         if (!client->queued) {
-                client->queued = is_lengthy(client) ? &queue->lengthy : &queue->brief;
+                client->queued = is_lengthy(client) ? &lines->lengthy : &lines->brief;
                 TAILQ_INSERT_TAIL(client->queued, client, in_queue);
+                shares_wait(&rank_of(queue, client)->shares, &lines->share);
                 client->ready = 0;
         }
         client->ready |= events;
-        if (!evtimer_pending(queue->timer, NULL))
-                run(queue);
 }
 
-void control_queue_remove(struct control_client *client)
+void control_queue_remove(struct control_queue *queue, struct control_client *client)
 {
-        if (client->queued)
-                TAILQ_REMOVE(client->queued, client, in_queue);
+        if (!client->queued)
+                return;
+        TAILQ_REMOVE(client->queued, client, in_queue);
         client->queued = NULL;
+        shares_withdraw(&rank_of(queue, client)->shares, &client->user->lines.share);
+}
+
+void control_lines_init(struct control_lines *lines)
+{
+        *lines = (struct control_lines){0};
+        TAILQ_INIT(&lines->brief);
+        TAILQ_INIT(&lines->lengthy);
 }
 
 int control_queue_init(struct control_queue *queue, struct event_base *base)
 {
-        TAILQ_INIT(&queue->brief);
-        TAILQ_INIT(&queue->lengthy);
+        shares_init(&queue->first.shares);
+        shares_init(&queue->others.shares);
         queue->timer = evtimer_new(base, on_timer, queue);
         return queue->timer ? 0 : -ENOMEM;
 }

@@ -3,9 +3,13 @@
 /*
  * The order in which connections of the control socket are served, and their share of the loop's
  * time: a short burst at once, and later one part in CONTROL_SHARE for all connections together,
- * because control must not slow down the link and the clients. Connections wait in two lines for a
- * slot, one call of control_client_serve(): connections with brief slots go before connections with
- * lengthy slots, and get replies soon under any load of others.
+ * because control must not slow down the link and the clients. Connections wait for a slot, one
+ * call of control_client_serve(), in an order of three steps:
+ * 1. Users who may steer go before other users, and never wait until the time that others spent is
+ *    made up for.
+ * 2. Of several users, the one whose slots took the least time: shares.h.
+ * 3. Of one user, connections with brief slots go before connections with lengthy slots.
+ * Steps 1 and 3 have an exception: who would go last gets one slot in a few.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,10 +17,19 @@
 
 #include <event2/event.h>
 
+#include "core/shares.h"
+
 enum { CONTROL_SHARE = 8 };
 
 struct control_client;
 TAILQ_HEAD(control_line, control_client);
+
+/* Two lines of one user: connections, borrowed, in order of arrival. */
+struct control_lines {
+        struct share share;
+        struct control_line brief, lengthy;
+        unsigned served; /* number of slots */
+};
 
 /* Begins as zeroes. */
 struct control_budget {
@@ -30,12 +43,21 @@ void control_budget_spend(struct control_budget *budget, uint64_t usec);
 /* Returns the usec until more time may be spent; 0: now. */
 uint64_t control_budget_wait(struct control_budget *budget);
 
-struct control_queue {
-        struct control_line brief, lengthy; /* connections, borrowed, in order of arrival */
+/* Users of one rank. */
+struct control_rank {
+        struct shares shares;
         struct control_budget budget;
-        struct event *timer; /* pending while the budget is used up */
-        unsigned served;     /* number of slots */
 };
+
+struct control_queue {
+        struct control_rank first;  /* users who may steer; their slots count for others, too */
+        struct control_rank others; /* its budget is that of all connections together */
+        struct event *timer;        /* pending while a user waits for a budget */
+        unsigned in_a_row; /* slots of `first` for which a user of `others` was passed over */
+};
+
+/* Sets up the lines of a user, who waits for nothing. */
+void control_lines_init(struct control_lines *lines);
 
 /* Returns 0 or -ENOMEM. */
 int control_queue_init(struct control_queue *queue, struct event_base *base);
@@ -43,9 +65,11 @@ int control_queue_init(struct control_queue *queue, struct event_base *base);
 /* Frees the timer. */
 void control_queue_done(struct control_queue *queue);
 
-/* Puts a connection into a line, with the events (EV_READ, EV_WRITE) for its slot. Serves the lines
- * at once if the budget allows, and may close any connection. */
-void control_queue_add(struct control_queue *queue, struct control_client *client, short events);
+/* Puts a connection into a line of its user, with the events (EV_READ, EV_WRITE) for its slot. */
+void control_queue_put(struct control_queue *queue, struct control_client *client, short events);
+
+/* Serves the connections that wait, as far as the budgets allow. May close any connection. */
+void control_queue_run(struct control_queue *queue);
 
 /* Takes a connection out of the line, if any. */
-void control_queue_remove(struct control_client *client);
+void control_queue_remove(struct control_queue *queue, struct control_client *client);

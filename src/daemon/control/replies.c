@@ -48,8 +48,10 @@ void control_client_count(struct control_client *client)
 
         assert(control->buffered >= client->buffered);
         control->buffered -= client->buffered;
+        client->user->buffered -= client->buffered;
         client->buffered = client->in.room + client->out_room;
         control->buffered += client->buffered;
+        client->user->buffered += client->buffered;
 }
 
 static void drop_read(struct control_client *client)
