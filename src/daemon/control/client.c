@@ -30,8 +30,7 @@ enum {
 
 void control_turn_away(int fd)
 {
-        shutdown(fd, SHUT_RDWR);
-        close(fd);
+        close(fd); /* no other descriptor has the socket, so this is the shutdown, too */
 }
 
 /* Closes a socket that may have unread bytes, without a reset, which could overtake the last bytes

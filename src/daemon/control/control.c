@@ -11,6 +11,11 @@
 #include "util/diag.h"
 #include "util/socket.h"
 
+/* Connections that the kernel keeps until they are accepted. The kernel keeps them in the order in
+ * which they come, whoever it is, so that one user's fill it: who comes next, root too, waits until
+ * all of them are accepted. A longer queue would be a longer wait. Beyond it connect() waits. */
+enum { BACKLOG = 64 };
+
 static void bury(struct control *control)
 {
         struct control_client *client;
@@ -119,6 +124,7 @@ int control_listen(struct control *control, int fd)
                 close(fd);
                 return -ENOMEM;
         }
+        listen(fd, BACKLOG); /* again, also where systemd did it */
         listener->listener = listener_new(control->base, fd, admit, control);
         if (!listener->listener) {
                 free(listener);

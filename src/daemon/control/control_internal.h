@@ -168,5 +168,5 @@ bool control_tap_ended(const struct control_client *client);
 /* Frees a closed connection. */
 void control_client_free(struct control_client *client);
 
-/* Closes a socket without a look at unread bytes. */
+/* Closes a socket without a look at unread bytes: the cheapest end. */
 void control_turn_away(int fd);

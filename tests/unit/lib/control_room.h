@@ -61,7 +61,8 @@ void turn_until(time_t deadline);
 /* Returns the seconds of the monotonic clock. */
 time_t now(void);
 
-/* Returns a new connection to the server, non-blocking. */
+/* Returns a new connection to the server, non-blocking, in passes of the loop while no place is
+ * free. */
 int client(void);
 
 /* Sends data, in passes of the loop while the server reads. */
