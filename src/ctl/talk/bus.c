@@ -7,6 +7,7 @@
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -287,17 +288,36 @@ int bus_open_while(struct ctl *ctl, pid_t pid)
         return connect_ctl(ctl, process, UINT64_MAX);
 }
 
+/* True if the process that listens lives. False if unknown: in another PID namespace, or while
+ * systemd listens for a daemon that has not begun. */
+static bool is_served(const struct bus *bus)
+{
+        struct ucred peer = {0};
+        socklen_t size = sizeof(peer);
+
+        if (getsockopt(bus->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.pid <= 1)
+                return false;
+        return kill(peer.pid, 0) == 0 || errno == EPERM;
+}
+
 /* Closes the connection after a call without a reply; leaves words and returns the exit code. */
 static int broken(struct ctl *ctl, const char *method, int error)
 {
         const char *path = ctl_socket(ctl);
 
+        ctl->turned_away = (error == -EPIPE || error == -ECONNRESET) && is_served(ctl->bus);
         bus_free(ctl->bus);
         ctl->bus = NULL;
         ctl->absence = -error;
         switch (-error) {
         case EPIPE:
         case ECONNRESET:
+                if (ctl->turned_away)
+                        return ctl_fail(ctl, CTL_UNREACHABLE,
+                                        "ftcpd runs, but closed the connection at %s before it "
+                                        "answered %s (it stops, or [Control] MaxClients= is "
+                                        "reached and your user has its part of the places)",
+                                        path, method);
                 return ctl_fail(ctl, CTL_UNREACHABLE,
                                 "ftcpd closed the connection at %s before it answered %s (it "
                                 "stops, it could not start, which its log explains, or [Control] "
@@ -404,9 +424,11 @@ int bus_call_until(struct ctl *ctl, const char *method, json_t *parameters, json
                    uint64_t deadline)
 {
         json_t *reply = NULL;
-        int code = open_until(ctl, deadline), io;
+        int code, io;
 
         *result = NULL;
+        ctl->turned_away = false;
+        code = open_until(ctl, deadline);
         if (code != CTL_DONE)
                 return code;
         *ctl->error = '\0';

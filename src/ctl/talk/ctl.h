@@ -33,6 +33,7 @@ struct ctl {
         char path[256];       /* of the control socket */
         uint64_t limit;       /* the deadline of all calls, from the verb's --timeout=; 0: none */
         int absence;          /* the errno of a call that did not reach ftcpd; 0: reached */
+        bool turned_away;     /* with absence EPIPE or ECONNRESET: by a process that lives */
         char error[128];      /* the name of the error in the last reply; empty: no error */
         char why[1024];       /* the words of the failure; empty: none */
 };

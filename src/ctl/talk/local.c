@@ -20,7 +20,9 @@
 #include "util/clock.h"
 #include "util/socket.h"
 
-enum { BACKLOG_RETRY_USEC = 20 * 1000 };
+/* A wait for a place in the listening socket's queue ends after one of these, to look whether the
+ * process lives, and begins anew behind all others that wait. */
+enum { PLACE_USEC = 1000 * 1000, PLACE_BESIDE_PROCESS_USEC = 200 * 1000 };
 
 int local_poll_msec(uint64_t deadline)
 {
@@ -101,32 +103,47 @@ bool local_may_retry(int error)
         return socket_is_short(error) || error == EAGAIN || error == EINTR;
 }
 
+/* Connects a blocking socket: who waits for a place gets one in turn, who only tries again and again
+ * must be lucky. Returns 0, -EAGAIN if no place was free in the time of one wait, or another negative
+ * errno. */
+static int connect_once(int fd, const struct sockaddr_un *address, int process, uint64_t deadline)
+{
+        uint64_t now = clock_usec(), usec = process < 0 ? PLACE_USEC : PLACE_BESIDE_PROCESS_USEC;
+        struct timeval wait;
+
+        if (deadline < now + usec)
+                usec = deadline > now ? deadline - now : 1;
+        wait = (struct timeval){(time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC)};
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
+        if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
+                return 0;
+        return errno == EINTR ? -EAGAIN : -errno;
+}
+
 int local_connect_while(int process, const char *path, uint64_t deadline)
 {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
-        int fd;
+        int fd, result;
 
         if (strlen(path) >= sizeof(address.sun_path))
                 return -ENAMETOOLONG;
         strcpy(address.sun_path, path);
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (fd < 0)
                 return -errno;
-        while (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-                int error = errno;
-
-                if (error == EINTR)
-                        continue;
-                if (error == EAGAIN && clock_usec() < deadline) {
-                        error = -local_wait_while(process, -1, 0,
-                                                  clock_deadline(BACKLOG_RETRY_USEC));
-                        if (error == ETIMEDOUT)
-                                continue;
-                }
-                close(fd);
-                return error == EAGAIN ? -ETIMEDOUT : -error;
+        while ((result = connect_once(fd, &address, process, deadline)) == -EAGAIN) {
+                if (clock_usec() >= deadline)
+                        result = -ETIMEDOUT;
+                else
+                        result = local_wait_while(process, -1, 0, clock_usec());
+                if (result != -ETIMEDOUT || clock_usec() >= deadline)
+                        break;
         }
-        return fd;
+        if (result == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
+                return fd;
+        result = result < 0 ? result : -errno;
+        close(fd);
+        return result;
 }
 
 /* The size of a leading "/proc/PID/root" of path, or 0. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The verb `health`: the daemon's health in one line and an exit code, for monitoring. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,9 +8,15 @@
 #include "ctl/show/show.h"
 #include "ctl/talk/bus.h"
 #include "ctl/talk/ctl.h"
+#include "ctl/talk/local.h"
 #include "ctl/verbs/verbs.h"
+#include "util/clock.h"
 
-enum { REASON_MAX = 1024 };
+enum {
+        REASON_MAX = 1024,
+        /* After a connection that was closed without an answer: the first pause, doubled each time. */
+        AGAIN_USEC = 200 * 1000,
+};
 
 const struct verb_option verb_health_options[] = {
         {CTL_OPTION, "nagios", NULL, "as a monitoring plugin prints it, with performance data",
@@ -19,7 +26,7 @@ const struct verb_option verb_health_options[] = {
 
 const char verb_health_more[] =
         "Exits with 0 OK, 1 WARNING, 2 CRITICAL (also: no daemon), 3 UNKNOWN (a wrong\n"
-        "command line, or not permitted).\n";
+        "command line, not permitted, or no place at the control socket).\n";
 
 static const char *const severities[] = {"ok", "warning", "critical"};
 static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
@@ -117,6 +124,32 @@ static void print_health(const struct ctl *ctl, const json_t *reply, int code, b
         putchar('\n');
 }
 
+/* Calls a method that only asks, within bus_deadline(). Asks again where a connection is closed
+ * without an answer: others may have all places for now, or the daemon is just replaced. */
+static int ask(struct ctl *ctl, const char *method, json_t **reply)
+{
+        uint64_t deadline = bus_deadline(ctl), pause = AGAIN_USEC;
+
+        for (;;) {
+                int code = bus_call_until(ctl, method, NULL, reply, deadline);
+
+                if (code != CTL_UNREACHABLE ||
+                    (ctl->absence != EPIPE && ctl->absence != ECONNRESET) ||
+                    clock_usec() + pause >= deadline)
+                        return code;
+                local_sleep(pause);
+                pause *= 2;
+                *ctl->why = '\0';
+        }
+}
+
+/* The exit code of a call that was not answered. A daemon that turns callers away works. */
+static int unanswered(const struct ctl *ctl, int code)
+{
+        return code == CTL_UNREACHABLE && !ctl->turned_away ? VERB_HEALTH_CRITICAL
+                                                            : VERB_HEALTH_UNKNOWN;
+}
+
 int verb_health(struct ctl *ctl, int argc, char **argv)
 {
         bool nagios = false;
@@ -130,11 +163,11 @@ int verb_health(struct ctl *ctl, int argc, char **argv)
         }
         if (optind < argc)
                 return ctl_usage(ctl, "health takes no argument");
-        code = bus_call(ctl, nagios ? "io.ftcpd.Status" : "io.ftcpd.Health", NULL, &reply);
+        code = ask(ctl, nagios ? "io.ftcpd.Status" : "io.ftcpd.Health", &reply);
         if (code == CTL_DONE) {
                 code = severity_exit(member_text(reply, "health", ""));
         } else {
-                code = code == CTL_UNREACHABLE ? VERB_HEALTH_CRITICAL : VERB_HEALTH_UNKNOWN;
+                code = unanswered(ctl, code);
                 json_decref(reply);
                 reply = health_unreachable(ctl, code);
         }
