@@ -4,7 +4,7 @@
 
     hostile.py ATTACK SOCKET [CONNECTIONS [UID]]
 
-It prints a word when it has begun. One process, and the nicest: what it costs others is to be what
+It prints a word when it has begun. One process, whose ATTACK may be of DOOR, too, and the nicest: what it costs others is to be what
 it makes ftcpd do, not the processor that it takes from them itself.
 """
 import ctypes
@@ -14,6 +14,7 @@ import selectors
 import signal
 import socket
 import sys
+import threading
 
 MIB = 1 << 20
 PR_SET_PDEATHSIG = 1
@@ -134,7 +135,57 @@ def drip(path, count):
                 socks[number].connect(path)
 
 
+def flood(path, payload=b""):
+    """Comes without an end and waits for nothing, with this in each socket; asks nothing."""
+    held, limit = [], resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+    while True:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.setblocking(False)
+        try:
+            sock.connect(path)
+            if payload:
+                sock.send(payload)
+            held.append(sock)
+        except OSError:
+            sock.close()
+        if len(held) >= min(limit, 4000):
+            for sock in held[: len(held) // 4]:
+                sock.close()
+            del held[: len(held) // 4]
+
+
+def queue_up(path, count):
+    """So many threads that each wait to be let in, and keep what they got."""
+    def wait():
+        held = []
+        while True:
+            held.append(socket.socket(socket.AF_UNIX))
+            try:
+                held[-1].connect(path)
+            except OSError:
+                pass
+            del held[:-20]
+
+    for _ in range(count):
+        threading.Thread(target=wait, daemon=True).start()
+    signal.pause()
+
+
+def spin(_path):
+    """Takes the processor as flood() does, and leaves ftcpd alone: to compare with."""
+    with socket.socket(socket.AF_UNIX) as own:
+        own.bind("")
+        own.listen(1)
+        flood(own.getsockname())
+
+
 ATTACKS = [*PAYLOADS, "churn", "crowd", "drip"]
+DOOR = {
+    "spin": lambda path, count: spin(path),
+    "flood": lambda path, count: flood(path),
+    "fat": lambda path, count: flood(path, b"x" * 200_000),
+    "queue": queue_up,
+}
 
 
 def become(uid):
@@ -156,6 +207,8 @@ def main():
     print("begun", flush=True)
     if name == "churn":
         churn(path)
+    elif name in DOOR:
+        DOOR[name](path, count)
     elif name == "crowd":
         crowd(path, 40 * count)
     elif name == "drip":
