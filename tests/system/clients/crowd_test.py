@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A crowd at the control socket: it is for everybody, so nobody may have it alone."""
+import shutil
 import sys
 
 import harness
+import hostile
 from framed import until
 
 # Holds so many connections until its standard input ends, of which so many follow events; for each
@@ -112,6 +114,56 @@ class Crowd(harness.SystemTest):
         self.assertIsNotNone(self.served(daemon))
         self.assertIsNone(idle.recv())
         self.assertIsNotNone(self.served(daemon))
+
+    def test_a_flood_at_the_door_keeps_neither_root_nor_another_user_waiting_for_long(self):
+        if harness.os.geteuid() != 0:
+            self.skipTest("it needs root, to be several users")
+        _, daemon, _ = self.linked()
+        harness.os.chmod(daemon.directory, 0o755)
+        # Where others can reach it, wherever it was built.
+        tool = harness.os.path.join(daemon.directory, "ftcpctl")
+        shutil.copy(harness.program("ftcpctl"), tool)
+        for name in ("flood", "fat", "strings"):
+            attack = [self.spawn([sys.executable, hostile.__file__, name, daemon.control_path, "30",
+                                  "65534"], stdout=-1) for _ in range(4)]
+            for process in attack:
+                self.addCleanup(process.stdout.close)
+                process.stdout.readline()
+            for user in (0, 33, 0, 33):
+                done = harness.subprocess.run([tool, "--socket", daemon.control_path, "health"],
+                                              capture_output=True, text=True, check=False,
+                                              timeout=harness.DEADLINE, user=user, cwd="/")
+                self.assertEqual(done.returncode, 0, f"{name}, user {user}: {done.stdout}")
+            self.assertEqual([process.poll() for process in attack], [None] * 4)
+            for process in attack:
+                harness.end(process)
+
+    def test_health_of_who_finds_no_place_is_unknown_and_no_alarm(self):
+        if harness.os.geteuid() != 0:
+            self.skipTest("it needs root, to be a user who may not steer")
+        _, daemon, _ = self.linked("[Control]\nMaxClients=2\n")
+        harness.os.chmod(daemon.directory, 0o755)
+        tool = harness.os.path.join(daemon.directory, "ftcpctl")
+        shutil.copy(harness.program("ftcpctl"), tool)
+
+        def health():
+            return self.spawn([tool, "--socket", daemon.control_path, "health"], text=True,
+                              stdout=-1, user=65534, cwd="/")
+
+        # One that has just ended may still be counted.
+        crowd = self.hold(daemon, 4)
+        until(lambda: self.ended(crowd) == (2, 0), "two to be closed")
+        process = health()
+        self.addCleanup(process.stdout.close)
+        out, _ = process.communicate(timeout=harness.DEADLINE)
+        self.assertEqual(process.returncode, 3, out)
+        self.assertIn("UNKNOWN: ftcpd runs, but closed the connection", out)
+        # A place that comes free while it asks is enough.
+        process = health()
+        self.addCleanup(process.stdout.close)
+        harness.end(crowd)
+        out, _ = process.communicate(timeout=harness.DEADLINE)
+        self.assertEqual((process.returncode, out), (0, "OK\n"))
 
     def test_nobody_else_takes_the_place_of_who_steers(self):
         if harness.os.geteuid() != 0:
