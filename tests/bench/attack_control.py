@@ -66,19 +66,15 @@ class Asker:
         self.waits, self.refused = json.loads(self.process.communicate()[0])
 
 
-def step_back():
-    harness.die_with_parent()
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
 @contextlib.contextmanager
 def attacked(daemon, name, count):
     command = [sys.executable, hostile.__file__, name, daemon.control_path, "32", str(ATTACKER)]
-    options = {"stdout": subprocess.PIPE, "cwd": "/", "preexec_fn": step_back}
-    processes = [harness.spawn(command, **options) for _ in range(count if name != "none" else 0)]
+    processes = [harness.spawn(command, stdout=subprocess.PIPE, cwd="/")
+                 for _ in range(count if name != "none" else 0)]
     try:
         for process in processes:
             process.stdout.readline()
+            os.sched_setscheduler(process.pid, os.SCHED_IDLE, os.sched_param(0))
         time.sleep(0.5)
         yield
     finally:
@@ -118,7 +114,7 @@ def table(args):
     if os.geteuid() != 0:
         print("it needs root, to be several users")
         return
-    seconds, count = (4, 16) if args.quick else (8, 64)
+    seconds, count = (3, 16) if args.quick else (5, 64)
     names = ("none", *ATTACKS)
     runs = {name: [] for name in names}
     with harness.Upstream() as upstream:
