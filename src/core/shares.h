@@ -35,8 +35,8 @@ void shares_wait(struct shares *shares, struct share *share);
 /* Notes one request less: it is served, or withdrawn. */
 void shares_withdraw(struct shares *shares, struct share *share);
 
-/* Returns the share to serve next: that used least; of several, that went longest ago. NULL: no share
- * waits. */
+/* Returns the share to serve next: that used least; of several, that went longest ago. NULL: no
+ * share waits. */
 struct share *shares_next(const struct shares *shares);
 
 /* Books an amount that a share used. The share may have stopped waiting. */

@@ -304,7 +304,8 @@ static void who_may_steer_waits_for_time_of_its_own_and_others_get_a_slot_betwee
         for (int i = 0; i < N; i++)
                 fds[i] = client_of(0, HEALTH, sizeof(HEALTH));
         fd = client_of(STRANGER, HEALTH, sizeof(HEALTH));
-        while (server.control->n_clients <= N || !server.control->queue.others.shares.waiting.tqh_first)
+        while (server.control->n_clients <= N ||
+               !server.control->queue.others.shares.waiting.tqh_first)
                 turn_until(deadline);
         assert_int_equal(count_answered(fds, N), 0);
         server.control->queue.first.budget.debt = server.control->queue.others.budget.debt = 0;

@@ -103,9 +103,9 @@ bool local_may_retry(int error)
         return socket_is_short(error) || error == EAGAIN || error == EINTR;
 }
 
-/* Connects a blocking socket: who waits for a place gets one in turn, who only tries again and again
- * must be lucky. Returns 0, -EAGAIN if no place was free in the time of one wait, or another negative
- * errno. */
+/* Connects a blocking socket: who waits for a place gets one in turn, who only tries again and
+ * again must be lucky. Returns 0, -EAGAIN if no place was free in the time of one wait, or another
+ * negative errno. */
 static int connect_once(int fd, const struct sockaddr_un *address, int process, uint64_t deadline)
 {
         uint64_t now = clock_usec(), usec = process < 0 ? PLACE_USEC : PLACE_BESIDE_PROCESS_USEC;

@@ -14,7 +14,8 @@
 
 enum {
         REASON_MAX = 1024,
-        /* After a connection that was closed without an answer: the first pause, doubled each time. */
+        /* After a connection that was closed without an answer: the first pause, doubled each time.
+         */
         AGAIN_USEC = 200 * 1000,
 };
 

@@ -256,7 +256,7 @@ static size_t buffered_for_others(const struct control *control)
         size_t sum = 0;
 
         LIST_FOREACH(user, &control->users, link)
-                sum += user->first ? 0 : user->buffered;
+        sum += user->first ? 0 : user->buffered;
         return sum;
 }
 

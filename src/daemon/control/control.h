@@ -80,8 +80,8 @@ struct control *control_new(struct event_base *base, const struct control_servic
 
 /* Serves a listening Unix stream socket; a control may have several. Owns fd from now on, also on
  * error: makes fd non-blocking, shortens the queue of connections that are not accepted yet, and
- * closes fd at the end. To the other end, SO_PEERCRED is this process from now on. Never unlinks the
- * socket's path. Returns 0 or -ENOMEM. */
+ * closes fd at the end. To the other end, SO_PEERCRED is this process from now on. Never unlinks
+ * the socket's path. Returns 0 or -ENOMEM. */
 int control_listen(struct control *control, int fd);
 
 /* Returns why connections to the control socket wait unaccepted, as listener_fault() does. */

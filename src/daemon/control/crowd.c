@@ -48,8 +48,8 @@ static struct control_client *of_user(const struct control *control,
         struct control_client *client, *found = NULL;
 
         LIST_FOREACH(client, &control->clients, link)
-                if (client->user == user && (!found || is_rather(client, found)))
-                        found = client;
+        if (client->user == user && (!found || is_rather(client, found)))
+                found = client;
         return found;
 }
 
@@ -60,8 +60,8 @@ static struct control_client *longest_idle(const struct control *control)
         struct control_client *client, *found = NULL;
 
         LIST_FOREACH(client, &control->clients, link)
-                if (is_idle(client) && (!found || is_rather(client, found)))
-                        found = client;
+        if (is_idle(client) && (!found || is_rather(client, found)))
+                found = client;
         return found;
 }
 
@@ -71,8 +71,8 @@ static const struct control_user *biggest(const struct control *control)
         const struct control_user *user, *found = NULL;
 
         LIST_FOREACH(user, &control->users, link)
-                if (!user->first && user->n_clients > (found ? found->n_clients : 0))
-                        found = user;
+        if (!user->first && user->n_clients > (found ? found->n_clients : 0))
+                found = user;
         return found;
 }
 

@@ -47,7 +47,8 @@ static bool is_lengthy(const struct control_client *client)
         return client->serve_usec > BRIEF_USEC || client->in.size - client->in.taken > BRIEF_SIZE;
 }
 
-static struct control_rank *rank_of(struct control_queue *queue, const struct control_client *client)
+static struct control_rank *rank_of(struct control_queue *queue,
+                                    const struct control_client *client)
 {
         return client->user->first ? &queue->first : &queue->others;
 }

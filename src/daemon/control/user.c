@@ -10,8 +10,8 @@ struct control_user *control_user_find(const struct control *control, uid_t uid,
         struct control_user *user;
 
         LIST_FOREACH(user, &control->users, link)
-                if (user->uid == uid && user->first == first)
-                        return user;
+        if (user->uid == uid && user->first == first)
+                return user;
         return NULL;
 }
 
