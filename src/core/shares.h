@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The order in which users get a resource that only one at a time may use: of the users who wait,
- * the one that used least. A user that waits again after a rest has no credit for the rest, so no
- * user gets more than its part later. Amounts are of any unit, such as microseconds.
+ * The order in which users get a resource for one user at a time: of the waiting users, the user
+ * with the least use so far goes next. A user that waits again after a rest has no credit for the
+ * rest, so no user gets more than its part later. Amounts are of any unit, such as microseconds.
  *
  *     used     A ####|      B ######|   C #|         C goes next, then A, then B
- *     floor      ...^ of the user that went last: a user that comes starts there at least
+ *     floor      ...^ of the user that went last: a new user starts there at least
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,8 +35,8 @@ void shares_wait(struct shares *shares, struct share *share);
 /* Notes one request less: it is served, or withdrawn. */
 void shares_withdraw(struct shares *shares, struct share *share);
 
-/* Returns the share to serve next: that used least; of several, that went longest ago. NULL: no
- * share waits. */
+/* Returns the share to serve next: the share with the least use; of several, the share that went
+ * longest ago. NULL: no share waits. */
 struct share *shares_next(const struct shares *shares);
 
 /* Books an amount that a share used. The share may have stopped waiting. */

@@ -11,9 +11,9 @@
 #include "util/diag.h"
 #include "util/socket.h"
 
-/* Connections that the kernel keeps until they are accepted. The kernel keeps them in the order in
- * which they come, whoever it is, so that one user's fill it: who comes next, root too, waits until
- * all of them are accepted. A longer queue would be a longer wait. Beyond it connect() waits. */
+/* Length of the kernel's queue of connections before the accept. The queue is in order of arrival,
+ * and one user can fill the queue: root waits until all earlier connections are accepted. A longer
+ * queue would be a longer wait. With a full queue connect() waits. */
 enum { BACKLOG = 64 };
 
 static void bury(struct control *control)
@@ -98,8 +98,8 @@ static void spend_at_door(struct control *control, uint64_t usec)
                 listener_pause(listener->listener, wait);
 }
 
-/* Looks who has come before anything else is done for the connection: one that is turned away costs
- * no more than its accept and its end. */
+/* Finds the user before any other work for the connection: a connection that is turned away costs
+ * only the accept and the close. */
 static void admit(void *context, int fd)
 {
         struct control *control = context;
