@@ -112,7 +112,8 @@ static int check_host(struct config_reading *reading, const char *host)
         }
 }
 
-/* Returns 1 if port is a number, or the name of a TCP service of this host, 0 if not, or -ENOMEM. */
+/* Returns 1 if port is a number, or the name of a TCP service of this host, 0 if not, or -ENOMEM.
+ */
 static int is_known_port(const char *port)
 {
         const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};

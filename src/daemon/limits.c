@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "daemon/service/service.h"
 #include "daemon/cgroup.h"
+#include "daemon/service/service.h"
 #include "util/diag.h"
 #include "util/host_error.h"
 #include "util/units.h"

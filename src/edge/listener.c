@@ -92,45 +92,49 @@ static int accept_one(struct listener *listener)
         return client;
 }
 
-static void accept_some(struct listener *listener)
+/* Returns the time until another connection may be accepted; 0: now. */
+static uint64_t must_wait(const struct listener *listener)
 {
-        for (int i = 0; i < ACCEPTS && event_pending(listener->readable, EV_READ, NULL); i++) {
-                int client = accept_one(listener);
+        return listener->budget ? budget_wait(listener->budget, clock_usec()) : 0;
+}
 
-                if (client < 0 && (errno == ECONNABORTED || errno == EINTR))
-                        continue; /* of one connection, or of none: the next may wait */
-                if (client < 0 && errno != EAGAIN) {
-                        rest(listener, errno);
-                        return;
-                }
-                if (listener->fault[0])
-                        end_fault(listener);
-                if (client < 0)
-                        return;
-                listener->accepted(listener->context, client);
+/* Accepts a connection. Returns false if no more can be accepted now. */
+static bool accept_next(struct listener *listener)
+{
+        int client = accept_one(listener);
+
+        if (client < 0 && (errno == ECONNABORTED || errno == EINTR))
+                return true; /* of one connection, or of none: the next may wait */
+        if (client < 0 && errno != EAGAIN) {
+                rest(listener, errno);
+                return false;
         }
+        if (listener->fault[0])
+                end_fault(listener);
+        if (client >= 0)
+                listener->accepted(listener->context, client);
+        return client >= 0;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
         struct listener *listener = arg;
-        struct budget *budget = listener->budget;
-        uint64_t begin, wait;
+        bool more = true;
 
         (void)fd;
         (void)what;
-        if (!budget) {
-                accept_some(listener);
-                return;
+        for (int i = 0; more && i < ACCEPTS && event_pending(listener->readable, EV_READ, NULL);
+             i++) {
+                uint64_t wait = must_wait(listener), begin = clock_cpu_usec();
+
+                if (wait) {
+                        listener_pause(listener, wait);
+                        return;
+                }
+                more = accept_next(listener);
+                if (listener->budget)
+                        budget_spend(listener->budget, clock_cpu_usec() - begin + 1, clock_usec());
         }
-        wait = budget_wait(budget, clock_usec());
-        if (wait) {
-                listener_pause(listener, wait);
-                return;
-        }
-        begin = clock_cpu_usec();
-        accept_some(listener);
-        budget_spend(budget, clock_cpu_usec() - begin + 1, clock_usec());
 }
 
 struct listener *listener_new(struct event_base *base, int fd, listener_accepted *accepted,

@@ -61,12 +61,12 @@ func ask(c *varlink.Connection) {
 	text, err := c.GetInterfaceDescription(ctx, "io.ftcpd")
 	result("description", err, map[string]interface{}{"description": text})
 
-	version, instance, pid, uptime, health, reasons, upstream, clients, limit, accepted, refused, to, from,
+	version, instance, pid, uptime, health, reasons, upstream, clients, limit, accepted, refused, crowded, to, from,
 		never, dataSocket, controlSocket, err := ioftcpd.Status().Call(ctx, c)
 	result("status", err, map[string]interface{}{
 		"version": version, "instance": instance, "pid": pid, "uptimeUsec": uptime,
 		"health": health, "reasons": reasons, "upstream": upstream, "clients": clients, "clientsLimit": limit,
-		"clientsAccepted": accepted, "clientsRefused": refused, "toUpstream": to,
+		"clientsAccepted": accepted, "clientsRefused": refused, "clientsCrowded": crowded, "toUpstream": to,
 		"toClients": from, "refused": never,
 		"dataSocket": dataSocket, "controlSocket": controlSocket})
 	health, reasons, err = ioftcpd.Health().Call(ctx, c)

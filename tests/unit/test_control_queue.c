@@ -175,7 +175,7 @@ static void a_crowd_at_the_door_waits_outside_and_comes_in(void **state)
         int fds[N];
 
         (void)state;
-        control_budget_spend(&server.control->door, 20000);
+        budget_spend(&server.control->door, 20000, clock_usec());
         for (int i = 0; i < N; i++) {
                 fds[i] = client();
                 assert_int_equal(send(fds[i], HEALTH, sizeof(HEALTH), MSG_NOSIGNAL),
@@ -214,7 +214,7 @@ static size_t count_answered(const int *fds, size_t n)
 /* The time that was spent on others is far beyond their part. */
 static void use_up(void)
 {
-        control_budget_spend(&server.control->queue.others.budget, 3600 * USEC_PER_SEC);
+        budget_spend(&server.control->queue.others.budget, 3600 * USEC_PER_SEC, clock_usec());
 }
 
 static void who_may_steer_is_answered_before_any_of_those_who_wait(void **state)
@@ -282,7 +282,7 @@ static void one_with_many_connections_is_one_user_in_the_line(void **state)
                 turn_until(deadline);
         /* Just enough for one slot at a time. */
         for (int slots = 0; slots < 3 && !is_answered(fd); slots++) {
-                server.control->queue.others.budget.debt = 5000 * CONTROL_SHARE - 1;
+                server.control->queue.others.budget.debt = 5000 * CONTROL_BUDGET.share - 1;
                 event_active(server.control->queue.timer, EV_TIMEOUT, 0);
                 turn_until(deadline);
         }
@@ -299,7 +299,7 @@ static void who_may_steer_waits_for_time_of_its_own_and_others_get_a_slot_betwee
         (void)state;
         if (geteuid() != 0)
                 skip(); /* other users are needed */
-        control_budget_spend(&server.control->queue.first.budget, 3600 * USEC_PER_SEC);
+        budget_spend(&server.control->queue.first.budget, 3600 * USEC_PER_SEC, clock_usec());
         use_up();
         for (int i = 0; i < N; i++)
                 fds[i] = client_of(0, HEALTH, sizeof(HEALTH));
@@ -383,7 +383,7 @@ static void a_turn_in_which_nothing_is_done_costs_nothing(void **state)
                 turn();
         fake.reload_usec = 0;
         assert_int_equal(fake.reloads, 1);
-        assert_true(server.control->queue.first.budget.debt < 100000 * CONTROL_SHARE);
+        assert_true(server.control->queue.first.budget.debt < 100000 * CONTROL_BUDGET.share);
 }
 
 int main(void)

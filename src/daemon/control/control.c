@@ -61,6 +61,7 @@ struct control *control_new(struct event_base *base, const struct control_servic
         control->service = service;
         control->ops = ops;
         control->context = context;
+        control->door = CONTROL_BUDGET;
         control->reap = event_new(base, -1, 0, on_reap, control);
         control->news = event_new(base, -1, 0, on_news, control);
         control->taps = evtimer_new(base, on_news, control);
@@ -82,22 +83,6 @@ static uid_t uid_of(int fd)
                                                                           : SOCKET_NO_UID;
 }
 
-/* Books the processor time of an accept. Beyond the budget, all listeners pause: a crowd of new
- * connections waits in the kernel. */
-static void spend_at_door(struct control *control, uint64_t usec)
-{
-        struct control_listener *listener;
-        uint64_t wait;
-
-        control_budget_spend(&control->door, usec + 1);
-        wait = control_budget_wait(&control->door);
-        if (wait == 0)
-                return;
-        for (listener = LIST_FIRST(&control->listeners); listener;
-             listener = LIST_NEXT(listener, link))
-                listener_pause(listener->listener, wait);
-}
-
 /* Finds the user before any other work for the connection: a connection that is turned away costs
  * only the accept and the close. */
 static void admit(void *context, int fd)
@@ -105,7 +90,6 @@ static void admit(void *context, int fd)
         struct control *control = context;
         const struct control_call call = {control->service, control->ops, control->context, fd,
                                           NULL};
-        uint64_t begin = clock_cpu_usec();
         uid_t uid = uid_of(fd);
         bool first = control_permitted_as(&call, uid);
 
@@ -113,7 +97,6 @@ static void admit(void *context, int fd)
                 control_turn_away(fd);
         else if (control_client_new(control, fd, uid, first) < 0)
                 diag_warning("control: out of memory for one more client");
-        spend_at_door(control, clock_cpu_usec() - begin);
 }
 
 int control_listen(struct control *control, int fd)
@@ -130,6 +113,7 @@ int control_listen(struct control *control, int fd)
                 free(listener);
                 return -ENOMEM;
         }
+        listener_limit(listener->listener, &control->door);
         LIST_INSERT_HEAD(&control->listeners, listener, link);
         return 0;
 }

@@ -87,7 +87,7 @@ struct control {
         struct event *taps;  /* a timer that does the same for replies of taps, which collect */
         struct poller *ends; /* finds the end of connections that monitor, tap or flush */
         struct control_queue queue;
-        struct control_budget door; /* processor time to admit and refuse connections */
+        struct budget door; /* processor time to admit and refuse connections */
         size_t n_clients;
         size_t buffered;    /* bytes of requests and replies of all connections */
         uint64_t full_told; /* time of the last warning about MaxClients=; 0: never */

@@ -9,8 +9,6 @@
 #include "util/clock.h"
 
 enum {
-        /* The debt up to which more may be spent: 5 ms of processor time at once. */
-        BURST_USEC = 5000 * CONTROL_SHARE,
         /* Above one of these limits a slot is lengthy: processor time of the last slot, and bytes
          * of requests to parse. */
         BRIEF_USEC = 1000,
@@ -19,28 +17,6 @@ enum {
          * others would go before them. */
         ROUND = 4,
 };
-
-/* Returns the debt now. */
-static uint64_t owed(struct control_budget *budget)
-{
-        uint64_t now = clock_usec(), passed = now - budget->as_of;
-
-        budget->debt -= passed < budget->debt ? passed : budget->debt;
-        budget->as_of = now;
-        return budget->debt;
-}
-
-void control_budget_spend(struct control_budget *budget, uint64_t usec)
-{
-        budget->debt = owed(budget) + usec * CONTROL_SHARE;
-}
-
-uint64_t control_budget_wait(struct control_budget *budget)
-{
-        uint64_t debt = owed(budget);
-
-        return debt < BURST_USEC ? 0 : debt - BURST_USEC / 2;
-}
 
 static bool is_lengthy(const struct control_client *client)
 {
@@ -64,15 +40,16 @@ static struct control_client *next_of(struct control_lines *lines)
 }
 
 /* Books the time of a slot. Time of users who may steer counts for the others, so that all of them
- * together get one part in CONTROL_SHARE; what others spend makes nobody wait who may steer. */
+ * together get one part in eight; what others spend makes nobody wait who may steer. */
 static void spend(struct control_queue *queue, struct control_user *user, uint64_t usec)
 {
         struct control_rank *rank = user->first ? &queue->first : &queue->others;
+        uint64_t now = clock_usec();
 
         shares_spend(&rank->shares, &user->lines.share, usec);
-        control_budget_spend(&rank->budget, usec);
+        budget_spend(&rank->budget, usec, now);
         if (user->first)
-                control_budget_spend(&queue->others.budget, usec);
+                budget_spend(&queue->others.budget, usec, now);
 }
 
 /* The connection may be closed in its slot. The memory of connection and user is freed later, from
@@ -98,8 +75,9 @@ static struct share *choose(struct control_queue *queue, uint64_t *wait)
 {
         struct share *first = shares_next(&queue->first.shares);
         struct share *other = shares_next(&queue->others.shares);
-        uint64_t wait_first = first ? control_budget_wait(&queue->first.budget) : UINT64_MAX;
-        uint64_t wait_other = other ? control_budget_wait(&queue->others.budget) : UINT64_MAX;
+        uint64_t now = clock_usec();
+        uint64_t wait_first = first ? budget_wait(&queue->first.budget, now) : UINT64_MAX;
+        uint64_t wait_other = other ? budget_wait(&queue->others.budget, now) : UINT64_MAX;
 
         *wait = wait_first < wait_other ? wait_first : wait_other;
         if (wait_first == 0 && wait_other > 0)
@@ -162,6 +140,7 @@ int control_queue_init(struct control_queue *queue, struct event_base *base)
 {
         shares_init(&queue->first.shares);
         shares_init(&queue->others.shares);
+        queue->first.budget = queue->others.budget = CONTROL_BUDGET;
         queue->timer = evtimer_new(base, on_timer, queue);
         return queue->timer ? 0 : -ENOMEM;
 }

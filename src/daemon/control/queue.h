@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The order in which connections of the control socket are served, and their share of the loop's
- * time: a short burst at once, and later one part in CONTROL_SHARE for all connections together,
+ * time: a short burst at once, and later one part in eight for all connections together,
  * because control must not slow down the link and the clients. Connections wait for a slot, one
  * call of control_client_serve(), in an order of three steps:
  * 1. Users who may steer go before other users, and never wait until the time that others spent is
@@ -17,9 +17,12 @@
 
 #include <event2/event.h>
 
+#include "core/budget.h"
 #include "core/shares.h"
 
-enum { CONTROL_SHARE = 8 };
+/* A budget of all connections together, and of their door: an eighth of the loop's time, 5 ms of it
+ * at once. */
+#define CONTROL_BUDGET ((struct budget){.share = 8, .burst = 5000})
 
 struct control_client;
 TAILQ_HEAD(control_line, control_client);
@@ -31,22 +34,10 @@ struct control_lines {
         unsigned served; /* number of slots */
 };
 
-/* Begins as zeroes. */
-struct control_budget {
-        uint64_t debt;  /* usec: time spent, times CONTROL_SHARE, less the time that has passed */
-        uint64_t as_of; /* clock_usec() of the last update of debt */
-};
-
-/* Books usec of spent processor time. */
-void control_budget_spend(struct control_budget *budget, uint64_t usec);
-
-/* Returns the usec until more time may be spent; 0: now. */
-uint64_t control_budget_wait(struct control_budget *budget);
-
 /* Users of one rank. */
 struct control_rank {
         struct shares shares;
-        struct control_budget budget;
+        struct budget budget;
 };
 
 struct control_queue {

@@ -70,8 +70,7 @@ struct status {
         uint64_t uptime_usec;
         uint64_t started_usec; /* since 1970, for people */
         struct status_upstream upstream;
-        uint64_t clients, clients_limit, clients_accepted, clients_refused,
-                clients_crowded;
+        uint64_t clients, clients_limit, clients_accepted, clients_refused, clients_crowded;
         struct books to_upstream, to_clients;
         struct count refused;
         bool shut; /* a socket is missing: nobody can connect */

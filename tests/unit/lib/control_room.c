@@ -213,8 +213,8 @@ int stop(void **state)
 /* There is no link here that could suffer, so what is spent on requests is forgiven at once. */
 static void forgive(struct control *control)
 {
-        control->queue.first.budget = control->queue.others.budget = (struct control_budget){0};
-        control->door = (struct control_budget){0};
+        control->queue.first.budget = control->queue.others.budget = CONTROL_BUDGET;
+        control->door = CONTROL_BUDGET;
         if (evtimer_pending(control->queue.timer, NULL))
                 event_active(control->queue.timer, EV_TIMEOUT, 0);
 }
