@@ -11,6 +11,7 @@ libcore_a_SOURCES = \
 	%D%/failure_reports.c %D%/failure_reports.h \
 	%D%/liveness.c %D%/liveness.h \
 	%D%/pace.c %D%/pace.h \
+	%D%/pass_times.c %D%/pass_times.h \
 	%D%/shares.c %D%/shares.h \
 	%D%/stall.c %D%/stall.h \
 	%D%/state.c %D%/state.h \

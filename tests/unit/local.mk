@@ -43,6 +43,7 @@ unit_tests = \
 	%D%/test_lookups \
 	%D%/test_metrics \
 	%D%/test_pace \
+	%D%/test_pass_times \
 	%D%/test_poller \
 	%D%/test_program \
 	%D%/test_refused \

@@ -17,7 +17,10 @@ const char verb_latency_more[] =
         "  to-upstream  from a message's arrival until the kernel has it whole, for the\n"
         "               upstream, for the first time\n"
         "\n"
-        "Since the service began. Median and P99 are at most 3 % off, the others exact.\n";
+        "Since the service began. Median and P99 are at most 3 % off, the others exact.\n"
+        "\n"
+        "The last line is the processor time of the longest pass of the event loop since\n"
+        "the process began: as long everything else had to wait.\n";
 
 static void print_span(const json_t *histogram, const char *key)
 {
@@ -52,6 +55,16 @@ static void print_table(const json_t *histograms)
                 print_histogram(json_array_get(histograms, i));
 }
 
+static void print_pass(const json_t *result)
+{
+        int64_t longest = member_int(result, "longestPassUsec", -1);
+        char text[SHOW_SIZE];
+
+        if (longest >= 0)
+                printf("longest pass of the event loop: %s of processor time\n",
+                       show_span((uint64_t)longest, text));
+}
+
 int verb_latency(struct ctl *ctl, int argc, char **argv)
 {
         json_t *result = NULL;
@@ -64,6 +77,7 @@ int verb_latency(struct ctl *ctl, int argc, char **argv)
                 code = ctl_print_json(ctl, result);
         } else if (code == CTL_DONE) {
                 print_table(json_object_get(result, "histograms"));
+                print_pass(result);
         }
         json_decref(result);
         return code;

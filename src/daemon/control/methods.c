@@ -194,7 +194,9 @@ static json_t *run_get_latency(const struct control_call *call)
         struct status status = {0};
 
         call->ops->status(call->context, &status);
-        return reply_list("histograms", status_json_latency(status.latency));
+        return control_reply(json_pack("{s:o, s:I}", "histograms",
+                                       status_json_latency(status.latency), "longestPassUsec",
+                                       (json_int_t)status.longest_pass_usec));
 }
 
 static json_t *run_get_metrics(const struct control_call *call)

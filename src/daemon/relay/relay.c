@@ -257,6 +257,7 @@ void relay_free(struct relay *relay)
 
 void relay_start(struct relay *relay)
 {
+        pass_times_begin(&relay->pass_times, clock_usec(), clock_cpu_usec());
         if (relay->recovered && relay->ledger.image->lingers)
                 link_linger(relay->link, relay->lingering);
         relay->lingering = -1;
@@ -300,12 +301,12 @@ int relay_configure(struct relay *relay, const struct config *config)
  * processor to other processes. Busy polling brought from a third to two thirds more messages a
  * second up from one client, and up to three times as many of 64 K there and back one at a time,
  * and takes no more CPU. */
-static bool looks_again(struct relay *relay)
+static bool looks_again(struct relay *relay, uint64_t now)
 {
         uint64_t in = relay->ledger.image->rx_read;
         uint64_t out = relay->out.image->end + relay->partial_bytes;
 
-        if (!busy_poll_pass(&relay->busy_poll, in + out, clock_usec()))
+        if (!busy_poll_pass(&relay->busy_poll, in + out, now))
                 return false;
         sched_yield();
         return true;
@@ -313,6 +314,7 @@ static bool looks_again(struct relay *relay)
 
 bool relay_pass(struct relay *relay)
 {
+        uint64_t now;
         bool more;
 
         relay_read_on(relay);
@@ -327,7 +329,10 @@ bool relay_pass(struct relay *relay)
         relay_tell_news(relay);
         if (store_tidy(&relay->store))
                 more = true;
-        return more || looks_again(relay);
+        now = clock_usec();
+        if (pass_times_end(&relay->pass_times, now))
+                pass_times_read(&relay->pass_times, now, clock_cpu_usec());
+        return more || looks_again(relay, now);
 }
 
 static void close_listeners(struct relay *relay)

@@ -10,6 +10,7 @@
 
 #include "core/busy_poll.h"
 #include "core/pace.h"
+#include "core/pass_times.h"
 #include "daemon/relay/relay.h"
 #include "daemon/service/fd_bag.h"
 #include "daemon/service/handover.h"
@@ -92,6 +93,7 @@ struct relay {
                 uint64_t written; /* and with ledger_written() elsewhere */
         } up_throttle;
         struct busy_poll busy_poll;
+        struct pass_times pass_times;
         bool stopping, reading_on; /* reading_on: a client from `queue` is being read */
         struct {
                 struct events ring;

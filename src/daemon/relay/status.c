@@ -132,6 +132,7 @@ void relay_status(struct relay *relay, struct status *status)
                 .lost = totals->lost,
                 .failed = totals->failed,
                 .latency = relay->store.image->latency,
+                .longest_pass_usec = relay->pass_times.longest,
                 .recent_loss =
                         totals->last_drop && since(now, totals->last_drop) < 60 * USEC_PER_SEC,
         };

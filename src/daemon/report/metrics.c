@@ -123,6 +123,9 @@ static void put_daemon(struct metrics *m, const struct status *status, const str
         put_number(m, 1);
         span(m, "start_time_seconds", "When this process began, since 1970.", status->started_usec);
         span(m, "uptime_seconds", "Since this process began.", status->uptime_usec);
+        span(m, "longest_pass_seconds",
+             "Processor time of the longest pass of the event loop since this process began.",
+             status->longest_pass_usec);
 }
 
 static void put_causes(struct metrics *m, const uint64_t *counts)

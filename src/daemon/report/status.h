@@ -82,6 +82,7 @@ struct status {
         bool outdated; /* the files are broken, the configuration of before a restart is in force */
         const uint64_t *lost, *failed;         /* connections and attempts, by enum link_cause */
         const struct image_histogram *latency; /* by enum latency_kind */
+        uint64_t longest_pass_usec; /* of the event loop, in processor time, since the start */
         bool recent_loss; /* messages were dropped within the last minute for a reason nobody chose
                            */
 };
