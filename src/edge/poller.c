@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "util/clock.h"
+
 enum {
         AT_ONCE = 256,
+        LOOK_USEC = 2000, /* then the next pass goes on with the subjects that are left */
         OVER = EPOLLHUP | EPOLLERR, /* epoll tells these always */
 };
 
@@ -14,6 +17,8 @@ struct poller {
         int epoll;
         struct event *readable;
         const struct poller_ops *ops;
+        struct epoll_event events[AT_ONCE]; /* what epoll told; from `at` on not told yet */
+        int n, at;
 };
 
 /* epoll would report a gone subject in every pass. With EPOLLONESHOT, a gone subject without wants
@@ -47,15 +52,28 @@ static void tell(struct poller *poller, struct polled *polled, uint32_t what)
                 poller->ops->readable(polled);
 }
 
+/* Epoll tells the same subjects again in the same order: those that are left come first in the next
+ * pass, or the last ones would never be told. */
 static void look(evutil_socket_t fd, short what, void *arg)
 {
         struct poller *poller = arg;
-        struct epoll_event events[AT_ONCE];
-        int n = epoll_wait(fd, events, AT_ONCE, 0);
+        uint64_t until = 0;
 
         (void)what;
-        for (int i = 0; i < n; i++)
-                tell(poller, events[i].data.ptr, events[i].events);
+        if (poller->at >= poller->n) {
+                poller->n = epoll_wait(fd, poller->events, AT_ONCE, 0);
+                poller->at = 0;
+        }
+        if (poller->at + 1 < poller->n)
+                until = clock_usec() + LOOK_USEC;
+        while (poller->at < poller->n) {
+                const struct epoll_event *event = &poller->events[poller->at++];
+
+                if (event->data.ptr)
+                        tell(poller, event->data.ptr, event->events);
+                if (poller->at < poller->n && clock_usec() >= until)
+                        return;
+        }
 }
 
 struct poller *poller_new(struct event_base *base, const struct poller_ops *ops)
@@ -108,6 +126,9 @@ void poller_want(struct poller *poller, struct polled *polled, unsigned wants_no
 
 void poller_remove(struct poller *poller, struct polled *polled)
 {
+        for (int i = poller->at; i < poller->n; i++)
+                if (poller->events[i].data.ptr == polled)
+                        poller->events[i].data.ptr = NULL;
         if (polled->fd >= 0)
                 epoll_ctl(poller->epoll, EPOLL_CTL_DEL, polled->fd, NULL);
         polled->fd = -1;

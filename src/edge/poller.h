@@ -8,6 +8,9 @@
  * The poller also tells that the other end of a subject is wholly gone while the subject wants
  * neither reading nor writing. With libevent, after a half-close a subject that wants to read is
  * told in every pass, and a subject that does not is never told of the full close.
+ *
+ * One pass tells as many subjects as some milliseconds allow, and the next pass goes on behind
+ * them.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,6 +49,6 @@ int poller_add(struct poller *poller, struct polled *polled, int fd, unsigned wa
 /* Sets the wanted events of a subject: 0, POLLER_READ, POLLER_WRITE, or both. */
 void poller_want(struct poller *poller, struct polled *polled, unsigned wants);
 
-/* Removes a subject; to be called before the descriptor is closed. Within the event loop, the
- * subject's memory must stay until the end of the pass. */
+/* Removes a subject, which is told no more; to be called before the descriptor is closed. Within the
+ * event loop, the subject's memory must stay until the end of the pass. */
 void poller_remove(struct poller *poller, struct polled *polled);

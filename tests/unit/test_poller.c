@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "edge/poller.h"
+#include "util/clock.h"
 
 enum { PAIRS = 2 };
 
@@ -24,6 +25,7 @@ static struct {
         struct event_base *base;
         struct poller *poller;
         bool remove_other; /* who is told first removes the other one */
+        uint64_t busy_usec; /* what telling a subject takes */
 } room;
 
 static struct subject *subject_of(struct polled *polled)
@@ -36,6 +38,8 @@ static void on_readable(struct polled *polled)
         struct subject *s = subject_of(polled);
 
         s->readable++;
+        for (uint64_t begin = clock_usec(); clock_usec() - begin < room.busy_usec;)
+                ;
         if (room.remove_other)
                 poller_remove(room.poller, &subject[s == subject].polled);
 }
@@ -58,6 +62,7 @@ static int begin(void **state)
         room.base = event_base_new();
         room.poller = poller_new(room.base, &ops);
         room.remove_other = false;
+        room.busy_usec = 0;
         for (size_t i = 0; i < PAIRS; i++) {
                 int pair[2];
 
@@ -129,6 +134,35 @@ static void tells_what_is_wanted_and_nothing_else(void **state)
         assert_int_equal(s->gone + subject[1].readable, 0);
 }
 
+/* Each stays readable, and epoll tells the first one first each time. */
+static void whoever_takes_long_leaves_the_others_to_the_next_pass(void **state)
+{
+        (void)state;
+        room.busy_usec = 3000;
+        for (size_t i = 0; i < PAIRS; i++)
+                assert_int_equal(write(subject[i].far, "x", 1), 1);
+        for (unsigned round = 1; round <= 3; round++) {
+                turn();
+                assert_int_equal(subject[0].readable + subject[1].readable, 2 * round - 1);
+                turn();
+                assert_int_equal(subject[0].readable, round);
+                assert_int_equal(subject[1].readable, round);
+        }
+}
+
+static void who_is_removed_before_the_next_pass_is_not_told(void **state)
+{
+        (void)state;
+        room.busy_usec = 3000;
+        for (size_t i = 0; i < PAIRS; i++)
+                assert_int_equal(write(subject[i].far, "x", 1), 1);
+        turn();
+        for (size_t i = 0; i < PAIRS; i++)
+                poller_remove(room.poller, &subject[i].polled);
+        turn();
+        assert_int_equal(subject[0].readable + subject[1].readable, 1);
+}
+
 static void a_half_closed_end_is_not_gone(void **state)
 {
         struct subject *s = &subject[0];
@@ -196,6 +230,10 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(tells_what_is_wanted_and_nothing_else, begin, end),
+                cmocka_unit_test_setup_teardown(
+                        whoever_takes_long_leaves_the_others_to_the_next_pass, begin, end),
+                cmocka_unit_test_setup_teardown(who_is_removed_before_the_next_pass_is_not_told,
+                                                begin, end),
                 cmocka_unit_test_setup_teardown(a_half_closed_end_is_not_gone, begin, end),
                 cmocka_unit_test_setup_teardown(
                         who_is_gone_is_told_once_and_never_keeps_the_loop_awake, begin, end),
