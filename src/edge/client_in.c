@@ -17,7 +17,8 @@ enum {
         READ_IOV = 5,
         ROOM_PARTING = 64 * 1024,
         PATIENCE = 20, /* waits for memory within last calls, of all clients together */
-        READS = 4,     /* in a row; then the next client is read */
+        READS = 4,     /* in a row; then the next client is read, */
+        READS_USEC = 1000, /* or after this time */
         EXPLAIN = 256,
 };
 
@@ -197,11 +198,16 @@ bool client_read_once(struct client *client)
 
 void client_read(struct client *client)
 {
-        uint64_t messages = client->image->accepted_messages;
+        uint64_t messages = client->image->accepted_messages, first = 0;
         int n = 0;
 
-        while (n < READS && client_read_once(client))
-                n++;
+        /* A read sets last_byte: the clock is not read again. */
+        while (n < READS && client_read_once(client)) {
+                if (!n++)
+                        first = client->last_byte;
+                else if (client->last_byte - first >= READS_USEC)
+                        break;
+        }
         /* Only after whole messages: a large partial message must not delay the link's writes. */
         if (n > 0 && client->image->accepted_messages != messages)
                 client->class->ops->more(client->class->context);

@@ -14,6 +14,7 @@ enum {
         THROTTLE_LEAST_USEC = 5000, /* one throttle may last this long */
         REFILL = 20,                /* credit grows at 5 % of real time */
         TAKER_USEC = 1000 * 1000,
+        DELIVER_USEC = 2000, /* then the next pass goes on with the clients that are left */
         TELL_USEC = 60 * 1000 * 1000,
 };
 
@@ -70,38 +71,61 @@ static bool is_worth_it(struct relay *relay, uint64_t taken)
         return relay->vain_throttles <= IN_VAIN;
 }
 
-static void deliver_once(struct relay *relay)
+/* Goes on with a round, or begins one. A round writes to every client that was there when it began,
+ * the last one first: the last client takes the place of a client that ends. */
+static void deliver_some(struct relay *relay, uint64_t until)
 {
         uint64_t now = clock_usec();
-        size_t takers = 0;
 
-        relay->spread.news = false;
-        /* Backwards: the last client takes the place of a client that ends. */
-        for (size_t i = relay->spread.n_all; i-- > 0;) {
+        if (!relay->round.left) {
+                relay->spread.news = false;
+                relay->round.left = relay->spread.n_all;
+                relay->round.takers = 0;
+        }
+        while (relay->round.left > 0 && now < until) {
                 struct client *client;
 
-                if (i >= relay->spread.n_all)
+                if (--relay->round.left >= relay->spread.n_all)
                         continue; /* more than one client has ended */
-                client = relay_client_of(relay->spread.all[i]);
+                client = relay_client_of(relay->spread.all[relay->round.left]);
                 if (!client->blocked)
                         client_write(client, now);
                 if (client->fd >= 0 && (client->blocked || client->over))
                         client_check(client, now);
-                takers += now - client->last_progress < TAKER_USEC;
+                relay->round.takers += now - client->last_progress < TAKER_USEC;
+                if (relay->round.left > 0)
+                        now = clock_usec();
         }
-        relay->class.takers = relay->spread.balance ? 0 : takers;
+        if (!relay->round.left)
+                relay->class.takers = relay->spread.balance ? 0 : relay->round.takers;
+}
+
+/* While a round goes on over several passes the link is not read: a client must not use credit
+ * because its turn to be written to has not come. */
+static bool is_delivered(struct relay *relay)
+{
+        bool done = !relay->spread.news && !relay->round.left;
+
+        if (!done || relay->round.waits)
+                link_throttle(relay->link, !done);
+        relay->round.waits = !done;
+        return done;
 }
 
 void relay_deliver(struct relay *relay)
 {
-        uint64_t taken;
+        uint64_t until, taken;
 
-        if (!relay->spread.news)
+        if (!relay->spread.news && !relay->round.left)
                 return;
-        /* Messages of a client that turns out to read no more go to other clients. deliver_once()
-         * may have passed these clients already, and no event would come for these messages. */
-        while (relay->spread.news)
-                deliver_once(relay);
+        until = clock_usec() + DELIVER_USEC;
+        /* Messages of a client that turns out to read no more go to other clients. The round may
+         * have passed these clients already, and no event would come for these messages. */
+        do
+                deliver_some(relay, until);
+        while (relay->spread.news && !relay->round.left && clock_usec() < until);
+        if (!is_delivered(relay))
+                return;
         relay->throttled =
                 may_throttle(relay) && all_have_plenty(relay, &taken) && is_worth_it(relay, taken);
         if (relay->throttled)
@@ -112,7 +136,7 @@ void relay_wake(struct relay *relay)
 {
         uint64_t taken;
 
-        if (!relay->throttled || all_have_plenty(relay, &taken))
+        if (!relay->throttled || relay_has_undelivered(relay) || all_have_plenty(relay, &taken))
                 return;
         may_throttle(relay);
         relay->throttled = false;

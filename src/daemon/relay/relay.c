@@ -317,12 +317,13 @@ bool relay_pass(struct relay *relay)
         uint64_t now;
         bool more;
 
-        relay_read_on(relay);
+        more = relay_read_on(relay);
         relay_deliver(relay);
         relay_wake(relay);
         if (relay->spread.scant)
                 relay_mind_extents(relay);
-        more = relay_write(relay);
+        if (relay_write(relay) || relay_has_undelivered(relay))
+                more = true;
         if (relay->ledger.acked.image->pos >= relay->flush_at)
                 relay_tell_flushed(relay);
         relay_note_drops(relay);

@@ -83,6 +83,11 @@ struct relay {
         bool calling;   /* relay_last_call() has begun: clients are not throttled any more */
         bool more;      /* clients are likely to have sent more by the next pass */
         uint64_t told_scant; /* when a diag line last told that extents are scarce; 0: never */
+        struct {
+                size_t left;   /* clients that are still to be written to; 0: no round goes on */
+                size_t takers; /* as in the class, of the others */
+                bool waits;    /* the link is not read until the end of the round */
+        } round;             /* of writing to every client, over one pass or several */
         bool throttled;      /* the link is not read, as every client has plenty waiting */
         uint64_t progress_at_throttle; /* when a client last took bytes, as of the last throttle */
         uint64_t throttle_credit, throttle_credit_at; /* microseconds left to throttle, as of _at */
@@ -133,9 +138,16 @@ void relay_on_over(void *context, struct client *client, bool over);
 /* While the spread is scant: with SlowClient=wait, pauses reading of the link; or goes on. */
 void relay_mind_extents(struct relay *relay);
 
-/* Writes the messages spread so far to the clients' sockets. May throttle the link, and may end
- * clients. Does nothing unless the spread has news. */
+/* Writes the messages spread so far to the clients' sockets, as far as some milliseconds allow: the
+ * next call goes on. May throttle the link, and may end clients. Does nothing unless the spread has
+ * news, or clients are left. */
 void relay_deliver(struct relay *relay);
+
+/* True if clients are left that relay_deliver() has not written to. */
+static inline bool relay_has_undelivered(const struct relay *relay)
+{
+        return relay->spread.news || relay->round.left;
+}
 
 /* Ends the throttle of the link when a client has taken enough. */
 void relay_wake(struct relay *relay);
@@ -162,8 +174,9 @@ void relay_on_partial(void *context, struct client *client);
  * one with the largest. */
 void relay_limit_partials(struct relay *relay);
 
-/* Reads the clients waiting for room, as far as the out log has room. */
-void relay_read_on(struct relay *relay);
+/* Reads the clients waiting for room, as far as the out log has room and some milliseconds allow.
+ * Returns true if the next pass is to go on. */
+bool relay_read_on(struct relay *relay);
 
 /* Writes the out log to the link. Returns true if the next pass is not to wait for events. */
 bool relay_write(struct relay *relay);

@@ -16,6 +16,7 @@ enum {
         LEAST_SIZE = 64 * 1024,
         PLENTY_BYTES = 256 * 1024,
         THROTTLE_USEC = 1000,
+        READ_ON_USEC = 2000, /* then the next pass goes on with the clients that are left */
 };
 
 uint64_t relay_queued_bytes(const struct relay *relay)
@@ -146,13 +147,13 @@ size_t relay_on_room(void *context, struct client *client)
         return left;
 }
 
-/* Reads the waiting clients, the longest wait first. A client that wants more goes to the end of
- * the queue: no client starves. */
-static void read_waiting_clients(struct relay *relay)
+/* Reads the waiting clients until this time, the longest wait first. A client that wants more goes
+ * to the end of the queue: no client starves. */
+static void read_waiting_clients(struct relay *relay, uint64_t until)
 {
         struct client *client;
 
-        while ((client = TAILQ_FIRST(&relay->queue)) && room(relay)) {
+        while ((client = TAILQ_FIRST(&relay->queue)) && room(relay) && clock_usec() < until) {
                 relay_wait_no_more(relay, client);
                 relay->reading_on = true;
                 client_read_on(client);
@@ -241,15 +242,17 @@ bool relay_write(struct relay *relay)
         return more;
 }
 
-void relay_read_on(struct relay *relay)
+bool relay_read_on(struct relay *relay)
 {
         if (relay->up_throttle.until &&
             (!link_has_plenty(relay) || clock_usec() >= relay->up_throttle.until))
                 unthrottle_clients(relay);
         if (!TAILQ_EMPTY(&relay->beyond) && (relay->users.n < 2 || !is_long(relay)))
                 end_round(relay);
-        if (!TAILQ_EMPTY(&relay->queue))
-                read_waiting_clients(relay);
+        if (TAILQ_EMPTY(&relay->queue))
+                return false;
+        read_waiting_clients(relay, clock_usec() + READ_ON_USEC);
+        return !TAILQ_EMPTY(&relay->queue) && room(relay);
 }
 
 void relay_last_call(struct relay *relay)
@@ -259,7 +262,7 @@ void relay_last_call(struct relay *relay)
         relay->calling = true;
         unthrottle_clients(relay);
         end_round(relay);
-        read_waiting_clients(relay);
+        read_waiting_clients(relay, UINT64_MAX);
         for (client = TAILQ_FIRST(&relay->all); client; client = next) {
                 next = TAILQ_NEXT(client, all);
                 if (client->called)
