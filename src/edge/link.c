@@ -419,7 +419,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         (void)fd;
         (void)what;
         if (link->session && is_timed(link->state) && !link->draining) {
-                session_catch_up(link->session);
+                if (!session_catch_up(link->session)) {
+                        timer_arm(link->timer, 0);
+                        return;
+                }
                 if (!is_timed(link->state))
                         return;
         }

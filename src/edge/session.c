@@ -114,9 +114,11 @@ void session_end(struct session *session, enum link_cause cause, const char *tex
         struct ledger *ledger = session->setup.ledger;
         struct ledger_end fate = {0};
         struct tcp_books books;
-        int fd = session->fd;
+        int fd;
         bool lingers;
 
+        session_take_rest(session);
+        fd = session->fd;
         if (fd < 0)
                 return;
         session->fd = -1;
@@ -127,6 +129,7 @@ void session_end(struct session *session, enum link_cause cause, const char *tex
         evtimer_del(session->acks);
         evtimer_del(session->throttle_end);
         evtimer_del(session->retry);
+        evtimer_del(session->rest);
         if (!session->fin_sent && has_spoken(ledger, fd)) /* while reading was paused */
                 ledger_heard(ledger);
         lingers = has_to_linger(session, fd, cause);
@@ -201,6 +204,13 @@ void session_close(struct session *session, enum link_cause cause, const char *t
 
 /* ---- beginning ---- */
 
+static void read_again(struct session *session)
+{
+        event_add(session->readable, NULL);
+        if (session->more)
+                timer_arm(session->rest, 0);
+}
+
 void session_pause(struct session *session, bool pause)
 {
         uint64_t now = clock_usec();
@@ -219,7 +229,7 @@ void session_pause(struct session *session, bool pause)
         if (session->last_given >= session->last_byte)
                 session->last_given = now;
         session->last_byte = now;
-        event_add(session->readable, NULL);
+        read_again(session);
         session_look_after(session);
 }
 
@@ -233,7 +243,7 @@ void session_throttle(struct session *session, bool throttle)
                 timer_arm(session->throttle_end, THROTTLE_USEC);
         } else {
                 evtimer_del(session->throttle_end);
-                event_add(session->readable, NULL);
+                read_again(session);
         }
 }
 
@@ -353,8 +363,9 @@ static struct session *make(const struct session_setup *setup)
         session->acks = evtimer_new(setup->base, session_on_acks, session);
         session->throttle_end = evtimer_new(setup->base, on_throttle_end, session);
         session->retry = evtimer_new(setup->base, session_on_retry, session);
+        session->rest = evtimer_new(setup->base, session_on_rest, session);
         if (!session->begin || !session->readable || !session->writable || !session->tick ||
-            !session->acks || !session->throttle_end || !session->retry) {
+            !session->acks || !session->throttle_end || !session->retry || !session->rest) {
                 session->fd = -1; /* the caller's still */
                 session_free(session);
                 return NULL;
@@ -425,6 +436,7 @@ bool session_reconcile(struct session *session)
         if (session->unheard)
                 wait_less(session); /* by what was read, or by another configuration */
         session_take(session);
+        session_take_rest(session);
         return session->fin_sent;
 }
 
@@ -464,6 +476,8 @@ void session_free(struct session *session)
                 event_free(session->throttle_end);
         if (session->retry)
                 event_free(session->retry);
+        if (session->rest)
+                event_free(session->rest);
         if (session->fd >= 0)
                 close(session->fd);
         free(session);
@@ -475,7 +489,7 @@ struct session_view session_look(const struct session *session)
                 .since = session->since,
                 .last_byte = session->last_byte,
                 .partial_since = session->partial_since,
-                .partial = session->fd >= 0 ? session_partial(session) : 0,
+                .partial = session->fd >= 0 && !session->more ? session_partial(session) : 0,
                 .partial_total = session->partial_total,
                 .declared = session->declared,
                 .paused = session->paused,

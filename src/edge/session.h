@@ -85,9 +85,10 @@ void session_free(struct session *session);
 void session_configure(struct session *session, const struct config *config,
                        const struct wire_messages *wire_messages);
 
-/* Reads bytes that the socket has already, before a timer judges: a stall of ftcpd is not the
- * peer's silence. Reads a MiB at most, or a little more. May end the session. */
-void session_catch_up(struct session *session);
+/* Reads the bytes that the socket has at the first call, before a timer judges: a stall of ftcpd is
+ * not the peer's silence. Returns false if some are left after some milliseconds: the caller is to
+ * call again in the next pass, and not to judge. May end the session. */
+bool session_catch_up(struct session *session);
 
 /* Writes until the kernel takes no more. No effect while the kernel's queue is full: the session
  * writes on when the queue has room. May end the session. */

@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include "edge/tcp.h"
+#include "edge/timer.h"
 #include "store/store.h"
 #include "util/host_error.h"
 #include "util/socket.h"
@@ -20,6 +21,8 @@ enum {
         READ_LEAST = 4096,
         CROWD = 8,
         PART = 8,
+        LOOKS = 32768, /* messages compared with heartbeats in one pass, in some milliseconds */
+        DRAIN_USEC = 2000, /* then the next pass reads on from a connection that was lost */
         /* Injected bytes that the kernel has not taken; beyond, heartbeats get no answer. */
         ANSWERS_MAX = 64 * 1024,
 };
@@ -46,21 +49,10 @@ static bool is_one_of(const struct session *session, uint32_t slab, uint64_t pos
         const struct wire_messages *wire_messages = session->setup.wire_messages;
 
         for (size_t i = 0; i < wire_messages->n_received; i++) {
-                unsigned char bytes[4096];
                 const struct config_bytes *frame = &wire_messages->received[i];
-                size_t at = 0;
 
-                if (frame->size != size)
-                        continue;
-                while (at < size) {
-                        size_t n = size - at < sizeof(bytes) ? size - at : sizeof(bytes);
-
-                        log_copy(session->setup.in, slab, pos + at, bytes, n);
-                        if (memcmp(bytes, frame->data + at, n) != 0)
-                                break;
-                        at += n;
-                }
-                if (at == size)
+                if (frame->size == size &&
+                    log_is_same(session->setup.in, slab, pos, frame->data, size))
                         return true;
         }
         return false;
@@ -130,7 +122,8 @@ static void framing_lost(struct session *session, const struct log_taken *taken)
 bool session_take(struct session *session)
 {
         struct image_session *image = session->setup.ledger->image;
-        struct log_filter filter = {session->setup.wire_messages->range, drop_frame, session};
+        struct log_filter filter = {session->setup.wire_messages->range, drop_frame, session,
+                                    LOOKS};
         bool was_greeting = session->greeting, had_partial = session->partial_since != 0;
         struct log_taken taken;
 
@@ -138,6 +131,11 @@ bool session_take(struct session *session)
                 filter.range = (struct frame_range){0, UINT64_MAX - 1};
         taken = log_take(session->setup.in, &image->rx_base, image->rx_read, &filter,
                          session->last_byte, 0);
+        session->more = taken.more;
+        if (taken.more) {
+                session->read_size = SESSION_READ_LEAST; /* each take copies what is left */
+                timer_arm(session->rest, 0);
+        }
         if (session->unheard && !image->unheard && !session_heard(session))
                 return false;
         session->partial_total = taken.total;
@@ -174,6 +172,24 @@ bool session_take(struct session *session)
                 session_look_after(session);
         }
         return session->fd >= 0;
+}
+
+void session_take_rest(struct session *session)
+{
+        while (session->more && session->fd >= 0)
+                session_take(session);
+}
+
+void session_on_rest(evutil_socket_t fd, short what, void *arg)
+{
+        struct session *session = arg;
+
+        (void)fd;
+        (void)what;
+        if (session->drains)
+                session_write_failed(session, session->error);
+        else if (session->more && session_reads(session) && !session->throttled)
+                session_take(session);
 }
 
 /* True if a rule of this host forbids a send or a receive on a connection that stands. The same
@@ -253,7 +269,7 @@ static void adapt(struct session *session, size_t got)
                 session->read_size = SESSION_READ_LEAST;
 }
 
-bool session_read(struct session *session)
+static bool receive(struct session *session)
 {
         struct image_session *image = session->setup.ledger->image;
         struct iovec iov[READ_MOST / IMAGE_SLAB_SIZE + 1];
@@ -294,19 +310,35 @@ bool session_read(struct session *session)
         return session_take(session);
 }
 
+bool session_read(struct session *session)
+{
+        return session->more ? session_take(session) : receive(session);
+}
+
 void session_write_failed(struct session *session, int error)
 {
-        while (session_read(session))
-                ;
-        if (session->fd >= 0 && session->short_read)
-                session->error = error; /* the host had no memory: bytes may still be there */
-        else if (session->fd >= 0)
+        uint64_t until = clock_usec() + DRAIN_USEC;
+        bool more = true;
+
+        while (more && clock_usec() < until)
+                more = session_read(session);
+        if (session->fd < 0)
+                return;
+        session->drains = more;
+        if (more)
+                timer_arm(session->rest, 0);
+        if (more || session->short_read)
+                session->error = error; /* bytes may still be there */
+        else
                 read_ends(session, error);
 }
 
 void session_on_readable(evutil_socket_t fd, short what, void *arg)
 {
+        struct session *session = arg;
+
         (void)fd;
         (void)what;
-        session_read(arg);
+        if (!session->more && !session->drains) /* else the timer goes on */
+                receive(session);
 }

@@ -17,7 +17,7 @@ enum {
 struct session {
         struct session_setup setup;
         int fd; /* -1: closed */
-        struct event *begin, *readable, *writable, *tick, *acks, *throttle_end, *retry;
+        struct event *begin, *readable, *writable, *tick, *acks, *throttle_end, *retry, *rest;
         uint64_t since, last_byte, last_ack, last_sent, last_progress, partial_since, asked_at;
         uint64_t
                 last_given; /* when bytes of the out log were last handed to the kernel; 0: never */
@@ -28,7 +28,10 @@ struct session {
         uint64_t tried;        /* the out log's end at the last attempt to write */
         uint64_t hurry_usec;   /* from one question for acknowledgements to the next */
         uint64_t rtt_at;       /* when the kernel's round trip was last sampled */
+        uint64_t catch_up_to;  /* image.rx_read, before the tick judges; 0: nothing is caught up */
         bool short_read;       /* the host had no memory for the last read */
+        bool more;             /* whole messages are received and not taken: `rest` is due */
+        bool drains;           /* a send failed, and what the socket has is read: `rest` is due */
         bool throttled, window_closed, was_waiting, paused, silent, got_byte, hurry, blocked;
         bool greeting, wrong_answer; /* the answer to the greeting is awaited; was a wrong one */
         bool unheard;                /* as in the ledger: the connection is provisional */
@@ -71,18 +74,27 @@ uint64_t session_received_to(const struct session *session);
 /* Returns the size of the partial message, in bytes; 0: none. */
 uint64_t session_partial(const struct session *session);
 
-/* Reads once, and takes. Returns false if no byte came or the session has ended. */
+/* Takes what is left of the last read, or else reads once, and takes. Returns false if no byte came
+ * or the session has ended. */
 bool session_read(struct session *session);
 
-/* Commits the whole messages of the received bytes. Returns false if the session has ended. */
+/* Commits the whole messages of the received bytes; some of them, if they are many that have to be
+ * compared with heartbeats, and then session->more is set. Returns false if the session has ended.
+ */
 bool session_take(struct session *session);
 
-/* Ends the session after a failed write, an errno. Reads all received bytes before: bytes before a
- * reset are valid messages. */
+/* Commits all whole messages of the received bytes: before an end, and after a restart. */
+void session_take_rest(struct session *session);
+
+/* Ends the session after a failed write, an errno. Reads all received bytes before, in this pass or
+ * over several: bytes before a reset are valid messages. */
 void session_write_failed(struct session *session, int error);
 
 /* The event: the socket is readable. */
 void session_on_readable(evutil_socket_t fd, short what, void *arg);
+
+/* The timer: goes on with what one pass has left. */
+void session_on_rest(evutil_socket_t fd, short what, void *arg);
 
 /* session_out.c */
 

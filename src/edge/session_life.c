@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/session_internal.h"
 
+#include <linux/sockios.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 
 #include "core/liveness.h"
 #include "core/stall.h"
@@ -10,8 +12,7 @@
 #include "util/units.h"
 #include "wire/verdict.h"
 
-/* A judgement needs to know that bytes came, not all of the bytes: a peer may send without end. */
-enum { CATCH_UP_READS = 64, CATCH_UP_BYTES = 1024 * 1024 };
+enum { CATCH_UP_USEC = 2000 };
 enum { UNREAD_USEC = 1000000 }; /* while reading is paused, looks for the first byte as often */
 
 static void ask_kernel(struct session *session, uint64_t now, struct tcp_state *state)
@@ -150,14 +151,33 @@ static void send_heartbeat(struct session *session)
                 session->beat_at = session->last_sent;
 }
 
-void session_catch_up(struct session *session)
+/* The end of the bytes that the socket has now, in the count of image.rx_read: later ones do not
+ * count, as a peer may send without end. */
+static uint64_t there_now(const struct session *session)
+{
+        int there = 0;
+
+        if (ioctl(session->fd, SIOCINQ, &there) < 0 || there < 0)
+                there = 0;
+        return session->setup.ledger->image->rx_read + (uint64_t)there;
+}
+
+bool session_catch_up(struct session *session)
 {
         const struct image_session *image = session->setup.ledger->image;
-        uint64_t until = image->rx_read + CATCH_UP_BYTES;
+        uint64_t until = clock_usec() + CATCH_UP_USEC;
+        bool more;
 
-        for (int i = 0; i < CATCH_UP_READS && image->rx_read < until; i++)
-                if (!session_reads(session) || !session_read(session))
-                        break;
+        if (!session->catch_up_to)
+                session->catch_up_to = there_now(session);
+        do
+                more = session_reads(session) && session_read(session);
+        while (more && (session->more || image->rx_read < session->catch_up_to) &&
+               clock_usec() < until);
+        if (more && (session->more || image->rx_read < session->catch_up_to))
+                return false;
+        session->catch_up_to = 0;
+        return true;
 }
 
 void session_on_tick(evutil_socket_t fd, short what, void *arg)
@@ -169,7 +189,10 @@ void session_on_tick(evutil_socket_t fd, short what, void *arg)
 
         (void)fd;
         (void)what;
-        session_catch_up(session);
+        if (!session_catch_up(session)) {
+                timer_arm(session->tick, 0);
+                return;
+        }
         if (session->fd < 0)
                 return;
         session_poll_acks(session);

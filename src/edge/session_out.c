@@ -149,6 +149,8 @@ static void write_out(struct session *session, size_t least)
         struct ledger *ledger = session->setup.ledger;
         uint64_t before = ledger_written(ledger);
 
+        if (session->drains)
+                return; /* it would fail again */
         session->tried = ledger->log->image->end;
         for (int writes = 1; session->fd >= 0 && !session->fin_sent; writes++) {
                 struct iovec iov[WRITE_IOV];

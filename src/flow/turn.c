@@ -387,7 +387,7 @@ struct log_taken turn_take(struct writer *writer, uint64_t bytes, uint64_t now_u
         struct log *log = turn->log;
         struct log_taken taken = {
                 .result = FRAME_MORE, .total = writer->total, .declared = writer->declared};
-        const struct log_filter all = {{0, UINT64_MAX - 1}, discard_frame, writer};
+        const struct log_filter all = {{0, UINT64_MAX - 1}, discard_frame, writer, 0};
         uint64_t partial;
         bool whole = aside_is_whole(writer, bytes);
 

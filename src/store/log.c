@@ -107,6 +107,27 @@ void log_copy(const struct log *log, uint32_t slab, uint64_t pos, void *to, size
         }
 }
 
+bool log_is_same(const struct log *log, uint32_t slab, uint64_t pos, const void *bytes, size_t size)
+{
+        const unsigned char *p = bytes;
+        bool same = true;
+
+        while (size && same) {
+                uint64_t n, at;
+
+                slab = log_seek(log, slab, pos);
+                at = slab_pos(log->store, slab);
+                n = slab_limit(log->store, slab) - pos;
+                if (n > size)
+                        n = size;
+                same = memcmp(slab_data(log->store, slab) + (pos - at), p, n) == 0;
+                p += n;
+                pos += n;
+                size -= n;
+        }
+        return same;
+}
+
 void log_write(const struct log *log, uint32_t slab, uint64_t pos, const void *from, size_t size)
 {
         const unsigned char *p = from;

@@ -43,10 +43,12 @@ struct log_filter {
         /* True: the frame is left out. Called once a frame; `pos` and `slab` are for log_copy(). */
         bool (*drop)(void *context, uint32_t slab, uint64_t pos, uint64_t size);
         void *context;
+        uint64_t most; /* frames to look at in one log_take(); 0: any number */
 };
 
 struct log_taken {
         uint64_t messages, bytes; /* committed */
+        bool more;                /* the filter has looked at `most` frames: take again */
         enum frame_result result; /* FRAME_MORE; or the fault of the frame behind the end */
         uint64_t total;           /* size of the partial frame; 0: unknown, or no frame */
         uint64_t declared;        /* the partial frame's length as the peer wrote it */
@@ -83,13 +85,18 @@ int log_room(struct log *log, uint64_t fill, size_t want, struct iovec *iov, int
  * Commits the whole frames up to position `*base + read`. Where the filter (or NULL) leaves frames
  * out, the bytes behind move up and *base, a word of the image, falls by the size left out. Marks
  * get now_usec and origin (a client slot plus one, or 0). Runs in a transaction of its own (two,
- * where frames are left out) or in the caller's.
+ * where frames are left out) or in the caller's. Stops in front of the frame that the filter may not
+ * look at any more: what stands behind it stays received, as a partial message does.
  */
 struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
                           const struct log_filter *filter, uint64_t now_usec, uint32_t origin);
 
 /* Copies the `size` bytes at `pos` to `to`. slab: at or before pos; SLAB_NONE: the first slab. */
 void log_copy(const struct log *log, uint32_t slab, uint64_t pos, void *to, size_t size);
+
+/* True if the `size` bytes at `pos` are these. slab: as for log_copy(). */
+bool log_is_same(const struct log *log, uint32_t slab, uint64_t pos, const void *bytes,
+                 size_t size);
 
 /* Copies `size` bytes into the room at `pos`, behind the end. slab: as for log_copy(). */
 void log_write(const struct log *log, uint32_t slab, uint64_t pos, const void *from, size_t size);

@@ -44,6 +44,7 @@ struct copy {
         uint32_t first, last;
         uint64_t pos; /* of the next byte */
         uint64_t start;
+        uint64_t taken; /* up to here the filter has looked at every frame; UINT64_MAX: at all */
 };
 
 static bool copy_out(struct log *log, struct copy *copy, uint32_t slab, uint64_t from, uint64_t to)
@@ -78,13 +79,25 @@ static bool copy_out(struct log *log, struct copy *copy, uint32_t slab, uint64_t
         return true;
 }
 
+/* Copies the rest of the tail from `from` on, where the walk stands at a frame that the filter may
+ * not look at any more. */
+static void leave_rest(struct log *log, const struct walk *walk, uint32_t slab, uint64_t from,
+                       uint64_t fill, struct copy *copy, bool *no_memory)
+{
+        *no_memory = !copy_out(log, copy, slab, from, walk->pos);
+        copy->taken = copy->pos;
+        *no_memory = *no_memory || !copy_out(log, copy, walk->slab, walk->pos, fill);
+}
+
 /*
  * Copies the tail behind the frame at walk.pos, which is left out, to slabs of the copy, in one
  * walk, without other frames that the filter drops: a crash in between leaves the received bytes
- * as they were. Returns the enum frame_result at the end of the tail.
+ * as they were. `looks`: how often the filter may still look. Returns the enum frame_result at the
+ * end of the tail.
  */
 static int filter_tail(struct log *log, struct walk walk, uint64_t fill,
-                       const struct log_filter *filter, struct copy *copy, bool *no_memory)
+                       const struct log_filter *filter, uint64_t looks, struct copy *copy,
+                       bool *no_memory)
 {
         walk.pos += walk.total;
         walk.slab = log_seek(log, walk.slab, walk.pos);
@@ -94,6 +107,10 @@ static int filter_tail(struct log *log, struct walk walk, uint64_t fill,
                 int result = log_walk_slab(log, &walk, fill, filter->range);
                 uint64_t to = result == FRAME_MORE ? fill : walk.pos;
 
+                if (result == FRAME_WHOLE && !looks--) {
+                        leave_rest(log, &walk, slab, from, fill, copy, no_memory);
+                        return FRAME_MORE;
+                }
                 if (result == FRAME_WHOLE &&
                     !filter->drop(filter->context, walk.slab, walk.pos, walk.total))
                         to = walk.pos + walk.total;
@@ -134,6 +151,7 @@ static uint32_t kept_slab(struct log *log, const struct walk *walk)
 static int put_tail(struct log *log, struct walk *walk, const struct copy *copy, uint64_t now,
                     uint32_t origin, bool *no_memory)
 {
+        uint64_t to = copy->taken < copy->pos ? copy->taken : copy->pos;
         struct image_chain *data = &log->image->data;
         uint32_t kept, last = chain_tail(data), tail;
         int result;
@@ -146,7 +164,7 @@ static int put_tail(struct log *log, struct walk *walk, const struct copy *copy,
         tail = chain_cut(log->store, data, kept);
         chain_join(log->store, data, copy->first, copy->last);
         walk->slab = log_seek(log, kept, walk->pos);
-        result = walk_and_mark(log, walk, copy->pos, FRAME_NO_RANGE, now, origin, no_memory);
+        result = walk_and_mark(log, walk, to, FRAME_NO_RANGE, now, origin, no_memory);
         if (!*no_memory) {
                 slabs_free(log->store, tail);
                 return result;
@@ -188,8 +206,9 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
         struct walk walk = {log->end_slab, image->end, image->number, log->scanned, 0, 0};
         struct frame_range range = filter ? filter->range : FRAME_NO_RANGE;
         struct log_taken taken = {0};
-        uint64_t fill = *base + read, marks = image->mark_next;
+        uint64_t fill = *base + read, to = fill, marks = image->mark_next;
         uint64_t number = image->number, end = image->end;
+        uint64_t looks = filter && filter->most ? filter->most : UINT64_MAX;
         int result;
 
         if (fill == image->end)
@@ -197,13 +216,21 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
         walk.slab = log_seek(log, walk.slab, walk.pos);
         store_begin(log->store);
         for (;;) {
-                result = walk_and_mark(log, &walk, fill, range, now_usec, origin, &taken.no_memory);
+                result = walk_and_mark(log, &walk, to, range, now_usec, origin, &taken.no_memory);
                 if (result != FRAME_WHOLE)
                         break;
+                if (!looks--) {
+                        taken.more = true;
+                        walk.scanned = walk.pos; /* its delimiter is to be found again */
+                        walk.total = walk.declared = 0;
+                        result = FRAME_MORE;
+                        break;
+                }
                 if (filter->drop(filter->context, walk.slab, walk.pos, walk.total)) {
-                        struct copy copy = {SLAB_NONE, SLAB_NONE, walk.pos, walk.pos};
+                        struct copy copy = {SLAB_NONE, SLAB_NONE, walk.pos, walk.pos, UINT64_MAX};
 
-                        result = filter_tail(log, walk, fill, filter, &copy, &taken.no_memory);
+                        result = filter_tail(log, walk, fill, filter, looks, &copy,
+                                             &taken.no_memory);
                         if (taken.no_memory) {
                                 slabs_free(log->store, copy.first);
                                 break;
@@ -213,13 +240,17 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
                                 store_put(log->store, base, *base - (fill - copy.pos));
                                 move_back(log, &walk, &copy);
                                 marks = image->mark_next;
-                                fill = copy.pos;
+                                fill = to = copy.pos;
+                                if (copy.taken < to)
+                                        to = copy.taken;
+                                taken.more = to < fill;
                                 range = FRAME_NO_RANGE;
                                 continue;
                         }
                         result = put_tail(log, &walk, &copy, now_usec, origin, &taken.no_memory);
                         if (!taken.no_memory)
                                 store_put(log->store, base, *base - (fill - copy.pos));
+                        taken.more = copy.taken < copy.pos;
                         break;
                 }
                 if (!marks_add(log, walk.pos, walk.number, walk.slab, now_usec, origin)) {
@@ -231,6 +262,7 @@ struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
                 walk.slab = log_seek(log, walk.slab, walk.pos);
         }
         if (taken.no_memory) {
+                taken.more = false;
                 store_put(log->store, &image->mark_next, marks);
         } else {
                 taken.result = (enum frame_result)result;

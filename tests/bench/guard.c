@@ -139,7 +139,7 @@ static void deliver(struct reader *reader)
 
 static void down(void)
 {
-        const struct log_filter filter = {{0, 0}, is_heartbeat, NULL};
+        const struct log_filter filter = {{0, 0}, is_heartbeat, NULL, 0};
         struct image_session *session = &m.store.image->session;
         struct iovec iov[READ_IOV];
         int n = log_room(&m.in, session->rx_base + session->rx_read, READ_SIZE, iov, READ_IOV);

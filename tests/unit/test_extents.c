@@ -72,7 +72,7 @@ static bool is_empty(const struct frame_spec *spec, const unsigned char *frame, 
         return size == frame_overhead(spec);
 }
 
-static const struct log_filter no_empty = {{0, 0}, drop_empty, NULL};
+static const struct log_filter no_empty = {{0, 0}, drop_empty, NULL, 0};
 
 static void extents_are_read_in_order_each_by_its_reader(void **unused)
 {

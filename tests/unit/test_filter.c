@@ -42,7 +42,9 @@ struct filtered {
 static void filtered_start(struct filtered *f, const struct frame_spec *spec)
 {
         follower_start(&f->follower, spec);
-        f->filter = (struct log_filter){{2, 2}, drop_heartbeat, &f->follower.feed};
+        /* However few it may look at in one take: all takes together are as one. */
+        f->filter =
+                (struct log_filter){{2, 2}, drop_heartbeat, &f->follower.feed, random_below(5)};
         f->follower.feed.filter = &f->filter;
         f->follower.feed.leaves_out = is_heartbeat;
         asked = 0;
@@ -86,6 +88,39 @@ static void add_letters(struct stream *s, const struct kind *k, const char *lett
 static bool knows_heartbeats(const struct kind *k)
 {
         return k->smallest <= 2;
+}
+
+static void no_more_frames_are_looked_at_in_one_take_than_may_be(void **unused)
+{
+        (void)unused;
+        for (const struct kind *k = kinds; k < kinds + n_kinds; k++) {
+                struct log_filter filter;
+                struct feed feed;
+                struct stream s = {0};
+
+                if (!knows_heartbeats(k))
+                        continue;
+                feed_start(&feed, &k->spec);
+                filter = (struct log_filter){{2, 2}, drop_heartbeat, &feed, 10};
+                feed.filter = &filter;
+                feed.leaves_out = is_heartbeat;
+                add_letters(&s, k, "hhhhhkkkkkhhhhhkkkkkhhmk");
+                feed_receive(&feed, s.bytes, s.size);
+                for (unsigned take = 1; take <= 3; take++) {
+                        struct image_session *session = &feed.store.image->session;
+                        struct log_taken taken;
+
+                        asked = 0;
+                        taken = log_take(&feed.log, &session->rx_base, session->rx_read, &filter, 1,
+                                         0);
+                        assert_int_equal(asked, take < 3 ? 10 : 3);
+                        assert_int_equal(taken.messages, take < 3 ? 5 : 2);
+                        assert_int_equal(taken.more, take < 3);
+                        assert_int_equal(taken.total, 0);
+                }
+                stream_done(&s);
+                feed_done(&feed);
+        }
 }
 
 static void heartbeats_are_left_out_wherever_they_stand(void **unused)
@@ -196,7 +231,7 @@ static bool is_empty(const struct frame_spec *spec, const unsigned char *frame, 
 
 static void empty_messages_are_heartbeats_by_default(void **unused)
 {
-        const struct log_filter filter = {{0, 0}, drop_all, NULL};
+        const struct log_filter filter = {{0, 0}, drop_all, NULL, 0};
 
         (void)unused;
         for (const struct kind *k = kinds; k < kinds + n_kinds; k++) {
@@ -261,6 +296,7 @@ static void without_memory_nothing_is_taken_and_later_all_of_it(void **unused)
                 if (!knows_heartbeats(k))
                         continue;
                 filtered_start(&f, &k->spec);
+                f.filter.most = 0; /* one take, or nothing */
                 feed_align(feed, IMAGE_SLAB_SIZE - 20);
                 while (s.size < 500000)
                         add_letters(&s, k, s.size > 200000 && random_one_in(50) ? "h" : "m");
@@ -362,6 +398,7 @@ static void without_memory_behind_a_move_the_messages_before_are_told(void **unu
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(no_more_frames_are_looked_at_in_one_take_than_may_be),
                 cmocka_unit_test(heartbeats_are_left_out_wherever_they_stand),
                 cmocka_unit_test(heartbeats_are_left_out_across_slabs),
                 cmocka_unit_test(thousands_of_heartbeats_stand_among_thousands_of_messages),

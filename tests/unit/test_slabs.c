@@ -250,7 +250,7 @@ static bool leave_out(void *context, uint32_t slab, uint64_t pos, uint64_t size)
 /* The empty message is a heartbeat; it came in one read with the message behind it. */
 static void a_heartbeat_with_a_message_behind_it_costs_a_stuck_reader_no_slab(void **state)
 {
-        const struct log_filter filter = {{0, 0}, leave_out, NULL};
+        const struct log_filter filter = {{0, 0}, leave_out, NULL, 0};
         const uint32_t length = htonl(96);
         uint64_t *base = &store.image->session.rx_base, read = 0;
         struct cursor stuck;

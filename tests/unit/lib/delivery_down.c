@@ -56,7 +56,7 @@ static void fill(unsigned char *to, uint64_t size)
 void down_read(uint64_t want)
 {
         struct image_session *session = &room.store.image->session;
-        const struct log_filter filter = {{BEAT - 4, BEAT - 4}, is_heartbeat, NULL};
+        const struct log_filter filter = {{BEAT - 4, BEAT - 4}, is_heartbeat, NULL, 0};
         uint32_t before = room.n_down;
         struct log_taken taken;
         struct iovec iov[4];

@@ -107,10 +107,16 @@ struct log_taken feed_take(struct feed *feed)
         struct image_session *session = &feed->store.image->session;
         const struct image_log *image = feed->log.image;
         size_t messages = feed->messages, before = feed->bytes.size;
-        struct log_taken taken;
+        struct log_taken taken, sum = {0};
 
-        taken = log_take(&feed->log, &session->rx_base, session->rx_read, feed->filter, feed->now,
-                         feed->origin);
+        do {
+                taken = log_take(&feed->log, &session->rx_base, session->rx_read, feed->filter,
+                                 feed->now, feed->origin);
+                sum.messages += taken.messages;
+                sum.bytes += taken.bytes;
+        } while (taken.more);
+        taken.messages = sum.messages;
+        taken.bytes = sum.bytes;
         if (!taken.no_memory)
                 model_take(feed);
         assert_int_equal(taken.messages, feed->messages - messages);

@@ -26,7 +26,8 @@ static bool drop_frame(void *context, uint32_t slab, uint64_t pos, uint64_t size
 void side_take_received(struct side *side, uint64_t read)
 {
         struct image_session *session = &side->store.image->session;
-        struct log_filter filter = {side->plan->filter.range, drop_frame, side};
+        struct log_filter filter = {side->plan->filter.range, drop_frame, side,
+                                    side->plan->seed % 4};
         struct log_taken taken;
 
         if (session->unheard == LEDGER_UNHEARD_ANSWER)
@@ -34,7 +35,9 @@ void side_take_received(struct side *side, uint64_t read)
         side->answered = 0;
         store_set(&session->rx_read, read);
         side_hear(side);
-        taken = log_take(&side->in, &session->rx_base, read, &filter, side->world->now, 0);
+        do
+                taken = log_take(&side->in, &session->rx_base, read, &filter, side->world->now, 0);
+        while (taken.more);
         side_injected(side);
         if (side->plan->spread)
                 side_taken(side);
