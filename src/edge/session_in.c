@@ -18,6 +18,8 @@
 enum {
         READ_MOST = 1024 * 1024, /* with 256 K a message of 64 B or 4 K cost a quarter more */
         READ_CROWD = 256 * 1024, /* with 1 M, 100 clients cost 5 % more, and twice the memory */
+        READ_TINY = 256 * 1024,  /* 1 M of tiny messages is a pass of 7 ms */
+        TINY = 32 * 1024,        /* messages of one read that are tiny */
         READ_LEAST = 4096,
         CROWD = 8,
         PART = 8,
@@ -132,6 +134,7 @@ bool session_take(struct session *session)
         taken = log_take(session->setup.in, &image->rx_base, image->rx_read, &filter,
                          session->last_byte, 0);
         session->more = taken.more;
+        session->took = taken.messages;
         if (taken.more) {
                 session->read_size = SESSION_READ_LEAST; /* each take copies what is left */
                 timer_arm(session->rest, 0);
@@ -248,7 +251,9 @@ static void tell_answer(struct session *session)
 static size_t read_most(const struct session *session)
 {
         uint64_t part = session->setup.config->client_queue_size / PART;
-        size_t most = session->setup.in->open > CROWD ? READ_CROWD : READ_MOST;
+        size_t most = session->setup.in->open > CROWD ? READ_CROWD
+                      : session->took > TINY          ? READ_TINY
+                                                      : READ_MOST;
 
         if (part > most)
                 return most;

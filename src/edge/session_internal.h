@@ -25,6 +25,7 @@ struct session {
         uint64_t limits_since; /* a reload changed the limits of silence or path; 0: none did */
         uint64_t beat_at;      /* when a heartbeat was sent, and no byte came since; 0: none */
         size_t read_size;      /* of the next read */
+        uint64_t took;         /* messages of the last read */
         uint64_t tried;        /* the out log's end at the last attempt to write */
         uint64_t hurry_usec;   /* from one question for acknowledgements to the next */
         uint64_t rtt_at;       /* when the kernel's round trip was last sampled */

@@ -170,6 +170,7 @@ bool session_catch_up(struct session *session)
 
         if (!session->catch_up_to)
                 session->catch_up_to = there_now(session);
+        session->read_size = SESSION_READ_LEAST; /* the readable event may follow in this pass */
         do
                 more = session_reads(session) && session_read(session);
         while (more && (session->more || image->rx_read < session->catch_up_to) &&
