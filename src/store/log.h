@@ -34,6 +34,7 @@ struct log {
         unsigned open;                 /* open cursors: each needs its slab and all slabs behind */
         uint32_t open_slab;            /* the first slab that an open cursor pins, or SLAB_NONE */
         uint64_t left;                 /* the end, when the end's slab lost its last reader */
+        bool tiny;  /* the last messages taken were tiny: many stand in a slab */
         bool exact; /* times of messages stay exact to the millisecond in a long log, too */
 };
 

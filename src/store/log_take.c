@@ -3,15 +3,52 @@
 
 #include "store/marks.h"
 
-/* Walks over whole frames up to `to`, as log_walk_slab(), and adds a mark in each slab. Without
- * memory for a mark, sets *no_memory. */
+enum {
+        MANY = 2048, /* messages of a slab that are tiny: they get a mark for each PART */
+        PART = 4096,
+        FEW = 128, /* messages of a part that are tiny no more */
+};
+
+/* Walks in a part of the slab. */
+static int walk_part(struct log *log, struct walk *walk, uint64_t to, struct frame_range stop)
+{
+        uint64_t number = walk->number, end = to - walk->pos > PART ? walk->pos + PART : to;
+        int result = log_walk_slab(log, walk, end, stop);
+
+        log->tiny = walk->number - number >= FEW;
+        if (result != FRAME_MORE || end == to)
+                return result;
+        if (walk->number == number) /* a larger message */
+                return log_walk_slab(log, walk, to, stop);
+        walk->scanned = walk->pos;
+        return WALK_STEP;
+}
+
+/* Walks as log_walk_slab(), but in parts where messages are tiny: whoever looks for a message walks
+ * from a mark on, for each of thousands of readers. */
+static int walk_on(struct log *log, struct walk *walk, uint64_t to, struct frame_range stop)
+{
+        struct walk before = *walk;
+        int result;
+
+        if (log->tiny)
+                return walk_part(log, walk, to, stop);
+        result = log_walk_slab(log, walk, to, stop);
+        if (walk->number - before.number < MANY)
+                return result;
+        *walk = before;
+        return walk_part(log, walk, to, stop);
+}
+
+/* Walks over whole frames up to `to`, as log_walk_slab(), and adds a mark in each slab, or in each
+ * part of a slab. Without memory for a mark, sets *no_memory. */
 static int walk_and_mark(struct log *log, struct walk *walk, uint64_t to, struct frame_range stop,
                          uint64_t now, uint32_t origin, bool *no_memory)
 {
         for (;;) {
                 uint64_t pos = walk->pos, number = walk->number;
                 uint32_t slab = walk->slab;
-                int result = log_walk_slab(log, walk, to, stop);
+                int result = walk_on(log, walk, to, stop);
 
                 if (walk->number > number && !marks_add(log, pos, number, slab, now, origin)) {
                         *no_memory = true;

@@ -5,6 +5,7 @@ enum {
         RUN_USEC = 1000,
         RUN_USEC_DEEP = 50000, /* with more than DEEP marks, whose memory begins to weigh */
         DEEP = 65536,
+        RUN_MOST = 1024, /* messages, but for those of a single walk */
         MIXED_BYTES = 256, /* a change of origin does not end a shorter run: the run's origin
                               becomes 0 */
 };
@@ -25,7 +26,8 @@ struct image_mark *marks_get(const struct log *log, uint64_t k)
 }
 
 /* True if these messages extend the last mark's run; updates that mark. */
-static bool run_goes_on(struct log *log, uint64_t pos, uint32_t slab, uint64_t now, uint32_t origin)
+static bool run_goes_on(struct log *log, uint64_t pos, uint64_t number, uint32_t slab, uint64_t now,
+                        uint32_t origin)
 {
         const struct image_log *image = log->image;
         uint64_t grain = !log->exact && image->mark_next - image->mark_first > DEEP ? RUN_USEC_DEEP
@@ -35,7 +37,8 @@ static bool run_goes_on(struct log *log, uint64_t pos, uint32_t slab, uint64_t n
         if (image->mark_next == image->mark_first)
                 return false;
         last = marks_get(log, image->mark_next - 1);
-        if (last->where >> 32 != slab || last->time_usec / grain != now / grain)
+        if (last->where >> 32 != slab || last->time_usec / grain != now / grain ||
+            number - last->number >= RUN_MOST)
                 return false;
         if (last->pos < slab_pos(log->store, slab))
                 return false; /* the slab left the chain and came back */
@@ -55,7 +58,7 @@ bool marks_add(struct log *log, uint64_t pos, uint64_t number, uint32_t slab, ui
         struct image_log *image = log->image;
         uint64_t at = image->mark_next * sizeof(struct image_mark);
 
-        if (run_goes_on(log, pos, slab, now_usec, origin))
+        if (run_goes_on(log, pos, number, slab, now_usec, origin))
                 return true;
         if (chain_tail(&image->marks) == SLAB_NONE ||
             at == slab_pos(log->store, chain_tail(&image->marks)) + IMAGE_SLAB_SIZE) {
