@@ -180,8 +180,9 @@ static void count_age(struct cursor *cursor, uint64_t now, struct books *books)
  * queue added before. */
 static bool count_queue(struct cursor *cursor, uint64_t limit, uint64_t now, struct books *books)
 {
-        struct count done = cursor_delivered(cursor), queued = cursor_queued(cursor);
+        struct count done, queued;
 
+        cursor_counts(cursor, &done, &queued);
         books->delivered = count_add(books->delivered, done);
         books->queued = count_add(books->queued, queued);
         books->accepted = count_add(books->accepted, count_add(done, queued));

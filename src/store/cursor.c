@@ -340,16 +340,21 @@ uint64_t cursor_waiting(const struct cursor *cursor)
                (image->open_from != IMAGE_OPEN ? end - image->open_from : 0);
 }
 
-struct count cursor_queued(const struct cursor *cursor)
+/* True if the range has bytes, and the message at pos has to be found to count its messages. */
+static bool has_range(const struct cursor *cursor)
+{
+        return cursor_is_open(cursor) || cursor->image->pos < cursor->image->stop;
+}
+
+/* at: the boundary at or before pos, where has_range(). */
+static struct count queued_at(const struct cursor *cursor, struct log_place at)
 {
         const struct image_cursor *image = cursor->image;
         const struct image_log *log = cursor->log->image;
-        bool open = cursor_is_open(cursor);
         struct count queued = {image->extent_messages, image->extent_bytes};
+        bool open = cursor_is_open(cursor);
 
-        if (open || image->pos < image->stop) {
-                struct log_place at = log_place(cursor->log, image->pos);
-
+        if (has_range(cursor)) {
                 queued.messages += (open ? log->number : image->stop_number) - at.number;
                 queued.bytes += (open ? log->end : image->stop) - at.pos;
         }
@@ -360,18 +365,40 @@ struct count cursor_queued(const struct cursor *cursor)
         return queued;
 }
 
-struct count cursor_delivered(const struct cursor *cursor)
+static struct count delivered_at(const struct cursor *cursor, struct log_place at)
 {
         const struct image_cursor *image = cursor->image;
         struct count done = {image->done_messages, image->done_bytes};
 
-        if (cursor_is_open(cursor) || image->pos < image->stop) {
-                struct log_place at = log_place(cursor->log, image->pos);
-
+        if (has_range(cursor)) {
                 done.messages += at.number - image->from_number;
                 done.bytes += at.pos - image->from;
         }
         return done;
+}
+
+static struct log_place place_of(const struct cursor *cursor)
+{
+        return has_range(cursor) ? log_place(cursor->log, cursor->image->pos)
+                                 : (struct log_place){0};
+}
+
+struct count cursor_queued(const struct cursor *cursor)
+{
+        return queued_at(cursor, place_of(cursor));
+}
+
+struct count cursor_delivered(const struct cursor *cursor)
+{
+        return delivered_at(cursor, place_of(cursor));
+}
+
+void cursor_counts(const struct cursor *cursor, struct count *delivered, struct count *queued)
+{
+        struct log_place at = place_of(cursor);
+
+        *delivered = delivered_at(cursor, at);
+        *queued = queued_at(cursor, at);
 }
 
 uint64_t cursor_oldest(struct cursor *cursor)

@@ -164,8 +164,7 @@ static void fill_client(struct status_client *out, struct client *client, uint64
         };
         snprintf(out->program, sizeof(out->program), "%s", client_program(client));
         if (image->reading) {
-                out->sent = cursor_delivered(&client->reader.cursor);
-                out->queued = cursor_queued(&client->reader.cursor);
+                cursor_counts(&client->reader.cursor, &out->sent, &out->queued);
         } else {
                 out->sent = (struct count){image->gone_messages, image->gone_bytes};
         }
