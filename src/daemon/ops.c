@@ -38,11 +38,11 @@ static void get_status(void *context, struct status *status)
         status->fault_at_control = control_listener_fault(daemon->control);
 }
 
-static size_t get_clients(void *context, struct status_client *clients, size_t max)
+static size_t get_clients(void *context, uint64_t after, struct status_client *clients, size_t max)
 {
         struct daemon *daemon = context;
 
-        return relay_clients(daemon->relay, clients, max);
+        return relay_clients(daemon->relay, after, clients, max);
 }
 
 static const struct config *get_config(void *context)

@@ -164,6 +164,10 @@ static json_t *run(const struct control_call *call, const json_t *request, const
         wrong = wrong_parameter(method, call->parameters);
         if (wrong)
                 return named_error("InvalidParameter", "parameter", wrong);
+        if (method->lists)
+                call->listing->on = true;
+        if (method->lists)
+                return NULL;
         if (method->monitor)
                 return method->monitor(call, monitor);
         return method->flush ? method->flush(call, flush) : method->run(call);
@@ -182,13 +186,14 @@ int control_call(struct control_call *call, const json_t *request, json_t **repl
         call->parameters = json_is_object(parameters) ? parameters : NULL;
         *monitor = (struct control_monitor){0};
         *flush = (struct control_flush){0};
+        *call->listing = (struct control_listing){0};
         *reply = run(call, request, name, monitor, flush);
-        if (!*reply && !monitor->on && !flush->on)
+        if (!*reply && !monitor->on && !flush->on && !call->listing->on)
                 return -ENOMEM;
         if (json_is_true(json_object_get(request, "oneway"))) {
                 json_decref(*reply);
                 *reply = NULL;
-                monitor->on = flush->on = false;
+                monitor->on = flush->on = call->listing->on = false;
         }
         return 0;
 }

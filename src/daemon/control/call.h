@@ -29,12 +29,20 @@ struct control_flush {
         uint64_t deadline; /* clock_usec(); UINT64_MAX: none */
 };
 
+/* State of a call of ListClients. */
+struct control_listing {
+        bool on;
+        bool begun;     /* the reply has a client */
+        uint64_t after; /* the id of the last client in the reply */
+};
+
 struct control_call {
         const struct control_service *service;
         const struct control_ops *ops;
         void *context;
         int fd;                   /* of the connection, for its credentials */
         const json_t *parameters; /* checked against the method's row; NULL: none */
+        struct control_listing *listing; /* of the connection */
 };
 
 struct control_parameter {
@@ -51,6 +59,7 @@ struct control_method {
         const struct control_parameter *parameters; /* ended by a row without a name; NULL: none */
         bool changes;    /* for root, the daemon's user and [Control] Admin= only */
         bool needs_more; /* replies several times */
+        bool lists;      /* instead of run(): the connection writes the reply, client by client */
         /* Instead of run(), for a method that replies until the connection ends. Sets monitor and
          * returns NULL; or returns an error reply; or without memory returns NULL and leaves
          * monitor off. */
@@ -84,6 +93,9 @@ struct control_service {
          * or the deadline is over, else to NULL. Returns 0 or -ENOMEM. */
         int (*flush_look)(const struct control_call *call, const struct control_flush *flush,
                           json_t **reply);
+        /* Returns one client of the reply to ListClients, a new reference, or NULL without memory.
+         */
+        json_t *(*listing_client)(const struct status_client *client);
 };
 
 /* The interface org.varlink.service, which the server adds to every service. */
@@ -115,7 +127,8 @@ json_t *control_no_such_client(int64_t id);
 /*
  * Runs the method of a request, and sets call->parameters, borrowed from the request. Sets *reply
  * to a reply or an array of replies, a new reference, or to NULL without a reply to send. Sets
- * monitor: if on, monitor_next() makes the replies; and flush: if on, flush_look() makes the reply.
+ * monitor: if on, monitor_next() makes the replies; and flush: if on, flush_look() makes the reply;
+ * and call->listing: if on, the connection makes the reply, of listing_client() for each client.
  * Returns 0, -EBADMSG if the request is malformed, or -ENOMEM; the connection ends on both errors.
  */
 int control_call(struct control_call *call, const json_t *request, json_t **reply,

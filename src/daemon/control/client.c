@@ -90,12 +90,12 @@ void control_client_free(struct control_client *client)
         free(client);
 }
 
-static struct control_call call_of(const struct control_client *client)
+static struct control_call call_of(struct control_client *client)
 {
         const struct control *control = client->control;
 
-        return (struct control_call){control->service, control->ops, control->context, client->fd,
-                                     NULL};
+        return (struct control_call){control->service, control->ops, control->context,
+                                     client->fd,       NULL,         &client->listing};
 }
 
 /* Begins a Monitor or a Tap. The connection is not read any more: the call never ends, and no later
@@ -204,6 +204,8 @@ static int serve_one(struct control_client *client)
                 return begin_to_monitor(client);
         if (client->flush.on)
                 return begin_to_wait(client);
+        if (client->listing.on)
+                return control_listing_begin(client);
         result = reply ? control_client_append(client, reply) : 0;
         return result < 0 ? result : 1;
 }
@@ -379,9 +381,15 @@ void control_client_serve(struct control_client *client, short events)
                 result = control_client_write(client);
         if (result == 0)
                 result = look_at_flush(client);
-        if (result == 0 && !client->closing && !client->monitor.on && !client->flush.on &&
-            control_client_unread(client) == 0)
+        if (result == 0 && client->listing.on) {
+                result = control_listing_go_on(client);
+                more = 1;
+        } else if (result == 0 && !client->closing && !client->monitor.on && !client->flush.on &&
+                   control_client_unread(client) == 0) {
                 more = serve(client);
+                if (more == 0 && client->listing.on)
+                        more = 1;
+        }
         if (more == -EBADMSG) {
                 client->closing = true;
                 varlink_reader_done(&client->in);

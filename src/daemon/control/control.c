@@ -88,8 +88,10 @@ static uid_t uid_of(int fd)
 static void admit(void *context, int fd)
 {
         struct control *control = context;
-        const struct control_call call = {control->service, control->ops, control->context, fd,
-                                          NULL};
+        const struct control_call call = {.service = control->service,
+                                          .ops = control->ops,
+                                          .context = control->context,
+                                          .fd = fd};
         uid_t uid = uid_of(fd);
         bool first = control_permitted_as(&call, uid);
 

@@ -26,8 +26,9 @@
 struct control_ops {
         /* Fills a snapshot. */
         void (*status)(void *context, struct status *out);
-        /* Fills out with at most max clients. Returns the number of all clients. */
-        size_t (*clients)(void *context, struct status_client *out, size_t max);
+        /* Fills out with the next clients in the order of their ids: those above `after`, at most
+         * max. Returns their number; 0: there are no more. */
+        size_t (*clients)(void *context, uint64_t after, struct status_client *out, size_t max);
         /* Returns the configuration in force. Control calls config() at every use and never keeps
          * the result, so a reload does not notify control: MaxClients= applies to the next
          * connection, Admin= to the next request. */

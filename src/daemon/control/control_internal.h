@@ -65,6 +65,7 @@ struct control_client {
         bool eof;        /* the program sends no more; earlier requests still get replies */
         struct control_monitor monitor;
         struct control_flush flush;
+        struct control_listing listing;
         bool closing; /* to be closed when the replies are read: a bad message, or the tap ended */
 };
 
@@ -151,6 +152,14 @@ void control_client_count(struct control_client *client);
 /* Returns room for size bytes behind the replies, or NULL without memory or at the limit of all
  * connections. The caller writes there and adds the written bytes to out_size. */
 char *control_client_room(struct control_client *client, size_t size);
+
+/* ---- listing.c: the reply to ListClients, written over many slots ---- */
+
+/* Queues the head of the reply. Returns 0 or -ENOMEM. */
+int control_listing_begin(struct control_client *client);
+
+/* Queues some clients, for a slot, or the end of the reply. Returns 0 or -ENOMEM. */
+int control_listing_go_on(struct control_client *client);
 
 /* Begins the tap of a call of Tap. The tap ends with control_tap_end(), or when the tapped client
  * ends. Returns 0, or -ENOENT if no client has the id. */

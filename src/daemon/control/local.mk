@@ -8,6 +8,7 @@ libcontrol_a_SOURCES = \
 	%D%/control_internal.h \
 	%D%/crowd.c \
 	%D%/interface_text.h \
+	%D%/listing.c \
 	%D%/methods.c \
 	%D%/queue.c %D%/queue.h \
 	%D%/replies.c \

@@ -51,25 +51,6 @@ static json_t *reply_list(const char *name, json_t *list)
         return reply_with(list ? json_pack("{s:o}", name, list) : NULL);
 }
 
-static json_t *run_list_clients(const struct control_call *call)
-{
-        size_t room = call->ops->clients(call->context, NULL, 0);
-        struct status_client *clients = calloc(room + 1, sizeof(*clients));
-        json_t *list = json_array();
-        size_t n;
-
-        if (!clients || !list) {
-                free(clients);
-                json_decref(list);
-                return NULL;
-        }
-        n = call->ops->clients(call->context, clients, room);
-        for (size_t i = 0; i < n && i < room; i++)
-                status_json_append(&list, status_json_client(&clients[i]));
-        free(clients);
-        return reply_list("clients", list);
-}
-
 static json_t *run_recent_events(const struct control_call *call)
 {
         const struct events *events = call->ops->events(call->context);
@@ -259,7 +240,7 @@ static json_t *run_reload(const struct control_call *call)
 static const struct control_method ftcpd_methods[] = {
         {.name = "Status", .run = run_status},
         {.name = "Health", .run = run_health},
-        {.name = "ListClients", .run = run_list_clients},
+        {.name = "ListClients", .lists = true},
         {.name = "Monitor",
          .monitor = run_monitor,
          .parameters = (const struct control_parameter[]){{"history", JSON_INTEGER, true}, {0}},
@@ -334,4 +315,5 @@ const struct control_service control_ftcpd = {
         .is_admin = is_admin,
         .monitor_next = monitor_next,
         .flush_look = control_flush_look,
+        .listing_client = status_json_client,
 };

@@ -213,6 +213,32 @@ static void recover_client(struct relay *relay, uint32_t slot, int fd)
         relay_introduce(relay, client);
 }
 
+static int by_id(const void *a, const void *b)
+{
+        uint64_t x = (*(struct client *const *)a)->id, y = (*(struct client *const *)b)->id;
+
+        return (x > y) - (x < y);
+}
+
+/* Puts the clients, recovered in the order of their slots, into the order in which they came. */
+static void sort_clients(struct relay *relay)
+{
+        struct client **sorted = calloc(relay->n_clients + 1, sizeof(struct client *));
+        struct client *client;
+        size_t n = 0;
+
+        if (!sorted)
+                exit_without_state(relay);
+        while ((client = TAILQ_FIRST(&relay->all))) {
+                TAILQ_REMOVE(&relay->all, client, all);
+                sorted[n++] = client;
+        }
+        qsort(sorted, n, sizeof(*sorted), by_id);
+        for (size_t i = 0; i < n; i++)
+                TAILQ_INSERT_TAIL(&relay->all, sorted[i], all);
+        free(sorted);
+}
+
 /* Counts and lists the partial messages of all clients. */
 static void list_partials(struct relay *relay)
 {
@@ -267,6 +293,7 @@ static size_t recover_clients(struct relay *relay)
                 }
         }
         free(found.fd);
+        sort_clients(relay);
         if (lost)
                 diag_warning(
                         "%zu clients of the last run are lost: their descriptors were not kept",

@@ -121,6 +121,7 @@ const struct events *relay_events(const struct relay *relay);
  * until the event loop runs. */
 void relay_status(struct relay *relay, struct status *status);
 
-/* Fills in at most max clients; returns the number of all connected clients.
- * Strings are borrowed until the event loop runs. */
-size_t relay_clients(struct relay *relay, struct status_client *clients, size_t max);
+/* Fills in the next clients in the order of their ids: those above `after`, at most max. Returns
+ * their number. Strings are borrowed until the event loop runs. */
+size_t relay_clients(struct relay *relay, uint64_t after, struct status_client *clients,
+                     size_t max);

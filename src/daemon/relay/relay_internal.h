@@ -61,7 +61,7 @@ struct relay {
         struct listener **listeners;
         size_t n_listeners;
         struct event *reaper;      /* owned; frees the clients in `dead` */
-        struct client_list all;    /* connected clients, newcomers at the tail */
+        struct client_list all;    /* connected clients, in the order of their ids */
         struct client_list queue;  /* clients waiting for room in the out log, longest wait first */
         struct client_list beyond; /* those of users who have their share of the out log */
         struct client_list begun;  /* clients with a partial message */

@@ -170,16 +170,15 @@ static void fill_client(struct status_client *out, struct client *client, uint64
         }
 }
 
-size_t relay_clients(struct relay *relay, struct status_client *clients, size_t max)
+size_t relay_clients(struct relay *relay, uint64_t after, struct status_client *clients, size_t max)
 {
+        struct client *client = TAILQ_FIRST(&relay->all);
         uint64_t now = clock_usec();
         size_t n = 0;
 
-        for (struct client *client = TAILQ_FIRST(&relay->all); client;
-             client = TAILQ_NEXT(client, all)) {
-                if (n < max)
-                        fill_client(&clients[n], client, now);
-                n++;
-        }
+        while (client && client->id <= after)
+                client = TAILQ_NEXT(client, all);
+        for (; client && n < max; client = TAILQ_NEXT(client, all))
+                fill_client(&clients[n++], client, now);
         return n;
 }

@@ -37,14 +37,16 @@ static void fake_status(void *context, struct status *out)
                                                  10 * (fake.accepted - fake.delivered)};
 }
 
-static size_t fake_clients(void *context, struct status_client *out, size_t max)
+static size_t fake_clients(void *context, uint64_t after, struct status_client *out, size_t max)
 {
+        size_t n = 0;
+
         assert_ptr_equal(context, &fake);
-        for (size_t i = 0; i < max && i < fake.n_clients; i++) {
-                out[i] = (struct status_client){.id = i + 1, .local = true, .pid = 4711};
-                snprintf(out[i].program, sizeof(out[i].program), "program-%zu", i);
+        for (size_t i = after; n < max && i < fake.n_clients; i++, n++) {
+                out[n] = (struct status_client){.id = i + 1, .local = true, .pid = 4711};
+                snprintf(out[n].program, sizeof(out[n].program), "program-%zu", i);
         }
-        return fake.n_clients;
+        return n;
 }
 
 static const struct config *fake_config(void *context)
