@@ -140,7 +140,9 @@ void relay_permit(struct relay *relay, struct client *client)
 {
         struct socket_peer peer;
 
-        get_peer(client, &peer);
+        socket_peer_init(&peer);
+        if (client->local && relay->config->senders.set) /* else nobody asks who it is */
+                socket_peer_get_ids(client->fd, &peer);
         client_permit(client, may_send(relay, client, &peer));
         socket_peer_done(&peer);
 }
@@ -155,7 +157,9 @@ void relay_names_found(struct relay *relay)
                 next = TAILQ_NEXT(client, all);
                 if (client->fd < 0)
                         continue;
-                get_peer(client, &peer);
+                socket_peer_init(&peer);
+                if (client->local)
+                        socket_peer_get_ids(client->fd, &peer);
                 if (client->unplaced && client->receive_only && is_sender(relay, client, &peer))
                         client_leave(client, "its user was found, and it may send on a new "
                                              "connection: what it sent before was refused");
