@@ -6,6 +6,8 @@
 #include "edge/timer.h"
 #include "util/clock.h"
 
+enum { TELL_USEC = 2000 }; /* then the next pass goes on with the deadlines that are left */
+
 /* A heap, the earliest first. */
 struct deadlines {
         struct event *timer;
@@ -76,7 +78,7 @@ static void arm(struct deadlines *deadlines)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
         struct deadlines *deadlines = arg;
-        uint64_t now = clock_usec();
+        uint64_t now = clock_usec(), until = now + TELL_USEC;
 
         (void)fd;
         (void)what;
@@ -86,6 +88,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
                 take_out(deadlines, due);
                 deadlines->tell(due, at);
+                if (deadlines->n && deadlines->heap[0]->at <= now && clock_usec() >= until)
+                        break; /* armed below, at once */
         }
         deadlines->armed = 0;
         arm(deadlines);

@@ -170,7 +170,7 @@ enum { FREE_KEEP = 8 << 20 };
 
 /* One store_tidy() punches so many holes, for so many slabs. A hole takes 150 us, and 250 us more
  * for each MiB. */
-enum { TIDY_CALLS = 16, TIDY_SLABS = 128 };
+enum { TIDY_CALLS = 8, TIDY_SLABS = 64 };
 
 static bool punch_hole(struct store *store, size_t offset, size_t size)
 {

@@ -28,6 +28,7 @@ static struct {
         uint64_t last;  /* when the one was due that was told last */
         unsigned again; /* so many are to be due once more */
         unsigned told;
+        uint64_t busy_usec; /* what telling takes */
 } room;
 
 static struct subject *subject_of(struct due *due)
@@ -60,6 +61,8 @@ static void tell(struct due *due, uint64_t at)
         assert_int_equal(due->at, 0);
         room.last = at;
         room.told++;
+        for (uint64_t begin = clock_usec(); clock_usec() - begin < room.busy_usec;)
+                ;
         s->expected = 0;
         if (room.again) {
                 room.again--;
@@ -73,6 +76,7 @@ static int begin(void **state)
         room.base = event_base_new();
         room.deadlines = deadlines_new(room.base, tell);
         room.last = room.told = room.again = 0;
+        room.busy_usec = 0;
         for (size_t i = 0; i < SUBJECTS; i++) {
                 subject[i] = (struct subject){.in = true};
                 assert_true(deadlines_add(room.deadlines, &subject[i].due));
@@ -132,6 +136,20 @@ static void each_is_told_once_in_order_and_not_before_its_time(void **state)
         assert_int_equal(room.told, expected);
 }
 
+static void a_crowd_that_is_due_at_once_is_told_over_several_passes(void **state)
+{
+        uint64_t now = clock_usec();
+
+        (void)state;
+        room.busy_usec = 3000;
+        for (size_t i = 0; i < 5; i++)
+                set(&subject[i], now - 10 + i);
+        for (unsigned pass = 1; pass <= 5; pass++) {
+                assert_return_code(event_base_loop(room.base, EVLOOP_ONCE), 0);
+                assert_int_equal(room.told, pass);
+        }
+}
+
 static void what_is_past_is_due_at_once(void **state)
 {
         (void)state;
@@ -159,6 +177,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(each_is_told_once_in_order_and_not_before_its_time,
                                                 begin, end),
+                cmocka_unit_test_setup_teardown(
+                        a_crowd_that_is_due_at_once_is_told_over_several_passes, begin, end),
                 cmocka_unit_test_setup_teardown(what_is_past_is_due_at_once, begin, end),
                 cmocka_unit_test_setup_teardown(who_is_told_may_be_due_again, begin, end),
         };
