@@ -9,11 +9,13 @@
 
 int address_list_add(struct address_list *addresses, const struct sockaddr *to, socklen_t size)
 {
-        struct address *items;
+        size_t n = addresses->n;
+        struct address *items = addresses->items;
 
         if ((to->sa_family != AF_INET && to->sa_family != AF_INET6) || size > sizeof(items->to))
                 return 0;
-        items = reallocarray(addresses->items, addresses->n + 1, sizeof(*items));
+        if ((n & (n - 1)) == 0) /* a name may have 20,000: the room doubles, at powers of two */
+                items = reallocarray(addresses->items, n ? 2 * n : 1, sizeof(*items));
         if (!items)
                 return -ENOMEM;
         addresses->items = items;

@@ -5,6 +5,7 @@ A host whose first name server is dead gets each answer after 20 s. ftcpd waited
 answer away and asked again, for ever. And a name server that died took a link with it whose peer
 stood where it always had."""
 import os
+import re
 import socket
 import unittest.mock
 
@@ -43,6 +44,24 @@ class NamesTest(harness.SystemTest):
 
     def link_events(self, daemon):
         return [e for e in daemon.call("RecentEvents")["events"] if e["kind"] == "link"]
+
+
+class Many(NamesTest):
+    def test_thousands_of_addresses_are_one_event_a_round_and_keep_nobody_waiting(self):
+        many = harness.often(3000, 20000)
+        self.names(feed=(0, f"127.0.0.0/{many}"))
+        daemon = self.named("feed:1", "ReconnectDelay=1s\nReconnectDelayMax=1s\n")
+        daemon.wait_state("waiting")  # the round is over
+        status = daemon.status()["upstream"]
+        self.assertEqual(status["lastError"], "connecting to 127.1.0.1:1: Connection refused")
+        metrics = daemon.call("GetMetrics")["text"]
+        failures = re.search(r'connect_failures_total{.*cause="refused"} (\d+)', metrics)
+        self.assertGreaterEqual(int(failures[1]), many)
+        events = daemon.call("RecentEvents")["events"]
+        self.assertEqual(events[0]["seq"], 1)  # none was washed out
+        self.assertLess(len(self.link_events(daemon)), 20)
+        # Of processor time, some milliseconds; a deadline.
+        self.assertLess(daemon.call("GetLatency")["longestPassUsec"], 300000)
 
 
 class Slow(NamesTest):
