@@ -15,6 +15,6 @@ bench_bare_LDADD =
 system_tests += %D%/guard_test.py %D%/bench_test.py
 
 EXTRA_DIST += %D%/run %D%/attack %D%/attack_control.py %D%/attack_door.py %D%/attack_hung.py \
-	%D%/attack_places.py %D%/isolation \
+	%D%/attack_loop.py %D%/attack_places.py %D%/isolation \
 	%D%/bars.py %D%/before.py %D%/curves.py %D%/measure.py %D%/peers.py %D%/plots.py %D%/guard.c \
 	%D%/guard.expected

@@ -38,6 +38,22 @@ class Latency(harness.SystemTest):
         for histogram in histograms:
             self.assertEqual(set(histogram.values()) - {histogram["name"]}, {0})
 
+    def test_the_longest_pass_of_the_loop_is_told_everywhere(self):
+        upstream, daemon, session = self.linked(heartbeat=None)
+        for _ in range(50):
+            session.sock.sendall(bytes(65536))
+        until(lambda: daemon.status()["upstream"]["heartbeatsReceived"] >= 50 * 16384,
+              "all heartbeats")
+        for _ in range(100):  # as soon as no longer pass comes between
+            told = daemon.call("GetLatency")["longestPassUsec"]
+            metrics, table = daemon.call("GetMetrics")["text"], daemon.ctl("latency")[1]
+            if daemon.call("GetLatency")["longestPassUsec"] == told:
+                break
+        self.assertRegex(metrics, rf'longest_pass_seconds{{.*}} {told / 1e6:.6f}\n')
+        self.assertRegex(table, r"\nlongest pass of the event loop: \S+ of processor time\n$")
+        # A deadline: it is some milliseconds, and was a second when all that came was read at once.
+        self.assertLess(told, 500000)
+
     @harness.in_time
     def test_a_peer_that_answers_heartbeats_is_measured_by_its_answers(self):
         upstream, daemon, session = self.linked("[Heartbeat]\nInterval=100ms\n", heartbeat=None,
