@@ -19,8 +19,8 @@ const char verb_latency_more[] =
         "\n"
         "Since the service began. Median and P99 are at most 3 % off, the others exact.\n"
         "\n"
-        "The last line is the processor time of the longest pass of the event loop since\n"
-        "the process began: as long everything else had to wait.\n";
+        "  loop-pass    the processor time of the longest pass of the event loop since the\n"
+        "               process began: as long everything else had to wait\n";
 
 static void print_span(const json_t *histogram, const char *key)
 {
@@ -55,13 +55,14 @@ static void print_table(const json_t *histograms)
                 print_histogram(json_array_get(histograms, i));
 }
 
+/* One figure, in the column of the most. */
 static void print_pass(const json_t *result)
 {
         int64_t longest = member_int(result, "longestPassUsec", -1);
         char text[SHOW_SIZE];
 
         if (longest >= 0)
-                printf("longest pass of the event loop: %s of processor time\n",
+                printf("%-14s%10s%11s%11s%11s%11s\n", "loop-pass", "-", "-", "-", "-",
                        show_span((uint64_t)longest, text));
 }
 
