@@ -16,8 +16,8 @@
 enum {
         READ_IOV = 5,
         ROOM_PARTING = 64 * 1024,
-        PATIENCE = 20, /* waits for memory within last calls, of all clients together */
-        READS = 4,     /* in a row; then the next client is read, */
+        PATIENCE = 20,     /* waits for memory within last calls, of all clients together */
+        READS = 4,         /* in a row; then the next client is read, */
         READS_USEC = 1000, /* or after this time */
         EXPLAIN = 256,
 };

@@ -9,7 +9,7 @@
 
 enum {
         AT_ONCE = 256,
-        LOOK_USEC = 2000, /* then the next pass goes on with the subjects that are left */
+        LOOK_USEC = 2000,           /* then the next pass goes on with the subjects that are left */
         OVER = EPOLLHUP | EPOLLERR, /* epoll tells these always */
 };
 
@@ -52,8 +52,8 @@ static void tell(struct poller *poller, struct polled *polled, uint32_t what)
                 poller->ops->readable(polled);
 }
 
-/* Epoll tells the same subjects again in the same order: those that are left come first in the next
- * pass, or the last ones would never be told. */
+/* Epoll tells the same subjects in the same order in each pass. So the subjects left by the pass
+ * before come first: else the last subjects would never be told. */
 static void look(evutil_socket_t fd, short what, void *arg)
 {
         struct poller *poller = arg;

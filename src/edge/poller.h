@@ -49,6 +49,6 @@ int poller_add(struct poller *poller, struct polled *polled, int fd, unsigned wa
 /* Sets the wanted events of a subject: 0, POLLER_READ, POLLER_WRITE, or both. */
 void poller_want(struct poller *poller, struct polled *polled, unsigned wants);
 
-/* Removes a subject, which is told no more; to be called before the descriptor is closed. Within the
- * event loop, the subject's memory must stay until the end of the pass. */
+/* Removes a subject, which is told no more; to be called before the descriptor is closed. Within
+ * the event loop, the subject's memory must stay until the end of the pass. */
 void poller_remove(struct poller *poller, struct polled *polled);

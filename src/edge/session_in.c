@@ -23,7 +23,7 @@ enum {
         READ_LEAST = 4096,
         CROWD = 8,
         PART = 8,
-        LOOKS = 32768, /* messages compared with heartbeats in one pass, in some milliseconds */
+        LOOKS = 32768,     /* messages compared with heartbeats in one pass, in some milliseconds */
         DRAIN_USEC = 2000, /* then the next pass reads on from a connection that was lost */
         /* Injected bytes that the kernel has not taken; beyond, heartbeats get no answer. */
         ANSWERS_MAX = 64 * 1024,

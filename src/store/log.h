@@ -34,7 +34,7 @@ struct log {
         unsigned open;                 /* open cursors: each needs its slab and all slabs behind */
         uint32_t open_slab;            /* the first slab that an open cursor pins, or SLAB_NONE */
         uint64_t left;                 /* the end, when the end's slab lost its last reader */
-        bool tiny;  /* the last messages taken were tiny: many stand in a slab */
+        bool tiny;                     /* the last messages taken were tiny: many stand in a slab */
         bool exact; /* times of messages stay exact to the millisecond in a long log, too */
 };
 
@@ -86,8 +86,8 @@ int log_room(struct log *log, uint64_t fill, size_t want, struct iovec *iov, int
  * Commits the whole frames up to position `*base + read`. Where the filter (or NULL) leaves frames
  * out, the bytes behind move up and *base, a word of the image, falls by the size left out. Marks
  * get now_usec and origin (a client slot plus one, or 0). Runs in a transaction of its own (two,
- * where frames are left out) or in the caller's. Stops in front of the frame that the filter may not
- * look at any more: what stands behind it stays received, as a partial message does.
+ * where frames are left out) or in the caller's. Stops in front of the frame that the filter may
+ * not look at any more: what stands behind it stays received, as a partial message does.
  */
 struct log_taken log_take(struct log *log, uint64_t *base, uint64_t read,
                           const struct log_filter *filter, uint64_t now_usec, uint32_t origin);

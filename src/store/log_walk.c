@@ -89,8 +89,8 @@ static uint64_t find_delimiter(const struct log *log, struct walk *walk, uint64_
 }
 
 /* Walks over the frames that end in the walk's slab with a delimiter of one byte, as
- * walk_delimiters(), which goes on at the first frame that is another. An empty line takes 2 ns, else
- * 50. */
+ * walk_delimiters(), which goes on at the first frame that is another. An empty line takes 2 ns,
+ * else 50. */
 static void walk_lines(const struct log *log, struct walk *walk, uint64_t to,
                        struct frame_range stop)
 {

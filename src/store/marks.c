@@ -5,7 +5,7 @@ enum {
         RUN_USEC = 1000,
         RUN_USEC_DEEP = 50000, /* with more than DEEP marks, whose memory begins to weigh */
         DEEP = 65536,
-        RUN_MOST = 1024, /* messages, but for those of a single walk */
+        RUN_MOST = 1024,   /* messages, but for those of a single walk */
         MIXED_BYTES = 256, /* a change of origin does not end a shorter run: the run's origin
                               becomes 0 */
 };

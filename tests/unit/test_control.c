@@ -318,8 +318,7 @@ static void requests_behind_a_list_wait_for_its_end(void **state)
         }
         for (int i = 0; i < 3; i++) {
                 json_t *reply = get(fd);
-                json_t *list =
-                        json_object_get(json_object_get(reply, "parameters"), "clients");
+                json_t *list = json_object_get(json_object_get(reply, "parameters"), "clients");
 
                 assert_int_equal(json_array_size(list), 500);
                 json_decref(reply);

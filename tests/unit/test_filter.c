@@ -43,8 +43,7 @@ static void filtered_start(struct filtered *f, const struct frame_spec *spec)
 {
         follower_start(&f->follower, spec);
         /* However few it may look at in one take: all takes together are as one. */
-        f->filter =
-                (struct log_filter){{2, 2}, drop_heartbeat, &f->follower.feed, random_below(5)};
+        f->filter = (struct log_filter){{2, 2}, drop_heartbeat, &f->follower.feed, random_below(5)};
         f->follower.feed.filter = &f->filter;
         f->follower.feed.leaves_out = is_heartbeat;
         asked = 0;

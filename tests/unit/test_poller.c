@@ -24,7 +24,7 @@ static struct subject {
 static struct {
         struct event_base *base;
         struct poller *poller;
-        bool remove_other; /* who is told first removes the other one */
+        bool remove_other;  /* who is told first removes the other one */
         uint64_t busy_usec; /* what telling a subject takes */
 } room;
 

@@ -198,7 +198,8 @@ static void what_a_peer_sends_without_end_is_read_in_turns(void **state)
         assert_in_range(room.got, 1, PASS);
 }
 
-/* A timer that is to judge the peer needs to know what came before, and no more: the peer sends on. */
+/* A timer that is to judge the peer needs to know what came before, and no more: the peer sends on.
+ */
 static void who_is_to_be_judged_is_read_as_far_as_bytes_were_there(void **state)
 {
         (void)state;

@@ -40,8 +40,8 @@ struct control_call {
         const struct control_service *service;
         const struct control_ops *ops;
         void *context;
-        int fd;                   /* of the connection, for its credentials */
-        const json_t *parameters; /* checked against the method's row; NULL: none */
+        int fd;                          /* of the connection, for its credentials */
+        const json_t *parameters;        /* checked against the method's row; NULL: none */
         struct control_listing *listing; /* of the connection */
 };
 

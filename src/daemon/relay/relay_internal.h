@@ -87,8 +87,8 @@ struct relay {
                 size_t left;   /* clients that are still to be written to; 0: no round goes on */
                 size_t takers; /* as in the class, of the others */
                 bool waits;    /* the link is not read until the end of the round */
-        } round;             /* of writing to every client, over one pass or several */
-        bool throttled;      /* the link is not read, as every client has plenty waiting */
+        } round;               /* of writing to every client, over one pass or several */
+        bool throttled;        /* the link is not read, as every client has plenty waiting */
         uint64_t progress_at_throttle; /* when a client last took bytes, as of the last throttle */
         uint64_t throttle_credit, throttle_credit_at; /* microseconds left to throttle, as of _at */
         uint64_t vain_throttles; /* throttles in a row during which no client took bytes */

@@ -23,8 +23,8 @@ static void add_many(look_up *real, long n, const char *port, struct addrinfo **
                 struct addrinfo *one;
                 char address[32];
 
-                snprintf(address, sizeof(address), "127.%ld.%ld.%ld", 1 + i / 62500,
-                         i / 250 % 250, 1 + i % 250);
+                snprintf(address, sizeof(address), "127.%ld.%ld.%ld", 1 + i / 62500, i / 250 % 250,
+                         1 + i % 250);
                 if (real(address, port, &hints, &one) != 0)
                         continue;
                 one->ai_next = *found;
