@@ -90,8 +90,10 @@ static struct control_client *victim_for(const struct control *control, uid_t ui
 
 bool control_crowd_admits(struct control *control, uid_t uid, bool first)
 {
-        const struct control_call call = {control->service, control->ops, control->context, -1,
-                                          NULL};
+        const struct control_call call = {.service = control->service,
+                                          .ops = control->ops,
+                                          .context = control->context,
+                                          .fd = -1};
         uint64_t limit = control->service->max_clients(&call);
         struct control_client *victim;
 
