@@ -102,11 +102,14 @@ sim = \
 	%D%/lib/often.h %D%/lib/sim.h %D%/lib/sim_dice.c %D%/lib/sim_link.c \
 	%D%/lib/sim_plan.c %D%/lib/sim_recover.c %D%/lib/sim_side.c %D%/lib/sim_readers.c \
 	%D%/lib/sim_spread.c %D%/lib/sim_truth.c %D%/lib/sim_world.c $(audience)
+sim_wraps = -Wl,--wrap=mmap,--wrap=munmap
 filled = %D%/lib/filled.c %D%/lib/filled.h
 tests_unit_test_client_SOURCES = %D%/test_client.c $(filled)
 tests_unit_test_session_SOURCES = %D%/test_session.c $(filled)
 tests_unit_test_damage_SOURCES = %D%/test_damage.c %D%/lib/sim_use.c $(filled) $(sim)
+tests_unit_test_damage_LDFLAGS = $(sim_wraps)
 tests_unit_test_recovery_SOURCES = %D%/test_recovery.c $(sim)
+tests_unit_test_recovery_LDFLAGS = $(sim_wraps)
 
 # Streams of every kind of frame, for the tests of what stands on frames.
 stream = %D%/lib/stream.c %D%/lib/stream.h

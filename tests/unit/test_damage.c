@@ -337,12 +337,16 @@ static int setup(void **state)
         seed = number_from("FTCPD_TEST_SEED", (uint64_t)now.tv_nsec % 1000000);
         print_message("seed %llu\n", (unsigned long long)seed);
         dice_begin(seed);
-        return store_init(&copy);
+        if (store_init(&copy))
+                return 1;
+        sim_stay_mapped(&copy, NULL);
+        return 0;
 }
 
 static int teardown(void **state)
 {
         (void)state;
+        sim_stay_mapped(NULL, NULL);
         store_done(&copy);
         return 0;
 }

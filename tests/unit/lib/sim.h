@@ -120,13 +120,11 @@ struct world {
         unsigned char tx_head[48], tx_inject[48];
         bool tx_known; /* size and origin of the frame under way are known */
         uint64_t tx_size, tx_off;
-        uint32_t tx_client, tx_seq;         /* client SIM_CLIENTS: injected */
-        bool tx_no_new;                     /* no message may begin */
-        uint32_t order[SIM_ORDER], n_order; /* client << 16 | number, by first begin */
-        uint64_t order_bytes[SIM_ORDER + 1];
-        uint64_t ends[SIM_ORDER]; /* TCP offsets of messages of this connection */
-        uint32_t first, index;    /* in order: first message of the connection; next message */
-        uint32_t begun; /* in order: behind the last message begun on earlier connections */
+        uint32_t tx_client, tx_seq; /* client SIM_CLIENTS: injected */
+        bool tx_no_new;             /* no message may begin */
+        uint32_t n_order;
+        uint32_t first, index; /* in order: first message of the connection; next message */
+        uint32_t begun;        /* in order: behind the last message begun on earlier connections */
         struct count sent, resent;
         uint32_t cuts;
         uint32_t inject, inject_seen; /* last number injected; last number seen by the peer */
@@ -151,14 +149,30 @@ struct world {
         /* The configuration, and the model of the readers; a reader's number is its slot. */
         bool balance;
         uint64_t backlog_size, queue_size;
-        struct audience audience;
         uint32_t dealt;         /* messages of the peer with `alone` set */
         bool alone[SIM_DOWN];   /* dealt: for one reader alone */
         bool touched[SIM_DOWN]; /* a reader got the first byte */
+        /* Large, and mostly empty: world_parts() tells how much of them is in use. */
+        uint32_t order[SIM_ORDER]; /* client << 16 | number, by first begin */
+        uint64_t order_bytes[SIM_ORDER + 1];
+        uint64_t ends[SIM_ORDER]; /* TCP offsets of messages of this connection */
+        struct audience audience; /* of a plan with readers of flow/spread */
+};
+
+enum { WORLD_PARTS = 5 };
+
+struct world_part {
+        size_t at, size; /* bytes of struct world */
 };
 
 /* Begins a scenario: no clients, no connection. */
 void world_init(struct world *world, const struct plan *plan);
+
+/* Tells the parts of a world in use. */
+void world_parts(const struct world *world, struct world_part part[WORLD_PARTS]);
+
+/* Copies the parts in use. */
+void world_copy(struct world *to, const struct world *from);
 
 /* Returns a random number from 0 to below - 1. */
 uint64_t world_random(struct world *world, uint64_t below);
@@ -248,6 +262,14 @@ void side_init(struct side *side, struct world *world);
 /* Recovers a side from the image of fd, which the side then owns, reconciles the side with the
  * kernel of world, and checks the side. */
 void side_recover(struct side *side, struct world *world, int fd);
+
+/* What a side does next depends on: its world, and its image without what lies in free memory. Two
+ * hashes, as one of 64 bits may be another's by chance. */
+struct sim_print {
+        uint64_t half[2];
+};
+
+struct sim_print side_print(const struct side *side);
 
 /* Only opens the image of fd, as side_recover() does first; *side is zero, or has a world. Returns
  * NULL, or the error of recover_image(), or "store_open". */
@@ -418,6 +440,12 @@ uint64_t dice(uint64_t below);
 /* Does, at random, what a daemon may do with the logs, turn, ledger and readers of a side without a
  * world, and touches the bytes that they give. The side is of no use afterwards. */
 void side_use(struct side *side);
+
+/*
+ * Two stores whose mappings store_open() of the same memfd gets, and store_done() leaves: a fresh
+ * mapping costs a fault for each page, which is most of the time of a recovery. NULL: none further.
+ */
+void sim_stay_mapped(const struct store *first, const struct store *second);
 
 /*
  * Copies the parts of an image in use: most of the 64 GiB of an image are empty. known: the store

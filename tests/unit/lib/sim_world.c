@@ -19,6 +19,28 @@ void world_init(struct world *world, const struct plan *plan)
         audience_init(&world->audience, plan_pos, plan);
 }
 
+void world_parts(const struct world *world, struct world_part part[WORLD_PARTS])
+{
+        part[0] = (struct world_part){0, offsetof(struct world, order)};
+        part[1] = (struct world_part){offsetof(struct world, order),
+                                      world->n_order * sizeof(*world->order)};
+        part[2] = (struct world_part){offsetof(struct world, order_bytes),
+                                      (world->n_order + 1) * sizeof(*world->order_bytes)};
+        part[3] = (struct world_part){offsetof(struct world, ends),
+                                      (world->index - world->first) * sizeof(*world->ends)};
+        part[4] = (struct world_part){offsetof(struct world, audience),
+                                      world->plan->spread ? sizeof(world->audience) : 0};
+}
+
+void world_copy(struct world *to, const struct world *from)
+{
+        struct world_part part[WORLD_PARTS];
+
+        world_parts(from, part);
+        for (int i = 0; i < WORLD_PARTS; i++)
+                memcpy((char *)to + part[i].at, (const char *)from + part[i].at, part[i].size);
+}
+
 uint64_t world_random(struct world *world, uint64_t below)
 {
         world->rng ^= world->rng << 13;
