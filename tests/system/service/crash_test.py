@@ -218,7 +218,7 @@ class Unfinished(Instant):
         session.expect(b"whole")
         self.assertNotIn("PartialSize", daemon.log)
 
-    def test_the_oldest_message_is_ended_after_a_crash_as_before(self):
+    def test_the_largest_message_is_ended_after_a_crash_as_before(self):
         _, daemon, _ = self.linked("[Frame]\nMaxMessageSize=60K\n"
                                    "[Local]\nPartialSize=100K\n")
         clients = []
@@ -226,15 +226,15 @@ class Unfinished(Instant):
             clients.append(daemon.client())
             daemon.wait_clients(len(clients))
         message = clients[0].frame.wrap(bytes(60000))
-        for i in (2, 3, 0):
-            clients[i].send_raw(message[:30000])
-            self.wait_begun(daemon, i + 1, 30000)
+        for i, size in ((2, 20000), (3, 40000), (0, 30000)):
+            clients[i].send_raw(message[:size])
+            self.wait_begun(daemon, i + 1, size)
         daemon.crash()
-        clients[1].send_raw(message[:30000])
-        clients[2].expect_end()
+        clients[1].send_raw(message[:20000])
+        clients[3].expect_end()
         daemon.wait_clients(3)
-        self.wait_begun(daemon, 2, 30000)
-        self.assertEqual({c["id"] for c in daemon.call("ListClients")["clients"]}, {1, 2, 4})
+        self.wait_begun(daemon, 2, 20000)
+        self.assertEqual({c["id"] for c in daemon.call("ListClients")["clients"]}, {1, 2, 3})
 
 
 class Answering(ManagedTest):
