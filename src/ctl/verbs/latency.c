@@ -19,8 +19,8 @@ const char verb_latency_more[] =
         "\n"
         "Since the service began. Median and P99 are at most 3 % off, the others exact.\n"
         "\n"
-        "  loop-pass    the processor time of the longest pass of the event loop since the\n"
-        "               process began: as long everything else had to wait\n";
+        "  loop-pass    the processor time of the longest pass of the event loop since\n"
+        "               the process began: as long everything else had to wait\n";
 
 static void print_span(const json_t *histogram, const char *key)
 {

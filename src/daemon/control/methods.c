@@ -173,11 +173,13 @@ static json_t *run_get_config(const struct control_call *call)
 static json_t *run_get_latency(const struct control_call *call)
 {
         struct status status = {0};
+        json_t *list;
 
         call->ops->status(call->context, &status);
-        return control_reply(json_pack("{s:o, s:I}", "histograms",
-                                       status_json_latency(status.latency), "longestPassUsec",
-                                       (json_int_t)status.longest_pass_usec));
+        list = status_json_latency(status.latency);
+        return reply_with(list ? json_pack("{s:o, s:I}", "histograms", list, "longestPassUsec",
+                                           (json_int_t)status.longest_pass_usec)
+                               : NULL);
 }
 
 static json_t *run_get_metrics(const struct control_call *call)

@@ -13,8 +13,8 @@ enum {
          * of requests to parse. */
         BRIEF_USEC = 1000,
         BRIEF_SIZE = 16 * 1024,
-        /* The lengthy line of a user, and all users who may not steer, get one of ROUND slots while
-         * others would go before them. */
+        /* The lengthy line of a user, and the rank of users without the right to steer, get one of
+         * ROUND slots before the brief line or the first rank. */
         ROUND = 4,
 };
 
@@ -39,8 +39,8 @@ static struct control_client *next_of(struct control_lines *lines)
         return brief;
 }
 
-/* Books the time of a slot. Time of users who may steer counts for the others, so that all of them
- * together get one part in eight; what others spend makes nobody wait who may steer. */
+/* Books the time of a slot. The time of the first rank counts for the others, too: both together
+ * get one part in eight. The time of the others delays nobody of the first rank. */
 static void spend(struct control_queue *queue, struct control_user *user, uint64_t usec)
 {
         struct control_rank *rank = user->first ? &queue->first : &queue->others;

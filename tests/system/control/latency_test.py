@@ -107,6 +107,7 @@ class Latency(harness.SystemTest):
         self.assertEqual(waited["count"], 1)
         self.assertGreaterEqual(waited["minUsec"], 300 * MSEC)
         # What goes again was told already.
+        daemon.wait_state("up")
         daemon.freeze()
         session.reset()
         daemon.thaw()
