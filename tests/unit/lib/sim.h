@@ -153,16 +153,16 @@ struct world {
         bool alone[SIM_DOWN];   /* dealt: for one reader alone */
         bool touched[SIM_DOWN]; /* a reader got the first byte */
         /* Large, and mostly empty: world_parts() tells how much of them is in use. */
-        uint32_t order[SIM_ORDER]; /* client << 16 | number, by first begin */
         uint64_t order_bytes[SIM_ORDER + 1];
-        uint64_t ends[SIM_ORDER]; /* TCP offsets of messages of this connection */
-        struct audience audience; /* of a plan with readers of flow/spread */
+        uint64_t ends[SIM_ORDER];  /* TCP offsets of messages of this connection */
+        uint32_t order[SIM_ORDER]; /* client << 16 | number, by first begin */
+        struct audience audience;  /* of a plan with readers of flow/spread */
 };
 
 enum { WORLD_PARTS = 5 };
 
 struct world_part {
-        size_t at, size; /* bytes of struct world */
+        size_t at, size; /* bytes of struct world, from a whole word on */
 };
 
 /* Begins a scenario: no clients, no connection. */

@@ -21,7 +21,7 @@ void world_init(struct world *world, const struct plan *plan)
 
 void world_parts(const struct world *world, struct world_part part[WORLD_PARTS])
 {
-        part[0] = (struct world_part){0, offsetof(struct world, order)};
+        part[0] = (struct world_part){0, offsetof(struct world, order_bytes)};
         part[1] = (struct world_part){offsetof(struct world, order),
                                       world->n_order * sizeof(*world->order)};
         part[2] = (struct world_part){offsetof(struct world, order_bytes),
