@@ -430,5 +430,10 @@ int main(void)
                 cmocka_unit_test(reserved_timers_are_armed_without_memory),
         };
 
+#ifdef STARVE_CANNOT
+        (void)tests;
+        puts("1..0 # SKIP the address sanitizer has an allocator of its own");
+        return 0;
+#endif
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

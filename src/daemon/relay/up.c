@@ -104,8 +104,8 @@ static void end_round(struct relay *relay)
         struct client *client;
 
         users_round_end(&relay->users);
-        TAILQ_FOREACH(client, &relay->beyond, queue)
-        client->beyond = false;
+        for (client = TAILQ_FIRST(&relay->beyond); client; client = TAILQ_NEXT(client, queue))
+                client->beyond = false;
         TAILQ_CONCAT(&relay->queue, &relay->beyond, queue);
 }
 

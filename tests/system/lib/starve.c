@@ -14,6 +14,8 @@
 static struct starve own;
 struct starve *starve = &own;
 
+#ifndef STARVE_CANNOT
+
 static void *(*real_malloc)(size_t size);
 static void *(*real_calloc)(size_t n, size_t size);
 static void *(*real_realloc)(void *bytes, size_t size);
@@ -135,3 +137,5 @@ void free(void *bytes)
         __atomic_sub_fetch(&starve->live, 1, __ATOMIC_RELAXED);
         real_free(bytes);
 }
+
+#endif
