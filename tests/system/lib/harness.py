@@ -25,6 +25,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -136,13 +137,15 @@ class Varlink:
 
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(DEADLINE)
+        # With a timeout of Python's it would not block, and fail while the backlog is full.
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(DEADLINE), 0))
         self.buffer = bytearray()
         try:
             self.sock.connect(path)
         except OSError:
             self.sock.close()
             raise
+        self.sock.settimeout(DEADLINE)
 
     def __enter__(self):
         return self
